@@ -1,0 +1,210 @@
+"""Every setting, its default and its range, in one place.
+
+The classes are frozen and check themselves: a value out of range raises `UsageError` when the
+object is made. `ExtractConfig` travels with every trained model, so that `predict` treats a clip
+exactly as the training clips were treated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deepfake_seq.errors import UsageError
+
+DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
+BACKBONES = ("inception_v3", "vgg16", "resnet50", "efficientnet_b1")
+SAMPLERS = ("uniform",)
+PRECISIONS = ("float32", "bfloat16", "float16")
+RUNTIMES = ("openvino", "keras")
+MODELS = ("gru",)
+
+IMAGENET = "imagenet"
+UNTRAINED = "untrained"
+
+
+def _check(condition: bool, rule: str, received: object) -> None:
+    if not condition:
+        raise UsageError(f"{rule}. Received: {received!r}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _check(value in choices, f"{name} must be one of {', '.join(choices)}", value)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Which frames of a video are looked at.
+
+    Attributes:
+        strategy: `uniform` takes the frames shown at the centres of equal spans of time.
+        frames: How many frames are sampled: the T of the (T, D) tensor.
+    """
+
+    strategy: str = "uniform"
+    frames: int = 16
+
+    def __post_init__(self) -> None:
+        _check_choice("sampling", self.strategy, SAMPLERS)
+        _check(1 <= self.frames <= 256, "frames must be from 1 to 256", self.frames)
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """How the face is found and cut out.
+
+    Attributes:
+        detector: The face detector's name; `none` takes the whole frame.
+        detector_weights: A weights file to use in place of the detector's usual one.
+        short_side: Frames are shrunk to this short side, in pixels, before detection (never
+            enlarged). Boxes are always in pixels of the full frame.
+        margin: How much larger than the face the square crop is; 0.3 means 30 %.
+    """
+
+    detector: str = "retinaface"
+    detector_weights: str | None = None
+    short_side: int = 360
+    margin: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_choice("detector", self.detector, DETECTORS)
+        _check(64 <= self.short_side <= 2160, "short side must be 64 to 2160", self.short_side)
+        _check(0.0 <= self.margin <= 2.0, "margin must be from 0 to 2", self.margin)
+        _check(
+            self.detector_weights is None or self.detector in ("retinaface", "yunet"),
+            f"detector {self.detector} takes no weights file",
+            self.detector_weights,
+        )
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The frozen CNN.
+
+    Attributes:
+        name: A key of `extract.backbones.BACKBONE_TABLE`.
+        weights: `imagenet`, `untrained` (seeded noise, for trials only), or a weights file.
+        precision: The arithmetic of the CNN.
+    """
+
+    name: str = "inception_v3"
+    weights: str = IMAGENET
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        _check_choice("backbone", self.name, BACKBONES)
+        _check_choice("precision", self.precision, PRECISIONS)
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """Everything of stage 1 that changes the numbers."""
+
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    faces: FaceConfig = field(default_factory=FaceConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ExtractConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            UsageError: A value is out of range, or a key is unknown or missing.
+        """
+        try:
+            return cls(
+                sampling=SamplingConfig(**values["sampling"]),
+                faces=FaceConfig(**values["faces"]),
+                backbone=BackboneConfig(**values["backbone"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"not extraction settings: {error}. Received: {values!r}") from error
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """How stage 1 uses the machine; changes its speed and nothing else.
+
+    Attributes:
+        runtime: What runs the CNN: `openvino` (CPU) or `keras` (any Keras backend).
+        workers: Decoding processes; 0 means one for each core, at most four.
+    """
+
+    runtime: str = "openvino"
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("runtime", self.runtime, RUNTIMES)
+        _check(0 <= self.workers <= 256, "workers must be from 0 to 256", self.workers)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sequence model.
+
+    Attributes:
+        name: A key of `sequence.models.MODEL_TABLE`.
+        bidirectional: Wrap every recurrent layer in `Bidirectional`.
+        dropout: The rate of the dropout before the last layer.
+    """
+
+    name: str = "gru"
+    bidirectional: bool = False
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_choice("model", self.name, MODELS)
+        _check(0.0 <= self.dropout < 1.0, "dropout must be at least 0 and below 1", self.dropout)
+
+    @property
+    def title(self) -> str:
+        """The name that people read: `gru` or `bigru`."""
+        return f"bi{self.name}" if self.bidirectional else self.name
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a sequence model is trained.
+
+    Attributes:
+        epochs: The most passes over the training clips.
+        batch_size: Clips in a batch.
+        learning_rate: Adam's step size.
+        patience: Epochs without a better validation score before training stops.
+        gamma: The focusing parameter of the focal loss; 0 is weighted cross-entropy.
+        validation: The share of clips kept for early stopping, calibration and the threshold.
+        test: The share of clips that is looked at once, at the end.
+        seed: Of the split, the initial weights, the shuffling and the dropout.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    patience: int = 15
+    gamma: float = 2.0
+    validation: float = 0.2
+    test: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.epochs <= 10_000, "epochs must be from 1 to 10000", self.epochs)
+        _check(1 <= self.batch_size <= 65_536, "batch size must be 1 to 65536", self.batch_size)
+        _check(0 < self.learning_rate <= 1, "learning rate must be in (0, 1]", self.learning_rate)
+        _check(1 <= self.patience <= 10_000, "patience must be from 1 to 10000", self.patience)
+        _check(0 <= self.gamma <= 10, "gamma must be from 0 to 10", self.gamma)
+        _check(0 < self.validation < 1, "validation must be between 0 and 1", self.validation)
+        _check(0 <= self.test < 1, "test must be at least 0 and below 1", self.test)
+        _check(
+            self.validation + self.test < 1,
+            "validation and test must leave something to train on",
+            self.validation + self.test,
+        )
+        _check(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
+
+
+MIN_VALID_FRAMES = 8
+"""Clips with fewer frames that show the face are not trained on, and get no verdict."""

@@ -1,0 +1,110 @@
+"""Videos found in folders, labelled by the folders' names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from deepfake_seq.datasets.items import FAKE, REAL, UNKNOWN, VideoItem
+from deepfake_seq.errors import DatasetError, UsageError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+    ".ts", ".webm", ".wmv",
+})
+# fmt: on
+
+FOLDER_LABELS = {
+    "real": REAL,
+    "fake": FAKE,
+    "celeb-real": REAL,
+    "youtube-real": REAL,
+    "celeb-synthesis": FAKE,
+}
+
+_CELEB_NAME = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
+
+
+def discover(paths: Sequence[Path]) -> list[VideoItem]:
+    """Find the videos at `paths`, in a fixed order.
+
+    A folder is searched to its bottom for files with a video's suffix; a file is taken whatever it
+    is called. The label comes from the nearest folder with a telling name (`real`, `fake`,
+    `Celeb-real`, `YouTube-real`, `Celeb-synthesis`; case does not matter).
+
+    Raises:
+        UsageError: A path does not exist, or two files would get the same `video_id`.
+        DatasetError: There is no video at all.
+    """
+    items: dict[str, VideoItem] = {}
+    for given in paths:
+        for item in _find(given):
+            twin = items.setdefault(item.video_id, item)
+            if twin.path.absolute() != item.path.absolute():
+                raise UsageError(
+                    f"two videos would both be called {item.video_id}: {twin.path} and "
+                    f"{item.path}. Give the folder that holds both instead."
+                )
+    if not items:
+        where = ", ".join(str(path) for path in paths)
+        raise DatasetError(
+            f"no videos found in {where}: looked for {' '.join(sorted(VIDEO_SUFFIXES))}. "
+            "Name the files themselves if they end differently."
+        )
+    return [items[video_id] for video_id in sorted(items)]
+
+
+def label_of(path: Path) -> int:
+    """The label that the nearest telling folder name of `path` gives, or unknown."""
+    for parent in path.parents:
+        label = FOLDER_LABELS.get(parent.name.lower())
+        if label is not None:
+            return label
+    return UNKNOWN
+
+
+def groups_of(path: Path) -> tuple[str, ...]:
+    """The identities that a Celeb-DF file name tells; empty for other files.
+
+    `Celeb-synthesis/id0_id1_0003.mp4` shows the face of one and the video of the other, so it
+    belongs to both.
+    """
+    if not path.parent.name.lower().startswith("celeb-"):
+        return ()
+    match = _CELEB_NAME.fullmatch(path.stem)
+    return tuple(name for name in match.groups() if name) if match else ()
+
+
+def _find(given: Path) -> Iterator[VideoItem]:
+    if given.is_dir():
+        # `Path("..")` and `Path("videos/..")` have no telling name of their own.
+        root = given.absolute()
+        for path in _walk(given):
+            yield _item(path, path.relative_to(given), root / path.relative_to(given))
+    elif given.exists():
+        yield _item(given, Path(given.name), given.absolute())
+    else:
+        raise UsageError(f"no such file or folder: {given}")
+
+
+def _item(path: Path, relative: Path, absolute: Path) -> VideoItem:
+    # Only the root's own name may tell a label, not the folders above it: a data set that lies in
+    # /home/real/ is not all real.
+    telling = Path(*absolute.parts[-len(relative.parts) - 1 :])
+    return VideoItem(
+        path=path,
+        video_id=relative.as_posix(),
+        label=label_of(telling),
+        groups=groups_of(telling),
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for directory, subdirectories, names in os.walk(folder):
+        subdirectories[:] = sorted(name for name in subdirectories if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                yield Path(directory, name)

@@ -1,0 +1,32 @@
+"""One labelled video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FAKE = 1
+REAL = 0
+UNKNOWN = -1
+LABEL_NAMES = {FAKE: "fake", REAL: "real", UNKNOWN: "unknown"}
+
+
+@dataclass(frozen=True)
+class VideoItem:
+    """A video to extract, and what is known about it before it is opened.
+
+    Attributes:
+        path: Where the file is.
+        video_id: Its path relative to the root it was found under, with forward slashes. Stays
+            the same when the folder or the store moves.
+        label: 1 = fake, 0 = real, -1 = unknown.
+        groups: The identities and source videos in the clip, as far as they are known. Clips that
+            share one never end up on two sides of a split. Empty: nothing is known.
+        split: The part that the data set itself assigns (`train`, `validation`, `test`), or "".
+    """
+
+    path: Path
+    video_id: str
+    label: int = UNKNOWN
+    groups: tuple[str, ...] = ()
+    split: str = ""

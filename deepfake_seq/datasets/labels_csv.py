@@ -1,0 +1,103 @@
+"""Labels, groups and splits from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from deepfake_seq.datasets.items import FAKE, REAL, UNKNOWN, VideoItem
+from deepfake_seq.errors import DatasetError
+
+_LABELS = {"fake": FAKE, "1": FAKE, "real": REAL, "0": REAL, "": UNKNOWN}
+_SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+    "": "",
+}
+
+
+def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
+    """Give each video what its row in `csv_path` says.
+
+    The file has a header. `path` and `label` (`fake`/`1`, `real`/`0`) are needed, `group` (several
+    are separated by `;`) and `split` (`train`, `validation`, `test`) may be there, other columns
+    are left alone. A path is relative to the root of the search or to the CSV file, or absolute.
+    Videos without a row become unknown, whatever their folder is called.
+
+    Returns:
+        The videos in their order, and the paths in the CSV that no video matches.
+
+    Raises:
+        DatasetError: The file cannot be read, lacks a column, or has a row that makes no sense; the
+            message names the line.
+    """
+    rows = _read(csv_path)
+    unused = dict.fromkeys(rows)
+    labelled = []
+    for item in items:
+        row = None
+        for key in _keys(item, csv_path):
+            if key in rows:
+                row = rows[key]
+                unused.pop(key, None)
+        if row is None:
+            labelled.append(replace(item, label=UNKNOWN, groups=(), split=""))
+        else:
+            label, groups, split = row
+            labelled.append(replace(item, label=label, groups=groups, split=split))
+    return labelled, list(unused)
+
+
+def _keys(item: VideoItem, csv_path: Path) -> list[str]:
+    absolute = item.path.absolute()
+    keys = [item.video_id, str(absolute), str(item.path)]
+    folder = csv_path.absolute().parent
+    if absolute.is_relative_to(folder):
+        keys.append(absolute.relative_to(folder).as_posix())
+    return list(dict.fromkeys(keys))
+
+
+def _read(csv_path: Path) -> dict[str, tuple[int, tuple[str, ...], str]]:
+    try:
+        with csv_path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {"path", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise DatasetError(
+                    f"{csv_path} has no column {' and '.join(sorted(missing))}. "
+                    f"Received: {','.join(reader.fieldnames or ()) or 'an empty file'}"
+                )
+            rows: dict[str, tuple[int, tuple[str, ...], str]] = {}
+            for row in reader:
+                path = (row["path"] or "").strip()
+                parsed = _parse(row, f"{csv_path}:{reader.line_num}")
+                if rows.setdefault(path, parsed) != parsed:
+                    raise DatasetError(
+                        f"{csv_path}:{reader.line_num}: {path} stands there twice and differs. "
+                        "Leave one row."
+                    )
+            return rows
+    except OSError as error:
+        raise DatasetError(f"cannot read {csv_path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{csv_path} is not a CSV file in UTF-8: {error}") from error
+
+
+def _parse(row: dict[str, str | None], where: str) -> tuple[int, tuple[str, ...], str]:
+    label = (row["label"] or "").strip().lower()
+    if label not in _LABELS:
+        raise DatasetError(
+            f"{where}: unknown label. Use fake (or 1) and real (or 0). Received: {row['label']!r}"
+        )
+    split = (row.get("split") or "").strip().lower()
+    if split not in _SPLITS:
+        raise DatasetError(
+            f"{where}: unknown split. Use train, validation or test. Received: {row['split']!r}"
+        )
+    names = (row.get("group") or "").split(";")
+    groups = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    return _LABELS[label], groups, _SPLITS[split]

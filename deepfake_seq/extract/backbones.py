@@ -1,0 +1,117 @@
+"""The frozen CNNs: one table, and how one is built with its weights."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.errors import WeightsError
+
+UNTRAINED_SEED = 0
+UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One CNN of `keras.applications`, without its classifier and pooled over space.
+
+    Attributes:
+        application: The function that builds it.
+        crop_size: The side of its square input, in pixels.
+        width: How many features it gives: D.
+        inputs: What it wants to be fed: `tf` is RGB in [-1, 1]; `caffe` is BGR less the ImageNet
+            means; `raw` is RGB in [0, 255].
+    """
+
+    application: str
+    crop_size: int
+    width: int
+    inputs: str
+
+
+BACKBONE_TABLE = {
+    "inception_v3": Backbone("InceptionV3", 299, 2048, "tf"),
+    "vgg16": Backbone("VGG16", 224, 512, "caffe"),
+    "resnet50": Backbone("ResNet50", 224, 2048, "caffe"),
+    "efficientnet_b1": Backbone("EfficientNetB1", 240, 1280, "raw"),
+}
+
+# Keras's `imagenet_utils.preprocess_input`, mode "caffe": the ImageNet means in BGR order.
+_CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+
+
+def preprocess(images_rgb: npt.NDArray[np.uint8], inputs: str) -> npt.NDArray[np.float32]:
+    """What Keras's own `preprocess_input` does, without importing Keras.
+
+    Args:
+        images_rgb: uint8 (N, S, S, 3).
+        inputs: `Backbone.inputs`.
+
+    Returns:
+        float32 (N, S, S, 3).
+    """
+    images = images_rgb.astype(np.float32)
+    if inputs == "tf":
+        return images / np.float32(127.5) - np.float32(1.0)
+    if inputs == "caffe":
+        return np.ascontiguousarray(images[..., ::-1] - _CAFFE_MEANS_BGR)
+    return images
+
+
+def build_keras_model(name: str, weights: Path | None) -> Any:
+    """The Keras model, on whatever backend and image data format Keras is set to.
+
+    Args:
+        name: A key of `BACKBONE_TABLE`.
+        weights: A weights file of this architecture without its top, or None for seeded noise that
+            is the same on every backend.
+
+    Raises:
+        WeightsError: The file does not hold this network's weights.
+    """
+    import keras
+
+    row = BACKBONE_TABLE[name]
+    channels_first = keras.config.image_data_format() == "channels_first"
+    side = row.crop_size
+    shape = (3, side, side) if channels_first else (side, side, 3)
+    application = importlib.import_module("keras.applications")
+    model = getattr(application, row.application)(
+        weights=None, include_top=False, pooling="avg", input_shape=shape
+    )
+    if weights is None:
+        _fill_with_noise(model)
+    else:
+        try:
+            model.load_weights(weights)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{weights} does not hold the weights of {row.application} without its top: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error
+    model.trainable = False
+    return model
+
+
+def _fill_with_noise(model: Any) -> None:
+    """He-normal kernels (He et al., 2015) and neutral batch norms, from one NumPy generator."""
+    generator = np.random.default_rng(UNTRAINED_SEED)
+    values = []
+    for variable in model.weights:
+        shape, role = tuple(variable.shape), variable.path.rsplit("/", 1)[-1]
+        if "kernel" in role:
+            fan_in = int(np.prod(shape[:-1]))
+            if "depthwise" in variable.path:
+                fan_in = int(np.prod(shape[:2]))
+            noise = generator.standard_normal(shape, dtype=np.float32)
+            values.append(noise * np.float32(np.sqrt(2.0 / fan_in)))
+        elif "gamma" in role or "variance" in role:
+            values.append(np.ones(shape, dtype=np.float32))
+        else:
+            values.append(np.zeros(shape, dtype=np.float32))
+    model.set_weights(values)

@@ -1,0 +1,16 @@
+"""Faces: finding them, following one person, cutting out the face."""
+
+from deepfake_seq.extract.faces.base import Face, FaceDetector, FaceTrack
+from deepfake_seq.extract.faces.crop import crop_square
+from deepfake_seq.extract.faces.detectors import build_detector, detect_scaled
+from deepfake_seq.extract.faces.tracking import subject
+
+__all__ = [
+    "Face",
+    "FaceDetector",
+    "FaceTrack",
+    "build_detector",
+    "crop_square",
+    "detect_scaled",
+    "subject",
+]

@@ -1,0 +1,62 @@
+"""The detectors by name, and detection at a working size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.extract.faces.base import Face, FaceDetector
+
+
+def build_detector(name: str, weights: Path | None) -> FaceDetector:
+    """The detector called `name`; imports only what it needs.
+
+    Args:
+        name: One of `config.DETECTORS`.
+        weights: The weights file of `retinaface` and `yunet`.
+
+    Raises:
+        WeightsError: The weights cannot be read.
+        EngineError: A library that it needs cannot be used.
+    """
+    if name == "none":
+        from deepfake_seq.extract.faces.whole_frame import WholeFrameDetector
+
+        return WholeFrameDetector()
+    if name == "mtcnn":
+        from deepfake_seq.extract.faces.mtcnn import MTCNNDetector
+
+        return MTCNNDetector()
+    if weights is None:
+        raise ValueError(f"detector {name} needs a weights file")
+    if name == "yunet":
+        from deepfake_seq.extract.faces.yunet import YuNetDetector
+
+        return YuNetDetector(weights)
+    from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
+
+    return RetinaFaceDetector.from_file(weights)
+
+
+def detect_scaled(
+    detector: FaceDetector, images_rgb: npt.NDArray[np.uint8], short_side: int
+) -> list[list[Face]]:
+    """Detect in images shrunk to `short_side`; boxes are in pixels of the images as given.
+
+    Args:
+        detector: Any detector.
+        images_rgb: uint8 (N, H, W, 3).
+        short_side: Pixels; smaller images are left as they are.
+    """
+    height, width = images_rgb.shape[1:3]
+    factor = short_side / min(height, width)
+    if factor >= 1.0:
+        return detector.detect(images_rgb)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    small = np.stack(
+        [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images_rgb]
+    )
+    return [[face.scaled(1.0 / factor) for face in faces] for faces in detector.detect(small)]

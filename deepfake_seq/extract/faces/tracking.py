@@ -1,0 +1,66 @@
+"""Following people over the sampled frames: pure functions of boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from deepfake_seq.extract.faces.base import Face, FaceTrack
+
+_NEAREST = 0.6
+"""Two boxes further apart than this share of their size are two people."""
+
+_MOST_GROWTH = 2.5
+"""A face that is this much larger or smaller than it was is somebody else's."""
+
+
+def follow(faces_by_frame: Sequence[Sequence[Face]]) -> list[FaceTrack]:
+    """Join faces into one track for each person, nearest first.
+
+    Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
+    together when their centres are near in proportion to their size, and their sizes alike.
+
+    Args:
+        faces_by_frame: The faces of each sampled frame, in order of time.
+    """
+    tracks: list[dict[int, Face]] = []
+    for frame, faces in enumerate(faces_by_frame):
+        pairs = sorted(
+            (distance, track, number)
+            for track, known in enumerate(tracks)
+            for number, face in enumerate(faces)
+            if (distance := _distance(_latest(known), face)) < _NEAREST
+        )
+        taken_tracks: set[int] = set()
+        taken_faces: set[int] = set()
+        for _, track, number in pairs:
+            if track not in taken_tracks and number not in taken_faces:
+                tracks[track][frame] = faces[number]
+                taken_tracks.add(track)
+                taken_faces.add(number)
+        tracks += [{frame: face} for number, face in enumerate(faces) if number not in taken_faces]
+    return [FaceTrack(track) for track in tracks]
+
+
+def subject(faces_by_frame: Sequence[Sequence[Face]]) -> FaceTrack:
+    """The track of the person whom the video is about: the longest, largest one.
+
+    Returns:
+        The track; empty where there is no face at all.
+    """
+    return max(follow(faces_by_frame), key=lambda track: track.weight, default=FaceTrack({}))
+
+
+def _latest(track: dict[int, Face]) -> Face:
+    return track[max(track)]
+
+
+def _distance(one: Face, other: Face) -> float:
+    """Between the centres, in units of the larger box's side; infinite where the sizes differ."""
+    sides = sorted(math.sqrt(max(face.area, 1e-6)) for face in (one, other))
+    if sides[1] > _MOST_GROWTH * sides[0]:
+        return float("inf")
+    centres = [(face.box_xyxy[:2] + face.box_xyxy[2:]) / 2 for face in (one, other)]
+    return float(np.linalg.norm(centres[0] - centres[1])) / sides[1]

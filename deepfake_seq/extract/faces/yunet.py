@@ -1,0 +1,54 @@
+"""YuNet: a small, fast detector that OpenCV runs (Wu, Peng and Yu, 2023)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract.faces.base import Face
+
+MIN_SCORE = 0.7
+_NMS_THRESHOLD = 0.3
+_SMALLEST_SIDE = 16
+
+
+class YuNetDetector:
+    """`cv2.FaceDetectorYN` on an ONNX file.
+
+    Raises:
+        WeightsError: OpenCV cannot read the file.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        # OpenCV 5 warns at each start that its new engine has no other target than the CPU.
+        before = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            self._network = cv2.FaceDetectorYN.create(
+                str(weights), "", (320, 320), MIN_SCORE, _NMS_THRESHOLD
+            )
+        except cv2.error as error:
+            raise WeightsError(f"{weights} is not a YuNet network: {error.err}") from error
+        finally:
+            cv2.utils.logging.setLogLevel(before)
+
+    def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
+        """See `FaceDetector.detect`."""
+        height, width = images_rgb.shape[1:3]
+        if min(height, width) < _SMALLEST_SIDE:
+            return [[] for _ in images_rgb]
+        self._network.setInputSize((width, height))
+        return [self._detect_one(image) for image in images_rgb]
+
+    def _detect_one(self, image_rgb: npt.NDArray[np.uint8]) -> list[Face]:
+        _, rows = self._network.detect(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+        faces = []
+        for row in rows if rows is not None else ():
+            left, top, width, height = row[:4]
+            box = np.array([left, top, left + width, top + height], dtype=np.float32)
+            faces.append(Face(box, float(row[14]), row[4:14].reshape(5, 2).astype(np.float32)))
+        return sorted(faces, key=lambda face: -face.score)

@@ -1,0 +1,63 @@
+"""What every CNN runtime takes and gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.config import BackboneConfig
+
+BATCH = 16
+"""Images in each run of the network. Always the same, so that a clip's features do not depend on
+which other clips it was extracted with."""
+
+
+class CnnRuntime(Protocol):
+    """A CNN that is ready to run."""
+
+    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Pooled features.
+
+        Args:
+            crops_rgb: uint8 (N, S, S, 3), any N; S is the backbone's `crop_size`.
+
+        Returns:
+            float32 (N, D).
+        """
+        ...
+
+
+def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> CnnRuntime:
+    """The CNN of `config` on `runtime`; imports only what it needs.
+
+    Args:
+        runtime: One of `config.RUNTIMES`.
+        config: The backbone and its precision.
+        weights: Its weights file, or None for seeded noise.
+
+    Raises:
+        WeightsError: The weights do not fit.
+        EngineError: The machine cannot run it in that precision.
+    """
+    if runtime == "openvino":
+        from deepfake_seq.extract.runtimes.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(config, weights)
+    from deepfake_seq.extract.runtimes.keras import KerasRuntime
+
+    return KerasRuntime(config, weights)
+
+
+def in_batches(crops_rgb: npt.NDArray[np.uint8]) -> list[tuple[npt.NDArray[np.uint8], int]]:
+    """Cut into batches of exactly `BATCH` images, the last one filled up; each with its count."""
+    batches = []
+    for start in range(0, len(crops_rgb), BATCH):
+        batch = crops_rgb[start : start + BATCH]
+        count = len(batch)
+        if count < BATCH:
+            batch = np.concatenate([batch, np.zeros((BATCH - count, *batch.shape[1:]), np.uint8)])
+        batches.append((batch, count))
+    return batches

@@ -1,0 +1,14 @@
+"""The feature cache: one record a video, in shards that are written once. h5py and NumPy only."""
+
+from deepfake_seq.store.fingerprint import Fingerprint
+from deepfake_seq.store.record import FAILED_STATUSES, STATUSES, FeatureRecord, SourceFile
+from deepfake_seq.store.store import FeatureStore
+
+__all__ = [
+    "FAILED_STATUSES",
+    "STATUSES",
+    "FeatureRecord",
+    "FeatureStore",
+    "Fingerprint",
+    "SourceFile",
+]

@@ -1,0 +1,177 @@
+"""What is kept of one video."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+STATUSES = {
+    "ok": "every sampled frame was read, and a face was found",
+    "too_few_frames": "the video has fewer frames than are sampled; all of them were used",
+    "partial": "the file ended early or broke; what could be read was used",
+    "no_face": "no sampled frame shows a face",
+    "decode_error": "the file could not be decoded",
+    "timeout": "the time allowed for one video ran out",
+    "rejected": "a limit or a forbidden input",
+}
+"""Every status that a record can have, and what it means."""
+
+FAILED_STATUSES = frozenset({"no_face", "decode_error", "timeout", "rejected"})
+"""The statuses of records without a single valid frame."""
+
+ARRAYS: dict[str, str] = {
+    "features": "<f2",
+    "mask": "|b1",
+    "frame_index": "<i8",
+    "pts_seconds": "<f8",
+    "boxes_xyxy": "<f4",
+    "scores": "<f4",
+}
+"""The arrays of a record and their dtypes on disk, in the order in which they are hashed."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """What a video file looked like when it was read.
+
+    Attributes:
+        size_bytes: Its size.
+        mtime_ns: Its modification time in nanoseconds since 1970.
+        sha256: Of its content, in hex; "" where the file could not be read.
+    """
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRecord:
+    """The features of one video, or why there are none.
+
+    Rows of the arrays are sampled frames. Valid frames come first, in order of time; the rows after
+    them are padding, all zeros (`frame_index` -1), and mean nothing.
+
+    Attributes:
+        video_id: The video's path relative to its root, with forward slashes.
+        status: A key of `STATUSES`.
+        reason: Why the status is not `ok`; "" otherwise.
+        features: float16 (T, D).
+        mask: bool (T,); True where a row holds a frame that shows the face.
+        frame_index: int64 (T,); the frame's number in order of presentation.
+        pts_seconds: float64 (T,); its presentation time.
+        boxes_xyxy: float32 (T, 4); the face in pixels of the upright frame.
+        scores: float32 (T,); the detector's confidence.
+        label: 1 = fake, 0 = real, -1 = unknown.
+        groups: Identities and source videos in the clip.
+        split: The part that the data set assigns, or "".
+        source: The file that was read.
+        facts: What else is known: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
+            `duration_seconds`, `codec`.
+    """
+
+    video_id: str
+    status: str
+    reason: str
+    features: npt.NDArray[np.float16]
+    mask: npt.NDArray[np.bool_]
+    frame_index: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    label: int
+    groups: tuple[str, ...]
+    split: str
+    source: SourceFile
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"unknown status. Received: {self.status!r}")
+        frames, width = self.features.shape
+        for name, shape in shapes(frames, width).items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.dtype(ARRAYS[name]):
+                raise ValueError(
+                    f"{name} must be {ARRAYS[name]} {shape}. Received: {array.dtype} {array.shape}"
+                )
+        valid = self.frames_valid
+        if not self.mask[:valid].all():
+            raise ValueError(f"valid frames must come first. Received mask: {self.mask}")
+        if not np.isfinite(self.features[:valid]).all():
+            raise ValueError("features must be finite")
+        if self.failed != (valid == 0):
+            raise ValueError(f"status {self.status} with {valid} valid frames")
+
+    @property
+    def frames_valid(self) -> int:
+        """How many frames show the face."""
+        return int(self.mask.sum())
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to train on or to judge by."""
+        return self.status in FAILED_STATUSES
+
+    @property
+    def metadata(self) -> bytes:
+        """All that is not an array, as canonical JSON in ASCII."""
+        values = {
+            "facts": self.facts,
+            "groups": list(self.groups),
+            "label": self.label,
+            "reason": self.reason,
+            "source": vars(self.source),
+            "split": self.split,
+            "status": self.status,
+            "video_id": self.video_id,
+        }
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest (32 bytes) of the metadata and of every array in the order of `ARRAYS`."""
+        digest = hashlib.sha256(self.metadata)
+        for name, dtype in ARRAYS.items():
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            digest.update(f"\0{name}{dtype}{array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.digest()
+
+    @classmethod
+    def from_metadata(cls, metadata: bytes, arrays: dict[str, Any]) -> FeatureRecord:
+        """The inverse of `metadata`, with the arrays beside it.
+
+        Raises:
+            ValueError, KeyError, TypeError: The metadata is not what `metadata` writes.
+        """
+        values = json.loads(metadata)
+        values["groups"] = tuple(values["groups"])
+        values["source"] = SourceFile(**values["source"])
+        return cls(**values, **arrays)
+
+
+def shapes(frames: int, width: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a record of `frames` rows of `width` features."""
+    return {
+        "features": (frames, width),
+        "mask": (frames,),
+        "frame_index": (frames,),
+        "pts_seconds": (frames,),
+        "boxes_xyxy": (frames, 4),
+        "scores": (frames,),
+    }
+
+
+def empty_arrays(frames: int, width: int) -> dict[str, Any]:
+    """The arrays of a record in which no frame is valid."""
+    arrays = {
+        name: np.zeros(shape, dtype=ARRAYS[name]) for name, shape in shapes(frames, width).items()
+    }
+    arrays["frame_index"][:] = -1
+    return arrays
