@@ -1,0 +1,62 @@
+"""From logits to probabilities, and from probabilities to a decision. Validation clips only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.sequence.metrics import Labels, Scores
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """`sigmoid(slope * logit + intercept)` (Platt, 1999).
+
+    Attributes:
+        slope: Never negative, so that the ranking of the clips stays.
+        intercept: Where the classes are in balance.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @classmethod
+    def fit(cls, labels: Labels, logits: Scores) -> PlattScaling:
+        """Fit to validation clips of both classes, which are weighed alike.
+
+        The mild ridge of scikit-learn's default keeps the slope finite where the clips can be told
+        apart without a mistake. Where the model ranks no better than chance, the slope is 0: every
+        clip gets the same probability, which is the truth about such a model.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        spread = float(logits.std()) or 1.0
+        model = LogisticRegression(class_weight="balanced")
+        model.fit(((logits - logits.mean()) / spread)[:, None], labels)
+        slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+        if slope <= 0:
+            return cls(0.0, 0.0)
+        return cls(slope / spread, intercept - slope * float(logits.mean()) / spread)
+
+    def apply(self, logits: npt.NDArray[np.float64]) -> Scores:
+        """Calibrated probabilities of fake, (N,) float64."""
+        return 1.0 / (1.0 + np.exp(-np.clip(self.slope * logits + self.intercept, -500, 500)))
+
+
+def best_threshold(labels: Labels, scores: Scores) -> float:
+    """The threshold with the best balanced accuracy; of equals, the one nearest to 0.5.
+
+    Args:
+        labels: (N,) of both classes.
+        scores: (N,) probabilities.
+    """
+    distinct = np.unique(scores)
+    candidates = np.concatenate([[0.5], (distinct[:-1] + distinct[1:]) / 2])
+    fakes, reals = scores[labels == 1], scores[labels == 0]
+    balanced = [
+        ((fakes >= candidate).mean() + (reals < candidate).mean()) / 2 for candidate in candidates
+    ]
+    best = np.flatnonzero(np.isclose(balanced, max(balanced)))
+    return float(min(candidates[best], key=lambda candidate: abs(candidate - 0.5)))
