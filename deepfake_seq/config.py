@@ -95,6 +95,11 @@ class BackboneConfig:
         _check_choice("backbone", self.name, BACKBONES)
         _check_choice("precision", self.precision, PRECISIONS)
 
+    @property
+    def uses_file(self) -> bool:
+        """Whether `weights` is the path of a file."""
+        return self.weights not in (IMAGENET, UNTRAINED)
+
 
 @dataclass(frozen=True)
 class ExtractConfig:

@@ -3,7 +3,7 @@
 from deepfake_seq.datasets.folder import discover
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.labels_csv import apply_labels
-from deepfake_seq.datasets.splits import Split, split_by_group
+from deepfake_seq.datasets.splits import Split, official_split, split_by_group
 
 __all__ = [
     "FAKE",
@@ -14,5 +14,6 @@ __all__ = [
     "VideoItem",
     "apply_labels",
     "discover",
+    "official_split",
     "split_by_group",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_seq import weights
-from deepfake_seq.config import IMAGENET, UNTRAINED, ExtractConfig
+from deepfake_seq.config import IMAGENET, ExtractConfig
 from deepfake_seq.errors import UsageError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
 from deepfake_seq.store import Fingerprint
@@ -52,7 +52,7 @@ def resolve(config: ExtractConfig) -> ResolvedConfig:
 
     detector = found.get("detector") or _given(config.faces.detector_weights, "--detector-weights")
     backbone = found.get("backbone")
-    if config.backbone.weights not in (IMAGENET, UNTRAINED):
+    if config.backbone.uses_file:
         backbone = _given(config.backbone.weights, "--weights")
     return ResolvedConfig(config, detector, backbone, _fingerprint(config, detector, backbone))
 

@@ -1,0 +1,83 @@
+"""What people see on a terminal: tables as plain text, and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned with spaces; the first row is the header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def counts(values: dict[str, int]) -> str:
+    """`3 ok, 1 no_face`, the most frequent first."""
+    ordered = sorted(values.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {name}" for name, count in ordered) or "none"
+
+
+def metrics_table(model: str, metrics: dict[str, Any]) -> str:
+    """One line for the model and each baseline, on each part that was judged."""
+    header = ["", "clips (real + fake)", "AUC", "balanced accuracy", "macro-F1"]
+    rows = [header]
+    for part in ("validation", "test"):
+        named = [(model, metrics[part])]
+        named += [(name, values.get(part)) for name, values in metrics["baselines"].items()]
+        for name, values in named:
+            if values:
+                clips = values["clips"]
+                figures = (values["auc"], values["balanced_accuracy"], values["macro_f1"])
+                rows.append(
+                    [
+                        f"{part}: {name}",
+                        f"{clips['real']} + {clips['fake']}",
+                        *("–" if figure is None else f"{figure:.3f}" for figure in figures),
+                    ]
+                )
+    return table(rows)
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr with the count, the rate and the time left; silent where stderr is a file.
+
+    Args:
+        title: What is being done.
+        total: How many steps there are.
+        unit: What a step is, in the plural.
+
+    Yields:
+        A function to call after each step, with a short note.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit}  {{task.fields[rate]}}  elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeLeftColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(title, total=total, rate="", note="")
+
+        def step(note: str) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.2f}/s" if speed else ""
+            bar.update(task, advance=1, rate=rate, note=note)
+
+        yield step

@@ -1,0 +1,125 @@
+"""Whether this machine is ready: versions, who owns `cv2`, backends and devices, weights."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
+
+from deepfake_seq import weights
+from deepfake_seq.errors import WeightsError
+
+_PACKAGES = (
+    "deepfake-seq",
+    "tensorflow",
+    "keras",
+    "openvino",
+    "av",
+    "opencv-contrib-python-headless",
+    "retina-face",
+    "mtcnn",
+    "onnxruntime",
+    "h5py",
+    "numpy",
+    "scikit-learn",
+    "safetensors",
+    "matplotlib",
+    "click",
+    "rich",
+)
+_OPTIONAL = ("jax", "ray")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What it is.
+        ok: False where deepseq cannot work like this.
+        detail: What was found, and what to do where it is not ok.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything; nothing is changed and nothing is downloaded."""
+    machine = f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
+    findings = [Finding("machine", True, machine)]
+    findings += [_package(name) for name in _PACKAGES]
+    findings += [_optional(name) for name in _OPTIONAL]
+    findings += [_cv2(), _openvino(), _keras()]
+    findings += [_weights(name) for name in weights.WEIGHTS]
+    return findings
+
+
+def cv2_owners() -> list[str]:
+    """The installed packages that own files of `cv2`, by name."""
+    return sorted(set(packages_distributions().get("cv2", [])))
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, f"not installed: run `pip install {name}`")
+
+
+def _optional(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, True, f"not installed; optional: `pip install deepfake-seq[{name}]`")
+
+
+def _cv2() -> Finding:
+    owners = cv2_owners()
+    if len(owners) == 1:
+        return Finding("cv2", True, f"owned by {owners[0]} alone")
+    what = f"owned by {' and '.join(owners)}, which overwrite each other" if owners else "missing"
+    removal = f"`pip uninstall -y {' '.join(owners)}` and then " if owners else ""
+    return Finding(
+        "cv2", False, f"{what}: run {removal}`pip install opencv-contrib-python-headless`"
+    )
+
+
+def _openvino() -> Finding:
+    try:
+        import openvino
+
+        core = openvino.Core()
+        devices = [
+            f"{device} ({core.get_property(device, 'FULL_DEVICE_NAME')})"
+            for device in core.available_devices
+        ]
+    except (ImportError, RuntimeError) as error:
+        return Finding("openvino devices", False, f"cannot be used: {error}")
+    return Finding("openvino devices", bool(devices), ", ".join(devices) or "none")
+
+
+def _keras() -> Finding:
+    # Named without importing them: that takes seconds.
+    installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    detail = f"{chosen} is used; installed: {', '.join(installed) or 'none'}"
+    if chosen not in (*installed, "openvino", "numpy"):
+        return Finding("keras backend", False, f"{detail}. Install {chosen} or unset KERAS_BACKEND")
+    return Finding("keras backend", True, detail)
+
+
+def _weights(name: str) -> Finding:
+    label = f"weights {name}"
+    path = weights.find(name)
+    if path is None:
+        places = " or ".join(str(place) for place in weights.places(name))
+        return Finding(label, True, f"not there yet; looked for {places}")
+    try:
+        weights.check(name, path)
+    except WeightsError as error:
+        return Finding(label, False, str(error))
+    return Finding(label, True, f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

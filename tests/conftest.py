@@ -1,0 +1,59 @@
+"""What all tests share: a home that is not the user's, a portrait, and the shared folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from clips import write_images
+from hypothesis import settings
+from matplotlib.cbook import get_sample_data
+
+# Two shared cores: how long one example takes says nothing.
+settings.register_profile("deepseq", deadline=None, derandomize=True)
+settings.load_profile("deepseq")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home for the session, so that networks are translated once; never the user's own."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "DEEPFACE_HOME"):
+            patch.setenv(name, str(folder))
+        patch.setenv("DEEPSEQ_HOME", str(folder / "deepseq"))
+        patch.delenv("XDG_CACHE_HOME", raising=False)
+        patch.delenv("KERAS_BACKEND", raising=False)
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with networks and clips that lies beside the repository, where there is one."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder named shared beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait_rgb() -> npt.NDArray[np.uint8]:
+    """One person, head and shoulders: uint8 (600, 512, 3)."""
+    with get_sample_data("grace_hopper.jpg") as file:
+        data = np.frombuffer(file.read(), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+
+
+@pytest.fixture(scope="session")
+def portrait_clip(
+    portrait_rgb: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Twenty frames, 256x300, in which the person moves a little to the right."""
+    small = cv2.resize(portrait_rgb, (256, 300), interpolation=cv2.INTER_AREA)
+    images = [np.asarray(np.roll(small, step, axis=1), dtype=np.uint8) for step in range(20)]
+    return write_images(tmp_path_factory.mktemp("clips") / "portrait.mp4", images)

@@ -1,0 +1,321 @@
+"""One contract for all face detectors, and what is particular to each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from deepfake_seq.config import DETECTORS
+from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract.faces import Face, FaceDetector, build_detector, detect_scaled
+
+Images = npt.NDArray[np.uint8]
+
+STRIDES = (32, 16, 8)
+FACE_IN_PORTRAIT = (178, 110, 351, 330)
+
+
+def write_retinaface_like(path: Path) -> Path:
+    """A network with RetinaFace's inputs and outputs and seeded weights.
+
+    Its kernels add up to zero, so that it sees nothing in a plain image and something in noise.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator = np.random.default_rng(3)
+    nodes, constants, outputs = [], [], []
+
+    def branch(name: str, stride: int, channels: int, scale: float, bias: float) -> str:
+        kernel = generator.standard_normal((channels, 3, stride, stride)).astype(np.float32)
+        kernel -= kernel.mean(axis=(1, 2, 3), keepdims=True)
+        # Noise of standard deviation 74 (uniform bytes) then comes out with deviation `scale`.
+        kernel *= np.float32(scale / (74 * np.sqrt(3) * stride))
+        constants.append(numpy_helper.from_array(kernel, f"{name}_kernel"))
+        constants.append(
+            numpy_helper.from_array(np.full(channels, bias, np.float32), f"{name}_bias")
+        )
+        nodes.append(
+            helper.make_node(
+                "Conv",
+                ["planes", f"{name}_kernel", f"{name}_bias"],
+                [f"{name}_planes"],
+                strides=[stride, stride],
+            )
+        )
+        return f"{name}_planes"
+
+    nodes.append(helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2]))
+    for stride in STRIDES:
+        for kind, channels, scale, bias in (
+            ("cls", 4, 2.0, -1.0),
+            ("bbox", 8, 0.1, 0.0),
+            ("landmark", 20, 0.1, 0.0),
+        ):
+            name = f"{kind}{stride}"
+            found = branch(name, stride, channels, scale, bias)
+            if kind == "cls":
+                nodes.append(helper.make_node("Sigmoid", [found], [f"{name}_prob"]))
+                found = f"{name}_prob"
+            nodes.append(helper.make_node("Transpose", [found], [name], perm=[0, 2, 3, 1]))
+            shape = ["n", f"h{stride}", f"w{stride}", channels]
+            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", "h", "w", 3])
+    graph = helper.make_graph(nodes, "retinaface_like", [images], outputs, constants)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def retinaface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_retinaface_like(tmp_path_factory.mktemp("retinaface") / "seeded.onnx")
+
+
+@pytest.fixture(scope="session")
+def detector_of(request: pytest.FixtureRequest) -> Callable[[str], FaceDetector]:
+    """Each detector by name, made once."""
+    made: dict[str, FaceDetector] = {}
+
+    def build(name: str) -> FaceDetector:
+        if name not in made:
+            weights = None
+            if name == "retinaface":
+                weights = request.getfixturevalue("retinaface_file")
+            elif name == "yunet":
+                folder = request.getfixturevalue("shared") / "detectors"
+                weights = next(iter(sorted(folder.glob("face_detection_yunet*.onnx"))), None)
+                if weights is None:
+                    pytest.skip("no YuNet network in shared/detectors")
+            made[name] = build_detector(name, weights)
+        return made[name]
+
+    return build
+
+
+@pytest.fixture(params=DETECTORS)
+def detector(
+    request: pytest.FixtureRequest, detector_of: Callable[[str], FaceDetector]
+) -> FaceDetector:
+    return detector_of(request.param)
+
+
+@pytest.fixture(params=["mtcnn", "yunet"])
+def trained(
+    request: pytest.FixtureRequest, detector_of: Callable[[str], FaceDetector]
+) -> FaceDetector:
+    return detector_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def five_images(portrait_rgb: Images) -> Images:
+    """Four views of the portrait, one of them noisy, and one plain grey: (5, 300, 256, 3)."""
+    small = cv2.resize(portrait_rgb, (256, 300), interpolation=cv2.INTER_AREA)
+    noise = np.random.default_rng(0).integers(-60, 61, small.shape)
+    noisy = np.clip(small + noise, 0, 255).astype(np.uint8)
+    plain = np.full_like(small, 128)
+    return np.stack([small, noisy, plain, np.roll(small, 25, axis=1), small[:, ::-1]])
+
+
+def assert_same_faces(faces: list[Face], others: list[Face]) -> None:
+    assert len(faces) == len(others)
+    for face, other in zip(faces, others, strict=True):
+        np.testing.assert_allclose(face.box_xyxy, other.box_xyxy, atol=0.05)
+        assert face.score == pytest.approx(other.score, abs=1e-3)
+        assert (face.landmarks is None) == (other.landmarks is None)
+        if face.landmarks is not None:
+            np.testing.assert_allclose(face.landmarks, other.landmarks, atol=0.05)
+
+
+def test_faces_have_sane_boxes_and_scores_the_surest_first(
+    detector: FaceDetector, five_images: Images
+) -> None:
+    found = detector.detect(five_images)
+    assert len(found) == 5
+    assert any(found)
+    height, width = five_images.shape[1:3]
+    for faces in found:
+        scores = [face.score for face in faces]
+        assert scores == sorted(scores, reverse=True)
+        for face in faces:
+            left, top, right, bottom = face.box_xyxy.tolist()
+            assert face.box_xyxy.dtype == np.float32
+            assert -width / 2 <= left < right <= 1.5 * width
+            assert -height / 2 <= top < bottom <= 1.5 * height
+            assert type(face.score) is float
+            assert 0 <= face.score <= 1
+            if face.landmarks is not None:
+                assert face.landmarks.shape == (5, 2)
+                assert face.landmarks.dtype == np.float32
+
+
+def test_five_images_at_once_give_what_they_give_one_by_one(
+    detector: FaceDetector, five_images: Images
+) -> None:
+    together = detector.detect(five_images)
+    for position, faces in enumerate(together):
+        (alone,) = detector.detect(five_images[position : position + 1])
+        assert_same_faces(faces, alone)
+
+
+def test_an_image_gives_the_same_faces_twice_and_is_left_as_it_was(
+    detector: FaceDetector, five_images: Images
+) -> None:
+    before = five_images.copy()
+    for faces, again in zip(
+        detector.detect(five_images), detector.detect(five_images), strict=True
+    ):
+        assert_same_faces(faces, again)
+    np.testing.assert_array_equal(five_images, before)
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name != "none"])
+def test_a_plain_image_has_no_face(name: str, detector_of: Callable[[str], FaceDetector]) -> None:
+    assert detector_of(name).detect(np.full((2, 240, 320, 3), 128, np.uint8)) == [[], []]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (1, 200), (24, 24), (33, 47)])
+def test_tiny_images_do_not_fail(detector: FaceDetector, size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
+    assert len(detector.detect(images)) == 2
+
+
+def test_no_images_give_no_lists(detector: FaceDetector) -> None:
+    assert detector.detect(np.zeros((0, 64, 64, 3), np.uint8)) == []
+
+
+def test_the_face_of_the_portrait_is_found_where_it_is(
+    trained: FaceDetector, portrait_rgb: Images
+) -> None:
+    ((face,),) = trained.detect(portrait_rgb[None])
+    np.testing.assert_allclose(face.box_xyxy, FACE_IN_PORTRAIT, atol=35)
+    assert face.score > 0.7
+
+
+def test_landmarks_come_in_the_stated_order(trained: FaceDetector, portrait_rgb: Images) -> None:
+    ((face,),) = trained.detect(portrait_rgb[None])
+    assert face.landmarks is not None
+    eye_left, eye_right, nose, mouth_left, mouth_right = face.landmarks
+    assert eye_left[0] < nose[0] < eye_right[0]
+    assert mouth_left[0] < nose[0] < mouth_right[0]
+    assert max(eye_left[1], eye_right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
+
+
+def test_boxes_are_in_pixels_of_the_image_as_given(
+    trained: FaceDetector, portrait_rgb: Images
+) -> None:
+    twice = cv2.resize(portrait_rgb, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    ((face,),) = detect_scaled(trained, portrait_rgb[None], 360)
+    ((large,),) = detect_scaled(trained, twice[None], 360)
+    np.testing.assert_allclose(large.box_xyxy, 2 * face.box_xyxy, atol=24)
+    assert large.landmarks is not None
+    assert face.landmarks is not None
+    np.testing.assert_allclose(large.landmarks, 2 * face.landmarks, atol=24)
+
+
+class Watcher:
+    """Notes the shape that it is given, and finds the whole of it."""
+
+    def detect(self, images_rgb: Images) -> list[list[Face]]:
+        self.shape = images_rgb.shape
+        height, width = self.shape[1:3]
+        return [[Face(np.array([0, 0, width, height], np.float32), 1.0)] for _ in images_rgb]
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [((720, 1280), (360, 640)), ((200, 300), (200, 300)), ((1280, 720), (640, 360))],
+)
+def test_large_images_are_shrunk_to_the_short_side_and_small_ones_are_left(
+    size: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    watcher = Watcher()
+    found = detect_scaled(watcher, np.zeros((3, *size, 3), np.uint8), 360)
+    assert watcher.shape == (3, *seen, 3)
+    assert len(found) == 3
+    for (face,) in found:
+        np.testing.assert_allclose(face.box_xyxy, [0, 0, size[1], size[0]])
+
+
+def test_none_takes_the_whole_frame(detector_of: Callable[[str], FaceDetector]) -> None:
+    ((face,),) = detector_of("none").detect(np.zeros((1, 48, 64, 3), np.uint8))
+    assert face.box_xyxy.tolist() == [0, 0, 64, 48]
+    assert (face.score, face.landmarks) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    "size", [(160, 224), (150, 219), (1040, 1056)], ids=["multiple", "odd", "larger-than-1024"]
+)
+def test_retinaface_in_batches_equals_the_package_image_by_image(
+    size: tuple[int, int], retinaface_file: Path, detector_of: Callable[[str], FaceDetector]
+) -> None:
+    import onnxruntime
+
+    found_by_us = detector_of("retinaface")  # also imports the package the right way
+    from retinaface import RetinaFace
+
+    # Blocks as large as the coarsest stride: few places are sure enough, in any size of image.
+    generator = np.random.default_rng(1)
+    images = np.full((6, *size, 3), 128, np.uint8)
+    for image in images:
+        for _ in range(12):
+            top, left = (int(generator.integers(0, length - 40)) for length in size)
+            image[top : top + 40, left : left + 40] = generator.integers(0, 256, (40, 40, 3))
+    session = onnxruntime.InferenceSession(str(retinaface_file))
+    counts = []
+    for image, faces in zip(images, found_by_us.detect(images), strict=True):
+        theirs: dict[str, Any] = RetinaFace.detect_faces(
+            np.ascontiguousarray(image[..., ::-1]),
+            threshold=0.9,
+            model=lambda batch: session.run(None, {"images": batch}),
+            allow_upscaling=False,
+        )
+        counts.append(len(theirs))
+        assert len(faces) == len(theirs)
+        for face, other in zip(faces, theirs.values(), strict=True):
+            np.testing.assert_allclose(face.box_xyxy, other["facial_area"], atol=1)
+            assert face.score == pytest.approx(float(other["score"]), abs=1e-5)
+            assert face.landmarks is not None
+            names = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+            expected = [other["landmarks"][name] for name in names]
+            np.testing.assert_allclose(face.landmarks, expected, atol=0.05)
+    assert min(counts) > 0
+
+
+def test_importing_retinaface_leaves_the_warning_filters_as_they_were() -> None:
+    code = (
+        "import warnings; import onnxruntime, cv2; before = list(warnings.filters); "
+        "from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector; "
+        "RetinaFaceDetector(lambda images: []); "
+        "import sys; assert 'retinaface.RetinaFace' in sys.modules; "
+        "assert 'tensorflow' not in sys.modules; "
+        "assert list(warnings.filters) == before, warnings.filters"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["yunet", "retinaface"])
+def test_a_file_that_is_no_network_is_a_weights_error_naming_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(b"\x08 not a network")
+    with pytest.raises(WeightsError, match=r"wrong\.onnx"):
+        build_detector(name, path)
+
+
+def test_another_onnx_network_is_not_taken_for_retinaface(tmp_path: Path, shared: Path) -> None:
+    yunet = next(iter(sorted((shared / "detectors").glob("*.onnx"))), None)
+    if yunet is None:
+        pytest.skip("no YuNet network in shared/detectors")
+    with pytest.raises(WeightsError, match=yunet.name):
+        build_detector("retinaface", yunet).detect(np.zeros((1, 320, 320, 3), np.uint8))
