@@ -28,7 +28,7 @@ from deepfake_seq.predict import Verdict, predict
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.store import FeatureStore
 
-TAKES = 18
+TAKES = 15
 _CRF = (20, 26, 32)
 
 Say = Callable[[str], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import WeightsError
 
 UNTRAINED_SEED = 0
@@ -74,14 +74,13 @@ def build_keras_model(name: str, weights: Path | None) -> Any:
     Raises:
         WeightsError: The file does not hold this network's weights.
     """
-    import keras
+    keras = load_keras()
 
     row = BACKBONE_TABLE[name]
     channels_first = keras.config.image_data_format() == "channels_first"
     side = row.crop_size
     shape = (3, side, side) if channels_first else (side, side, 3)
-    application = importlib.import_module("keras.applications")
-    model = getattr(application, row.application)(
+    model = getattr(keras.applications, row.application)(
         weights=None, include_top=False, pooling="avg", input_shape=shape
     )
     if weights is None:

@@ -65,6 +65,8 @@ def decode(path: Path, config: SamplingConfig) -> DecodedVideo:
     source = SourceFile(0, 0, "")
     try:
         source = identify(path)
+        if not source.size_bytes:
+            raise VideoError("decode_error", "the file is empty")
         return _decode(path, config, source)
     except VideoError as error:
         return DecodedVideo(None, error.status, str(error), source)

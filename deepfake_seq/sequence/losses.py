@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.datasets import REAL
 
 
@@ -30,7 +31,7 @@ def focal_loss(alpha: float, gamma: float) -> Any:
         alpha: The weight of the class fake.
         gamma: How strongly clips that are easy already are played down; 0 turns that off.
     """
-    import keras
+    keras = load_keras()
 
     return keras.losses.BinaryFocalCrossentropy(
         apply_class_balancing=True, alpha=alpha, gamma=gamma, from_logits=True

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
 
 GRU_UNITS = (64, 32, 16)
@@ -40,8 +41,8 @@ def count_parameters(model: Any) -> dict[str, int]:
 
 def _gru(config: ModelConfig, frames: int, width: int) -> Any:
     """GRU 64 → BatchNorm → GRU 32 → BatchNorm → GRU 16 → Dense 32 → Dropout → Dense 1."""
-    import keras
-    from keras import layers
+    keras = load_keras()
+    layers = keras.layers
 
     features = keras.Input((frames, width), dtype="float32", name="features")
     mask = keras.Input((frames,), dtype="bool", name="mask")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.losses import focal_alpha, focal_loss
@@ -57,7 +58,7 @@ def train(
         config: How long, how fast, with which seed.
         on_epoch: Called after each epoch with its number and its row of the history.
     """
-    import keras
+    keras = load_keras()
 
     keras.utils.set_random_seed(config.seed)
     standardizer = Standardizer.fit(training.features, training.mask)

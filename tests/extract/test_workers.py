@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Pat
 def test_stopping_early_leaves_no_process_and_takes_few_videos(tmp_path: Path) -> None:
     asked = []
 
-    def queue(items: list[VideoItem]):  # noqa: ANN202 - a generator of the items that were asked for
+    def queue(items: list[VideoItem]) -> Iterator[VideoItem]:
         for item in items:
             asked.append(item)
             yield item

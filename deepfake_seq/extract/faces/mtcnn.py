@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import EngineError
 from deepfake_seq.extract.faces.base import Face
 
@@ -19,7 +20,7 @@ class MTCNNDetector:
     """
 
     def __init__(self) -> None:
-        import keras
+        keras = load_keras()
 
         if keras.backend.backend() != "tensorflow":
             raise EngineError(

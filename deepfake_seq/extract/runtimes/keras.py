@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, build_keras_model, preprocess
 from deepfake_seq.extract.runtimes.base import in_batches
@@ -16,7 +17,7 @@ class KerasRuntime:
     """See `CnnRuntime`."""
 
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
-        import keras
+        keras = load_keras()
 
         self._row = BACKBONE_TABLE[config.name]
         policy = "float32" if config.precision == "float32" else f"mixed_{config.precision}"

@@ -1,0 +1,1 @@
+"""The commands: parse, call, print. Whatever is heavy is imported inside them."""

@@ -1,0 +1,131 @@
+"""`deepseq extract`: videos to features."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepfake_seq import config
+from deepfake_seq.commands.options import (
+    EXISTING,
+    FAILED_VIDEOS,
+    PATH,
+    absolute,
+    json_option,
+    labels_line,
+    print_json,
+    runtime_option,
+    say,
+    workers_option,
+)
+
+_SAMPLING, _FACES, _BACKBONE = config.SamplingConfig(), config.FaceConfig(), config.BackboneConfig()
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
+@click.option("--out", type=PATH, default="features", show_default=True, help="The store.")
+@click.option("--labels", type=EXISTING, help="CSV with path,label and, if known, group,split.")
+@click.option(
+    "--detector",
+    type=click.Choice(config.DETECTORS),
+    default=_FACES.detector,
+    show_default=True,
+    help="What finds the faces; none takes the whole frame.",
+)
+@click.option("--detector-weights", type=EXISTING, help="A file for retinaface or yunet.")
+@click.option(
+    "--weights",
+    default=_BACKBONE.weights,
+    show_default=True,
+    metavar="imagenet|untrained|FILE",
+    help="The CNN's weights.",
+)
+@click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True)
+@click.option("--margin", type=float, default=_FACES.margin, show_default=True, help="Of the crop.")
+@click.option(
+    "--precision",
+    type=click.Choice(config.PRECISIONS),
+    default=_BACKBONE.precision,
+    show_default=True,
+    help="The CNN's arithmetic.",
+)
+@runtime_option
+@workers_option
+@click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
+@json_option
+def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: Any) -> None:
+    """Extract features from videos, or from all videos in folders, into a store.
+
+    What is in the store already is skipped, so an interrupted run goes on where it stopped. Labels
+    come from folders called real, fake, Celeb-real, YouTube-real or Celeb-synthesis, or from
+    --labels.
+    """
+    from deepfake_seq import console, datasets
+    from deepfake_seq.extract import pipeline
+    from deepfake_seq.extract.resolve import resolve
+    from deepfake_seq.store import FeatureStore
+
+    settings = _extract_config(**options)
+    execution = config.ExecutionConfig(options["runtime"], options["workers"])
+    items = datasets.discover(paths)
+    if labels:
+        items, unused = datasets.apply_labels(items, labels)
+        if unused:
+            say(f"{len(unused)} rows of {labels} match no video, the first is {unused[0]}")
+    resolved = resolve(settings)
+    if settings.backbone.weights == config.UNTRAINED:
+        say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
+    store = FeatureStore.create(out, resolved.fingerprint, settings.to_dict())
+    with console.progress("extract", len(items), "videos") as step:
+        summary = pipeline.extract(
+            items,
+            resolved,
+            store,
+            execution,
+            retry_failed=options["retry_failed"],
+            on_video=lambda record: step(record.status if record else "skipped"),
+        )
+    for video_id, status, reason in summary.failures:
+        say(f"{video_id}: {status}: {reason}")
+    if options["as_json"]:
+        print_json(
+            {
+                "store": str(out),
+                "fingerprint_id": resolved.fingerprint.id,
+                "videos": summary.videos,
+                "ok": summary.ok,
+                "failed": summary.failed,
+                "skipped": summary.skipped,
+                "by_status": dict(summary.by_status),
+                "seconds": round(summary.seconds, 3),
+            }
+        )
+    else:
+        click.echo(
+            f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
+            f"{summary.skipped} were there already"
+            + (f" ({summary.relabelled} relabelled)" if summary.relabelled else "")
+            + f"; {summary.seconds:.1f} s"
+        )
+        click.echo(f"{out}: {labels_line([entry.metadata for entry in store.entries().values()])}")
+    if summary.failed:
+        sys.exit(FAILED_VIDEOS)
+
+
+def _extract_config(**options: Any) -> config.ExtractConfig:
+    weights = options["weights"]
+    if weights not in (config.IMAGENET, config.UNTRAINED):
+        weights = absolute(Path(weights))
+    return config.ExtractConfig(
+        sampling=config.SamplingConfig(frames=options["frames"]),
+        faces=config.FaceConfig(
+            detector=options["detector"],
+            detector_weights=absolute(options["detector_weights"]),
+            margin=options["margin"],
+        ),
+        backbone=config.BackboneConfig(weights=weights, precision=options["precision"]),
+    )

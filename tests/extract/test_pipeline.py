@@ -1,0 +1,260 @@
+"""Videos into a store: what is skipped, what is done again, and what is counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from clips import write_clip
+
+from deepfake_seq.config import (
+    BackboneConfig,
+    ExecutionConfig,
+    ExtractConfig,
+    FaceConfig,
+    SamplingConfig,
+)
+from deepfake_seq.datasets import FAKE, REAL, VideoItem
+from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.pipeline import Summary
+from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.store import FeatureRecord, FeatureStore
+
+CONFIG = ExtractConfig(
+    sampling=SamplingConfig(frames=4),
+    faces=FaceConfig(detector="none"),
+    backbone=BackboneConfig("vgg16", "untrained"),
+)
+
+
+class MeanCnn:
+    """Each feature is the crop's mean grey level."""
+
+    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CNN that costs nothing, and decoding in this process."""
+
+    def build(resolved: ResolvedConfig, runtime: str) -> Extractor:
+        return Extractor(resolved, build_detector("none", None), MeanCnn())
+
+    def decode_here(
+        items: Iterable[VideoItem], config: SamplingConfig, workers: int
+    ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
+        for item in items:
+            yield item, decode(item.path, config)
+
+    monkeypatch.setattr(Extractor, "build", build)
+    monkeypatch.setattr(pipeline, "decode_all", decode_here)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[VideoItem]:
+    """Two clips and a file that is none."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_clip(folder / "a.mp4", 8)
+    write_clip(folder / "b.mp4", 12)
+    (folder / "c.mp4").write_text("no video")
+    return [
+        VideoItem(folder / f"{name}.mp4", f"{name}.mp4", label)
+        for name, label in (("a", REAL), ("b", FAKE), ("c", FAKE))
+    ]
+
+
+Run = Callable[..., Summary]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Extract into the store, which is opened anew each time."""
+
+    def run(
+        items: list[VideoItem],
+        *,
+        retry_failed: bool = False,
+        on_video: pipeline.OnVideo = lambda record: None,
+    ) -> Summary:
+        resolved = resolve(CONFIG)
+        store = FeatureStore.create(tmp_path / "store", resolved.fingerprint, CONFIG.to_dict())
+        return pipeline.extract(
+            items,
+            resolved,
+            store,
+            ExecutionConfig(workers=1),
+            retry_failed=retry_failed,
+            on_video=on_video,
+        )
+
+    return run
+
+
+def stored(tmp_path: Path) -> FeatureStore:
+    return FeatureStore.open(tmp_path / "store")
+
+
+def counts(summary: Summary) -> tuple[int, int, int, int]:
+    """How many videos there were, and how many were skipped, gave features and failed."""
+    return summary.videos, summary.skipped, summary.ok, summary.failed
+
+
+def test_every_video_becomes_a_record(videos: list[VideoItem], run: Run, tmp_path: Path) -> None:
+    summary = run(videos)
+    assert counts(summary) == (3, 0, 2, 1)
+    assert summary.by_status == {"ok": 2, "decode_error": 1}
+    assert summary.seconds > 0
+    store = stored(tmp_path)
+    assert [record.video_id for record in store] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [record.label for record in store] == [REAL, FAKE, FAKE]
+    assert [record.frames_valid for record in store] == [4, 4, 0]
+
+
+def test_failures_are_told_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
+    ((video_id, status, reason),) = run(videos).failures
+    assert (video_id, status) == ("c.mp4", "decode_error")
+    assert reason
+
+
+def test_a_second_run_skips_everything_failures_too(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
+    monkeypatch.setattr(Extractor, "build", None)
+    summary = run(videos)
+    assert counts(summary) == (3, 3, 0, 0)
+    assert summary.relabelled == 0
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
+
+
+def test_a_new_video_is_extracted_beside_the_old_ones(videos: list[VideoItem], run: Run) -> None:
+    assert counts(run(videos[:1])) == (1, 0, 1, 0)
+    assert counts(run(videos)) == (3, 1, 1, 1)
+
+
+def test_a_changed_file_is_extracted_again(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    run(videos)
+    before = stored(tmp_path)["a.mp4"]
+    write_clip(videos[0].path, 30)
+    assert counts(run(videos)) == (3, 2, 1, 0)
+    after = stored(tmp_path)["a.mp4"]
+    assert after.source.sha256 != before.source.sha256
+    assert after.facts["frames_total"] == 30
+    assert len(stored(tmp_path)) == 3
+
+
+def test_a_file_of_the_same_size_with_other_content_is_extracted_again(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    run(videos)
+    path = videos[0].path
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    summary = run(videos)
+    assert summary.skipped == 2
+    assert summary.by_status.total() == 1
+
+
+def test_a_touched_file_is_not_extracted_again(videos: list[VideoItem], run: Run) -> None:
+    run(videos)
+    for item in videos:
+        os.utime(item.path, ns=(0, item.path.stat().st_mtime_ns + 10**9))
+    assert counts(run(videos)) == (3, 3, 0, 0)
+
+
+def test_a_moved_folder_is_not_extracted_again(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    run(videos)
+    moved = (tmp_path / "videos").rename(tmp_path / "moved")
+    assert counts(run([replace(item, path=moved / item.video_id) for item in videos])) == (
+        (3, 3, 0, 0)
+    )
+
+
+def test_a_new_label_is_stored_without_extracting_again(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    before = stored(tmp_path)["a.mp4"]
+    monkeypatch.setattr(Extractor, "build", None)
+    changed = replace(videos[0], label=FAKE, groups=("x", "y"), split="test")
+    summary = run([changed, *videos[1:]])
+    assert counts(summary) == (3, 3, 0, 0)
+    assert summary.relabelled == 1
+    after = stored(tmp_path)["a.mp4"]
+    assert (after.label, after.groups, after.split) == (FAKE, ("x", "y"), "test")
+    np.testing.assert_array_equal(after.features, before.features)
+    assert after.source == before.source
+    assert run([changed, *videos[1:]]).relabelled == 0
+
+
+def test_failures_are_taken_up_again_when_asked(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    run(videos)
+    assert counts(run(videos, retry_failed=True)) == (3, 2, 0, 1)
+    write_clip(videos[2].path, 10)
+    assert counts(run(videos, retry_failed=True)) == (3, 2, 1, 0)
+    assert stored(tmp_path)["c.mp4"].status == "ok"
+    assert counts(run(videos, retry_failed=True)) == (3, 3, 0, 0)
+
+
+def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
+    videos: list[VideoItem], run: Run
+) -> None:
+    run(videos)
+    write_clip(videos[2].path, 10)
+    assert counts(run(videos)) == (3, 2, 1, 0)
+
+
+def test_each_video_is_told_once(videos: list[VideoItem], run: Run) -> None:
+    told: list[FeatureRecord | None] = []
+    run(videos[:1])
+    run(videos, on_video=told.append)
+    names = [record.video_id if record else None for record in told]
+    assert names[0] is None
+    assert sorted(filter(None, names)) == ["b.mp4", "c.mp4"]
+    assert len(names) == 3
+
+
+def test_a_run_that_is_interrupted_goes_on_where_it_was(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    def interrupt(record: FeatureRecord | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, on_video=interrupt)
+    assert len(stored(tmp_path)) == 1
+    assert counts(run(videos)) == (3, 1, 1, 1)
+
+
+def test_no_videos_make_an_empty_summary(run: Run) -> None:
+    assert counts(run([])) == (0, 0, 0, 0)
+
+
+def test_decoding_processes_give_the_same_records(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    here = {record.video_id: record.sha256 for record in stored(tmp_path)}
+    from deepfake_seq.extract.workers import decode_all
+
+    monkeypatch.setattr(pipeline, "decode_all", decode_all)
+    records = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
+    assert {record.video_id: record.sha256 for record in records} == here

@@ -1,0 +1,153 @@
+"""From settings to files and to the fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deepfake_seq import weights
+from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
+from deepfake_seq.errors import UsageError, WeightsError
+from deepfake_seq.extract.resolve import resolve
+
+PLAIN = ExtractConfig(
+    faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
+)
+
+
+def weights_file(path: Path, content: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return str(path)
+
+
+def with_weights(path: str) -> ExtractConfig:
+    return replace(PLAIN, backbone=BackboneConfig(weights=path))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(PLAIN, sampling=SamplingConfig(frames=8)),
+        replace(PLAIN, faces=FaceConfig(detector="none")),
+        replace(PLAIN, faces=FaceConfig(detector="mtcnn", short_side=480)),
+        replace(PLAIN, faces=FaceConfig(detector="mtcnn", margin=0.5)),
+        replace(PLAIN, backbone=BackboneConfig("vgg16", "untrained")),
+        replace(PLAIN, backbone=BackboneConfig("inception_v3", "untrained", "bfloat16")),
+    ],
+    ids=["frames", "detector", "short side", "margin", "backbone", "precision"],
+)
+def test_each_setting_that_changes_the_numbers_changes_the_fingerprint(
+    changed: ExtractConfig,
+) -> None:
+    assert resolve(changed).fingerprint.id != resolve(PLAIN).fingerprint.id
+    assert resolve(PLAIN).fingerprint.differences(resolve(changed).fingerprint)
+
+
+def test_other_weights_change_the_fingerprint(tmp_path: Path) -> None:
+    one = resolve(with_weights(weights_file(tmp_path / "one.h5", "one")))
+    other = resolve(with_weights(weights_file(tmp_path / "other.h5", "other")))
+    assert len({one.fingerprint.id, other.fingerprint.id, resolve(PLAIN).fingerprint.id}) == 3
+
+
+def test_where_the_weights_lie_does_not_change_the_fingerprint(tmp_path: Path) -> None:
+    here = resolve(with_weights(weights_file(tmp_path / "here.h5", "same")))
+    there = resolve(with_weights(weights_file(tmp_path / "far" / "there.h5", "same")))
+    assert here.fingerprint == there.fingerprint
+    assert here.backbone_weights == tmp_path / "here.h5"
+
+
+@pytest.mark.parametrize("detector", ["yunet", "retinaface"])
+def test_other_detector_weights_change_the_fingerprint_and_their_place_does_not(
+    detector: str, tmp_path: Path
+) -> None:
+    paths = [
+        weights_file(tmp_path / name, content)
+        for name, content in (("a", "one"), ("b", "one"), ("c", "two"))
+    ]
+    first, same, other = (
+        resolve(replace(PLAIN, faces=FaceConfig(detector, path))) for path in paths
+    )
+    assert first.detector_weights == tmp_path / "a"
+    assert first.fingerprint == same.fingerprint
+    assert first.fingerprint.id != other.fingerprint.id
+
+
+def test_the_fingerprint_is_the_same_each_time() -> None:
+    assert resolve(PLAIN).fingerprint == resolve(PLAIN).fingerprint
+
+
+def test_untrained_weights_need_no_file() -> None:
+    resolved = resolve(PLAIN)
+    assert resolved.backbone_weights is None
+    assert resolved.detector_weights is None
+    assert "untrained" in resolved.fingerprint.fields["backbone"]["weights_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("config", "option"),
+    [
+        (with_weights("no/such.h5"), "--weights"),
+        (replace(PLAIN, faces=FaceConfig("yunet", "no/such.h5")), "--detector-weights"),
+    ],
+)
+def test_a_file_that_is_not_there_is_a_usage_error_naming_the_option(
+    config: ExtractConfig, option: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"{option}: no/such\.h5"):
+        resolve(config)
+
+
+def test_all_published_weights_that_are_missing_are_named_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(name: str) -> Path:
+        raise weights.DownloadError(f"{name}: no network in tests")
+
+    monkeypatch.setattr(weights, "fetch", unreachable)
+    with pytest.raises(WeightsError, match=r"(?s)retinaface.*inception_v3"):
+        resolve(ExtractConfig())
+
+
+def test_the_weights_of_mtcnn_are_in_the_fingerprint_without_importing_it() -> None:
+    code = (
+        "import sys\n"
+        "from deepfake_seq.config import *\n"
+        "from deepfake_seq.extract.resolve import resolve\n"
+        "config = ExtractConfig(faces=FaceConfig('mtcnn'), "
+        "backbone=BackboneConfig(weights='untrained'))\n"
+        "print(resolve(config).fingerprint.fields['faces']['weights_sha256'])\n"
+        "assert not {'mtcnn', 'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    digest = result.stdout.strip()
+    assert len(digest) == 64
+    assert digest != hashlib.sha256(b"").hexdigest(), "no weights were found"
+
+
+def test_a_copy_of_mtcnn_with_other_weights_has_another_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib.util import find_spec
+
+    spec = find_spec("mtcnn")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    source = Path(spec.submodule_search_locations[0], "assets", "weights")
+    copy = tmp_path / "mtcnn" / "assets" / "weights"
+    shutil.copytree(source, copy)
+    before = resolve(PLAIN).fingerprint.fields["faces"]["weights_sha256"]
+    monkeypatch.setattr(spec, "submodule_search_locations", [str(tmp_path / "mtcnn")])
+    monkeypatch.setattr("deepfake_seq.extract.resolve.find_spec", lambda name: spec)
+    assert resolve(PLAIN).fingerprint.fields["faces"]["weights_sha256"] == before
+    next(copy.glob("*.lz4")).write_bytes(b"other")
+    assert resolve(PLAIN).fingerprint.fields["faces"]["weights_sha256"] != before

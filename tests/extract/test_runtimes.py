@@ -1,0 +1,157 @@
+"""One contract for all CNN runtimes, and that they agree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from deepfake_seq.config import BACKBONES, RUNTIMES, BackboneConfig
+from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.runtimes import BATCH, CnnRuntime, build_runtime
+
+UNTRAINED_INCEPTION = BackboneConfig(weights="untrained")
+
+Crops = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+
+
+def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
+    """Different square views of an image: (count, size, size, 3)."""
+    views = [image_rgb[8 * k : 8 * k + 300, 8 * k : 8 * k + 300] for k in range(count)]
+    return np.stack([cv2.resize(view, (size, size)) for view in views])
+
+
+@pytest.fixture(scope="session")
+def runtime_of() -> Callable[[str], CnnRuntime]:
+    """The untrained InceptionV3 on each runtime, built once."""
+    return cache(lambda name: build_runtime(name, UNTRAINED_INCEPTION, None))
+
+
+@pytest.fixture(params=RUNTIMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of a runtime."""
+    return str(request.param)
+
+
+@pytest.fixture
+def runtime(name: str, runtime_of: Callable[[str], CnnRuntime]) -> CnnRuntime:
+    return runtime_of(name)
+
+
+@pytest.fixture(scope="module")
+def crops(portrait_rgb: Crops) -> Crops:
+    return crops_of(portrait_rgb, BATCH + 1, 299)
+
+
+@pytest.fixture(scope="module")
+def together_of(runtime_of: Callable[[str], CnnRuntime], crops: Crops) -> Callable[[str], Features]:
+    """The features of all crops, computed in one call, on each runtime."""
+    return cache(lambda name: runtime_of(name).features(crops))
+
+
+@pytest.fixture
+def together(name: str, together_of: Callable[[str], Features]) -> Features:
+    return together_of(name)
+
+
+def test_no_crops_give_no_rows(runtime: CnnRuntime, crops: Crops) -> None:
+    assert runtime.features(crops[:0]).shape == (0, 2048)
+
+
+def test_every_crop_gives_one_row_of_numbers_of_its_own(
+    together: Features,
+) -> None:
+    assert together.shape == (BATCH + 1, 2048)
+    assert together.dtype == np.float32
+    assert np.isfinite(together).all()
+    assert np.abs(np.diff(together, axis=0)).max(axis=1).min() > 1e-3
+
+
+def test_features_do_not_depend_on_the_other_crops_of_the_batch(
+    runtime: CnnRuntime, crops: Crops, together: Features
+) -> None:
+    first = runtime.features(crops[:1])
+    np.testing.assert_array_equal(runtime.features(crops[5:9][::-1]), together[5:9][::-1])
+    np.testing.assert_array_equal(runtime.features(crops[:BATCH]), together[:BATCH])
+    # Compared last: what was given must not change when the network runs again.
+    np.testing.assert_array_equal(first, together[:1])
+
+
+def assert_they_agree(one: Features, other: Features) -> None:
+    assert np.abs(one - other).max() / np.abs(other).max() < 1e-4
+
+
+def test_all_runtimes_give_the_same_numbers(together_of: Callable[[str], Features]) -> None:
+    assert_they_agree(together_of("openvino"), together_of("keras"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", [key for key in BACKBONES if key != "inception_v3"])
+def test_all_runtimes_give_the_same_numbers_for_every_backbone(
+    backbone: str, portrait_rgb: Crops
+) -> None:
+    config = BackboneConfig(name=backbone, weights="untrained")
+    row = BACKBONE_TABLE[backbone]
+    crops = crops_of(portrait_rgb, 2, row.crop_size)
+    openvino, keras = (build_runtime(runtime, config, None).features(crops) for runtime in RUNTIMES)
+    assert openvino.shape == (2, row.width)
+    assert_they_agree(openvino, keras)
+
+
+@pytest.mark.slow
+def test_all_runtimes_read_the_same_weights_file(portrait_rgb: Crops, shared: Path) -> None:
+    path = shared / "weights" / "inception_v3_2015.weights.h5"
+    if not path.is_file():
+        pytest.skip("no InceptionV3 weights in shared/weights")
+    crops = crops_of(portrait_rgb, 2, 299)
+    config = BackboneConfig(weights=str(path))
+    openvino, keras = (build_runtime(runtime, config, path).features(crops) for runtime in RUNTIMES)
+    assert_they_agree(openvino, keras)
+
+
+def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "wrong.h5"
+    path.write_text("not HDF5")
+    with pytest.raises(WeightsError, match=r"wrong\.h5") as caught:
+        build_runtime(name, BackboneConfig(weights=str(path)), path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
+    runtime_of: Callable[[str], CnnRuntime],
+) -> None:
+    runtime_of("openvino")  # translated here, so that the child finds it
+    code = (
+        "import sys, numpy as np\n"
+        "from deepfake_seq.config import BackboneConfig\n"
+        "from deepfake_seq.extract.runtimes import build_runtime\n"
+        "cnn = build_runtime('openvino', BackboneConfig(weights='untrained'), None)\n"
+        "assert cnn.features(np.zeros((1, 299, 299, 3), np.uint8)).shape == (1, 2048)\n"
+        "print(*sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert not {"tensorflow", "keras", "torch", "jax"} & set(result.stdout.split())
+
+
+def test_a_network_is_translated_once(
+    runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    runtime_of("openvino")
+    files = sorted((home / "deepseq" / "openvino").glob("inception_v3-untrained*"))
+    assert [file.suffix for file in files] == [".bin", ".xml"]
+    monkeypatch.setattr(subprocess, "run", None)
+    build_runtime("openvino", UNTRAINED_INCEPTION, None)
