@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 from clips import write_images
 from hypothesis import settings
-from matplotlib.cbook import get_sample_data
 
 # Two shared cores: how long one example takes says nothing.
 settings.register_profile("deepseq", deadline=None, derandomize=True)
@@ -44,6 +43,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def portrait_rgb() -> npt.NDArray[np.uint8]:
     """One person, head and shoulders: uint8 (600, 512, 3)."""
+    from matplotlib.cbook import get_sample_data  # makes a folder in the home when imported
+
     with get_sample_data("grace_hopper.jpg") as file:
         data = np.frombuffer(file.read(), dtype=np.uint8)
     return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))

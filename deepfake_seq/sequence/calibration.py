@@ -53,7 +53,7 @@ def best_threshold(labels: Labels, scores: Scores) -> float:
         scores: (N,) probabilities.
     """
     distinct = np.unique(scores)
-    candidates = np.concatenate([[0.5], (distinct[:-1] + distinct[1:]) / 2])
+    candidates = np.concatenate([[0.5], distinct[:1], (distinct[:-1] + distinct[1:]) / 2])
     fakes, reals = scores[labels == 1], scores[labels == 0]
     balanced = [
         ((fakes >= candidate).mean() + (reals < candidate).mean()) / 2 for candidate in candidates

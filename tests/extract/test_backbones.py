@@ -106,6 +106,7 @@ def test_untrained_features_fit_into_the_cache(name: str, portrait_rgb: Any) -> 
     assert features.std() > 0
 
 
+@pytest.mark.slow
 def test_weights_that_were_saved_are_read_back(inception: Any, tmp_path: Path) -> None:
     path = tmp_path / "inception.weights.h5"
     changed = [value + np.float32(0.5) for value in inception.get_weights()]
