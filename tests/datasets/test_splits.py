@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepfake_seq.datasets import official_split, split_by_group
+from deepfake_seq.errors import DatasetError
+
+SHARES = {"validation": 0.2, "test": 0.2}
+
+
+@st.composite
+def clips(draw: Any) -> tuple[list[int], list[tuple[str, ...]]]:
+    count = draw(st.integers(8, 60))
+    people = draw(st.integers(4, 30))
+    labels = [0, 1, *draw(st.lists(st.integers(0, 1), min_size=count, max_size=count))]
+    group = st.lists(st.integers(0, people).map(str), max_size=2, unique=True).map(tuple)
+    return labels, [draw(group) for _ in labels]
+
+
+@settings(max_examples=40)
+@given(clips(), st.integers(0, 5))
+def test_no_group_is_on_two_sides_and_every_clip_has_one_place(
+    data: tuple[list[int], list[tuple[str, ...]]], seed: int
+) -> None:
+    labels, groups = data
+    try:
+        split = split_by_group(labels, groups, **SHARES, seed=seed)
+    except DatasetError:
+        return
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    assert not sides["train"] & sides["validation"]
+    assert not (sides["train"] | sides["validation"]) & sides["test"]
+    everyone = np.concatenate([*split.parts().values(), split.dropped])
+    assert sorted(everyone.tolist()) == list(range(len(labels)))
+    for name in ("train", "validation"):
+        assert {labels[clip] for clip in split.parts()[name]} == {0, 1}
+    again = split_by_group(labels, groups, **SHARES, seed=seed)
+    assert np.array_equal(split.train, again.train)
+
+
+def test_classes_are_shared_out_as_asked() -> None:
+    labels = [0] * 80 + [1] * 20
+    split = split_by_group(labels, [()] * 100, **SHARES, seed=0)
+    shares = {
+        name: (len(part), sum(labels[clip] for clip in part))
+        for name, part in split.parts().items()
+    }
+    assert shares == {"train": (60, 12), "validation": (20, 4), "test": (20, 4)}
+
+
+def test_clips_of_one_group_each_are_never_dropped() -> None:
+    labels = [0, 1] * 20
+    groups = [(f"p{number % 9}",) for number in range(40)]
+    assert not len(split_by_group(labels, groups, **SHARES, seed=1).dropped)
+
+
+def test_people_tied_by_a_swap_stay_together_where_that_is_possible() -> None:
+    labels, groups = [], []
+    for pair in range(10):
+        names = (f"a{pair}", f"b{pair}")
+        labels += [0, 0, 1]
+        groups += [names[:1], names[1:], names]
+    assert not len(split_by_group(labels, groups, **SHARES, seed=0).dropped)
+
+
+def test_clips_that_straddle_are_dropped_where_all_are_tied_to_all() -> None:
+    people = [f"id{number}" for number in range(12)]
+    labels, groups = [], []
+    for person in people:
+        labels += [0] * 4
+        groups += [(person,)] * 4
+        for other in people:
+            if other != person:
+                labels.append(1)
+                groups.append((person, other))
+    split = split_by_group(labels, groups, **SHARES, seed=0)
+    assert len(split.dropped)
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    assert not sides["train"] & (sides["validation"] | sides["test"])
+
+
+def test_a_single_class_is_refused() -> None:
+    with pytest.raises(DatasetError, match="3 real and 0 fake"):
+        split_by_group([0, 0, 0], [()] * 3, **SHARES, seed=0)
+
+
+def test_a_single_group_is_refused() -> None:
+    with pytest.raises(DatasetError, match="at least two groups"):
+        split_by_group([0, 1, 0, 1], [("ann",)] * 4, **SHARES, seed=0)
+
+
+def test_a_class_that_sits_in_one_group_is_refused() -> None:
+    groups = [("ann",), ("ann",), ("bob",), ("cid",), ("dan",)]
+    with pytest.raises(DatasetError, match="too few of them"):
+        split_by_group([1, 1, 0, 0, 0], groups, **SHARES, seed=0)
+
+
+def test_a_given_split_that_leaks_is_refused() -> None:
+    with pytest.raises(DatasetError, match="group ann stands in train and in validation"):
+        official_split([0, 1], [("ann",), ("ann",)], ["train", "validation"])
+
+
+def test_a_given_split_without_a_validation_part_is_refused() -> None:
+    with pytest.raises(DatasetError, match="no validation part with both classes"):
+        official_split([0, 1, 0], [(), (), ()], ["train", "train", "test"])

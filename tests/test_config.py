@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from deepfake_seq import config
+from deepfake_seq.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (config.SamplingConfig, {"frames": 0}),
+        (config.SamplingConfig, {"frames": 257}),
+        (config.SamplingConfig, {"strategy": "random"}),
+        (config.FaceConfig, {"detector": "haar"}),
+        (config.FaceConfig, {"margin": -0.1}),
+        (config.FaceConfig, {"margin": float("nan")}),
+        (config.FaceConfig, {"short_side": 10}),
+        (config.FaceConfig, {"detector": "mtcnn", "detector_weights": "x.onnx"}),
+        (config.BackboneConfig, {"name": "resnet18"}),
+        (config.BackboneConfig, {"precision": "float64"}),
+        (config.ExecutionConfig, {"workers": -1}),
+        (config.ExecutionConfig, {"runtime": "tensorrt"}),
+        (config.ModelConfig, {"dropout": 1.0}),
+        (config.ModelConfig, {"name": "transformer"}),
+        (config.TrainConfig, {"epochs": 0}),
+        (config.TrainConfig, {"learning_rate": 0.0}),
+        (config.TrainConfig, {"validation": 0.0}),
+        (config.TrainConfig, {"validation": 0.6, "test": 0.4}),
+        (config.TrainConfig, {"seed": -1}),
+    ],
+)
+def test_a_value_out_of_range_is_refused_and_shown(make: Any, changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"Received: .+$"):
+        make(**changes)
+
+
+def test_extraction_settings_survive_json() -> None:
+    settings = config.ExtractConfig(
+        sampling=config.SamplingConfig(frames=8),
+        faces=config.FaceConfig(detector="yunet", detector_weights="/x.onnx", margin=0.5),
+        backbone=config.BackboneConfig(weights="untrained", precision="bfloat16"),
+    )
+    assert config.ExtractConfig.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+@pytest.mark.parametrize("broken", [{}, {"sampling": {"fps": 3}, "faces": {}, "backbone": {}}])
+def test_settings_with_unknown_or_missing_keys_are_refused(broken: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="not extraction settings"):
+        config.ExtractConfig.from_dict(broken)

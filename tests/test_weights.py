@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from deepfake_seq import weights
+from deepfake_seq.errors import UsageError, WeightsError
+
+ONNX = b"\x08\x07 not much of a network"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HOME", "DEEPFACE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "net.onnx").write_bytes(ONNX)
+    handler = partial(Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}/net.onnx"
+        httpd.shutdown()
+        thread.join()
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, url: str, digest: str = "") -> None:
+    row = replace(weights.WEIGHTS["retinaface"], url=url, digest=digest)
+    monkeypatch.setitem(weights.WEIGHTS, "retinaface", row)
+
+
+def files_under(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_fetched_file_is_found_from_then_on(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch(monkeypatch, server, f"sha256:{hashlib.sha256(ONNX).hexdigest()}")
+    assert weights.find("retinaface") is None
+    path = weights.fetch("retinaface")
+    assert path.read_bytes() == ONNX
+    assert weights.require(["retinaface"]) == [path]
+
+
+def test_a_file_with_another_digest_is_not_kept(
+    server: str, monkeypatch: pytest.MonkeyPatch, empty_home: Path
+) -> None:
+    patch(monkeypatch, server, "sha256:" + "0" * 64)
+    with pytest.raises(WeightsError, match="sha256 should be 000"):
+        weights.fetch("retinaface")
+    assert files_under(empty_home) == []
+
+
+def test_a_page_in_place_of_the_file_is_not_kept(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_home: Path
+) -> None:
+    (tmp_path / "site" / "net.onnx").write_text("<html>404</html>")
+    patch(monkeypatch, server)
+    with pytest.raises(WeightsError, match="no ONNX file"):
+        weights.fetch("retinaface")
+    assert files_under(empty_home) == []
+
+
+def test_a_missing_page_is_a_download_error(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch(monkeypatch, f"{server}.gone")
+    with pytest.raises(weights.DownloadError, match="cannot be reached"):
+        weights.fetch("retinaface")
+
+
+def test_one_line_names_all_that_is_missing_and_both_ways_on(
+    monkeypatch: pytest.MonkeyPatch, empty_home: Path
+) -> None:
+    for name in ("retinaface", "inception_v3"):
+        row = replace(weights.WEIGHTS[name], url="http://127.0.0.1:1/x")
+        monkeypatch.setitem(weights.WEIGHTS, name, row)
+    with pytest.raises(WeightsError) as caught:
+        weights.require(["retinaface", "inception_v3"])
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        "retinaface.onnx",
+        "_notop.h5",
+        str(empty_home),
+        "deepseq weights import retinaface FILE",
+        "deepseq weights import inception_v3 FILE",
+        "--detector mtcnn",
+        "--weights untrained",
+    ):
+        assert part in message
+
+
+def test_an_imported_file_is_a_copy(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(ONNX)
+    target = weights.import_file("retinaface", tmp_path / "mine.onnx")
+    assert target == weights.find("retinaface")
+    assert target.read_bytes() == ONNX
+
+
+def test_a_file_that_is_not_the_published_one_is_not_imported(
+    tmp_path: Path, empty_home: Path
+) -> None:
+    (tmp_path / "mine.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(WeightsError, match="md5 should be"):
+        weights.import_file("inception_v3", tmp_path / "mine.h5")
+    assert files_under(empty_home) == []
+
+
+def test_a_file_without_a_published_digest_is_held_to_its_first_use(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(ONNX)
+    target = weights.import_file("retinaface", tmp_path / "mine.onnx")
+    target.write_bytes(ONNX + b"!")
+    with pytest.raises(WeightsError, match="has changed since it was first used"):
+        weights.require(["retinaface"])
+    weights.import_file("retinaface", tmp_path / "mine.onnx")
+    assert weights.require(["retinaface"]) == [target]
+
+
+def test_the_download_of_another_library_is_used(empty_home: Path) -> None:
+    theirs = empty_home / ".deepface" / "weights" / "retinaface.onnx"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(ONNX)
+    assert weights.require(["retinaface"]) == [theirs]
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"no weights called x.*inception_v3"):
+        weights.fetch("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("inception_v3", "keras/src/applications/inception_v3.py"),
+        ("vgg16", "keras/src/applications/vgg16.py"),
+        ("resnet50", "keras/src/applications/resnet.py"),
+        ("efficientnet_b1", "keras/src/applications/efficientnet.py"),
+    ],
+)
+def test_the_pinned_digest_is_the_one_that_keras_checks(name: str, source: str) -> None:
+    package, _, rest = source.partition("/")
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    text = Path(spec.submodule_search_locations[0], rest).read_text()
+    row = weights.WEIGHTS[name]
+    assert f'"{row.digest.removeprefix("md5:")}"' in text
+    assert row.filename.replace(name, "").split("_", 1)[-1][-8:] in text
+
+
+def test_retinaface_comes_from_where_its_package_takes_it() -> None:
+    spec = find_spec("retinaface")
+    assert spec is not None and spec.submodule_search_locations
+    package = Path(spec.submodule_search_locations[0], "model", "retinaface_onnx_model.py")
+    assert weights.WEIGHTS["retinaface"].url in package.read_text()
