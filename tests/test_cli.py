@@ -1,0 +1,278 @@
+"""The commands as a user calls them, on clips made on the spot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from clips import write_images
+from records import FINGERPRINT, make_record, make_store
+
+from deepfake_seq import weights
+from deepfake_seq.cli import app
+from deepfake_seq.config import ExtractConfig
+from deepfake_seq.errors import StoreError
+from deepfake_seq.store import FeatureStore
+
+EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
+
+
+def deepseq(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def one_line(result: Result) -> str:
+    """The only line on stderr."""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten clips, a broken one, and a CSV that says who is in them."""
+    folder = tmp_path_factory.mktemp("cli")
+    rows = ["path,label,group"]
+    for number in range(10):
+        label = ("real", "fake")[number % 2]
+        generator = np.random.default_rng(number)
+        shade = 60 + 100 * (number % 2)
+        images = [
+            np.asarray(generator.integers(shade, shade + 60, (64, 64, 3)), dtype=np.uint8)
+            for _ in range(10)
+        ]
+        path = folder / "videos" / label / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_images(path, images)
+        rows.append(f"{label}/{number}.mp4,{label},person{number // 2}")
+    (folder / "videos" / "real" / "broken.mp4").write_text("not a video")
+    (folder / "videos" / "labels.csv").write_text("\n".join([*rows, "real/broken.mp4,real,x"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extracted(folder: Path) -> dict[str, Any]:
+    """What the first extraction printed."""
+    labels = folder / "videos" / "labels.csv"
+    store = folder / "features"
+    result = deepseq(
+        "extract", folder / "videos", "--labels", labels, "--out", store, *EXTRACT, "--json"
+    )
+    assert result.exit_code == 3, result.stderr
+    assert "real/broken.mp4: decode_error" in result.stderr
+    assert "the CNN is untrained" in result.stderr
+    return dict(json.loads(result.stdout))
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path, extracted: dict[str, Any]) -> dict[str, Any]:
+    """What the first fit printed."""
+    result = deepseq(
+        "fit", "--features", folder / "features", "--out", folder / "runs" / "one", "--json",
+        "--epochs", 3, "--learning-rate", 0.01,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+def test_extract_reports_in_the_agreed_keys(extracted: dict[str, Any], folder: Path) -> None:
+    assert extracted["seconds"] > 0 and len(extracted["fingerprint_id"]) == 12
+    del extracted["seconds"], extracted["fingerprint_id"]
+    assert extracted == {
+        "store": str(folder / "features"),
+        "videos": 11,
+        "ok": 10,
+        "failed": 1,
+        "skipped": 0,
+        "by_status": {"ok": 10, "decode_error": 1},
+    }
+
+
+def test_a_second_extract_skips_all_and_says_so(extracted: dict[str, Any], folder: Path) -> None:
+    labels, store = folder / "videos" / "labels.csv", folder / "features"
+    again = deepseq("extract", folder / "videos", "--labels", labels, "--out", store, *EXTRACT)
+    assert again.exit_code == 0
+    assert "0 extracted, 0 failed, 11 were there already" in again.stdout
+
+
+def test_fit_reports_in_the_agreed_keys(fitted: dict[str, Any], folder: Path) -> None:
+    assert set(fitted) == {
+        "run",
+        "model",
+        "parameters",
+        "split",
+        "validation",
+        "test",
+        "baselines",
+    }
+    assert fitted["parameters"] == {"total": 418_657, "trainable": 418_465}
+    assert sum(fitted["split"].values()) == 10
+    assert (folder / "runs" / "one" / "plots" / "training.png").is_file()
+
+
+def test_predict_judges_what_can_be_judged(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    short = write_images(tmp_path / "short.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3)
+    clips = [folder / "videos" / "real" / name for name in ("0.mp4", "broken.mp4")]
+    result = deepseq("predict", *clips, short, "--run", folder / "runs" / "one", "--json")
+    assert result.exit_code == 4
+    good, broken, few = json.loads(result.stdout)
+    assert good["verdict"] in ("real", "fake") and 0 < good["score"] < 1
+    assert (good["verdict"] == "fake") == (good["score"] >= good["threshold"])
+    assert (good["frames_used"], good["frames_sampled"], good["reason"]) == (8, 8, "")
+    assert (broken["verdict"], broken["score"]) == ("inconclusive", None)
+    assert broken["reason"].startswith("decode_error: ")
+    assert (few["verdict"], few["score"]) == ("inconclusive", None)
+    assert "only 3 sampled frames" in few["reason"]
+    assert set(good) == {
+        "path", "verdict", "score", "threshold", "frames_used", "frames_sampled", "reason", "run",
+    }  # fmt: skip
+
+
+def test_predict_for_people_names_score_threshold_and_frames(
+    fitted: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    result = deepseq("predict", "videos/real/0.mp4")
+    assert result.exit_code == 0
+    assert "videos/real/0.mp4: " in result.stdout
+    assert "threshold" in result.stdout and "8 of 8 frames; runs/one" in result.stdout
+    assert "the figures mean nothing" in result.stderr
+
+
+def test_predict_refuses_a_run_made_with_other_features(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "runs" / "one", run)
+    described = json.loads((run / "model.json").read_text())
+    described["extract_config"]["faces"]["margin"] = 0.5
+    (run / "model.json").write_text(json.dumps(described))
+    result = deepseq("predict", folder / "videos" / "real" / "0.mp4", "--run", run)
+    assert result.exit_code == 1
+    assert "faces.margin is 0.3 there, 0.5 here" in result.stderr
+
+
+def test_info_says_what_is_in_a_store_and_in_a_run(fitted: dict[str, Any], folder: Path) -> None:
+    store = deepseq("info", folder / "features")
+    assert "11 videos, 6 real, 5 fake" in store.stdout
+    assert "10 ok, 1 decode_error" in store.stdout
+    assert "real/broken.mp4: decode_error" in store.stdout
+    as_json = json.loads(deepseq("info", folder / "features", "--json").stdout)
+    assert (as_json["videos"], as_json["groups"]) == (11, 6)
+    run = deepseq("info", folder / "runs" / "one")
+    assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
+    assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["threshold"]
+
+
+def test_other_settings_for_the_same_store_are_refused(
+    extracted: dict[str, Any], folder: Path
+) -> None:
+    result = deepseq(
+        "extract", folder / "videos", "--out", folder / "features", *EXTRACT, "--margin", 0.5
+    )
+    assert result.exit_code == 1
+    assert "faces.margin is 0.3 there, 0.5 here" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["extract", "gone.mp4"], 2, "does not exist"),
+        (["extract", ".", *EXTRACT], 1, "no videos found"),
+        (["extract", ".", "--frames", "0"], 2, "Received: 0"),
+        (["fit"], 1, "no feature store in features"),
+        (["fit", "--features", "empty"], 1, "it is empty"),
+        (["fit", "--features", "one_class"], 1, "2 real and 0 fake"),
+        (["fit", "--features", "one_group"], 1, "at least two groups"),
+        (["fit", "--epochs", "0"], 2, "Received: 0"),
+        (["predict", "clip.txt"], 1, "no run in runs"),
+        (["predict", "clip.txt", "--run", "empty"], 1, "no run in empty"),
+        (["info", "."], 1, "no feature store in ."),
+        (["weights", "fetch", "resnet18"], 2, "no weights called resnet18"),
+        (["weights", "import", "retinaface", "clip.txt"], 1, "no ONNX file"),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_exit_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = ExtractConfig().to_dict()
+    (tmp_path / "clip.txt").write_text("x")
+    FeatureStore.create(tmp_path / "empty", FINGERPRINT, settings)
+    for name, labels in (("one_class", (0, 0)), ("one_group", (0, 1))):
+        store = FeatureStore.create(tmp_path / name, FINGERPRINT, settings)
+        for number, label in enumerate(labels):
+            store.commit(make_record(f"{number}.mp4", label=label, groups=("ann",)))
+    before = sorted(tmp_path.rglob("*"))
+    result = deepseq(*arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    if "Usage:" not in result.stderr:
+        one_line(result)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_debug_shows_where_an_expected_error_came_from(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        deepseq("--debug", "fit", "--features", tmp_path)
+
+
+def test_a_missing_network_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, row in list(weights.WEIGHTS.items()):
+        monkeypatch.setitem(weights.WEIGHTS, name, replace(row, url="http://127.0.0.1:1/x"))
+    (tmp_path / "a.mp4").touch()
+    result = deepseq("extract", tmp_path, "--out", tmp_path / "features")
+    assert result.exit_code == 1
+    line = result.stderr.splitlines()[-1]
+    assert "deepseq weights import retinaface FILE" in line
+    assert "--detector mtcnn --weights untrained" in line
+    assert not (tmp_path / "features").exists()
+
+
+def every_command(group: click.Group = app, prefix: str = "") -> list[tuple[str, click.Command]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append((f"{prefix}{name}", command))
+        if isinstance(command, click.Group):
+            found += every_command(command, f"{prefix}{name} ")
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), every_command())
+def test_every_command_has_help(name: str, command: click.Command) -> None:
+    assert command.help and command.help.splitlines()[0].endswith(".")
+    assert deepseq(*name.split(), "--help").exit_code == 0
+
+
+def test_weights_list_says_where_it_looked(home: Path) -> None:
+    rows = json.loads(deepseq("weights", "list", "--json").stdout)
+    assert {row["name"] for row in rows} >= {"inception_v3", "retinaface", "yunet"}
+    assert all(row["path"] is None and row["looked_in"] for row in rows)
+    assert "missing; looked in" in deepseq("weights", "list").stdout
+
+
+def test_fit_without_groups_says_what_that_means(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=20, people=20)
+    for record in list(store):
+        store.commit(replace(record, groups=()))
+    result = deepseq("fit", "--features", tmp_path / "s", "--out", tmp_path / "x", "--epochs", 1)
+    assert result.exit_code == 0
+    assert "Nobody said who is in which clip" in result.stderr
