@@ -34,13 +34,13 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="deepseq")
 @click.option("--debug", is_flag=True, help="Show the traceback of expected errors too.")
 def app(debug: bool) -> None:
-    r"""Tell real face videos from deepfakes. Extract once, experiment in seconds.
+    """Tell real face videos from deepfakes. Extract once, experiment in seconds.
 
     \b
     deepseq extract videos/          videos to features, once
     deepseq fit --bidirectional      features to a trained model
     deepseq predict clip.mp4         a verdict on a clip
-    """
+    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
     del debug  # read by _Group
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("deepseq: %(message)s"))
