@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE
 from deepfake_seq.extract.faces import (
     FaceDetector,
@@ -64,7 +65,10 @@ class Extractor:
             facts["frames_sampled"] = len(video.frames)
             facts["faces_found"] = len(track.faces)
             if track.faces:
-                self._fill(arrays, video.frames, track)
+                try:
+                    self._fill(arrays, video.frames, track)
+                except VideoError as error:
+                    status, reason = error.status, str(error)
             else:
                 read = f"in the {len(video.frames)} sampled frames"
                 reason = f"no face {read}" + (f" ({reason})" if reason else "")
@@ -105,7 +109,13 @@ class Extractor:
         positions = np.array(sorted(track.faces))
         faces = [track.faces[int(position)] for position in positions]
         valid = slice(len(positions))
-        arrays["features"][valid] = self._cnn.features(self.crops(frames, track))
+        features = self._cnn.features(self.crops(frames, track))
+        largest = np.abs(features).max()
+        if not largest <= np.finfo(np.float16).max:
+            raise VideoError(
+                "rejected", f"a feature does not fit into the cache's float16. Received: {largest}"
+            )
+        arrays["features"][valid] = features
         arrays["mask"][valid] = True
         arrays["frame_index"][valid] = frames.frame_index[positions]
         arrays["pts_seconds"][valid] = frames.pts_seconds[positions]

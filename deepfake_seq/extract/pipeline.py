@@ -119,7 +119,7 @@ def _is_done(item: VideoItem, store: FeatureStore, retry_failed: bool) -> bool:
             return False
         return now.st_mtime_ns == known.mtime_ns or identify(item.path).sha256 == known.sha256
     except OSError:
-        return False
+        return True  # the file went away, or cannot be read now: what is known of it stays
 
 
 def _relabel(item: VideoItem, store: FeatureStore) -> bool:

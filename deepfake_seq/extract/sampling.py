@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+_BORDER = 1e-6
+
 
 def uniform(
     pts_seconds: npt.NDArray[np.float64], end_seconds: float, count: int
@@ -27,6 +29,8 @@ def uniform(
         return np.arange(available)
     start = pts_seconds[0]
     centres = start + (np.arange(count) + 0.5) * (end_seconds - start) / count
+    # A centre on the border of two frames belongs to the later one, whatever the last bit says.
+    centres += _BORDER * (end_seconds - start) / count
     chosen = np.searchsorted(pts_seconds, centres, side="right") - 1
     # Strictly rising, first from the left and then from the right; `ramp` turns "strictly rising"
     # into "rising".

@@ -82,49 +82,63 @@ def identify(path: Path) -> SourceFile:
     return SourceFile(status.st_size, status.st_mtime_ns, digest)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Which frames to keep, by time stamp (or by number, where a file has no time stamps)."""
+@dataclass(frozen=True, eq=False)
+class _Timeline:
+    """When each frame of a file is shown, known without believing the container.
 
-    keys: list[int]
-    index: list[int]
-    seconds: list[float]
+    Attributes:
+        times: int64 (N,), rising: the frames' time stamps; or 0, 1, 2 … where the packets carry
+            none that can be used.
+        by_number: Whether `times` are numbers of frames, not time stamps.
+        seconds: (N,); presentation times from the first frame's.
+        end_seconds: When the last frame's display ends, from the first frame's.
+        claimed_seconds: How long the container says that the video is; 0 where it says nothing.
+        facts: `codec` and `fps`.
+    """
+
+    times: npt.NDArray[np.int64]
     by_number: bool
+    seconds: npt.NDArray[np.float64]
+    end_seconds: float
+    claimed_seconds: float
+    facts: dict[str, Any]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether much of what the container promises is not there."""
+        missing = self.claimed_seconds - self.end_seconds
+        return missing > 0.25 + 0.05 * self.claimed_seconds
 
 
 def _decode(path: Path, config: SamplingConfig, source: SourceFile) -> DecodedVideo:
-    times, facts, by_number = _timeline(path)
-    if not len(times):
+    timeline = _timeline(path)
+    if not len(timeline.times):
         raise VideoError("decode_error", "the file holds no video frames")
-    seconds = (times - times[0]) * facts.pop("_time_base")
-    end_seconds = float(seconds[-1] + facts.pop("_last_duration"))
-    facts["duration_seconds"] = round(end_seconds, 6)
-    facts["frames_total"] = len(times)
-    chosen = sampling.uniform(seconds, end_seconds, config.frames)
-    plan = _Plan(
-        keys=[int(position if by_number else times[position]) for position in chosen],
-        index=chosen.tolist(),
-        seconds=seconds[chosen].tolist(),
-        by_number=by_number,
-    )
-    frames, failure = _collect(path, plan)
-    if not frames:
+    chosen = sampling.uniform(timeline.seconds, timeline.end_seconds, config.frames)
+    images, read, failure = _collect(path, timeline, chosen)
+    if not images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
-    facts["width"], facts["height"] = frames[0].shape[1], frames[0].shape[0]
-    sampled = SampledFrames(
-        np.stack(frames),
-        np.array(plan.index[: len(frames)], dtype=np.int64),
-        np.array(plan.seconds[: len(frames)]),
-    )
+    if timeline.is_cut and not failure:
+        failure = (
+            f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
+        )
+    sampled = SampledFrames(np.stack(images), read, timeline.seconds[read])
     status, reason = "ok", ""
-    if failure or len(frames) < len(chosen):
+    if failure or len(images) < len(chosen):
         status = "partial"
         reason = (
             f"{failure or 'the video ends early'}; "
-            f"{len(frames)} of {len(chosen)} sampled frames could be read"
+            f"{len(images)} of {len(chosen)} sampled frames could be read"
         )
-    elif len(frames) < config.frames:
-        status, reason = "too_few_frames", f"the video has {len(times)} frames"
+    elif len(images) < config.frames:
+        status, reason = "too_few_frames", f"the video has {len(timeline.times)} frames"
+    facts = {
+        **timeline.facts,
+        "width": images[0].shape[1],
+        "height": images[0].shape[0],
+        "duration_seconds": round(timeline.end_seconds, 6),
+        "frames_total": len(timeline.times),
+    }
     return DecodedVideo(sampled, status, reason, source, facts)
 
 
@@ -140,8 +154,8 @@ def _video_stream(container: Any) -> Any:
     raise VideoError("decode_error", "the file has no video stream")
 
 
-def _timeline(path: Path) -> tuple[npt.NDArray[np.int64], dict[str, Any], bool]:
-    """Time stamps of all frames, rising; facts; and whether they are numbers, not stamps."""
+def _timeline(path: Path) -> _Timeline:
+    """Read the packets' time stamps; where they cannot be used, count the frames by decoding."""
     with _open(path) as container:
         stream = _video_stream(container)
         packets = [
@@ -150,23 +164,52 @@ def _timeline(path: Path) -> tuple[npt.NDArray[np.int64], dict[str, Any], bool]:
             if packet.size and not packet.is_discard
         ]
         rate = stream.average_rate or stream.guessed_rate
-        facts = {
-            "codec": stream.codec_context.name,
-            "fps": round(float(rate), 6) if rate and 0 < rate < 1000 else 0.0,
-            "_time_base": float(stream.time_base or 0) or 1.0,
-        }
-    stamps = [pts for pts, _ in packets if pts is not None]
-    by_number = len(stamps) < len(packets) or len(set(stamps)) < len(stamps)
+        fps = round(float(rate), 6) if rate and 0 < rate < 1000 else 0.0
+        tick = float(stream.time_base or 0) or 1.0
+        claimed = _claimed_seconds(container, stream, fps)
+        facts = {"codec": stream.codec_context.name, "fps": fps}
+    durations = dict(packets)
+    by_number = None in durations or len(durations) < len(packets)
     if by_number:
-        # Some files carry no usable time stamps: count the frames by decoding them once.
+        seconds = _decoded_seconds(path, fps or 25.0)
+        times = np.arange(len(seconds))
+        last = 0.0
+    else:
+        times = np.array(sorted(durations), dtype=np.int64)
+        seconds = times.astype(np.float64) * tick
+        last = durations[int(times[-1])] * tick if len(times) else 0.0
+    end = 0.0
+    if len(times):
+        seconds = seconds - seconds[0]
+        typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
+        end = float(seconds[-1]) + (last or typical)
+    return _Timeline(times, by_number, seconds, end, claimed, facts)
+
+
+def _claimed_seconds(container: Any, stream: Any, fps: float) -> float:
+    """How long the container says that the video stream is; 0 where it does not say."""
+    claims = [0.0]
+    if stream.duration and stream.time_base:
+        claims.append(float(stream.duration * stream.time_base))
+    elif container.duration and len(container.streams) == 1:
+        claims.append(float(container.duration) / av.time_base)
+    if stream.frames and fps:
+        claims.append(stream.frames / fps)
+    return max(claims)
+
+
+def _decoded_seconds(path: Path, fps: float) -> npt.NDArray[np.float64]:
+    """When each frame is shown, up to the first error, from decoding all of them."""
+    stamps: list[float | None] = []
+    try:
         with _open(path) as container:
-            stamps = [number for number, _ in enumerate(_frames(container))]
-        facts["_time_base"] = 1.0 / (facts["fps"] or 25.0)
-    times = np.array(sorted(stamps), dtype=np.int64)
-    last = dict(packets).get(times[-1]) if len(times) and not by_number else 1
-    typical = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    facts["_last_duration"] = (last or typical) * facts["_time_base"]
-    return times, facts, by_number
+            stamps.extend(frame.time for frame in _frames(container))
+    except av.FFmpegError:
+        pass  # decoding the chosen frames meets the same error, and reports it
+    seconds = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
+    if np.isfinite(seconds).all():
+        return np.maximum.accumulate(seconds)  # damaged stamps can step back; time cannot
+    return np.arange(len(stamps), dtype=np.float64) / fps
 
 
 def _frames(container: Any) -> Iterator[Any]:
@@ -175,22 +218,32 @@ def _frames(container: Any) -> Iterator[Any]:
     yield from container.decode(stream)
 
 
-def _collect(path: Path, plan: _Plan) -> tuple[list[npt.NDArray[np.uint8]], str]:
-    """The planned frames as upright RGB images, and what went wrong on the way."""
+def _collect(
+    path: Path, timeline: _Timeline, chosen: npt.NDArray[np.int64]
+) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64], str]:
+    """The chosen frames as upright RGB images, their positions, and what went wrong on the way.
+
+    In the place of a frame that is lost, the next one that can be decoded is taken.
+    """
     images: list[npt.NDArray[np.uint8]] = []
+    times: list[int] = []
+    failure = ""
     size: tuple[int, int] | None = None
+    wanted = timeline.times[chosen]
     try:
         with _open(path) as container:
             for number, frame in enumerate(_frames(container)):
-                key = number if plan.by_number else frame.pts
-                if key is None or len(images) == len(plan.keys) or key < plan.keys[len(images)]:
+                time = number if timeline.by_number else frame.pts
+                if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue  # go on to the end: an error in what is left makes the file partial
                 size = size or (frame.width, frame.height)
                 image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
                 images.append(_upright(image, frame.rotation))
+                times.append(time)
     except av.FFmpegError as error:
-        return images, _reason(error)
-    return images, ""
+        failure = _reason(error)
+    last = len(timeline.times) - 1
+    return images, np.minimum(np.searchsorted(timeline.times, times), last), failure
 
 
 def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:

@@ -34,7 +34,7 @@ class MTCNNDetector:
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
         faces: list[list[Face]] = [[] for _ in images_rgb]
-        if min(images_rgb.shape[1:3]) < _SMALLEST_SIDE:
+        if not len(images_rgb) or min(images_rgb.shape[1:3]) < _SMALLEST_SIDE:
             return faces
         # float32, because the package would go through float64, at twice the time.
         images = list(images_rgb.astype(np.float32))

@@ -17,6 +17,7 @@ from deepfake_seq.extract.faces.base import Face
 MIN_SCORE = 0.9
 _BATCH = 4
 _SMALLEST_SIDE = 32
+_OUTPUTS = 9  # class, box and landmarks at each of three strides
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 Network = Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
@@ -44,8 +45,13 @@ class RetinaFaceDetector:
             session = onnxruntime.InferenceSession(str(weights), sess_options=options)
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise WeightsError(f"{weights} is not a RetinaFace network: {error}") from error
-        name = session.get_inputs()[0].name
-        return cls(lambda images: list(session.run(None, {name: images})))
+        images = session.get_inputs()[0]
+        if len(session.get_outputs()) != _OUTPUTS or images.shape[-1] != 3:
+            raise WeightsError(
+                f"{weights} is not a RetinaFace network: it should take images (N, H, W, 3) and "
+                f"give {_OUTPUTS} outputs. Received: {images.shape}, {len(session.get_outputs())}"
+            )
+        return cls(lambda batch: list(session.run(None, {images.name: batch})))
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
@@ -54,11 +60,16 @@ class RetinaFaceDetector:
         faces = []
         for start in range(0, len(images_rgb), _BATCH):
             batch = images_rgb[start : start + _BATCH]
-            outputs = self._network(np.ascontiguousarray(batch, dtype=np.float32))
+            outputs = self._network(np.concatenate([self._prepare(image) for image in batch]))
             for position, image in enumerate(batch):
                 own = [output[position : position + 1] for output in outputs]
                 faces.append(self._finish(image, own))
         return faces
+
+    def _prepare(self, image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The package's own input of one image: float32 (1, H, W, 3)."""
+        tensor, _, _ = self._package.preprocess.preprocess_image(image_rgb[:, :, ::-1], False)
+        return np.asarray(tensor, dtype=np.float32)
 
     def _finish(
         self, image_rgb: npt.NDArray[np.uint8], outputs: list[npt.NDArray[np.float32]]

@@ -31,8 +31,12 @@ class YuNetDetector:
             self._network = cv2.FaceDetectorYN.create(
                 str(weights), "", (320, 320), MIN_SCORE, _NMS_THRESHOLD
             )
+            # Only running it shows whether the network is this detector's.
+            self._network.detect(np.zeros((320, 320, 3), dtype=np.uint8))
         except cv2.error as error:
-            raise WeightsError(f"{weights} is not a YuNet network: {error.err}") from error
+            raise WeightsError(
+                f"{weights} is not a YuNet network: {' '.join(error.err.split())}"
+            ) from error
         finally:
             cv2.utils.logging.setLogLevel(before)
 

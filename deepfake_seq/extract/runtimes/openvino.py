@@ -33,14 +33,18 @@ class OpenVinoRuntime:
 
         self._row = BACKBONE_TABLE[config.name]
         core = openvino.Core()
-        compiled = core.compile_model(
-            self._network(core.read_model(translated(config.name, weights))),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": _PRECISIONS[config.precision],
-            },
-        )
+        model = core.read_model(translated(config.name, weights))
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[config.precision],
+        }
+        try:
+            compiled = core.compile_model(self._network(model), "CPU", settings)
+        except RuntimeError as error:
+            raise EngineError(
+                f"OpenVINO cannot run {config.name}: use --runtime keras. "
+                f"It said: {' '.join(str(error).split())[-200:]}"
+            ) from error
         in_force = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if in_force != _PRECISIONS[config.precision]:
             raise EngineError(
