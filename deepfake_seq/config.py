@@ -7,7 +7,7 @@ exactly as the training clips were treated.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from deepfake_seq.errors import UsageError
@@ -46,7 +46,8 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         _check_choice("sampling", self.strategy, SAMPLERS)
-        _check(1 <= self.frames <= 256, "frames must be from 1 to 256", self.frames)
+        whole = isinstance(self.frames, int) and 1 <= self.frames <= 256
+        _check(whole, "frames must be a whole number from 1 to 256", self.frames)
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,18 @@ class ExtractConfig:
         Raises:
             UsageError: A value is out of range, or a key is unknown or missing.
         """
+        sections = {
+            "sampling": SamplingConfig,
+            "faces": FaceConfig,
+            "backbone": BackboneConfig,
+        }
         try:
-            return cls(
-                sampling=SamplingConfig(**values["sampling"]),
-                faces=FaceConfig(**values["faces"]),
-                backbone=BackboneConfig(**values["backbone"]),
-            )
+            for name, kind in {"": cls, **sections}.items():
+                keys = set(values[name] if name else values)
+                expected = {own.name for own in fields(kind)}
+                if keys != expected:
+                    raise KeyError(f"unknown or missing: {', '.join(sorted(keys ^ expected))}")
+            return cls(**{name: kind(**values[name]) for name, kind in sections.items()})
         except (KeyError, TypeError) as error:
             raise UsageError(f"not extraction settings: {error}. Received: {values!r}") from error
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from deepfake_seq import weights
 from deepfake_seq.errors import WeightsError
+from deepfake_seq.published import WEIGHTS
 
 _PACKAGES = (
     "deepfake-seq",
@@ -54,7 +55,7 @@ def examine() -> list[Finding]:
     findings += [_package(name) for name in _PACKAGES]
     findings += [_optional(name) for name in _OPTIONAL]
     findings += [_cv2(), _openvino(), _keras()]
-    findings += [_weights(name) for name in weights.WEIGHTS]
+    findings += [_weights(name) for name in WEIGHTS]
     return findings
 
 

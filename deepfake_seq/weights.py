@@ -7,111 +7,24 @@ when the file is first used, and every later use is checked against it.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import logging
 import os
 import shutil
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import UsageError, WeightsError
+from deepfake_seq.published import WEIGHTS, WeightsFile
 
 _log = logging.getLogger(__name__)
 
-_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _MAGIC = {"hdf5": b"\x89HDF\r\n\x1a\n", "onnx": b"\x08"}
 _TIMEOUT_SECONDS = 20.0
 _LEDGER = "sha256.json"
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """A published weights file.
-
-    Attributes:
-        name: What the command line calls it.
-        filename: What the publisher calls it.
-        url: Where it is published.
-        digest: `algorithm:hex` as published, or "" where nothing is published.
-        container: `hdf5` or `onnx`, told by the first bytes.
-        elsewhere: Where the library that it belongs to keeps its own download.
-        instead: What a user without it can do.
-    """
-
-    name: str
-    filename: str
-    url: str
-    digest: str
-    container: str
-    elsewhere: str
-    instead: str
-
-
-_UNTRAINED = "--weights untrained"
-_OTHER_DETECTOR = "--detector mtcnn"
-
-_FILES = (
-    WeightsFile(
-        "inception_v3",
-        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_KERAS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:bcbd6486424b2319ff4ef7d526e38f63",
-        "hdf5",
-        "~/.keras/models",
-        _UNTRAINED,
-    ),
-    WeightsFile(
-        "vgg16",
-        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:6d6bbae143d832006294945121d1f1fc",
-        "hdf5",
-        "~/.keras/models",
-        _UNTRAINED,
-    ),
-    WeightsFile(
-        "resnet50",
-        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        f"{_KERAS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:4d473c1dd8becc155b73f8504c6f6626",
-        "hdf5",
-        "~/.keras/models",
-        _UNTRAINED,
-    ),
-    WeightsFile(
-        "efficientnet_b1",
-        "efficientnetb1_notop.h5",
-        "https://storage.googleapis.com/keras-applications/efficientnetb1_notop.h5",
-        "md5:74c4e6b3e1f6a1eea24c589628592432",
-        "hdf5",
-        "~/.keras/models",
-        _UNTRAINED,
-    ),
-    WeightsFile(
-        "retinaface",
-        "retinaface.onnx",
-        "https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.onnx",
-        "",
-        "onnx",
-        "${DEEPFACE_HOME}/.deepface/weights",
-        _OTHER_DETECTOR,
-    ),
-    WeightsFile(
-        "yunet",
-        "face_detection_yunet_2026may.onnx",
-        "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
-        "face_detection_yunet_2026may.onnx",
-        "sha1:ef67e5024c8b12fc1b4837796dd86b4727adec67",
-        "onnx",
-        "",
-        _OTHER_DETECTOR,
-    ),
-)
-
-WEIGHTS = {file.name: file for file in _FILES}
 
 
 def home() -> Path:
@@ -188,12 +101,19 @@ def fetch(name: str) -> Path:
         ):
             shutil.copyfileobj(response, out, 1 << 20)
             out.flush()
+            promised = response.headers.get("Content-Length")
+            if promised is not None and out.tell() != int(promised):
+                raise DownloadError(
+                    f"{file.url} broke off after {out.tell()} of {promised} bytes. Try again."
+                )
             _verify(file, Path(out.name), f"what {file.url} sent")
+            _remember(target, content=Path(out.name))
+    except http.client.HTTPException as error:
+        raise DownloadError(f"{file.url} broke off: {error!r}. Try again.") from error
     except urllib.error.URLError as error:
         raise DownloadError(f"{file.url} cannot be reached: {error.reason}") from error
     except OSError as error:
         raise DownloadError(f"{file.url} could not be saved to {target}: {error}") from error
-    _remember(target)
     return target
 
 
@@ -209,8 +129,14 @@ def import_file(name: str, source: Path) -> Path:
         raise UsageError(f"no such file: {source}")
     _verify(file, source, str(source))
     target = places(name)[0]
-    with source.open("rb") as stream, atomic.replacing(target) as out:
-        shutil.copyfileobj(stream, out, 1 << 20)
+    try:
+        with source.open("rb") as stream, atomic.replacing(target) as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot copy {source} to {target}: {error.strerror}. Set DEEPSEQ_HOME to a folder "
+            "that can be written."
+        ) from error
     _remember(target, replace=True)
     return target
 
@@ -222,8 +148,7 @@ def check(name: str, path: Path) -> Path:
         WeightsError: The content is not what was published, or has changed since its first use.
     """
     file = lookup(name)
-    if file.digest:
-        _verify(file, path, str(path))
+    _verify(file, path, str(path))
     _remember(path)
     return path
 
@@ -250,20 +175,37 @@ def _verify(file: WeightsFile, path: Path, what: str) -> None:
         )
 
 
-def _remember(path: Path, *, replace: bool = False) -> None:
-    """Record the file's SHA-256 at its first use, and hold it to that ever after."""
+def _remember(path: Path, *, content: Path | None = None, replace: bool = False) -> None:
+    """Record the file's SHA-256 at its first use, and hold it to that ever after.
+
+    Args:
+        path: Where the file lies, or will lie.
+        content: The file that is about to be put there, if it is not there yet.
+        replace: Record it anew, whatever was there.
+    """
     ledger_path = home() / "weights" / _LEDGER
     ledger: dict[str, str] = {}
     if ledger_path.is_file():
-        ledger = json.loads(ledger_path.read_text())
-    key, found = str(path.absolute()), digest_of(path)
+        try:
+            ledger = dict(json.loads(ledger_path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise WeightsError(
+                f"{ledger_path} is damaged: {error}. Remove it to record the digests anew."
+            ) from error
+    key, found = str(path.absolute()), digest_of(content or path)
     if not replace and ledger.get(key, found) != found:
         raise WeightsError(
             f"{path} has changed since it was first used. Put the right file back with "
             f"`deepseq weights import`, or remove it. Received: sha256 {found}"
         )
     if ledger.get(key) != found:
-        atomic.write_json(ledger_path, {**ledger, key: found})
+        try:
+            atomic.write_json(ledger_path, {**ledger, key: found})
+        except OSError as error:
+            raise WeightsError(
+                f"cannot write {ledger_path}: {error.strerror}. Set DEEPSEQ_HOME to a folder that "
+                "can be written."
+            ) from error
 
 
 def _missing(problems: list[tuple[WeightsFile, DownloadError]]) -> str:

@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "site" / "net.onnx").write_bytes(ONNX)
     handler = partial(Quiet, directory=str(tmp_path / "site"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{httpd.server_port}/net.onnx"
         httpd.shutdown()

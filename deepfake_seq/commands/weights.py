@@ -20,16 +20,17 @@ def weights_list(as_json: bool) -> None:
     """Say which weights are on disk, and where they were looked for."""
     from deepfake_seq import console
     from deepfake_seq import weights as files
+    from deepfake_seq.published import WEIGHTS
 
-    found = {name: files.find(name) for name in files.WEIGHTS}
+    found = {name: files.find(name) for name in WEIGHTS}
     if as_json:
         print_json(
             [
                 {
                     "name": name,
-                    "file": files.WEIGHTS[name].filename,
-                    "url": files.WEIGHTS[name].url,
-                    "digest": files.WEIGHTS[name].digest or None,
+                    "file": WEIGHTS[name].filename,
+                    "url": WEIGHTS[name].url,
+                    "digest": WEIGHTS[name].digest or None,
                     "path": str(path) if path else None,
                     "looked_in": [str(place.parent) for place in files.places(name)],
                 }

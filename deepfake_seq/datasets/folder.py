@@ -40,10 +40,15 @@ def discover(paths: Sequence[Path]) -> list[VideoItem]:
         DatasetError: There is no video at all.
     """
     items: dict[str, VideoItem] = {}
+    seen: set[Path] = set()
     for given in paths:
         for item in _find(given):
+            real = item.path.resolve()
+            if real in seen:
+                continue  # the same file through another root
+            seen.add(real)
             twin = items.setdefault(item.video_id, item)
-            if twin.path.absolute() != item.path.absolute():
+            if twin is not item:
                 raise UsageError(
                     f"two videos would both be called {item.video_id}: {twin.path} and "
                     f"{item.path}. Give the folder that holds both instead."
@@ -80,8 +85,7 @@ def groups_of(path: Path) -> tuple[str, ...]:
 
 def _find(given: Path) -> Iterator[VideoItem]:
     if given.is_dir():
-        # `Path("..")` and `Path("videos/..")` have no telling name of their own.
-        root = given.absolute()
+        root = Path(os.path.abspath(given))  # noqa: PTH100 - ".." has no telling name of its own
         for path in _walk(given):
             yield _item(path, path.relative_to(given), root / path.relative_to(given))
     elif given.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,25 +40,23 @@ def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[Video
     unused = dict.fromkeys(rows)
     labelled = []
     for item in items:
-        row = None
-        for key in _keys(item, csv_path):
-            if key in rows:
-                row = rows[key]
-                unused.pop(key, None)
-        if row is None:
-            labelled.append(replace(item, label=UNKNOWN, groups=(), split=""))
-        else:
-            label, groups, split = row
-            labelled.append(replace(item, label=label, groups=groups, split=split))
+        own = {key: rows[key] for key in _keys(item, csv_path) if key in rows}
+        for key in own:
+            unused.pop(key, None)
+        if len(set(own.values())) > 1:
+            raise DatasetError(
+                f"{csv_path} says different things of {item.video_id}, as {' and as '.join(own)}. "
+                "Leave one row."
+            )
+        label, groups, split = next(iter(own.values()), (UNKNOWN, (), ""))
+        labelled.append(replace(item, label=label, groups=groups, split=split))
     return labelled, list(unused)
 
 
 def _keys(item: VideoItem, csv_path: Path) -> list[str]:
     absolute = item.path.absolute()
     keys = [item.video_id, str(absolute), str(item.path)]
-    folder = csv_path.absolute().parent
-    if absolute.is_relative_to(folder):
-        keys.append(absolute.relative_to(folder).as_posix())
+    keys.append(Path(os.path.relpath(absolute, csv_path.absolute().parent)).as_posix())
     return list(dict.fromkeys(keys))
 
 
@@ -73,7 +72,7 @@ def _read(csv_path: Path) -> dict[str, tuple[int, tuple[str, ...], str]]:
                 )
             rows: dict[str, tuple[int, tuple[str, ...], str]] = {}
             for row in reader:
-                path = (row["path"] or "").strip()
+                path = os.path.normpath((row["path"] or "").strip())
                 parsed = _parse(row, f"{csv_path}:{reader.line_num}")
                 if rows.setdefault(path, parsed) != parsed:
                     raise DatasetError(

@@ -13,6 +13,7 @@ from deepfake_seq import weights
 from deepfake_seq.config import IMAGENET, ExtractConfig
 from deepfake_seq.errors import UsageError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
+from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import Fingerprint
 
 _PIPELINE_VERSION = 1
@@ -44,7 +45,7 @@ def resolve(config: ExtractConfig) -> ResolvedConfig:
         WeightsError: Published weights are missing or damaged; one message names them all.
     """
     wanted = {}
-    if config.faces.detector in weights.WEIGHTS and config.faces.detector_weights is None:
+    if config.faces.detector in WEIGHTS and config.faces.detector_weights is None:
         wanted["detector"] = config.faces.detector
     if config.backbone.weights == IMAGENET:
         wanted["backbone"] = config.backbone.name

@@ -38,16 +38,18 @@ class Fingerprint:
         return [
             f"{name} is {own.get(name, 'not set')} there, {others.get(name, 'not set')} here"
             for name in sorted(own.keys() | others.keys())
-            if own.get(name, _ABSENT) != others.get(name, _ABSENT)
+            if _text(own, name) != _text(others, name)
         ]
 
 
-_ABSENT = object()
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    """The value as JSON, which tells 1 from true and from 1.0; "" where there is none."""
+    return json.dumps(fields[name]) if name in fields else ""
 
 
 def _flatten(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in fields.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

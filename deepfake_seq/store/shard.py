@@ -22,9 +22,10 @@ def encode(records: Sequence[FeatureRecord], fingerprint_id: str) -> bytes:
     """The bytes of a shard that holds `records`, which all have the same shape."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
-        file.attrs["format"] = FORMAT
+        # Fixed-length text: HDF5 keeps other text in a heap that has no checksum.
+        file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["fingerprint_id"] = fingerprint_id
+        file.attrs["fingerprint_id"] = np.bytes_(fingerprint_id)
         for name, dtype in ARRAYS.items():
             stacked = np.stack([getattr(record, name) for record in records]).astype(dtype)
             stored = stacked.view(np.uint8) if name == "mask" else stacked
@@ -54,7 +55,7 @@ class ShardReader:
         try:
             self._check(fingerprint_id)
             self._ends = np.asarray(self._file["metadata_end"][:])
-        except (KeyError, OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
             self.close()
             raise StoreError(f"{path} is not a whole deepseq shard: {error}") from error
         except StoreError:
@@ -93,7 +94,7 @@ class ShardReader:
             text = self._file["metadata"][start : int(self._ends[position])].tobytes()
             record = FeatureRecord.from_metadata(text, arrays)
             expected = self._file["sha256"][position].tobytes()
-        except (KeyError, OSError, ValueError, TypeError) as error:
+        except (KeyError, OSError, ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{where} is damaged: {error}") from error
         if record.sha256 != expected:
             raise StoreError(f"{where} is damaged: its SHA-256 is not the one it was written with")
@@ -105,17 +106,18 @@ class ShardReader:
 
     def _check(self, fingerprint_id: str) -> None:
         attributes = self._file.attrs
-        if attributes.get("format") != FORMAT:
+        if attributes.get("format") != FORMAT.encode():
             raise StoreError(f"{self.path} is an HDF5 file, but not a deepseq shard")
         if attributes["format_version"] != FORMAT_VERSION:
             raise StoreError(
                 f"{self.path} is in format {attributes['format_version']}; this version of deepseq "
                 f"reads format {FORMAT_VERSION}. Extract again, or use the version that wrote it."
             )
-        if attributes["fingerprint_id"] != fingerprint_id:
+        own = bytes(attributes["fingerprint_id"]).decode("ascii", "replace")
+        if own != fingerprint_id:
             raise StoreError(
-                f"{self.path} belongs to another store: its fingerprint is "
-                f"{attributes['fingerprint_id']}, not {fingerprint_id}. Take it out of here."
+                f"{self.path} belongs to another store: its fingerprint is {own}, not "
+                f"{fingerprint_id}. Take it out of here."
             )
         count, frames, width = self._file["features"].shape
         for name, shape in shapes(frames, width).items():

@@ -84,7 +84,7 @@ class FeatureStore:
             fingerprint = Fingerprint(values["fingerprint"])
             if fingerprint.id != values["fingerprint_id"]:
                 raise StoreError(f"{description} was altered: its fingerprint is not its own id")
-            return cls(path, fingerprint, values["extract_config"])
+            return cls(path, fingerprint, dict(values["extract_config"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{description} cannot be read: {error!r}") from error
 
@@ -148,11 +148,14 @@ class FeatureStore:
             StoreError: It is damaged; the message names the video.
         """
         entry = self._entries[video_id]
-        with ShardReader(entry.shard, self.fingerprint.id) as shard:
-            try:
-                return shard.read(entry.position)
-            except StoreError as error:
-                raise StoreError(f"{video_id}: {error}") from error
+        try:
+            with ShardReader(entry.shard, self.fingerprint.id) as shard:
+                record = shard.read(entry.position)
+        except (StoreError, IndexError) as error:
+            raise StoreError(f"{video_id}: {error}") from error
+        if record.video_id != video_id:
+            raise StoreError(f"{video_id}: {entry.shard} now holds {record.video_id!r} instead")
+        return record
 
     def entries(self) -> dict[str, Entry]:
         """What is known of every record without reading its arrays, by `video_id`."""
@@ -182,12 +185,12 @@ class FeatureStore:
         with ShardReader(path, self.fingerprint.id) as shard:
             try:
                 parsed = [json.loads(text) for text in shard.metadata()]
-                ids = [values["video_id"] for values in parsed]
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                ids = [str(values["video_id"]) for values in parsed]
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise StoreError(f"{path} is damaged: its metadata cannot be read") from error
         for position, (video_id, values) in enumerate(zip(ids, parsed, strict=True)):
             twin = self._entries.setdefault(video_id, Entry(path, position, values))
-            if twin.shard != path:
+            if (twin.shard, twin.position) != (path, position):
                 raise StoreError(f"{video_id} stands in {twin.shard} and in {path}. Keep one.")
 
 

@@ -1,0 +1,94 @@
+"""The published weights files that deepseq knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A published weights file.
+
+    Attributes:
+        name: What the command line calls it.
+        filename: What the publisher calls it.
+        url: Where it is published.
+        digest: `algorithm:hex` as published, or "" where nothing is published.
+        container: `hdf5` or `onnx`, told by the first bytes.
+        elsewhere: Where the library that it belongs to keeps its own download.
+        instead: What a user without it can do.
+    """
+
+    name: str
+    filename: str
+    url: str
+    digest: str
+    container: str
+    elsewhere: str
+    instead: str
+
+
+_UNTRAINED = "--weights untrained"
+_OTHER_DETECTOR = "--detector mtcnn"
+
+_FILES = (
+    WeightsFile(
+        "inception_v3",
+        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        f"{_KERAS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:bcbd6486424b2319ff4ef7d526e38f63",
+        "hdf5",
+        "~/.keras/models",
+        _UNTRAINED,
+    ),
+    WeightsFile(
+        "vgg16",
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:6d6bbae143d832006294945121d1f1fc",
+        "hdf5",
+        "~/.keras/models",
+        _UNTRAINED,
+    ),
+    WeightsFile(
+        "resnet50",
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        f"{_KERAS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:4d473c1dd8becc155b73f8504c6f6626",
+        "hdf5",
+        "~/.keras/models",
+        _UNTRAINED,
+    ),
+    WeightsFile(
+        "efficientnet_b1",
+        "efficientnetb1_notop.h5",
+        "https://storage.googleapis.com/keras-applications/efficientnetb1_notop.h5",
+        "md5:74c4e6b3e1f6a1eea24c589628592432",
+        "hdf5",
+        "~/.keras/models",
+        _UNTRAINED,
+    ),
+    WeightsFile(
+        "retinaface",
+        "retinaface.onnx",
+        "https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.onnx",
+        "",
+        "onnx",
+        "${DEEPFACE_HOME}/.deepface/weights",
+        _OTHER_DETECTOR,
+    ),
+    WeightsFile(
+        "yunet",
+        "face_detection_yunet_2026may.onnx",
+        "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
+        "face_detection_yunet_2026may.onnx",
+        "sha1:ef67e5024c8b12fc1b4837796dd86b4727adec67",
+        "onnx",
+        "",
+        _OTHER_DETECTOR,
+    ),
+)
+
+WEIGHTS = {file.name: file for file in _FILES}
