@@ -41,8 +41,8 @@ def card(title: str, notes: dict[str, Any], metrics: dict[str, Any]) -> str:
         "",
         f"- Trained on {split['train']} clips; {split['dropped']} were dropped because they stand "
         "on two sides of the split.",
-        f"- Epoch {training['best_epoch']} of {training['epochs_run']} was kept, by its AUC on the "
-        "validation clips.",
+        f"- Epoch {training['best_epoch']} of {training['epochs_run']} was kept, by its AUC and "
+        "then its loss on the validation clips.",
         f"- Focal loss with gamma {training['gamma']:g}; a fake clip weighs "
         f"{training['alpha']:.3f} and a real one {1 - training['alpha']:.3f}.",
         f"- The threshold {notes['threshold']:.3f} and the calibration come from the same "

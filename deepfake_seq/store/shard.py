@@ -16,6 +16,7 @@ from deepfake_seq.store.record import ARRAYS, FeatureRecord, shapes
 
 FORMAT = "deepseq-features"
 FORMAT_VERSION = 1
+_TABLES = ("metadata", "metadata_end", "sha256")
 
 
 def encode(records: Sequence[FeatureRecord], fingerprint_id: str) -> bytes:
@@ -119,6 +120,8 @@ class ShardReader:
                 f"{self.path} belongs to another store: its fingerprint is {own}, not "
                 f"{fingerprint_id}. Take it out of here."
             )
+        for name in (*ARRAYS, *_TABLES):
+            self._require_plain(name)
         count, frames, width = self._file["features"].shape
         for name, shape in shapes(frames, width).items():
             dataset = self._file[name]
@@ -133,3 +136,16 @@ class ShardReader:
             32,
         ):
             raise StoreError(f"{self.path}: its tables do not have {count} rows")
+
+    def _require_plain(self, name: str) -> None:
+        """Refuse what leads out of the file, what is packed, and what claims more than is there."""
+        link = self._file.get(name, getlink=True)
+        dataset = self._file.get(name) if isinstance(link, h5py.HardLink) else None
+        if not isinstance(dataset, h5py.Dataset):
+            raise StoreError(f"{self.path}: {name} is not a data set of this file")
+        if dataset.is_virtual or dataset.external is not None:
+            raise StoreError(f"{self.path}: {name} takes its data from elsewhere")
+        if dataset.id.get_create_plist().get_nfilters():
+            raise StoreError(f"{self.path}: {name} is packed with a filter, which no shard is")
+        if dataset.id.get_storage_size() < dataset.nbytes:
+            raise StoreError(f"{self.path}: {name} claims more than is stored")

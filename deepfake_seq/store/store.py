@@ -189,8 +189,12 @@ class FeatureStore:
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise StoreError(f"{path} is damaged: its metadata cannot be read") from error
         for position, (video_id, values) in enumerate(zip(ids, parsed, strict=True)):
-            twin = self._entries.setdefault(video_id, Entry(path, position, values))
-            if (twin.shard, twin.position) != (path, position):
+            entry, own_shard = Entry(path, position, values), _shard_name(video_id)
+            twin = self._entries.get(video_id)
+            # A record that was committed later has a shard of its own, and stands for the video.
+            if twin is None or (path.name == own_shard and twin.shard != path):
+                self._entries[video_id] = entry
+            elif twin.shard.name != own_shard or twin.shard == path:
                 raise StoreError(f"{video_id} stands in {twin.shard} and in {path}. Keep one.")
 
 
