@@ -16,6 +16,9 @@ from deepfake_seq.store.record import ARRAYS, FeatureRecord, shapes
 
 FORMAT = "deepseq-features"
 FORMAT_VERSION = 1
+_DAMAGE = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+"""What h5py and JSON raise on damaged bytes."""
+
 _TABLES = ("metadata", "metadata_end", "sha256")
 
 
@@ -56,7 +59,7 @@ class ShardReader:
         try:
             self._check(fingerprint_id)
             self._ends = np.asarray(self._file["metadata_end"][:])
-        except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
+        except _DAMAGE as error:
             self.close()
             raise StoreError(f"{path} is not a whole deepseq shard: {error}") from error
         except StoreError:
@@ -95,7 +98,7 @@ class ShardReader:
             text = self._file["metadata"][start : int(self._ends[position])].tobytes()
             record = FeatureRecord.from_metadata(text, arrays)
             expected = self._file["sha256"][position].tobytes()
-        except (KeyError, OSError, ValueError, TypeError, RecursionError) as error:
+        except _DAMAGE as error:
             raise StoreError(f"{where} is damaged: {error}") from error
         if record.sha256 != expected:
             raise StoreError(f"{where} is damaged: its SHA-256 is not the one it was written with")
