@@ -102,6 +102,7 @@ def test_a_second_extract_skips_all_and_says_so(extracted: dict[str, Any], folde
     again = deepseq("extract", folder / "videos", "--labels", labels, "--out", store, *EXTRACT)
     assert again.exit_code == 0
     assert "0 extracted, 0 failed, 11 were there already" in again.stdout
+    assert "1 videos failed in an earlier run: --retry-failed" in again.stderr
 
 
 def test_fit_reports_in_the_agreed_keys(fitted: dict[str, Any], folder: Path) -> None:
@@ -173,6 +174,17 @@ def test_info_says_what_is_in_a_store_and_in_a_run(fitted: dict[str, Any], folde
     run = deepseq("info", folder / "runs" / "one")
     assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["threshold"]
+
+
+def test_weights_that_cannot_be_used_leave_no_store_behind(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.h5").write_bytes(b"no network")
+    result = deepseq(
+        "extract", folder / "videos", "--out", tmp_path / "store", "--detector", "none",
+        "--weights", tmp_path / "wrong.h5",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "wrong.h5 does not hold the weights of InceptionV3" in one_line(result)
+    assert not (tmp_path / "store").exists()
 
 
 def test_other_settings_for_the_same_store_are_refused(

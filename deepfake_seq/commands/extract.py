@@ -91,6 +91,10 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
         )
     for video_id, status, reason in summary.failures:
         say(f"{video_id}: {status}: {reason}")
+    if summary.failed_before:
+        say(
+            f"{summary.failed_before} videos failed in an earlier run: --retry-failed takes them up"
+        )
     if options["as_json"]:
         print_json(
             {
@@ -108,7 +112,7 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
         click.echo(
             f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
             f"{summary.skipped} were there already"
-            + (f" ({summary.relabelled} relabelled)" if summary.relabelled else "")
+            + (f", {summary.relabelled} of them relabelled" if summary.relabelled else "")
             + f"; {summary.seconds:.1f} s"
         )
         click.echo(f"{out}: {labels_line([entry.metadata for entry in store.entries().values()])}")

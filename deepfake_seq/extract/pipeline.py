@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.errors import DeepseqError
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import identify
@@ -23,6 +24,7 @@ class Summary:
     Attributes:
         videos: How many there were.
         skipped: How many were in the store already.
+        failed_before: How many of those had failed in an earlier run.
         relabelled: How many of those were given a new label, group or split.
         by_status: How many were extracted with each status.
         failures: The `video_id`, status and reason of each that failed in this run.
@@ -31,6 +33,7 @@ class Summary:
 
     videos: int = 0
     skipped: int = 0
+    failed_before: int = 0
     relabelled: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
@@ -83,15 +86,21 @@ def extract(
         if _is_done(item, store, retry_failed):
             summary.skipped += 1
             summary.relabelled += _relabel(item, store)
+            entry = store.entry(item.video_id)
+            summary.failed_before += entry is not None and entry.status in FAILED_STATUSES
             on_video(None)
         else:
             pending.append(item)
-    for record in extract_records(pending, resolved, execution):
-        store.commit(record)
-        summary.by_status[record.status] += 1
-        if record.failed:
-            summary.failures.append((record.video_id, record.status, record.reason))
-        on_video(record)
+    try:
+        for record in extract_records(pending, resolved, execution):
+            store.commit(record)
+            summary.by_status[record.status] += 1
+            if record.failed:
+                summary.failures.append((record.video_id, record.status, record.reason))
+            on_video(record)
+    except DeepseqError:
+        store.discard_if_empty()
+        raise
     summary.seconds = time.monotonic() - begin
     return summary
 
@@ -110,7 +119,7 @@ def extract_records(
 
 def _is_done(item: VideoItem, store: FeatureStore, retry_failed: bool) -> bool:
     entry = store.entry(item.video_id)
-    if entry is None or (retry_failed and entry.metadata["status"] in FAILED_STATUSES):
+    if entry is None or (retry_failed and entry.status in FAILED_STATUSES):
         return False
     known = entry.source
     try:
@@ -123,9 +132,9 @@ def _is_done(item: VideoItem, store: FeatureStore, retry_failed: bool) -> bool:
 
 
 def _relabel(item: VideoItem, store: FeatureStore) -> bool:
-    record = store[item.video_id]
-    known = (record.label, record.groups, record.split)
-    if known == (item.label, item.groups, item.split):
+    entry = store.entry(item.video_id)
+    if entry is None or entry.assigned == (item.label, item.groups, item.split):
         return False
+    record = store[item.video_id]
     store.commit(replace(record, label=item.label, groups=item.groups, split=item.split))
     return True

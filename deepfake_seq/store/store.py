@@ -34,6 +34,17 @@ class Entry:
     metadata: dict[str, Any]
 
     @property
+    def status(self) -> str:
+        """The record's status."""
+        return str(self.metadata["status"])
+
+    @property
+    def assigned(self) -> tuple[int, tuple[str, ...], str]:
+        """The label, the groups and the part of the split."""
+        values = self.metadata
+        return values["label"], tuple(values["groups"]), values["split"]
+
+    @property
     def source(self) -> SourceFile:
         """The video file as it was when it was read."""
         return SourceFile(**self.metadata["source"])
@@ -180,6 +191,16 @@ class FeatureStore:
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}") from error
         self._entries[record.video_id] = Entry(path, 0, json.loads(record.metadata))
+
+    def discard_if_empty(self) -> None:
+        """Take the description back where nothing was ever committed.
+
+        So that settings which turn out not to work do not reserve the directory.
+        """
+        if not self._entries:
+            (self.path / DESCRIPTION).unlink(missing_ok=True)
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
 
     def _index(self, path: Path) -> None:
         with ShardReader(path, self.fingerprint.id) as shard:
