@@ -28,7 +28,9 @@ def reference() -> str:
     """The whole page."""
     sections = [INTRODUCTION]
     for name, command in commands(app, "deepseq"):
-        context = click.Context(command, info_name=name, max_content_width=96, terminal_width=96)
+        context = click.Context(
+            command, info_name=name, max_content_width=96, terminal_width=96, **app.context_settings
+        )
         sections.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(sections)
 
