@@ -32,6 +32,12 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     _check(value in choices, f"{name} must be one of {', '.join(choices)}", value)
 
 
+def _check_keys(kind: type[Any], values: dict[str, Any]) -> None:
+    odd = set(values) ^ {own.name for own in fields(kind)}
+    if odd:
+        raise KeyError(f"unknown or missing: {', '.join(sorted(odd))}")
+
+
 @dataclass(frozen=True)
 class SamplingConfig:
     """Which frames of a video are looked at.
@@ -127,11 +133,9 @@ class ExtractConfig:
             "backbone": BackboneConfig,
         }
         try:
-            for name, kind in {"": cls, **sections}.items():
-                keys = set(values[name] if name else values)
-                expected = {own.name for own in fields(kind)}
-                if keys != expected:
-                    raise KeyError(f"unknown or missing: {', '.join(sorted(keys ^ expected))}")
+            _check_keys(cls, values)
+            for name, kind in sections.items():
+                _check_keys(kind, values[name])
             return cls(**{name: kind(**values[name]) for name, kind in sections.items()})
         except (KeyError, TypeError) as error:
             raise UsageError(f"not extraction settings: {error}. Received: {values!r}") from error

@@ -31,6 +31,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own with nothing in it."""
+    for name in ("HOME", "DEEPFACE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with networks and clips that lies beside the repository, where there is one."""

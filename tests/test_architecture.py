@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from children import run_python
 
 PACKAGE = Path(__file__).parents[1] / "deepfake_seq"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -67,10 +66,7 @@ def test_a_module_is_under_300_lines(path: Path) -> None:
 
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*(name.split('.')[0] for name in sys.modules))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    return set(result.stdout.split())
+    return set(run_python(code).split())
 
 
 def test_a_decoding_worker_loads_no_framework() -> None:

@@ -22,12 +22,7 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(autouse=True)
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("HOME", "DEEPFACE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("empty_home")
 
 
 @pytest.fixture

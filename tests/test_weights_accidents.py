@@ -16,12 +16,7 @@ from deepfake_seq.errors import DeepseqError, WeightsError
 ONNX = b"\x08\x07 not much of a network"
 
 
-@pytest.fixture(autouse=True)
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("HOME", "DEEPFACE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("empty_home")
 
 
 class Site(BaseHTTPRequestHandler):

@@ -26,9 +26,8 @@ def baselines(parts: dict[str, SequenceData], standardizer: Standardizer) -> dic
     }
     results: dict[str, Any] = {}
     for name, scores in scored.items():
-        threshold = 0.5
-        if name != "majority":
-            threshold = best_threshold(parts["validation"].labels, scores["validation"])
+        # For the constant answer of the majority class this is 0.5.
+        threshold = best_threshold(parts["validation"].labels, scores["validation"])
         results[name] = {
             part: at_threshold(parts[part].labels, scores[part], threshold)
             for part in scores

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -145,26 +144,20 @@ def _judge(
 ) -> tuple[SequenceModel, dict[str, Any]]:
     """Calibrate on validation, then look at the test clips, once."""
     validation, test = parts["validation"], parts["test"]
-    extract_config = ExtractConfig.from_dict(store.extract_config)
-
-    def with_decision(calibration: PlattScaling, threshold: float) -> SequenceModel:
-        return SequenceModel(
-            model_config,
-            trained.network,
-            trained.standardizer,
-            calibration,
-            threshold,
-            extract_config,
-            store.fingerprint,
-        )
-
-    raw = with_decision(PlattScaling(), 0.5)
-    calibration = PlattScaling.fit(
-        validation.labels, raw.logits(validation.features, validation.mask)
+    uncalibrated = SequenceModel(
+        model_config,
+        trained.network,
+        trained.standardizer,
+        PlattScaling(),
+        0.5,
+        ExtractConfig.from_dict(store.extract_config),
+        store.fingerprint,
     )
-    calibrated = with_decision(calibration, 0.5)
-    scores = calibrated.scores(validation.features, validation.mask)
-    model = with_decision(calibration, best_threshold(validation.labels, scores))
+    logits = uncalibrated.logits(validation.features, validation.mask)
+    calibration = PlattScaling.fit(validation.labels, logits)
+    scores = calibration.apply(logits)
+    threshold = best_threshold(validation.labels, scores)
+    model = replace(uncalibrated, calibration=calibration, threshold=threshold)
     metrics: dict[str, Any] = {
         "validation": at_threshold(validation.labels, scores, model.threshold),
         "test": None,
@@ -187,27 +180,23 @@ def _write(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside its final place, so that moving it there is one rename.
-        draft = Path(tempfile.mkdtemp(prefix=atomic.TEMPORARY_PREFIX, dir=folder.parent))
+        with tempfile.TemporaryDirectory(
+            prefix=atomic.TEMPORARY_PREFIX, dir=folder.parent
+        ) as temporary:
+            draft = Path(temporary, folder.name)
+            (draft / "plots").mkdir(parents=True)
+            run.save(draft, model, notes)
+            atomic.write_json(draft / run.METRICS, result.metrics)
+            atomic.write_json(draft / "split.json", clips)
+            atomic.write_bytes(draft / "history.csv", _as_csv(trained.history).encode())
+            described = {**notes, "threshold": model.threshold}
+            readme = card(result.model, described, result.metrics)
+            atomic.write_bytes(draft / "README.md", readme.encode())
+            curves = draft / "plots" / "training.png"
+            plots.training_curves(curves, trained.history, trained.best_epoch)
+            draft.replace(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}") from error
-    try:
-        (draft / "plots").mkdir()
-        run.save(draft, model, notes)
-        atomic.write_json(draft / run.METRICS, result.metrics)
-        atomic.write_json(draft / "split.json", clips)
-        atomic.write_bytes(draft / "history.csv", _as_csv(trained.history).encode())
-        described = {**notes, "threshold": model.threshold}
-        readme = card(result.model, described, result.metrics)
-        atomic.write_bytes(draft / "README.md", readme.encode())
-        plots.training_curves(draft / "plots" / "training.png", trained.history, trained.best_epoch)
-        draft.chmod(0o755)
-        draft.replace(folder)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise RunError(f"cannot write {folder}: {error.strerror}") from error
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 def _as_csv(history: list[dict[str, float]]) -> str:

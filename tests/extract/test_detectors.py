@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from children import run_python
 
 from deepfake_seq.config import DETECTORS
 from deepfake_seq.errors import WeightsError
@@ -327,10 +326,7 @@ def test_importing_retinaface_leaves_the_warning_filters_as_they_were() -> None:
         "assert 'tensorflow' not in sys.modules; "
         "assert list(warnings.filters) == before, warnings.filters"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
+    run_python(code)
 
 
 @pytest.mark.parametrize("name", ["yunet", "retinaface"])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import run_python
 
 from deepfake_seq import weights
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
@@ -125,11 +124,7 @@ def test_the_weights_of_mtcnn_are_in_the_fingerprint_without_importing_it() -> N
         "print(resolve(config).fingerprint.fields['faces']['weights_sha256'])\n"
         "assert not {'mtcnn', 'tensorflow', 'keras'} & set(sys.modules)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    digest = result.stdout.strip()
+    digest = run_python(code).strip()
     assert len(digest) == 64
     assert digest != hashlib.sha256(b"").hexdigest(), "no weights were found"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from children import run_python
 
 from deepfake_seq.config import RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
@@ -148,11 +148,7 @@ def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
         "assert cnn.features(np.zeros((1, 299, 299, 3), np.uint8)).shape == (1, 2048)\n"
         "print(*sys.modules)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert not {"tensorflow", "keras", "torch", "jax"} & set(result.stdout.split())
+    assert not {"tensorflow", "keras", "torch", "jax"} & set(run_python(code).split())
 
 
 def test_a_network_is_translated_once(
