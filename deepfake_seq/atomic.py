@@ -14,18 +14,21 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
     """A binary file to write to, which takes `path`'s place once the block ends well.
 
     The bytes are on the disk before the name points at them: write, flush, fsync, rename, fsync of
     the directory. If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Args:
+        path: The file to make or to replace.
+        scratch: Where the temporary file lies, on the same disk; beside `path` by default.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
-    os.close(descriptor)
+    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=scratch or path.parent)
     temporary = Path(name)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -34,12 +37,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _fsync_directory(path.parent)
+    fsync_directory(path.parent)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with replacing(path) as file:
+def write_bytes(path: Path, data: bytes, scratch: Path | None = None) -> None:
+    """Write `data` to `path`, whole or not at all; see `replacing`."""
+    with replacing(path, scratch) as file:
         file.write(data)
 
 
@@ -54,7 +57,8 @@ def _umask() -> int:
     return mask
 
 
-def _fsync_directory(path: Path) -> None:
+def fsync_directory(path: Path) -> None:
+    """Bring what was renamed or removed in a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

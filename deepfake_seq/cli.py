@@ -13,6 +13,7 @@ from deepfake_seq.commands.extract import extract
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
+from deepfake_seq.commands.store import merge, verify
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError
 
@@ -49,7 +50,7 @@ def app(debug: bool) -> None:
     logger.setLevel(logging.INFO)
 
 
-for command in (extract, fit, predict, info, weights, doctor, demo):
+for command in (extract, fit, predict, info, verify, merge, weights, doctor, demo):
     app.add_command(command)
 
 

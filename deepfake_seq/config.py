@@ -19,6 +19,9 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 RUNTIMES = ("openvino", "keras")
 MODELS = ("gru",)
 
+SHARD_RECORDS = 256
+"""How many records a sealed shard of a feature store holds: 17 MB of 16×2048."""
+
 IMAGENET = "imagenet"
 UNTRAINED = "untrained"
 

@@ -46,8 +46,11 @@ class VideoError(DeepseqError):
 
     Attributes:
         status: The status of the record that the failure becomes, from `store.record.STATUSES`.
+        transient: Whether it says nothing about the video itself, so that the next run tries again.
+            Running out of time always is.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, *, transient: bool = False) -> None:
         super().__init__(reason)
         self.status = status
+        self.transient = transient or status == "timeout"

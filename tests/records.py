@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepfake_seq.config import ExtractConfig
-from deepfake_seq.store import FeatureRecord, FeatureStore, Fingerprint, SourceFile
+from deepfake_seq.store import (
+    FeatureRecord,
+    FeatureStore,
+    Fingerprint,
+    SourceFile,
+    StoreDescription,
+    StoreWriter,
+)
 from deepfake_seq.store.record import empty_arrays
 
 FINGERPRINT = Fingerprint({"faces": {"detector": "none", "margin": 0.3}, "versions": {"av": "18"}})
+DESCRIPTION = StoreDescription(FINGERPRINT, ExtractConfig().to_dict())
 
 
 def make_record(
@@ -52,20 +61,29 @@ def make_store(
     path: Path, *, clips: int = 40, people: int = 20, width: int = 8, shift: float = 1.0
 ) -> FeatureStore:
     """Real and fake clips of several people; fakes are moved by `shift` in every feature."""
-    store = FeatureStore.create(path, FINGERPRINT, ExtractConfig().to_dict())
-    for number in range(clips):
-        label = number % 2
-        store.commit(
+    return write_store(
+        path,
+        (
             make_record(
                 f"{number:03}.mp4",
                 seed=number,
                 width=width,
-                shift=shift * label,
-                label=label,
+                shift=shift * (number % 2),
+                label=number % 2,
                 groups=(f"person{number % people}",),
             )
-        )
-    return store
+            for number in range(clips)
+        ),
+    )
+
+
+def write_store(path: Path, records: Iterable[FeatureRecord] = (), **changes: Any) -> FeatureStore:
+    """A store of `records`, each committed by itself; opened for reading."""
+    with StoreWriter.create(path, DESCRIPTION, **changes) as writer:
+        writer.claim("")  # makes the store, even one without records
+        for record in records:
+            writer.commit(record)
+    return FeatureStore.open(path)
 
 
 def same_record(one: FeatureRecord, other: FeatureRecord) -> bool:

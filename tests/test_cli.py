@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from clips import write_images
-from records import FINGERPRINT, make_record, make_store
+from records import make_record, make_store, write_store
 
 from deepfake_seq import weights
 from deepfake_seq.cli import app
-from deepfake_seq.config import ExtractConfig
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store import FeatureStore
 
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
 
@@ -223,13 +221,13 @@ def test_bad_input_gets_one_line_and_its_exit_code(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = ExtractConfig().to_dict()
     (tmp_path / "clip.txt").write_text("x")
-    FeatureStore.create(tmp_path / "empty", FINGERPRINT, settings)
+    write_store(tmp_path / "empty")
     for name, labels in (("one_class", (0, 0)), ("one_group", (0, 1))):
-        store = FeatureStore.create(tmp_path / name, FINGERPRINT, settings)
-        for number, label in enumerate(labels):
-            store.commit(make_record(f"{number}.mp4", label=label, groups=("ann",)))
+        records = [
+            make_record(f"{n}.mp4", label=label, groups=("ann",)) for n, label in enumerate(labels)
+        ]
+        write_store(tmp_path / name, records)
     before = sorted(tmp_path.rglob("*"))
     result = deepseq(*arguments)
     assert result.exit_code == code
@@ -282,9 +280,8 @@ def test_weights_list_says_where_it_looked(home: Path) -> None:
 
 
 def test_fit_without_groups_says_what_that_means(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", clips=20, people=20)
-    for record in list(store):
-        store.commit(replace(record, groups=()))
+    store = make_store(tmp_path / "one", clips=20, people=20)
+    write_store(tmp_path / "s", (replace(record, groups=()) for record in store))
     result = deepseq("fit", "--features", tmp_path / "s", "--out", tmp_path / "x", "--epochs", 1)
     assert result.exit_code == 0
     assert "Nobody said who is in which clip" in result.stderr

@@ -67,7 +67,7 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
     from deepfake_seq import console, datasets
     from deepfake_seq.extract import pipeline
     from deepfake_seq.extract.resolve import resolve
-    from deepfake_seq.store import FeatureStore
+    from deepfake_seq.store import StoreDescription, StoreWriter
 
     settings = _extract_config(**options)
     execution = config.ExecutionConfig(options["runtime"], options["workers"])
@@ -79,8 +79,11 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
     resolved = resolve(settings)
     if settings.backbone.weights == config.UNTRAINED:
         say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
-    store = FeatureStore.create(out, resolved.fingerprint, settings.to_dict())
-    with console.progress("extract", len(items), "videos") as step:
+    description = StoreDescription(resolved.fingerprint, settings.to_dict())
+    with (
+        StoreWriter.create(out, description) as store,
+        console.progress("extract", len(items), "videos") as step,
+    ):
         summary = pipeline.extract(
             items,
             resolved,
@@ -89,8 +92,10 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
             retry_failed=options["retry_failed"],
             on_video=lambda record: step(record.status if record else "skipped"),
         )
-    for video_id, status, reason in summary.failures:
-        say(f"{video_id}: {status}: {reason}")
+        totals = labels_line([entry.metadata for entry in store.entries()])
+    for failure in summary.failures:
+        again = " (the next run tries again)" if failure.transient else ""
+        say(f"{failure.video_id}: {failure.status}: {failure.reason}{again}")
     if summary.failed_before:
         say(
             f"{summary.failed_before} videos failed in an earlier run: --retry-failed takes them up"
@@ -115,7 +120,7 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
             + (f", {summary.relabelled} of them relabelled" if summary.relabelled else "")
             + f"; {summary.seconds:.1f} s"
         )
-        click.echo(f"{out}: {labels_line([entry.metadata for entry in store.entries().values()])}")
+        click.echo(f"{out}: {totals}")
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 

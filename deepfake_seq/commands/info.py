@@ -29,7 +29,7 @@ def _store_info(path: Path, as_json: bool) -> None:
     from deepfake_seq.store import FAILED_STATUSES, FeatureStore
 
     store = FeatureStore.open(path)
-    records = [entry.metadata for entry in store.entries().values()]
+    records = [entry.metadata for entry in store.entries()]
     statuses = Counter(record["status"] for record in records)
     groups = {group for record in records for group in record["groups"]}
     size = sum(file.stat().st_size for file in path.glob("*.h5"))

@@ -26,7 +26,7 @@ from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.predict import Verdict, predict
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.store import FeatureStore
+from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
 
 TAKES = 15
 _CRF = (20, 26, 32)
@@ -127,8 +127,11 @@ def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipelin
     items, _ = datasets.apply_labels(
         datasets.discover([out / "clips"]), out / "clips" / "labels.csv"
     )
-    store = FeatureStore.create(out / "features", resolved.fingerprint, resolved.config.to_dict())
-    with console.progress("   extract", len(items), "clips") as step:
+    description = StoreDescription(resolved.fingerprint, resolved.config.to_dict())
+    with (
+        StoreWriter.create(out / "features", description) as store,
+        console.progress("   extract", len(items), "clips") as step,
+    ):
         summary = pipeline.extract(
             items,
             resolved,

@@ -58,7 +58,7 @@ class Extractor:
         """The record of one video, whatever decoding made of it."""
         config = self._config
         arrays = empty_arrays(config.sampling.frames, self._backbone.width)
-        status, reason = video.status, video.reason
+        status, reason, transient = video.status, video.reason, video.transient
         facts = dict(video.facts)
         if video.frames is not None:
             track = self._track(video.frames)
@@ -68,7 +68,7 @@ class Extractor:
                 try:
                     self._fill(arrays, video.frames, track)
                 except VideoError as error:
-                    status, reason = error.status, str(error)
+                    status, reason, transient = error.status, str(error), error.transient
             else:
                 read = f"in the {len(video.frames)} sampled frames"
                 reason = f"no face {read}" + (f" ({reason})" if reason else "")
@@ -82,6 +82,7 @@ class Extractor:
             split=item.split,
             source=video.source,
             facts=facts,
+            transient=transient,
             **arrays,
         )
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.errors import DeepseqError
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import identify
+from deepfake_seq.extract.resume import Resumption
 from deepfake_seq.extract.workers import decode_all, default_workers
-from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, FeatureStore
+from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, StoreWriter
+
+_LOG = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
+
+
+class Failure(NamedTuple):
+    """A video that gave no features; see `FeatureRecord` for the fields."""
+
+    video_id: str
+    status: str
+    reason: str
+    transient: bool
 
 
 @dataclass
@@ -27,7 +40,7 @@ class Summary:
         failed_before: How many of those had failed in an earlier run.
         relabelled: How many of those were given a new label, group or split.
         by_status: How many were extracted with each status.
-        failures: The `video_id`, status and reason of each that failed in this run.
+        failures: Those that failed in this run.
         seconds: Wall time.
     """
 
@@ -36,7 +49,7 @@ class Summary:
     failed_before: int = 0
     relabelled: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -56,7 +69,7 @@ OnVideo = Callable[[FeatureRecord | None], None]
 def extract(
     items: Sequence[VideoItem],
     resolved: ResolvedConfig,
-    store: FeatureStore,
+    store: StoreWriter,
     execution: ExecutionConfig,
     *,
     retry_failed: bool = False,
@@ -64,9 +77,9 @@ def extract(
 ) -> Summary:
     """Extract into `store` what is not there yet.
 
-    A video whose record is in the store and whose file has not changed is skipped; if only its
-    label, groups or split are other than before, the record is committed anew with the same
-    features.
+    A video whose record is in the store and whose file has not changed is skipped; see
+    `resume.Resumption`. Several runs may extract into one store at once: each video is extracted by
+    one of them, and all of them end when everything is there.
 
     Args:
         items: The videos.
@@ -81,26 +94,36 @@ def extract(
     """
     begin = time.monotonic()
     summary = Summary(videos=len(items))
-    pending = []
-    for item in items:
-        if _is_done(item, store, retry_failed):
-            summary.skipped += 1
-            summary.relabelled += _relabel(item, store)
-            entry = store.entry(item.video_id)
-            summary.failed_before += entry is not None and entry.status in FAILED_STATUSES
-            on_video(None)
-        else:
-            pending.append(item)
-    try:
-        for record in extract_records(pending, resolved, execution):
+
+    def on_standing(item: VideoItem, relabelled: bool) -> None:
+        entry = store.entry(item.video_id)
+        summary.skipped += 1
+        summary.relabelled += relabelled
+        summary.failed_before += entry is not None and entry.status in FAILED_STATUSES
+        on_video(None)
+
+    resumption = Resumption(store, retry_failed, on_standing)
+    pending = resumption.pending(items)
+    extractor = Extractor.build(resolved, execution.runtime) if pending else None
+    while extractor and pending:
+        elsewhere: list[VideoItem] = []
+        workers = _workers(execution, len(pending))
+        claimed = resumption.claimed(pending, elsewhere.append)
+        for item, video in decode_all(claimed, resolved.config.sampling, workers):
+            record = extractor.extract(item, video)
             store.commit(record)
             summary.by_status[record.status] += 1
             if record.failed:
-                summary.failures.append((record.video_id, record.status, record.reason))
+                summary.failures.append(
+                    Failure(record.video_id, record.status, record.reason, record.transient)
+                )
             on_video(record)
-    except DeepseqError:
-        store.discard_if_empty()
-        raise
+        pending = elsewhere
+        if pending:
+            _LOG.info("waiting for %d videos that another run is extracting", len(pending))
+            time.sleep(_POLL_SECONDS)
+    if summary.by_status or summary.relabelled:
+        store.seal()
     summary.seconds = time.monotonic() - begin
     return summary
 
@@ -112,29 +135,10 @@ def extract_records(
     if not items:
         return
     extractor = Extractor.build(resolved, execution.runtime)
-    workers = min(execution.workers or default_workers(), len(items))
+    workers = _workers(execution, len(items))
     for item, video in decode_all(items, resolved.config.sampling, workers):
         yield extractor.extract(item, video)
 
 
-def _is_done(item: VideoItem, store: FeatureStore, retry_failed: bool) -> bool:
-    entry = store.entry(item.video_id)
-    if entry is None or (retry_failed and entry.status in FAILED_STATUSES):
-        return False
-    known = entry.source
-    try:
-        now = item.path.stat()
-        if now.st_size != known.size_bytes:
-            return False
-        return now.st_mtime_ns == known.mtime_ns or identify(item.path).sha256 == known.sha256
-    except OSError:
-        return True  # the file went away, or cannot be read now: what is known of it stays
-
-
-def _relabel(item: VideoItem, store: FeatureStore) -> bool:
-    entry = store.entry(item.video_id)
-    if entry is None or entry.assigned == (item.label, item.groups, item.split):
-        return False
-    record = store[item.video_id]
-    store.commit(replace(record, label=item.label, groups=item.groups, split=item.split))
-    return True
+def _workers(execution: ExecutionConfig, videos: int) -> int:
+    return min(execution.workers or default_workers(), videos)

@@ -7,6 +7,7 @@ container claims are not believed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from deepfake_seq.config import SamplingConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import sampling
 from deepfake_seq.store import SourceFile
+
+_MACHINE_ERRORS = {errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class DecodedVideo:
         reason: Why the status is not `ok`.
         source: The file that was read.
         facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
+        transient: Whether a failure says nothing about the file itself.
     """
 
     frames: SampledFrames | None
@@ -58,6 +62,7 @@ class DecodedVideo:
     reason: str
     source: SourceFile
     facts: dict[str, Any] = field(default_factory=dict)
+    transient: bool = False
 
 
 def decode(path: Path, config: SamplingConfig) -> DecodedVideo:
@@ -69,9 +74,10 @@ def decode(path: Path, config: SamplingConfig) -> DecodedVideo:
             raise VideoError("decode_error", "the file is empty")
         return _decode(path, config, source)
     except VideoError as error:
-        return DecodedVideo(None, error.status, str(error), source)
+        return DecodedVideo(None, error.status, str(error), source, transient=error.transient)
     except Exception as error:  # noqa: BLE001 - the boundary of one video
-        return DecodedVideo(None, "decode_error", _reason(error), source)
+        transient = _is_transient(error)
+        return DecodedVideo(None, "decode_error", _reason(error), source, transient=transient)
 
 
 def identify(path: Path) -> SourceFile:
@@ -204,8 +210,10 @@ def _decoded_seconds(path: Path, fps: float) -> npt.NDArray[np.float64]:
     try:
         with _open(path) as container:
             stamps.extend(frame.time for frame in _frames(container))
-    except av.FFmpegError:
-        pass  # decoding the chosen frames meets the same error, and reports it
+    except av.FFmpegError as error:
+        if _is_transient(error):
+            raise
+        # decoding the chosen frames meets the same error, and reports it
     seconds = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
     if np.isfinite(seconds).all():
         return np.maximum.accumulate(seconds)  # damaged stamps can step back; time cannot
@@ -241,6 +249,8 @@ def _collect(
                 images.append(_upright(image, frame.rotation))
                 times.append(time)
     except av.FFmpegError as error:
+        if _is_transient(error):
+            raise
         failure = _reason(error)
     last = len(timeline.times) - 1
     return images, np.minimum(np.searchsorted(timeline.times, times), last), failure
@@ -253,6 +263,15 @@ def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint
     return np.ascontiguousarray(np.rot90(image, k=rotation // 90))
 
 
+def _is_transient(error: Exception) -> bool:
+    """Whether the machine failed, not the file."""
+    if isinstance(error, av.FFmpegError):  # it says "I/O error" of broken files, too
+        return error.errno in _MACHINE_ERRORS
+    return isinstance(error, OSError | MemoryError)
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())

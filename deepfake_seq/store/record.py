@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,10 @@ class FeatureRecord:
         source: The file that was read.
         facts: What else is known: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
             `duration_seconds`, `codec`.
+        transient: Whether a failure says nothing about the video itself (out of memory, out of
+            time, an I/O error), so that the next run tries again.
+        revision: 1 for the first record of a video in a store, one more for each that took its
+            place. The highest stands for the video.
     """
 
     video_id: str
@@ -89,10 +94,11 @@ class FeatureRecord:
     split: str
     source: SourceFile
     facts: dict[str, Any] = field(default_factory=dict)
+    transient: bool = False
+    revision: int = 1
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise ValueError(f"unknown status. Received: {self.status!r}")
+        self._check_metadata()
         frames, width = self.features.shape
         for name, shape in shapes(frames, width).items():
             array = getattr(self, name)
@@ -107,6 +113,22 @@ class FeatureRecord:
             raise ValueError("features must be finite")
         if self.failed != (valid == 0):
             raise ValueError(f"status {self.status} with {valid} valid frames")
+
+    def _check_metadata(self) -> None:
+        """Hold the types too: metadata comes from files that others may have written."""
+        if self.status not in STATUSES:
+            raise ValueError(f"unknown status. Received: {self.status!r}")
+        texts = (self.video_id, self.status, self.reason, self.split, *self.groups)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(self.groups, tuple):
+            raise ValueError(f"video_id, reason, split and groups must be text. Received: {texts}")
+        if type(self.label) is not int or self.label not in (-1, 0, 1):
+            raise ValueError(f"label must be 1, 0 or -1. Received: {self.label!r}")
+        if type(self.revision) is not int or self.revision < 1:
+            raise ValueError(f"revision must be 1 or more. Received: {self.revision!r}")
+        if type(self.transient) is not bool or (self.transient and not self.failed):
+            raise ValueError(f"transient, but {self.status}. Received: {self.transient!r}")
+        if not isinstance(self.facts, dict):
+            raise ValueError(f"facts must be a mapping. Received: {self.facts!r}")
 
     @property
     def frames_valid(self) -> int:
@@ -126,22 +148,27 @@ class FeatureRecord:
             "groups": list(self.groups),
             "label": self.label,
             "reason": self.reason,
+            "revision": self.revision,
             "source": vars(self.source),
             "split": self.split,
             "status": self.status,
+            "transient": self.transient,
             "video_id": self.video_id,
         }
         return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     @property
     def sha256(self) -> bytes:
-        """The digest (32 bytes) of the metadata and of every array in the order of `ARRAYS`."""
-        digest = hashlib.sha256(self.metadata)
-        for name, dtype in ARRAYS.items():
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
-            digest.update(f"\0{name}{dtype}{array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.digest()
+        """The digest (32 bytes) of all that is kept; see `digest`."""
+        return digest(self.metadata, {name: getattr(self, name) for name in ARRAYS})
+
+    def same_content(self, other: FeatureRecord) -> bool:
+        """Whether both say the same of the same video, whatever their revisions and file times."""
+        one, two = (
+            replace(record, revision=1, source=replace(record.source, mtime_ns=0))
+            for record in (self, other)
+        )
+        return one.sha256 == two.sha256
 
     @classmethod
     def from_metadata(cls, metadata: bytes, arrays: dict[str, Any]) -> FeatureRecord:
@@ -154,6 +181,16 @@ class FeatureRecord:
         values["groups"] = tuple(values["groups"])
         values["source"] = SourceFile(**values["source"])
         return cls(**values, **arrays)
+
+
+def digest(metadata: bytes, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """SHA-256 (32 bytes) of a record's metadata and of every array in the order of `ARRAYS`."""
+    result = hashlib.sha256(metadata)
+    for name, dtype in ARRAYS.items():
+        array = np.ascontiguousarray(arrays[name], dtype=dtype)
+        result.update(f"\0{name}{dtype}{array.shape}".encode())
+        result.update(array.data)
+    return result.digest()
 
 
 def shapes(frames: int, width: int) -> dict[str, tuple[int, ...]]:

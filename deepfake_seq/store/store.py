@@ -1,42 +1,53 @@
-"""A directory of shards with one fingerprint."""
+"""A directory of shards with one fingerprint, to read from."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
-from deepfake_seq import atomic
-from deepfake_seq.errors import FingerprintMismatchError, StoreError
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.errors import StoreError
+from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.fingerprint import Fingerprint
+from deepfake_seq.store.index import Index, Location
 from deepfake_seq.store.record import FeatureRecord, SourceFile
-from deepfake_seq.store.shard import FORMAT_VERSION, ShardReader, encode
+from deepfake_seq.store.shard import BLOCK, ShardReader
 
-DESCRIPTION = "store.json"
-_FORMAT = "deepseq-store"
+_OPEN_SHARDS = 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a record without reading its arrays.
+    """What is known of a record without its arrays.
 
     Attributes:
-        shard: The file that it is in.
-        position: Its row there.
         metadata: The record's metadata as `FeatureRecord.metadata` writes it, parsed.
     """
 
-    shard: Path
-    position: int
     metadata: dict[str, Any]
 
     @property
     def status(self) -> str:
         """The record's status."""
         return str(self.metadata["status"])
+
+    @property
+    def transient(self) -> bool:
+        """Whether it is a failure that says nothing about the video."""
+        return bool(self.metadata["transient"])
+
+    @property
+    def revision(self) -> int:
+        """How many records of the video there have been, this one counted."""
+        return int(self.metadata["revision"])
 
     @property
     def assigned(self) -> tuple[int, tuple[str, ...], str]:
@@ -50,26 +61,43 @@ class Entry:
         return SourceFile(**self.metadata["source"])
 
 
+@dataclass(frozen=True, eq=False)
+class FeatureBatch:
+    """Records side by side.
+
+    Attributes:
+        video_ids: B of them.
+        features: float16 (B, T, D); rows that the mask does not hold mean nothing.
+        mask: bool (B, T).
+        labels: int64 (B,); 1 = fake, 0 = real, -1 = unknown.
+    """
+
+    video_ids: tuple[str, ...]
+    features: npt.NDArray[np.float16]
+    mask: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int64]
+
+
 class FeatureStore:
     """Feature records by `video_id`; iterating gives them in the order of their ids.
 
-    Made by `FeatureStore.open` (to read, or to go on writing) and `FeatureStore.create`.
+    Nothing is held in memory but where each record is. Every record is checked against its SHA-256
+    when it is read. A store can be read while others write to it: a record that was there stays
+    readable, and `refresh` takes in the new ones. Objects can be sent to other processes, and used
+    after a fork; they are not meant for several threads at once.
 
     Attributes:
         path: The directory.
-        fingerprint: What the features depend on.
-        extract_config: The settings that the features were made with, as plain values.
+        description: Its fingerprint, and the settings that the features were made with.
     """
 
-    def __init__(
-        self, path: Path, fingerprint: Fingerprint, extract_config: dict[str, Any]
-    ) -> None:
+    def __init__(self, path: Path, description: StoreDescription) -> None:
         self.path = path
-        self.fingerprint = fingerprint
-        self.extract_config = extract_config
-        self._entries: dict[str, Entry] = {}
-        for shard in sorted(path.glob("*.h5")):
-            self._index(shard)
+        self.description = description
+        self._index = Index(path, description.fingerprint.id)
+        self._readers: OrderedDict[str, ShardReader] = OrderedDict()
+        self._process = os.getpid()
+        self._shape: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
@@ -78,78 +106,37 @@ class FeatureStore:
         Raises:
             StoreError: There is none, or a file in it is not what it should be.
         """
-        description = path / DESCRIPTION
-        if not description.is_file():
-            raise StoreError(
-                f"no feature store in {path}: it has no {DESCRIPTION}. "
-                "`deepseq extract PATH --out DIR` makes one."
-            )
-        try:
-            values = json.loads(description.read_text())
-            version = values["format_version"]
-            if values["format"] != _FORMAT or version != FORMAT_VERSION:
-                raise StoreError(
-                    f"{description} is not of format {_FORMAT} {FORMAT_VERSION}. "
-                    f"Received: {values['format']} {version}"
-                )
-            fingerprint = Fingerprint(values["fingerprint"])
-            if fingerprint.id != values["fingerprint_id"]:
-                raise StoreError(f"{description} was altered: its fingerprint is not its own id")
-            return cls(path, fingerprint, dict(values["extract_config"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{description} cannot be read: {error!r}") from error
+        return FeatureStore(path, StoreDescription.read(path))
 
-    @classmethod
-    def create(
-        cls, path: Path, fingerprint: Fingerprint, extract_config: dict[str, Any]
-    ) -> FeatureStore:
-        """Make a store at `path`, or open the one that is there if its fingerprint is the same.
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the features depend on."""
+        return self.description.fingerprint
 
-        Raises:
-            FingerprintMismatchError: The store there has another fingerprint; says what differs.
-            StoreError: There are shards without a description, or the directory cannot be written.
-        """
-        if (path / DESCRIPTION).is_file():
-            store = cls.open(path)
-            differences = store.fingerprint.differences(fingerprint)
-            if differences:
-                raise FingerprintMismatchError(
-                    f"{path} was extracted with other settings: {'; '.join(differences)}. "
-                    "Use its settings, or give another --out."
-                )
-            return store
-        if path.exists() and not path.is_dir():
-            raise StoreError(f"{path} is a file; a store is a directory. Give another --out.")
-        if any(path.glob("*.h5")):
-            raise StoreError(
-                f"{path} holds .h5 files but no {DESCRIPTION}, so nobody knows how they were made. "
-                "Give another --out."
-            )
-        values = {
-            "format": _FORMAT,
-            "format_version": FORMAT_VERSION,
-            "fingerprint_id": fingerprint.id,
-            "fingerprint": dict(fingerprint.fields),
-            "extract_config": extract_config,
-        }
-        try:
-            atomic.write_json(path / DESCRIPTION, values)
-        except OSError as error:
-            raise StoreError(f"cannot write to {path}: {error.strerror}") from error
-        return cls(path, fingerprint, extract_config)
+    @property
+    def extract_config(self) -> dict[str, Any]:
+        """The settings that the features were made with, as plain values."""
+        return self.description.extract_config
+
+    @property
+    def video_ids(self) -> list[str]:
+        """All ids, sorted."""
+        return sorted(self._index.locations)
 
     def __repr__(self) -> str:
-        return f"<FeatureStore {self.path} fingerprint={self.fingerprint.id} records={len(self)}>"
+        return (
+            f"<{type(self).__name__} {self.path}: {len(self)} records in "
+            f"{len(self._index.shards)} shards, fingerprint {self.fingerprint.id}>"
+        )
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._index.locations)
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._entries
+        return video_id in self._index.locations
 
     def __iter__(self) -> Iterator[FeatureRecord]:
-        for video_id in sorted(self._entries):
-            yield self[video_id]
+        return self.records(self.video_ids)
 
     def __getitem__(self, video_id: str) -> FeatureRecord:
         """The record of a video, checked.
@@ -158,67 +145,149 @@ class FeatureStore:
             KeyError: There is none.
             StoreError: It is damaged; the message names the video.
         """
-        entry = self._entries[video_id]
-        try:
-            with ShardReader(entry.shard, self.fingerprint.id) as shard:
-                record = shard.read(entry.position)
-        except (StoreError, IndexError) as error:
-            raise StoreError(f"{video_id}: {error}") from error
-        if record.video_id != video_id:
-            raise StoreError(f"{video_id}: {entry.shard} now holds {record.video_id!r} instead")
-        return record
+        return self._read(video_id, lambda shard, row: self._expect(shard.read(row), video_id))
 
-    def entries(self) -> dict[str, Entry]:
-        """What is known of every record without reading its arrays, by `video_id`."""
-        return dict(sorted(self._entries.items()))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureStore.open, (self.path,)
+
+    def close(self) -> None:
+        """Close the shards that are open. The store can still be used; it opens them again."""
+        if self._process == os.getpid():
+            for reader in self._readers.values():
+                reader.close()
+        self._readers.clear()
+
+    def refresh(self) -> None:
+        """Take in what other processes have committed since."""
+        self._index.refresh()
+        for name in self._readers.keys() - self._index.shards.keys():
+            self._readers.pop(name).close()
 
     def entry(self, video_id: str) -> Entry | None:
-        """What is known of one record, or None where there is none."""
-        return self._entries.get(video_id)
+        """What is known of one record without its arrays, or None where there is none."""
+        if video_id not in self:
+            return None
+        return Entry(self._read(video_id, ShardReader.metadata))
 
-    def commit(self, record: FeatureRecord) -> None:
-        """Keep `record` for good, in the place of an older one of the same video.
+    def entries(self) -> Iterator[Entry]:
+        """What is known of every record without its arrays, in the order of the ids."""
+        for video_id in self.video_ids:
+            yield Entry(self._read(video_id, ShardReader.metadata))
 
-        When this returns, the record survives a crash of the machine; when it does not, the store
-        is as it was.
+    def records(self, video_ids: Sequence[str]) -> Iterator[FeatureRecord]:
+        """The records of `video_ids` in that order, read in blocks where they lie side by side.
 
         Raises:
-            StoreError: The disk does not take it.
+            KeyError: There is no record of one of them.
+            StoreError: One is damaged; the message names the video.
         """
-        path = self.path / _shard_name(record.video_id)
-        try:
-            atomic.write_bytes(path, encode([record], self.fingerprint.id))
-        except OSError as error:
-            raise StoreError(f"cannot write {path}: {error.strerror}") from error
-        self._entries[record.video_id] = Entry(path, 0, json.loads(record.metadata))
-
-    def discard_if_empty(self) -> None:
-        """Take the description back where nothing was ever committed.
-
-        So that settings which turn out not to work do not reserve the directory.
-        """
-        if not self._entries:
-            (self.path / DESCRIPTION).unlink(missing_ok=True)
-            if not any(self.path.iterdir()):
-                self.path.rmdir()
-
-    def _index(self, path: Path) -> None:
-        with ShardReader(path, self.fingerprint.id) as shard:
+        done = 0
+        while done < len(video_ids):
+            first, length = self._run(video_ids, done)
             try:
-                parsed = [json.loads(text) for text in shard.metadata()]
-                ids = [str(values["video_id"]) for values in parsed]
-            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-                raise StoreError(f"{path} is damaged: its metadata cannot be read") from error
-        for position, (video_id, values) in enumerate(zip(ids, parsed, strict=True)):
-            entry, own_shard = Entry(path, position, values), _shard_name(video_id)
-            twin = self._entries.get(video_id)
-            # A record that was committed later has a shard of its own, and stands for the video.
-            if twin is None or (path.name == own_shard and twin.shard != path):
-                self._entries[video_id] = entry
-            elif twin.shard.name != own_shard or twin.shard == path:
-                raise StoreError(f"{video_id} stands in {twin.shard} and in {path}. Keep one.")
+                reader = self._reader(first.shard)
+                for record in reader.read_range(first.position, first.position + length):
+                    yield self._expect(record, video_ids[done])
+                    done += 1
+            except (FileNotFoundError, StoreError):
+                # By itself: to find it where it was moved to, or to fail with its name.
+                yield self[video_ids[done]]
+                done += 1
 
+    def batches(self, size: int, video_ids: Sequence[str] | None = None) -> Iterator[FeatureBatch]:
+        """Records as NumPy arrays, `size` at a time; no more than one batch is in memory.
 
-def _shard_name(video_id: str) -> str:
-    digest = hashlib.sha256(video_id.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"video-{digest[:20]}.h5"
+        Args:
+            size: How many records a batch holds; the last may hold fewer.
+            video_ids: Which, and in which order; all by default, in the order of their ids. A
+                failed video has a row too, with nothing in its mask.
+
+        Raises:
+            KeyError: There is no record of one of them.
+            StoreError: One is damaged; the message names the video.
+        """
+        if size < 1:
+            raise ValueError(f"size must be 1 or more. Received: {size}")
+        wanted = self.video_ids if video_ids is None else video_ids
+        for start in range(0, len(wanted), size):
+            part = wanted[start : start + size]
+            records = list(self.records(part))
+            yield FeatureBatch(
+                tuple(part),
+                np.stack([record.features for record in records]),
+                np.stack([record.mask for record in records]),
+                np.array([record.label for record in records], dtype=np.int64),
+            )
+
+    def _run(self, video_ids: Sequence[str], start: int) -> tuple[Location, int]:
+        """How many records from `start` on lie side by side in one shard, and where the first."""
+        first = self._locate(video_ids[start])
+        length = 1
+        for video_id in video_ids[start + 1 : start + BLOCK]:
+            place = self._locate(video_id)
+            if (place.shard, place.position) != (first.shard, first.position + length):
+                break
+            length += 1
+        return first, length
+
+    def _read(self, video_id: str, action: Callable[[ShardReader, int], T]) -> T:
+        """What `action` reads of a record, found again where its shard was sealed meanwhile."""
+        place = self._locate(video_id)
+        try:
+            try:
+                return action(self._reader(place.shard), place.position)
+            except FileNotFoundError:
+                self.refresh()
+                place = self._locate(video_id)
+                return action(self._reader(place.shard), place.position)
+        except (FileNotFoundError, KeyError) as error:
+            raise StoreError(f"{video_id}: its shard {self.path / place.shard} is gone") from error
+        except StoreError as error:
+            raise StoreError(
+                f"{video_id}: {error}. `deepseq verify --repair {self.path}` sets damaged records "
+                "aside; then extract again."
+            ) from error
+
+    def _locate(self, video_id: str) -> Location:
+        if video_id in self._index.conflicts:
+            one, other = (self.path / place.shard for place in self._index.conflicts[video_id])
+            raise StoreError(f"{video_id} stands in {one} and, with other content, in {other}")
+        return self._index.locations[video_id]
+
+    def _expect(self, record: FeatureRecord, video_id: str) -> FeatureRecord:
+        if record.video_id != video_id:
+            raise StoreError(f"its place holds {record.video_id!r} instead")
+        return record
+
+    def _reader(self, name: str) -> ShardReader:
+        """An open shard; the ones used last are kept open."""
+        if self._process != os.getpid():
+            # HDF5's file handles must not be shared with the process that this one came from.
+            self._readers.clear()
+            self._process = os.getpid()
+        reader = self._readers.pop(name, None)
+        if reader is None:
+            reader = ShardReader(self.path / name, self.fingerprint.id)
+            self._check_shape(reader)
+            if len(self._readers) == _OPEN_SHARDS:
+                self._readers.popitem(last=False)[1].close()
+        self._readers[name] = reader
+        return reader
+
+    def _check_shape(self, reader: ShardReader) -> None:
+        self._shape = self._shape or reader.shape
+        if reader.shape != self._shape:
+            raise StoreError(
+                f"{reader.path} holds records of {reader.shape} where others are of {self._shape}"
+            )

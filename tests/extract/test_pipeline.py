@@ -26,7 +26,7 @@ from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video import DecodedVideo, decode
-from deepfake_seq.store import FeatureRecord, FeatureStore
+from deepfake_seq.store import FeatureRecord, FeatureStore, StoreDescription, StoreWriter
 
 CONFIG = ExtractConfig(
     sampling=SamplingConfig(frames=4),
@@ -87,15 +87,16 @@ def run(tmp_path: Path) -> Run:
         on_video: pipeline.OnVideo = lambda record: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
-        store = FeatureStore.create(tmp_path / "store", resolved.fingerprint, CONFIG.to_dict())
-        return pipeline.extract(
-            items,
-            resolved,
-            store,
-            ExecutionConfig(workers=1),
-            retry_failed=retry_failed,
-            on_video=on_video,
-        )
+        description = StoreDescription(resolved.fingerprint, CONFIG.to_dict())
+        with StoreWriter.create(tmp_path / "store", description) as store:
+            return pipeline.extract(
+                items,
+                resolved,
+                store,
+                ExecutionConfig(workers=1),
+                retry_failed=retry_failed,
+                on_video=on_video,
+            )
 
     return run
 
@@ -121,9 +122,9 @@ def test_every_video_becomes_a_record(videos: list[VideoItem], run: Run, tmp_pat
 
 
 def test_failures_are_told_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
-    ((video_id, status, reason),) = run(videos).failures
-    assert (video_id, status) == ("c.mp4", "decode_error")
-    assert reason
+    (failure,) = run(videos).failures
+    assert (failure.video_id, failure.status) == ("c.mp4", "decode_error")
+    assert failure.reason and not failure.transient
 
 
 def test_a_second_run_skips_everything_failures_too(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import FINGERPRINT, make_record, make_store
+from records import make_record, make_store, write_store
 
-from deepfake_seq.config import ExtractConfig, ModelConfig, TrainConfig
+from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data import load
@@ -99,36 +99,33 @@ def test_an_existing_folder_is_not_overwritten(store: FeatureStore, fitted: FitR
 
 
 def test_a_single_class_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    store = FeatureStore.create(tmp_path / "s", FINGERPRINT, ExtractConfig().to_dict())
-    for number in range(6):
-        store.commit(make_record(f"{number}.mp4", label=1, groups=(f"p{number}",)))
+    records = (make_record(f"{n}.mp4", label=1, groups=(f"p{n}",)) for n in range(6))
+    store = write_store(tmp_path / "s", records)
     with pytest.raises(DatasetError, match="0 real and 6 fake"):
         fit(store, tmp_path / "runs" / "x", ModelConfig(), QUICK)
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_single_person_is_refused(tmp_path: Path) -> None:
-    store = FeatureStore.create(tmp_path / "s", FINGERPRINT, ExtractConfig().to_dict())
-    for number in range(6):
-        store.commit(make_record(f"{number}.mp4", label=number % 2, groups=("ann",)))
+    records = (make_record(f"{n}.mp4", label=n % 2, groups=("ann",)) for n in range(6))
+    store = write_store(tmp_path / "s", records)
     with pytest.raises(DatasetError, match="at least two groups"):
         fit(store, tmp_path / "x", ModelConfig(), QUICK)
 
 
 def test_the_data_sets_own_split_is_kept(tmp_path: Path) -> None:
-    store = FeatureStore.create(tmp_path / "s", FINGERPRINT, ExtractConfig().to_dict())
-    for number in range(24):
-        part = ("train", "train", "validation", "test")[number // 2 % 4]
-        record = make_record(f"{number}.mp4", seed=number, label=number % 2, split=part)
-        store.commit(record)
+    parts = ("train", "train", "validation", "test")
+    records = (
+        make_record(f"{n}.mp4", seed=n, label=n % 2, split=parts[n // 2 % 4]) for n in range(24)
+    )
+    store = write_store(tmp_path / "s", records)
     result = fit(store, tmp_path / "x", ModelConfig(), TrainConfig(epochs=1))
     assert result.split == {"train": 12, "validation": 6, "test": 6, "dropped": 0}
 
 
 def test_missing_groups_are_pointed_out(tmp_path: Path) -> None:
-    store = FeatureStore.create(tmp_path / "s", FINGERPRINT, ExtractConfig().to_dict())
-    for number in range(20):
-        store.commit(make_record(f"{number}.mp4", seed=number, label=number % 2))
+    records = (make_record(f"{n}.mp4", seed=n, label=n % 2) for n in range(20))
+    store = write_store(tmp_path / "s", records)
     result = fit(store, tmp_path / "x", ModelConfig(), TrainConfig(epochs=1))
     assert any("Nobody said who is in which clip" in warning for warning in result.warnings)
     assert "Nobody said" in (tmp_path / "x" / "README.md").read_text()
