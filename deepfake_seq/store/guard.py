@@ -1,12 +1,17 @@
 """What is checked of an HDF5 file before any of its data is used: a shard is untrusted input.
 
-Nothing here reads data. Links, storage outside the file, filters (which HDF5 would load from
-plug-ins) and sizes beyond the file's own are refused first.
+HDF5 is asked only where things are. Links, storage outside the file, everything that would have to
+be unpacked (HDF5 loads filters from plug-ins) and sizes beyond the file's own are refused. The data
+is then read from the file itself, from the place that was found to be inside it.
 """
 
 from __future__ import annotations
 
+import math
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +24,69 @@ DAMAGE = (AttributeError, KeyError, OSError, RecursionError, RuntimeError, TypeE
 """What h5py and JSON raise on damaged bytes."""
 
 
-def open_plain(path: Path) -> h5py.File:
-    """Open a regular file for reading, without HDF5's own locks.
+@dataclass(frozen=True)
+class Extent:
+    """Where the data of a dataset lies in its file, row after row.
+
+    Attributes:
+        offset: Of its first byte.
+        shape: Of the array.
+        dtype: Of the array.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of one row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[h5py.File]:
+    """A regular file, open for reading without HDF5's own locks.
 
     Raises:
         FileNotFoundError: There is none.
-        StoreError: It is no HDF5 file, or no file at all.
+        StoreError: It is no HDF5 file, or no file at all; or the block met damage in it.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise StoreError(f"{path} is not a regular file")
     try:
-        # Each chunk is read once and as a whole: a cache of chunks would only copy them.
-        return h5py.File(path, "r", driver="sec2", locking=False, rdcc_nbytes=0)
+        with h5py.File(path, "r", driver="sec2", locking=False) as file:
+            if file.userblock_size:
+                raise StoreError(f"{path} begins with something else than HDF5")
+            yield file
     except FileNotFoundError:
         raise
-    except OSError as error:
-        raise StoreError(f"{path} is not a readable HDF5 file: {error}") from error
+    except DAMAGE as error:
+        raise StoreError(f"{path} is not a whole deepseq shard: {error}") from error
 
 
-def plain_dataset(file: h5py.File, path: Path, name: str, dtype: str) -> Any:
-    """The dataset `name` of `dtype`, which is stored in the file as it is and in full.
+def locate(file: h5py.File, name: str, dtype: str) -> Extent:
+    """Where the dataset `name` lies, of `dtype` and in one piece.
 
     Raises:
         StoreError: It leads out of the file, is packed, or is not what it should be.
     """
-    link = file.get(name, getlink=True)
-    dataset = file.get(name) if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset):
-        raise StoreError(f"{path}: {name} is not a data set of this file")
+    where = f"{file.filename}: {name}"
+    name_bytes = name.encode()
+    if file.id.links.get_info(name_bytes).type != h5py.h5l.TYPE_HARD:
+        raise StoreError(f"{where} is a link that leads elsewhere")
+    dataset = h5py.h5o.open(file.id, name_bytes)
+    if not isinstance(dataset, h5py.h5d.DatasetID):
+        raise StoreError(f"{where} is not a dataset")
+    plist = dataset.get_create_plist()
+    if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_nfilters():
+        raise StoreError(f"{where} is not stored in one piece as it is")
+    if plist.get_external_count():
+        raise StoreError(f"{where} takes its data from another file")
     if dataset.dtype != np.dtype(dtype):
-        raise StoreError(f"{path}: {name} must be {dtype}. Received: {dataset.dtype}")
-    if dataset.is_virtual or dataset.external is not None:
-        raise StoreError(f"{path}: {name} takes its data from elsewhere")
-    if dataset.id.get_create_plist().get_nfilters():
-        raise StoreError(f"{path}: {name} is packed with a filter, which no shard is")
-    stored = min(dataset.id.get_storage_size(), file.id.get_filesize())
-    if dataset.shape is None or stored < dataset.nbytes:
-        raise StoreError(f"{path}: {name} claims more than is stored")
-    return dataset
+        raise StoreError(f"{where} must be {dtype}. Received: {dataset.dtype}")
+    offset, size = dataset.get_offset(), file.id.get_filesize()
+    extent = Extent(offset or 0, dataset.shape, np.dtype(dtype))
+    if offset is None or offset + math.prod(extent.shape) * extent.dtype.itemsize > size:
+        raise StoreError(f"{where} claims more than is stored")
+    return extent

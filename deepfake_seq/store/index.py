@@ -1,24 +1,22 @@
 """Which shard holds the record of which video.
 
-A shard is written once and never changed, and its name says what is in it. So a name that was seen
-need not be looked at again, whatever other processes do meanwhile.
+A shard is written once and never changed, and its name follows from its content. So a name that was
+seen need not be looked at again, whatever other processes do meanwhile.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.shard import ShardReader
+from deepfake_seq.store.encoding import SUFFIX, IndexRow
+from deepfake_seq.store.shard import Shard
 
-SUFFIX = ".h5"
 
-
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """Where a record is.
 
     Attributes:
@@ -32,15 +30,11 @@ class Location:
     revision: int
 
 
-OnProblem = Callable[[Path, StoreError], None]
+class Indexed(NamedTuple):
+    """A shard and what its index lists."""
 
-
-def stop_at(shard: Path, error: StoreError) -> None:
-    """The strict way to meet a shard that cannot be read: not at all."""
-    raise StoreError(
-        f"{error}. `deepseq verify --repair {shard.parent}` saves what is whole and says what to "
-        "extract again."
-    ) from error
+    shard: Shard
+    rows: list[IndexRow]
 
 
 class Index:
@@ -53,25 +47,35 @@ class Index:
     Args:
         folder: The directory, which need not exist yet.
         fingerprint_id: Of the store.
-        on_problem: Called with the path of each shard that cannot be indexed, and why.
 
     Attributes:
-        shards: The `video_id` and revision of each record, by shard name.
+        shards: Every shard, by name.
         locations: The record that stands, by `video_id`.
         conflicts: Records that contradict each other, by `video_id`.
+
+    Raises:
+        StoreError: A shard cannot be indexed.
     """
 
-    def __init__(self, folder: Path, fingerprint_id: str, on_problem: OnProblem = stop_at) -> None:
-        self.shards: dict[str, list[tuple[str, int]]] = {}
+    def __init__(self, folder: Path, fingerprint_id: str) -> None:
+        self.shards: dict[str, Indexed] = {}
         self.locations: dict[str, Location] = {}
         self.conflicts: dict[str, tuple[Location, Location]] = {}
         self._folder = folder
         self._fingerprint_id = fingerprint_id
-        self._on_problem = on_problem
         self.refresh()
 
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """The T and D of all records, or None where there are none."""
+        return next((indexed.shard.shape for indexed in self.shards.values()), None)
+
     def refresh(self) -> None:
-        """Take in what other processes have added and removed."""
+        """Take in what other processes have added and removed.
+
+        Raises:
+            StoreError: A new shard cannot be indexed.
+        """
         while True:
             names = listing(self._folder)
             try:
@@ -87,18 +91,22 @@ class Index:
 
         Raises:
             FileNotFoundError: It is not there.
-            StoreError: It cannot be indexed, and `on_problem` raised it.
+            StoreError: It cannot be indexed.
         """
         path = self._folder / name
         try:
-            with ShardReader(path, self._fingerprint_id) as shard:
-                rows = shard.index()
-            if len({video_id for video_id, _ in rows}) < len(rows):
+            shard = Shard(path, self._fingerprint_id)
+            rows = shard.index()
+            if len({row.video_id for row in rows}) < len(rows):
                 raise StoreError(f"{path} holds a video twice")
+            if self.shape not in (shard.shape, None):
+                raise StoreError(f"{path} holds records of {shard.shape}, others of {self.shape}")
         except StoreError as error:
-            self._on_problem(path, error)
-            rows = []
-        self.shards[name] = rows
+            raise StoreError(
+                f"{error}. `deepseq verify --repair {self._folder}` saves what is whole and says "
+                "what to extract again."
+            ) from error
+        self.shards[name] = Indexed(shard, rows)
         self._place(name)
 
     def forget(self, names: Collection[str]) -> None:
@@ -112,38 +120,28 @@ class Index:
             for name in self.shards:
                 self._place(name)
 
-    def live(self, name: str) -> list[int]:
-        """The positions in a shard whose records stand for their videos."""
+    def live(self, name: str) -> list[str]:
+        """The videos for which a record in this shard stands."""
         return [
-            position
-            for position, (video_id, revision) in enumerate(self.shards[name])
-            if self.locations.get(video_id) == Location(name, position, revision)
+            row.video_id
+            for position, row in enumerate(self.shards[name].rows)
+            if self.locations.get(row.video_id) == (name, position, row.revision)
         ]
 
     def _place(self, name: str) -> None:
-        for position, (video_id, revision) in enumerate(self.shards[name]):
-            here = Location(name, position, revision)
-            there = self.locations.get(video_id)
-            if there is None or revision > there.revision:
-                self.locations[video_id] = here
-                self.conflicts.pop(video_id, None)
-            elif revision == there.revision:
-                self._compare(video_id, here, there)
-
-    def _compare(self, video_id: str, here: Location, there: Location) -> None:
-        try:
-            same = self._digest(here) == self._digest(there)
-        except StoreError as error:
-            self._on_problem(self._folder / here.shard, error)
-            return
-        if not same:
-            self.conflicts[video_id] = (there, here)
-        elif len(self.shards[here.shard]) > len(self.shards[there.shard]):
-            self.locations[video_id] = here  # of copies, the one in the larger shard
-
-    def _digest(self, location: Location) -> bytes:
-        with ShardReader(self._folder / location.shard, self._fingerprint_id) as shard:
-            return shard.digest(location.position)
+        rows = self.shards[name].rows
+        for position, row in enumerate(rows):
+            here = Location(name, position, row.revision)
+            there = self.locations.get(row.video_id)
+            if there is None or row.revision > there.revision:
+                self.locations[row.video_id] = here
+                self.conflicts.pop(row.video_id, None)
+            elif row.revision == there.revision:
+                others = self.shards[there.shard].rows
+                if row.sha256 != others[there.position].sha256:
+                    self.conflicts[row.video_id] = (there, here)
+                elif len(rows) > len(others):
+                    self.locations[row.video_id] = here  # of copies, the one in the larger shard
 
 
 def listing(folder: Path) -> set[str]:

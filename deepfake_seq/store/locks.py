@@ -7,6 +7,7 @@ existence and the process that it names. HDF5's own locks play no part.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import shutil
@@ -53,7 +54,8 @@ class Lock:
         """Give the lock back."""
         # Removed while it is held: whoever opened it meanwhile sees that it is gone and makes
         # another.
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # if it stays, the next run clears it away
+            self._path.unlink()
         self._lock.release()
 
 

@@ -11,8 +11,9 @@ from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import locks
 from deepfake_seq.store.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.encoding import write_shard
 from deepfake_seq.store.index import listing
-from deepfake_seq.store.shard import ShardReader, write_shard
+from deepfake_seq.store.shard import Shard
 from deepfake_seq.store.verify import StoreReport, verify
 
 QUARANTINE = "quarantine"
@@ -74,8 +75,8 @@ def _restore_description(path: Path, scratch: Path) -> None:
     """Write the description that most shards hold."""
     copies: Counter[bytes] = Counter()
     for name in listing(path):
-        with contextlib.suppress(StoreError), ShardReader(path / name, None) as shard:
-            copies[shard.description().to_bytes()] += 1
+        with contextlib.suppress(StoreError):
+            copies[Shard(path / name, None).description().to_bytes()] += 1
     if not copies:
         raise StoreError(f"{path}: no shard holds a whole description; nothing can be restored")
     if (path / FILE_NAME).exists():
@@ -88,17 +89,15 @@ def _rescue(path: Path, name: str, report: StoreReport, scratch: Path) -> None:
     bad = {record.position for record in report.bad_records if record.shard == name}
     description = StoreDescription.read(path)
     try:
-        reader = ShardReader(path / name, report.fingerprint_id)
-        good = [row for row in range(len(reader)) if row not in bad]
+        shard = Shard(path / name, report.fingerprint_id)
     except StoreError:
         return  # not one record of it can be read
-    with reader:
-        for start in range(0, len(good), SHARD_RECORDS):
-            records = [reader.read(row) for row in good[start : start + SHARD_RECORDS]]
-            new = write_shard(path, records, description, scratch, salt=name.encode())
-            with ShardReader(path / new, report.fingerprint_id) as copy:
-                for _ in copy.read_range(0, len(records)):
-                    pass  # each one is checked as it is read
+    good = [position for position in range(len(shard)) if position not in bad]
+    for start in range(0, len(good), SHARD_RECORDS):
+        records = [shard.read(position) for position in good[start : start + SHARD_RECORDS]]
+        new = write_shard(path, records, description, scratch, salt=name.encode())
+        for _ in Shard(path / new, report.fingerprint_id).read_range(0, len(records)):
+            pass  # each one is checked as it is read
 
 
 def _set_aside(path: Path, name: str) -> str:

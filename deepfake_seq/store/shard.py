@@ -1,92 +1,45 @@
-"""Records to the bytes of an HDF5 file, and back. The format is in docs/store-format.md."""
+"""Reading a shard: one HDF5 file of records. The format is in docs/store-format.md."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq import atomic
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
-from deepfake_seq.store.guard import DAMAGE, open_plain, plain_dataset
-from deepfake_seq.store.record import ARRAYS, FeatureRecord, digest, shapes
+from deepfake_seq.store.encoding import FORMAT, STORED, TEXTS, IndexRow
+from deepfake_seq.store.guard import DAMAGE, locate, open_plain
+from deepfake_seq.store.record import ARRAYS, FeatureRecord, canonical_bytes, sha256_of, shapes
 
-FORMAT = "deepseq-features"
-BLOCK = 32
+BLOCK = 64
 """How many records are read at once where several are wanted."""
 
-_STORED = {name: "|u1" if name == "mask" else dtype for name, dtype in ARRAYS.items()}
-_TEXTS = ("description", "index", "metadata")
+_DTYPES = {**STORED, **dict.fromkeys(TEXTS, "|u1"), "sha256": "|u1"}
 
 
-def encode(records: Sequence[FeatureRecord], description: StoreDescription) -> bytes:
-    """The bytes of a shard that holds `records`, which all have the same shape."""
-    rows = [record.metadata for record in records]
-    index = json.dumps([[record.video_id, record.revision] for record in records])
-    texts = {
-        "description": np.frombuffer(description.to_bytes(), dtype=np.uint8),
-        "index": np.frombuffer(index.encode(), dtype=np.uint8),
-        # Rows of one length, padded with zeros: damage to one record's text leaves the others'.
-        "metadata": np.array(rows, dtype=np.bytes_).view(np.uint8).reshape(len(rows), -1),
-    }
-    digests = np.frombuffer(b"".join(record.sha256 for record in records), dtype=np.uint8)
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
-        # Fixed-length text: HDF5 keeps other text in a heap that has no checksum.
-        file.attrs["format"] = np.bytes_(FORMAT)
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["fingerprint_id"] = np.bytes_(description.fingerprint.id)
-        for name, text in texts.items():
-            file[name] = text
-            file.attrs[f"{name}_sha256"] = np.bytes_(hashlib.sha256(text.data).hexdigest())
-        file["sha256"] = digests.reshape(-1, 32)
-        for name, dtype in _STORED.items():
-            stacked = np.stack([getattr(record, name) for record in records])
-            # One record's features are one chunk, so that reading them costs one.
-            chunks = (1, *stacked.shape[1:]) if name == "features" else None
-            file.create_dataset(name, data=stacked.view(dtype), chunks=chunks)
-    return buffer.getvalue()
+class _Row(NamedTuple):
+    """One record as it is stored: nothing of it is checked."""
+
+    metadata: bytes
+    sha256: bytes
+    arrays: tuple[npt.NDArray[Any], ...]
 
 
-def write_shard(
-    folder: Path,
-    records: Sequence[FeatureRecord],
-    description: StoreDescription,
-    scratch: Path,
-    salt: bytes = b"",
-) -> str:
-    """Write a new shard into a store, whole or not at all.
+class Shard:
+    """A shard whose structure was checked and whose records can be read.
 
-    Args:
-        folder: The store.
-        records: What it holds.
-        description: The store's.
-        scratch: Where the file lies until it is whole; on the same disk.
-        salt: Makes the name another one than the content alone would.
-
-    Returns:
-        The file's name, which follows from the content and the salt.
-
-    Raises:
-        OSError: The disk does not take it.
-    """
-    digests = b"".join(record.sha256 for record in records)
-    name = f"shard-{hashlib.sha256(salt + digests).hexdigest()[:24]}.h5"
-    atomic.write_bytes(folder / name, encode(records, description), scratch)
-    return name
-
-
-class ShardReader:
-    """One shard, open for reading; a context manager.
+    No file is kept open, so that an object can be copied to other processes and outlive the file.
 
     Args:
         path: The file.
@@ -96,54 +49,43 @@ class ShardReader:
         path: The file.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: There is no such file; so do all methods that read.
         StoreError: The file is not a shard of this format and fingerprint.
     """
 
     def __init__(self, path: Path, fingerprint_id: str | None) -> None:
         self.path = path
-        self._file = open_plain(path)
-        try:
-            self._check(fingerprint_id)
-        except StoreError:
-            self.close()
-            raise
-        except DAMAGE as error:
-            self.close()
-            raise StoreError(f"{path} is not a whole deepseq shard: {error}") from error
-
-    def __enter__(self) -> ShardReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        with open_plain(path) as file:
+            _check_kind(file, path, fingerprint_id)
+            self._extents = {name: locate(file, name, dtype) for name, dtype in _DTYPES.items()}
+            self._text_sha256 = {
+                name: bytes(file.attrs[f"{name}_sha256"]).decode("ascii") for name in TEXTS
+            }
+            self._check_shapes()
 
     def __len__(self) -> int:
-        return len(self._datasets["sha256"])
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        return self._extents["sha256"].shape[0]
 
     @property
     def shape(self) -> tuple[int, int]:
         """The T and D of its records."""
-        frames, width = self._datasets["features"].shape[1:]
-        return int(frames), int(width)
+        frames, width = self._extents["features"].shape[1:]
+        return frames, width
 
-    def index(self) -> list[tuple[str, int]]:
-        """The `video_id` and the revision of each record.
+    def index(self) -> list[IndexRow]:
+        """What the shard says that it holds.
 
         Raises:
             StoreError: The index is damaged. The records may still be whole.
         """
-        text = self._text("index")
         try:
-            rows = [(video_id, revision) for video_id, revision in json.loads(text)]
+            rows = [IndexRow(*row) for row in json.loads(self._text("index"))]
         except DAMAGE as error:
             raise StoreError(f"{self.path}: its index is damaged: {error}") from error
-        if not all(type(video_id) is str and type(number) is int for video_id, number in rows):
+        if not all([type(value) for value in row] == [str, int, str] for row in rows):
             raise StoreError(f"{self.path}: its index does not hold names and numbers")
+        if len(rows) != len(self):
+            raise StoreError(f"{self.path}: its index lists {len(rows)} of {len(self)} records")
         return rows
 
     def description(self) -> StoreDescription:
@@ -162,13 +104,9 @@ class ShardReader:
         """
         try:
             values = json.loads(self._metadata_rows[position].tobytes().rstrip(b"\0"))
+            return dict(values)
         except DAMAGE as error:
             raise StoreError(f"{self.path}, record {position} is damaged: {error}") from error
-        return dict(values)
-
-    def digest(self, position: int) -> bytes:
-        """The digest that a record was written with."""
-        return bytes(self._datasets["sha256"][position])
 
     def read(self, position: int) -> FeatureRecord:
         """The record at `position`, checked against its digest.
@@ -184,86 +122,107 @@ class ShardReader:
         Raises:
             StoreError: A record is damaged; those before it have been given.
         """
-        if not 0 <= start < stop <= len(self):
-            raise StoreError(f"{self.path} has no record {stop - 1}, which its index lists")
-        for first in range(start, stop, BLOCK):
-            last = min(first + BLOCK, stop)
-            try:
-                block = {name: rows[first:last] for name, rows in self._datasets.items()}
-            except DAMAGE as error:
-                raise StoreError(f"{self.path}, record {first} is damaged: {error}") from error
-            for number in range(last - first):
-                yield self._record(first + number, {name: block[name][number] for name in block})
+        # One buffer for all blocks: fresh memory costs as much as reading into it.
+        buffer = np.empty((min(BLOCK, stop - start), *self.shape), dtype=np.float16)
+        # The thread starts when it is given something to do.
+        with self._open() as descriptor, ThreadPoolExecutor(1) as helper:
+            for first in range(start, stop, BLOCK):
+                rows = self._rows(descriptor, first, buffer[: stop - first])
+                for number, computed in enumerate(_digests(rows, helper)):
+                    yield self._record(first + number, rows[number], computed)
 
-    def _record(self, position: int, row: dict[str, npt.NDArray[Any]]) -> FeatureRecord:
+    def _rows(self, descriptor: int, first: int, features: npt.NDArray[np.float16]) -> list[_Row]:
+        """The records from `first` on as they are stored, their features read into `features`."""
+        count = len(features)
+        block = {"features": features}
+        for name in (*ARRAYS, "metadata", "sha256"):
+            if name != "features":
+                extent = self._extents[name]
+                block[name] = np.empty((count, *extent.shape[1:]), dtype=extent.dtype)
+            self._fill(descriptor, name, first, block[name])
+        block["mask"] = block["mask"].astype(bool)
+        texts = [text.tobytes().rstrip(b"\0") for text in block["metadata"]]
+        digests = [value.tobytes() for value in block["sha256"]]
+        arrays = zip(*(block[name] for name in ARRAYS), strict=True)
+        return [_Row(*parts) for parts in zip(texts, digests, arrays, strict=True)]
+
+    def _record(self, position: int, row: _Row, computed: bytes) -> FeatureRecord:
         where = f"{self.path}, record {position}"
-        metadata = row["metadata"].tobytes().rstrip(b"\0")
-        # Copies, so that a record that is kept does not keep its block.
-        arrays = {name: row[name].astype(dtype) for name, dtype in ARRAYS.items()}
-        if digest(metadata, arrays) != row["sha256"].tobytes():
+        if row.sha256 != computed:
             raise StoreError(f"{where} is damaged: its SHA-256 is not the one it was written with")
+        arrays = dict(zip(ARRAYS, row.arrays, strict=True))
+        arrays["features"] = arrays["features"].copy()  # out of the buffer
         try:
-            return FeatureRecord.from_metadata(metadata, arrays)
+            return FeatureRecord.from_metadata(row.metadata, arrays)
         except DAMAGE as error:
-            raise StoreError(f"{where} is not a record: {error}") from error
-
-    def _check(self, fingerprint_id: str | None) -> None:
-        attributes = self._file.attrs
-        if attributes.get("format") != FORMAT.encode():
-            raise StoreError(f"{self.path} is an HDF5 file, but not a deepseq shard")
-        if attributes["format_version"] != FORMAT_VERSION:
-            raise StoreError(
-                f"{self.path} is in format {attributes['format_version']}; this version of deepseq "
-                f"reads format {FORMAT_VERSION}"
-            )
-        own = bytes(attributes["fingerprint_id"]).decode("ascii", "replace")
-        if fingerprint_id not in (own, None):
-            raise StoreError(
-                f"{self.path} belongs to another store: its fingerprint is {own}, not "
-                f"{fingerprint_id}"
-            )
-
-    @cached_property
-    def _datasets(self) -> dict[str, Any]:
-        """Whatever has a row for each record, checked when the first one is read."""
-        try:
-            return self._checked_datasets()
-        except StoreError:
-            raise
-        except DAMAGE as error:
-            raise StoreError(f"{self.path} is not a whole deepseq shard: {error}") from error
-
-    def _checked_datasets(self) -> dict[str, Any]:
-        dtypes = {**_STORED, "metadata": "|u1", "sha256": "|u1"}
-        datasets = {
-            name: plain_dataset(self._file, self.path, name, dtype)
-            for name, dtype in dtypes.items()
-        }
-        count, frames, width = datasets["features"].shape
-        rows: dict[str, tuple[int, ...]] = {**shapes(frames, width), "sha256": (32,)}
-        rows["metadata"] = datasets["metadata"].shape[1:2]
-        for name, dataset in datasets.items():
-            if dataset.shape != (count, *rows[name]):
-                raise StoreError(
-                    f"{self.path}: {name} must be {(count, *rows[name])}. Received: {dataset.shape}"
-                )
-        return datasets
+            raise StoreError(f"{where} is no record: {error}") from error
 
     @cached_property
     def _metadata_rows(self) -> npt.NDArray[np.uint8]:
-        self._text("metadata")
-        rows: npt.NDArray[np.uint8] = self._datasets["metadata"][:]
-        return rows
+        shape = self._extents["metadata"].shape
+        return np.frombuffer(self._text("metadata"), dtype=np.uint8).reshape(shape)
 
     def _text(self, name: str) -> bytes:
         """The bytes of a text, checked against its digest."""
-        try:
-            data: bytes = plain_dataset(self._file, self.path, name, "|u1")[:].tobytes()
-            expected = bytes(self._file.attrs[f"{name}_sha256"]).decode("ascii", "replace")
-        except StoreError:
-            raise
-        except DAMAGE as error:
-            raise StoreError(f"{self.path} is not a whole deepseq shard: {error}") from error
-        if hashlib.sha256(data).hexdigest() != expected:
+        text = np.empty(self._extents[name].shape, dtype=np.uint8)
+        with self._open() as descriptor:
+            self._fill(descriptor, name, 0, text)
+        if hashlib.sha256(text.data).hexdigest() != self._text_sha256[name]:
             raise StoreError(f"{self.path}: its {name} is damaged")
-        return data
+        return text.tobytes()
+
+    def _fill(self, descriptor: int, name: str, first: int, array: npt.NDArray[Any]) -> None:
+        """Read the rows of a dataset from `first` on into an array."""
+        extent = self._extents[name]
+        try:
+            size = os.preadv(descriptor, [array.data], extent.offset + first * extent.row_bytes)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
+        if size != array.nbytes:
+            raise StoreError(f"{self.path} is cut short")
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _check_shapes(self) -> None:
+        count, frames, width = self._extents["features"].shape
+        rows: dict[str, tuple[int, ...]] = {**shapes(frames, width), "sha256": (32,)}
+        rows["metadata"] = self._extents["metadata"].shape[1:2]
+        for name, row in rows.items():
+            found = self._extents[name].shape
+            if found != (count, *row):
+                raise StoreError(f"{self.path}: {name} must be {(count, *row)}. Received: {found}")
+
+
+def _check_kind(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
+    attributes = file.attrs
+    if attributes.get("format") != FORMAT.encode():
+        raise StoreError(f"{path} is an HDF5 file, but not a deepseq shard")
+    if attributes["format_version"] != FORMAT_VERSION:
+        raise StoreError(
+            f"{path} is in format {attributes['format_version']}; this version of deepseq reads "
+            f"format {FORMAT_VERSION}"
+        )
+    own = bytes(attributes["fingerprint_id"]).decode("ascii", "replace")
+    if fingerprint_id not in (own, None):
+        raise StoreError(
+            f"{path} belongs to another store: its fingerprint is {own}, not {fingerprint_id}"
+        )
+
+
+def _digests(rows: list[_Row], helper: Executor) -> list[bytes]:
+    """The digests of records, half of them computed by `helper`: hashing is most of reading."""
+    parts = [canonical_bytes(row.metadata, row.arrays) for row in rows]
+    half = len(rows) // 2
+    others = helper.submit(_hash_all, parts[:half]) if half else None
+    own = _hash_all(parts[half:])
+    return others.result() + own if others else own
+
+
+def _hash_all(parts: list[tuple[bytes, memoryview]]) -> list[bytes]:
+    return [sha256_of(part) for part in parts]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +11,14 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.fingerprint import Fingerprint
 from deepfake_seq.store.index import Index, Location
 from deepfake_seq.store.record import FeatureRecord, SourceFile
-from deepfake_seq.store.shard import BLOCK, ShardReader
+from deepfake_seq.store.shard import Shard
 
-_OPEN_SHARDS = 32
 T = TypeVar("T")
 
 
@@ -83,8 +81,8 @@ class FeatureStore:
 
     Nothing is held in memory but where each record is. Every record is checked against its SHA-256
     when it is read. A store can be read while others write to it: a record that was there stays
-    readable, and `refresh` takes in the new ones. Objects can be sent to other processes, and used
-    after a fork; they are not meant for several threads at once.
+    readable, and `refresh` takes in the new ones. No file is kept open, so objects can be used
+    after a fork and sent to other processes; they are not meant for several threads at once.
 
     Attributes:
         path: The directory.
@@ -95,9 +93,6 @@ class FeatureStore:
         self.path = path
         self.description = description
         self._index = Index(path, description.fingerprint.id)
-        self._readers: OrderedDict[str, ShardReader] = OrderedDict()
-        self._process = os.getpid()
-        self._shape: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
@@ -162,28 +157,26 @@ class FeatureStore:
         return FeatureStore.open, (self.path,)
 
     def close(self) -> None:
-        """Close the shards that are open. The store can still be used; it opens them again."""
-        if self._process == os.getpid():
-            for reader in self._readers.values():
-                reader.close()
-        self._readers.clear()
+        """Nothing to a reader, which keeps no file open; a writer gives back what it holds."""
 
     def refresh(self) -> None:
-        """Take in what other processes have committed since."""
+        """Take in what other processes have committed since.
+
+        Raises:
+            StoreError: A new shard cannot be read.
+        """
         self._index.refresh()
-        for name in self._readers.keys() - self._index.shards.keys():
-            self._readers.pop(name).close()
 
     def entry(self, video_id: str) -> Entry | None:
         """What is known of one record without its arrays, or None where there is none."""
         if video_id not in self:
             return None
-        return Entry(self._read(video_id, ShardReader.metadata))
+        return Entry(self._read(video_id, Shard.metadata))
 
     def entries(self) -> Iterator[Entry]:
         """What is known of every record without its arrays, in the order of the ids."""
         for video_id in self.video_ids:
-            yield Entry(self._read(video_id, ShardReader.metadata))
+            yield Entry(self._read(video_id, Shard.metadata))
 
     def records(self, video_ids: Sequence[str]) -> Iterator[FeatureRecord]:
         """The records of `video_ids` in that order, read in blocks where they lie side by side.
@@ -196,8 +189,8 @@ class FeatureStore:
         while done < len(video_ids):
             first, length = self._run(video_ids, done)
             try:
-                reader = self._reader(first.shard)
-                for record in reader.read_range(first.position, first.position + length):
+                shard = self._index.shards[first.shard].shard
+                for record in shard.read_range(first.position, first.position + length):
                     yield self._expect(record, video_ids[done])
                     done += 1
             except (FileNotFoundError, StoreError):
@@ -234,23 +227,23 @@ class FeatureStore:
         """How many records from `start` on lie side by side in one shard, and where the first."""
         first = self._locate(video_ids[start])
         length = 1
-        for video_id in video_ids[start + 1 : start + BLOCK]:
+        for video_id in video_ids[start + 1 : start + SHARD_RECORDS]:
             place = self._locate(video_id)
             if (place.shard, place.position) != (first.shard, first.position + length):
                 break
             length += 1
         return first, length
 
-    def _read(self, video_id: str, action: Callable[[ShardReader, int], T]) -> T:
+    def _read(self, video_id: str, action: Callable[[Shard, int], T]) -> T:
         """What `action` reads of a record, found again where its shard was sealed meanwhile."""
         place = self._locate(video_id)
         try:
             try:
-                return action(self._reader(place.shard), place.position)
+                return action(self._index.shards[place.shard].shard, place.position)
             except FileNotFoundError:
                 self.refresh()
                 place = self._locate(video_id)
-                return action(self._reader(place.shard), place.position)
+                return action(self._index.shards[place.shard].shard, place.position)
         except (FileNotFoundError, KeyError) as error:
             raise StoreError(f"{video_id}: its shard {self.path / place.shard} is gone") from error
         except StoreError as error:
@@ -269,25 +262,3 @@ class FeatureStore:
         if record.video_id != video_id:
             raise StoreError(f"its place holds {record.video_id!r} instead")
         return record
-
-    def _reader(self, name: str) -> ShardReader:
-        """An open shard; the ones used last are kept open."""
-        if self._process != os.getpid():
-            # HDF5's file handles must not be shared with the process that this one came from.
-            self._readers.clear()
-            self._process = os.getpid()
-        reader = self._readers.pop(name, None)
-        if reader is None:
-            reader = ShardReader(self.path / name, self.fingerprint.id)
-            self._check_shape(reader)
-            if len(self._readers) == _OPEN_SHARDS:
-                self._readers.popitem(last=False)[1].close()
-        self._readers[name] = reader
-        return reader
-
-    def _check_shape(self, reader: ShardReader) -> None:
-        self._shape = self._shape or reader.shape
-        if reader.shape != self._shape:
-            raise StoreError(
-                f"{reader.path} holds records of {reader.shape} where others are of {self._shape}"
-            )

@@ -9,8 +9,9 @@ from pathlib import Path
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import locks
 from deepfake_seq.store.description import StoreDescription
+from deepfake_seq.store.encoding import IndexRow
 from deepfake_seq.store.index import listing
-from deepfake_seq.store.shard import ShardReader
+from deepfake_seq.store.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,7 @@ def verify(path: Path) -> StoreReport:
         seen |= names
         for name in sorted(names):
             try:
-                with ShardReader(path / name, fingerprint_id) as shard:
-                    _inspect(shard, report, found)
+                _inspect(Shard(path / name, fingerprint_id), report, found)
             except FileNotFoundError:
                 continue  # sealed into a larger one, which the next listing has
             except StoreError as error:
@@ -110,23 +110,23 @@ def verify(path: Path) -> StoreReport:
     return report
 
 
-def _inspect(shard: ShardReader, report: StoreReport, found: dict[str, list[_Found]]) -> None:
+def _inspect(shard: Shard, report: StoreReport, found: dict[str, list[_Found]]) -> None:
     name = shard.path.name
-    index: list[tuple[str, int]] = []
+    index: list[IndexRow] = []
     try:
         index = shard.index()
     except StoreError as error:
         report.unreadable_shards[name] = str(error)  # its records may be whole for all that
-    listed = []
+    listed: list[IndexRow] = []
     for position in range(len(shard)):
         try:
             record = shard.read(position)
         except StoreError as error:
-            video_id = index[position][0] if position < len(index) else ""
-            report.bad_records.append(BadRecord(video_id, name, position, str(error)))
-            listed.append(index[position] if position < len(index) else None)
+            row = index[position] if position < len(index) else IndexRow("", 0, "")
+            report.bad_records.append(BadRecord(row.video_id, name, position, str(error)))
+            listed.append(row)
             continue
-        listed.append((record.video_id, record.revision))
+        listed.append(IndexRow(record.video_id, record.revision, record.sha256.hex()))
         place = _Found(name, position, record.revision, record.status, record.sha256)
         found[record.video_id].append(place)
     if index and listed != index:

@@ -13,8 +13,8 @@ from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import locks
 from deepfake_seq.store.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.encoding import IndexRow, write_shard
 from deepfake_seq.store.record import FeatureRecord
-from deepfake_seq.store.shard import write_shard
 from deepfake_seq.store.store import FeatureStore
 
 _LOG = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class StoreWriter(FeatureStore):
             record = replace(record, revision=before.revision + 1)
         with self._writing():
             self._write([record])
-            if before and len(self._index.shards[before.shard]) == 1:
+            if before and len(self._index.shards[before.shard].rows) == 1:
                 self._unlink([before.shard])
                 self._index.forget([before.shard])
         self.release(video_id)
@@ -140,8 +140,7 @@ class StoreWriter(FeatureStore):
                 lock.release()
 
     def close(self) -> None:
-        """Close what is open, and give back what was claimed and not committed."""
-        super().close()
+        """Give back what was claimed and not committed. The object can still be read."""
         while self._claims:
             self._claims.popitem()[1].release()
         if self._folder:
@@ -189,13 +188,9 @@ class StoreWriter(FeatureStore):
         return name
 
     def _require_shape(self, records: Sequence[FeatureRecord]) -> None:
-        if self._shape is None and self._index.locations:
-            self._read(next(iter(self._index.locations)), lambda shard, row: shard.shape)
-        shapes = {record.features.shape for record in records} | {self._shape} - {None}
+        shapes = {record.features.shape for record in records} | {self._index.shape} - {None}
         if len(shapes) > 1:
-            raise StoreError(
-                f"{self.path}: records of one store have one shape. Received: {shapes}"
-            )
+            raise StoreError(f"{self.path} can hold records of one shape. Received: {shapes}")
 
     def _unlink(self, names: Collection[str]) -> None:
         for name in names:
@@ -210,7 +205,7 @@ class StoreWriter(FeatureStore):
             if len(self._index.live(name)) <= self._shard_records // 2
         ]
         written = {self._write(group) for group in self._groups(sparse)}
-        outdated = {name: self._index.shards[name] for name in sparse if name not in written}
+        outdated = {name: self._index.shards[name].rows for name in sparse if name not in written}
         # From here on every record is looked for in the shards that stay.
         self._index.forget(outdated)
         self._unlink([name for name, rows in outdated.items() if self._all_readable(rows)])
@@ -218,8 +213,7 @@ class StoreWriter(FeatureStore):
 
     def _groups(self, shards: Collection[str]) -> Iterator[list[FeatureRecord]]:
         """The records that stand in some shards, by id, as many at a time as a shard holds."""
-        rows = self._index.shards
-        ids = sorted(rows[name][row][0] for name in shards for row in self._index.live(name))
+        ids = sorted(video_id for name in shards for video_id in self._index.live(name))
         group: list[FeatureRecord] = []
         for video_id in ids:
             try:
@@ -232,9 +226,9 @@ class StoreWriter(FeatureStore):
         if group:
             yield group
 
-    def _all_readable(self, rows: Sequence[tuple[str, int]]) -> bool:
+    def _all_readable(self, rows: Sequence[IndexRow]) -> bool:
         try:
-            return all(self[video_id].revision >= revision for video_id, revision in rows)
+            return all(self[row.video_id].revision >= row.revision for row in rows)
         except (KeyError, StoreError):
             return False
 

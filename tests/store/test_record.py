@@ -23,6 +23,15 @@ from deepfake_seq.store.record import ARRAYS, empty_arrays
         {"mask": np.zeros(16, bool)},
         {"mask": np.array([True] * 14 + [False, True])},
         {"scores": np.zeros(15, np.float32)},
+        {"features": np.full((16, 8), -np.nan, np.float16)},
+        {"label": 2},
+        {"label": True},
+        {"revision": 0},
+        {"transient": True},
+        {"groups": ["ann"]},
+        {"groups": (1,)},
+        {"facts": None},
+        {"video_id": None},
     ],
 )
 def test_a_record_that_contradicts_itself_cannot_be_made(changes: dict[str, Any]) -> None:
@@ -51,6 +60,7 @@ def test_a_change_in_any_array_changes_the_digest(name: str) -> None:
         {"split": "test"},
         {"source": SourceFile(1, 123, "ab" * 32)},
         {"facts": {}},
+        {"revision": 2},
     ],
 )
 def test_a_change_in_any_other_field_changes_the_digest(changes: dict[str, Any]) -> None:
@@ -75,3 +85,25 @@ def test_padding_is_zeros_and_no_frame() -> None:
     arrays = empty_arrays(4, 3)
     assert (arrays.pop("frame_index") == -1).all()
     assert not any(array.any() for array in arrays.values())
+
+
+def test_the_digest_follows_the_documented_bytes() -> None:
+    import hashlib
+
+    record = make_record(valid=12)
+    data = record.metadata + b"\x0016 8\0" + record.mask.tobytes() + record.frame_index.tobytes()
+    data += record.pts_seconds.tobytes() + record.boxes_xyxy.tobytes() + record.scores.tobytes()
+    assert hashlib.sha256(data + record.features.tobytes()).digest() == record.sha256
+
+
+def test_revisions_and_file_times_are_no_difference_in_content() -> None:
+    record = make_record()
+    touched = replace(record, revision=3, source=replace(record.source, mtime_ns=1))
+    assert record.same_content(touched)
+    assert not record.same_content(replace(record, label=1))
+    assert not record.same_content(make_record(seed=1))
+
+
+@pytest.mark.parametrize("status", ["timeout", "decode_error", "rejected", "no_face"])
+def test_any_failure_may_be_transient(status: str) -> None:
+    assert replace(make_record(valid=0), status=status, transient=True).failed

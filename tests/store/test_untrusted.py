@@ -1,23 +1,28 @@
+"""A shard may come from anybody: what it must not be able to do."""
+
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from children import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import FINGERPRINT, make_record, make_store, same_record
+from records import DESCRIPTION, FINGERPRINT, make_record, make_store, write_store
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
-from deepfake_seq.store import FeatureStore, Fingerprint
-from deepfake_seq.store.shard import ShardReader, encode
+from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
+from deepfake_seq.store.encoding import encode
+from deepfake_seq.store.record import ARRAYS
+from deepfake_seq.store.shard import Shard
 
-ID = "0123456789ab"
+ID = FINGERPRINT.id
 VALUES = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, 0.5, "a", ""])
 FIELDS = st.dictionaries(
     st.sampled_from("abc"), VALUES | st.dictionaries(st.sampled_from("xy"), VALUES, max_size=2)
@@ -34,16 +39,24 @@ def test_fingerprints_differ_exactly_when_a_difference_is_named(
 
 
 def test_settings_that_differ_by_type_alone_are_refused(tmp_path: Path) -> None:
-    FeatureStore.create(tmp_path / "s", Fingerprint({"a": True}), {})
+    with StoreWriter.create(tmp_path / "s", StoreDescription(Fingerprint({"a": True}), {})) as one:
+        one.claim("x")
     with pytest.raises(FingerprintMismatchError):
-        FeatureStore.create(tmp_path / "s", Fingerprint({"a": 1}), {})
+        StoreWriter.create(tmp_path / "s", StoreDescription(Fingerprint({"a": 1}), {}))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "shard.h5"
-    path.write_bytes(encode([make_record("a.mp4"), make_record("b.mp4", seed=1)], ID))
+    path.write_bytes(encode([make_record("a.mp4"), make_record("b.mp4", seed=1)], DESCRIPTION))
     return path
+
+
+def replaced(file: h5py.File, name: str, **options: Any) -> None:
+    """The same values in a dataset that is stored in another way."""
+    values = file[name][:]
+    del file[name]
+    file.create_dataset(name, data=values, **options)
 
 
 def external_link(file: h5py.File, other: Path) -> None:
@@ -75,70 +88,200 @@ def virtual_storage(file: h5py.File, other: Path) -> None:
 
 
 def gzip_filter(file: h5py.File, other: Path) -> None:
-    values = file["features"][:]
+    replaced(file, "features", chunks=True, compression="gzip")
+
+
+def unknown_filter(file: h5py.File, other: Path) -> None:
     del file["features"]
-    file.create_dataset("features", data=values, chunks=True, compression="gzip")
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk((1, 16, 8))
+    plist.set_filter(32123, h5py.h5z.FLAG_OPTIONAL)
+    space = h5py.h5s.create_simple((2, 16, 8))
+    h5py.h5d.create(file.id, b"features", h5py.h5t.IEEE_F16LE, space, plist)
+
+
+def chunks(file: h5py.File, other: Path) -> None:
+    replaced(file, "features", chunks=(1, 16, 8))
 
 
 def more_rows_than_stored(file: h5py.File, other: Path) -> None:
-    for name in set(file) - {"metadata"}:
+    for name in (*ARRAYS, "metadata", "sha256"):
         row, dtype = file[name].shape[1:], file[name].dtype
         del file[name]
-        file.create_dataset(name, (10**15, *row), dtype, chunks=(1, *row))
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_LATE)
+        space = h5py.h5s.create_simple((10**12, *row))
+        h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, plist)
 
 
-def group_for_a_dataset(file: h5py.File, other: Path) -> None:
+def one_row_less_of_scores(file: h5py.File, other: Path) -> None:
+    values = file["scores"][:1]
+    del file["scores"]
+    file["scores"] = values
+
+
+def other_dtype(file: h5py.File, other: Path) -> None:
+    values = file["scores"][:].astype(np.float64)
+    del file["scores"]
+    file["scores"] = values
+
+
+def objects(file: h5py.File, other: Path) -> None:
+    del file["scores"]
+    file.create_dataset("scores", (2, 16), dtype=h5py.vlen_dtype(np.float32))
+
+
+def references(file: h5py.File, other: Path) -> None:
+    del file["scores"]
+    file.create_dataset("scores", (2, 16), dtype=h5py.ref_dtype)
+
+
+def text_for_the_index(file: h5py.File, other: Path) -> None:
+    del file["index"]
+    file["index"] = "[]"
+
+
+def scalar(file: h5py.File, other: Path) -> None:
     del file["features"]
-    file.create_group("features")
+    file["features"] = np.float16(1)
 
 
-def group_for_the_ends(file: h5py.File, other: Path) -> None:
-    del file["metadata_end"]
-    file.create_group("metadata_end")
+def nothing_at_all(file: h5py.File, other: Path) -> None:
+    del file["features"]
+    file["features"] = h5py.Empty("<f2")
 
 
-def group_for_the_metadata(file: h5py.File, other: Path) -> None:
-    del file["metadata"]
-    file.create_group("metadata")
+def group(name: str) -> Callable[[h5py.File, Path], None]:
+    def edit(file: h5py.File, other: Path) -> None:
+        del file[name]
+        file.create_group(name)
+
+    edit.__name__ = f"group_for_{name}"
+    return edit
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        external_link,
-        soft_link,
-        external_storage,
-        virtual_storage,
-        gzip_filter,
-        more_rows_than_stored,
-        group_for_a_dataset,
-        group_for_the_ends,
-        group_for_the_metadata,
-    ],
-)
-def test_a_crafted_shard_is_refused(path: Path, tmp_path: Path, edit: Any) -> None:
+def missing(name: str) -> Callable[[h5py.File, Path], None]:
+    def edit(file: h5py.File, other: Path) -> None:
+        del file[name]
+
+    edit.__name__ = f"without_{name}"
+    return edit
+
+
+EDITS = [
+    external_link,
+    soft_link,
+    external_storage,
+    virtual_storage,
+    gzip_filter,
+    unknown_filter,
+    chunks,
+    more_rows_than_stored,
+    one_row_less_of_scores,
+    other_dtype,
+    objects,
+    references,
+    text_for_the_index,
+    scalar,
+    nothing_at_all,
+    group("features"),
+    group("metadata"),
+    group("index"),
+    missing("scores"),
+    missing("sha256"),
+]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_a_crafted_shard_is_refused_by_name(path: Path, tmp_path: Path, edit: Any) -> None:
     other = tmp_path / "other.h5"
     other.write_bytes(path.read_bytes())
     with h5py.File(path, "r+") as file:
         edit(file, other)
-    with pytest.raises(StoreError, match=r"shard\.h5"), ShardReader(path, ID) as shard:
-        shard.read(0)
+    with pytest.raises(StoreError, match=r"shard\.h5"):
+        Shard(path, ID)
+
+
+@pytest.mark.parametrize(
+    "edit", [external_link, external_storage, virtual_storage], ids=lambda edit: edit.__name__
+)
+def test_nothing_but_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) -> None:
+    import shutil
+    import subprocess
+    import sys
+
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    other = tmp_path / "outside.h5"
+    other.write_bytes(path.read_bytes())
+    with h5py.File(path, "r+") as file:
+        edit(file, other)
+    code = (
+        "from pathlib import Path\n"
+        "from deepfake_seq.errors import StoreError\n"
+        "from deepfake_seq.store.shard import Shard\n"
+        f"try: Shard(Path({str(path)!r}), {ID!r}).read(0)\n"
+        "except StoreError: print('refused')"
+    )
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-e", "trace=open,openat", "-o", trace, sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "refused" in result.stdout
+    opened = trace.read_text()
+    assert "shard.h5" in opened
+    assert "outside" not in opened
+
+
+def crafted(path: Path, metadata: bytes) -> None:
+    """A shard whose digests are right, and whose first record's metadata is anything."""
+    from deepfake_seq.store.record import digest
+
+    record = make_record("a.mp4")
+    arrays = {name: getattr(record, name) for name in ARRAYS}
+    path.write_bytes(encode([record], DESCRIPTION))
+    with h5py.File(path, "r+") as file:
+        rows = np.frombuffer(metadata, dtype=np.uint8)[None]
+        del file["metadata"]
+        file["metadata"] = rows
+        file["sha256"][0] = np.frombuffer(digest(metadata, arrays), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
     "metadata",
-    [b'{"video_id": 1}', b'{"video_id": []}', b"[]", b"[" * 100_000, b'{"video_id": "x"}'],
-    ids=["number", "list", "no object", "deep", "bare"],
+    [
+        b'{"video_id": 1}',
+        b"[]",
+        b"[" * 100_000,
+        b'{"video_id": "x"}',
+        make_record("a.mp4").metadata.replace(b'"label":0', b'"label":7'),
+        make_record("a.mp4").metadata.replace(b'"label":0', b'"label":true'),
+        make_record("a.mp4").metadata.replace(b'"groups":[]', b'"groups":[1]'),
+        make_record("a.mp4").metadata.replace(b'"groups":[]', b'"groups":"ann"'),
+        make_record("a.mp4").metadata.replace(b'"revision":1', b'"revision":0'),
+        make_record("a.mp4").metadata.replace(b'"a.mp4"', b"null"),
+    ],
 )
-def test_a_store_with_crafted_metadata_is_refused(tmp_path: Path, metadata: bytes) -> None:
-    store = make_store(tmp_path / "s", clips=2)
-    shard = store.entries()["000.mp4"].shard
-    with h5py.File(shard, "r+") as file:
-        del file["metadata"]
-        file["metadata"] = np.frombuffer(metadata, dtype=np.uint8)
-        file["metadata_end"][0] = len(metadata)
-    with pytest.raises(StoreError):
-        list(FeatureStore.open(tmp_path / "s"))
+def test_metadata_with_a_right_digest_is_held_to_its_types(path: Path, metadata: bytes) -> None:
+    crafted(path, metadata)
+    with pytest.raises(StoreError, match=r"shard\.h5"):
+        Shard(path, ID).read(0)
+
+
+def test_features_that_are_no_numbers_are_refused_whatever_the_digest(path: Path) -> None:
+    record = make_record("a.mp4")
+    for bad in (np.nan, np.inf, -np.inf):
+        features = record.features.copy()
+        features[2, 3] = bad
+        object.__setattr__(record, "features", features)
+        path.write_bytes(encode([record], DESCRIPTION))
+        with pytest.raises(StoreError, match="finite"):
+            Shard(path, ID).read(0)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "shard.h5")
+    with pytest.raises(StoreError, match="not a regular file"):
+        Shard(tmp_path / "shard.h5", ID)
 
 
 @pytest.mark.parametrize("needle", [b"deepseq-features", ID.encode()])
@@ -146,51 +289,61 @@ def test_a_flip_in_the_attributes_heap_is_not_read_for_ever(path: Path, needle: 
     data = bytearray(path.read_bytes())
     data[data.index(needle) - 8] ^= 0xFF  # the length of the attribute's text
     path.write_bytes(bytes(data))
-    code = f"""
-from pathlib import Path
-from deepfake_seq.errors import StoreError
-from deepfake_seq.store.shard import ShardReader
-try:
-    ShardReader(Path({str(path)!r}), {ID!r}).close()
-except StoreError:
-    pass
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=10)
+    run_python(
+        "import signal; signal.alarm(10)\n"
+        "from pathlib import Path\n"
+        "from deepfake_seq.errors import StoreError\n"
+        "from deepfake_seq.store.shard import Shard\n"
+        f"try: Shard(Path({str(path)!r}), {ID!r})\n"
+        "except StoreError: pass"
+    )
 
 
-def test_a_record_of_a_larger_shard_can_be_replaced(tmp_path: Path) -> None:
-    store = FeatureStore.create(tmp_path / "s", FINGERPRINT, {})
-    records = [make_record("a.mp4"), make_record("b.mp4", seed=1)]
-    (tmp_path / "s" / "sealed.h5").write_bytes(encode(records, FINGERPRINT.id))
-    store = FeatureStore.open(tmp_path / "s")
-    newer = make_record("a.mp4", seed=9)
-    store.commit(newer)
-    assert same_record(FeatureStore.open(tmp_path / "s")["a.mp4"], newer)
+def test_a_shard_with_something_before_it_is_refused(path: Path, tmp_path: Path) -> None:
+    behind = tmp_path / "behind.h5"
+    behind.write_bytes(b"\0" * 512 + path.read_bytes())
+    with pytest.raises(StoreError, match=r"behind\.h5"):
+        Shard(behind, ID)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [b"", b"[]", b"{}", b'[["a.mp4"]]', b'[["a.mp4",1,"x"]]', b'[[1,1,"x"],["b.mp4",1,"x"]]'],
+)
+def test_an_index_of_another_shape_is_refused(path: Path, index: bytes) -> None:
+    import hashlib
+
+    with h5py.File(path, "r+") as file:
+        del file["index"]
+        file["index"] = np.frombuffer(index or b"\0", dtype=np.uint8)
+        digest = hashlib.sha256(index or b"\0").hexdigest()
+        file.attrs["index_sha256"] = np.bytes_(digest)
+    with pytest.raises(StoreError, match=r"shard\.h5"):
+        Shard(path, ID).index()
 
 
 def test_one_video_twice_in_one_shard_is_refused(tmp_path: Path) -> None:
-    FeatureStore.create(tmp_path / "s", FINGERPRINT, {})
+    write_store(tmp_path / "s")
     records = [make_record("a.mp4"), make_record("a.mp4", seed=1)]
-    (tmp_path / "s" / "sealed.h5").write_bytes(encode(records, FINGERPRINT.id))
-    with pytest.raises(StoreError):
+    (tmp_path / "s" / "sealed.h5").write_bytes(encode(records, DESCRIPTION))
+    with pytest.raises(StoreError, match="holds a video twice"):
         FeatureStore.open(tmp_path / "s")
 
 
-@pytest.mark.parametrize("harm", ["cut", "gone"])
-def test_a_shard_that_breaks_while_open_is_named_by_its_video(tmp_path: Path, harm: str) -> None:
-    store = make_store(tmp_path / "s", clips=2)
-    shard = store.entries()["000.mp4"].shard
-    shard.unlink() if harm == "gone" else shard.write_bytes(shard.read_bytes()[:500])
-    with pytest.raises(StoreError, match=r"000\.mp4"):
-        store["000.mp4"]
+def test_records_of_another_shape_are_refused(tmp_path: Path) -> None:
+    write_store(tmp_path / "s", [make_record("a.mp4")])
+    other = encode([make_record("b.mp4", width=9)], DESCRIPTION)
+    (tmp_path / "s" / "other.h5").write_bytes(other)
+    with pytest.raises(StoreError, match=r"\(16, 9\)|\(16, 8\)"):
+        FeatureStore.open(tmp_path / "s")
 
 
-def test_a_record_kept_under_another_name_is_not_given_back(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", clips=2)
-    one, other = (store.entries()[name].shard for name in ("000.mp4", "001.mp4"))
-    one.write_bytes(other.read_bytes())
-    with pytest.raises(StoreError):
-        store["000.mp4"]
+@pytest.mark.parametrize("text", [b"\xff\xfe{", b"", b"[]", b"{}", b'{"format": "deepseq-store"}'])
+def test_a_broken_description_is_refused_by_name(tmp_path: Path, text: bytes) -> None:
+    make_store(tmp_path / "s", clips=2)
+    (tmp_path / "s" / "store.json").write_bytes(text)
+    with pytest.raises(StoreError, match=r"store\.json.*verify --repair"):
+        FeatureStore.open(tmp_path / "s")
 
 
 def test_a_description_of_the_wrong_shapes_is_refused(tmp_path: Path) -> None:
@@ -198,12 +351,5 @@ def test_a_description_of_the_wrong_shapes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s" / "store.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "extract_config": None}))
-    with pytest.raises(StoreError):
-        FeatureStore.open(tmp_path / "s")
-
-
-def test_a_shard_that_is_named_store_json_in_bad_text_is_refused(tmp_path: Path) -> None:
-    make_store(tmp_path / "s", clips=2)
-    (tmp_path / "s" / "store.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(StoreError):
         FeatureStore.open(tmp_path / "s")

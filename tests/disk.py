@@ -1,0 +1,79 @@
+"""A look at, and a hand in, everything that is written to the disk.
+
+Inside `watching`, each step that changes a disk is announced before it is taken: `write` (each half
+of a file's content by itself), `fsync`, `replace`, `rename`, `unlink`, `mkdir` and `rmdir`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+STEPS = ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
+Before = Callable[..., None]
+
+
+class _TornFile:
+    """A file that writes in two halves, so that whatever happens can happen between them."""
+
+    def __init__(self, file: Any, before: Before) -> None:
+        self._file = file
+        self._before = before
+
+    def __enter__(self) -> _TornFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        half = len(data) // 2
+        for part in (data[:half], data[half:]):
+            self._before("write", self._file.fileno(), part)
+            self._file.write(part)
+            self._file.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def fileno(self) -> int:
+        return int(self._file.fileno())
+
+
+@contextmanager
+def watching(before: Before) -> Iterator[None]:
+    """Call `before` with the step's name and arguments ahead of each step.
+
+    Steps on names relative to an open directory are passed on without a word: only the removal of
+    folders that nobody needs any more uses them.
+    """
+    real = {name: getattr(os, name) for name in STEPS}
+    fdopen = os.fdopen
+    busy = False
+
+    def announce(*arguments: Any) -> None:
+        nonlocal busy
+        if not busy:  # what `before` itself does is no step
+            busy = True
+            try:
+                before(*arguments)
+            finally:
+                busy = False
+
+    def watched(name: str) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            if not options.get("dir_fd"):
+                announce(name, *arguments)
+            return real[name](*arguments, **options)
+
+        return step
+
+    def open_torn(*arguments: Any, **options: Any) -> _TornFile:
+        return _TornFile(fdopen(*arguments, **options), announce)
+
+    steps = {name: watched(name) for name in STEPS}
+    with mock.patch.multiple(os, **steps, fdopen=open_torn):
+        yield

@@ -1,0 +1,76 @@
+"""Runs `small_run` again and again, each time ending the process a step later. A script.
+
+Prints how many steps there were, or fails. After each crash, all that was committed must be there,
+nothing may be torn, and the next run must lead to the same store as one without a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from disk import watching
+from small_run import contents, small_run
+
+from deepfake_seq.store.verify import verify
+
+CRASHED = 9
+
+
+def run_until(step: int, path: Path, log: Path) -> None:
+    """Run, and be gone before the given step; what was committed is noted in `log`."""
+    left = step
+
+    def before(name: str, *arguments: Any) -> None:
+        nonlocal left
+        if not left:
+            os._exit(CRASHED)
+        left -= 1
+
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    with watching(before):
+        small_run(path, lambda record: _note(descriptor, record.video_id))
+    os._exit(0)
+
+
+def _note(descriptor: int, video_id: str) -> None:
+    os.write(descriptor, f"{video_id}\n".encode())
+
+
+def crash(step: int, path: Path, log: Path) -> bool:
+    child = os.fork()
+    if not child:
+        try:
+            run_until(step, path, log)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, CRASHED), f"step {step}: exit code {code}"
+    return code == CRASHED
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
+    small_run(folder / "whole")
+    expected = contents(folder / "whole")
+    step = 0
+    while crash(step, folder / f"{step}", folder / f"{step}.log"):
+        path, log = folder / f"{step}", folder / f"{step}.log"
+        found = contents(path)
+        committed = set(log.read_text().split()) if log.exists() else set()
+        assert committed <= found.keys(), f"step {step}: {committed - found.keys()} is lost"
+        if found:
+            assert verify(path).is_whole, f"step {step}"
+        small_run(path)
+        assert contents(path) == expected, f"step {step}: resumed otherwise"
+        report = verify(path)
+        assert report.is_whole and not report.leftovers, f"step {step}: {report}"
+        step += 1
+    sys.stdout.write(f"{step}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Whatever ends a run, wherever: what was committed is there, and the next run completes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from disk import watching
+from small_run import RECORDS, RELABELLED, contents, small_run
+
+from deepfake_seq.errors import StoreError
+from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store.verify import verify
+
+HERE = Path(__file__).parent
+POSSIBLE = {record.video_id: [record.sha256.hex()] for record in RECORDS}
+POSSIBLE[RELABELLED.video_id].append(replace(RELABELLED, revision=2).sha256.hex())
+
+
+def run_script(*arguments: object) -> str:
+    """What a script that forks printed; in a process of its own, because this one has threads."""
+    paths = os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])
+    result = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_a_process_that_ends_at_any_step_loses_nothing_committed(tmp_path: Path) -> None:
+    steps = int(run_script(HERE / "crashing.py", tmp_path))
+    assert steps > 60
+
+
+def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
+    output = run_script(HERE.parents[1] / "benchmarks" / "kills.py", 50)
+    assert "50 kills" in output
+    assert "0 committed records lost, 0 torn records read" in output
+
+
+@dataclass
+class File:
+    """What was written to a file, and how much of it is on the disk for certain."""
+
+    data: bytes = b""
+    synced: int = 0
+
+
+@dataclass
+class PowerLoss:
+    """What a disk may hold after the power fails, by the letter of POSIX.
+
+    Content is safe once its file was synced, names once their folder was; what was not synced may
+    be there or not, each change by itself.
+
+    Attributes:
+        folder: Whose files are followed.
+        files: Every file that was written, by path.
+        safe: What names in the folder stand for, for certain.
+        unsafe: Names that were given to files (or to nothing) since the folder was last synced.
+    """
+
+    folder: Path
+    files: dict[str, File] = field(default_factory=dict)
+    safe: dict[str, File | None] = field(default_factory=dict)
+    unsafe: list[tuple[str, File | None]] = field(default_factory=list)
+
+    def take(self, step: str, *arguments: Any) -> None:
+        """Follow one step."""
+        if step in ("write", "fsync"):
+            path = str(Path(f"/proc/self/fd/{arguments[0]}").readlink())
+            file = self.files.setdefault(path, File())
+            if step == "write":
+                file.data += bytes(arguments[1])
+            elif path == str(self.folder):
+                self.safe.update(self.unsafe)
+                self.unsafe.clear()
+            else:
+                file.synced = len(file.data)
+        elif step == "replace":
+            self.unsafe.append((Path(arguments[1]).name, self.files[str(arguments[0])]))
+        elif step == "unlink" and Path(arguments[0]).parent == self.folder:
+            self.unsafe.append((Path(arguments[0]).name, None))
+
+    def leave(self, target: Path, generator: random.Random) -> None:
+        """Make `target` one of the states in which the folder may be found."""
+        chance = generator.random()
+        happened = [change for change in self.unsafe if generator.random() < chance]
+        target.mkdir(parents=True)
+        for name, file in {**self.safe, **dict(happened)}.items():
+            if file is not None:
+                size = generator.choice(
+                    [file.synced, generator.randint(file.synced, len(file.data))]
+                )
+                (target / name).write_bytes(file.data[:size])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to follow files")
+def test_a_power_failure_at_any_step_loses_nothing_committed(tmp_path: Path) -> None:
+    generator = random.Random(0)
+    disk = PowerLoss(tmp_path / "run")
+    committed: dict[str, str] = {}
+    states: list[tuple[Path, dict[str, str]]] = []
+
+    def before(step: str, *arguments: Any) -> None:
+        for _ in range(3):
+            state = tmp_path / "states" / f"{len(states)}"
+            disk.leave(state, generator)
+            states.append((state, dict(committed)))
+        disk.take(step, *arguments)
+
+    def on_commit(record: FeatureRecord) -> None:
+        revision = 2 if record is RELABELLED else 1
+        committed[record.video_id] = replace(record, revision=revision).sha256.hex()
+
+    with watching(before):
+        small_run(disk.folder, on_commit)
+    expected = contents(disk.folder)
+    assert len(states) > 200
+    for number, (state, certain) in enumerate(states):
+        found = contents(state)
+        for video_id, digest in certain.items():
+            history = POSSIBLE[video_id]  # the commit under way may be through or not
+            assert found[video_id] in history[history.index(digest) :], state
+        assert all(found[video_id] in POSSIBLE[video_id] for video_id in found), state
+        if number % 3 == 0:
+            small_run(state)
+            assert contents(state) == expected, state
+
+
+def failing_at(step: int, number: int) -> Any:
+    """A disk on which the step fails, and every one after it."""
+    left = step
+
+    def before(name: str, *arguments: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(number, os.strerror(number))
+
+    return watching(before)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_fails_is_named_and_the_next_run_completes(tmp_path: Path, number: int) -> None:
+    small_run(tmp_path / "whole")
+    expected = contents(tmp_path / "whole")
+    for step in range(0, 80, 4):  # 20 points
+        path = tmp_path / f"{step}"
+        committed: list[str] = []
+        message = re.escape(os.strerror(number))
+        with failing_at(step, number), pytest.raises(StoreError, match=message) as caught:
+            small_run(path, noting(committed))
+        assert str(path) in str(caught.value)
+        assert committed == list(contents(path))[: len(committed)]
+        small_run(path)
+        assert contents(path) == expected
+        assert verify(path).is_whole
+        assert not verify(path).leftovers
+
+
+def noting(committed: list[str]) -> Callable[[FeatureRecord], None]:
+    return lambda record: committed.append(record.video_id)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        small_run(tmp_path / "s")
+    tmp_path.chmod(0o700)
+
+
+def test_a_file_that_grows_beyond_the_limit_is_said(tmp_path: Path) -> None:
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1]))  # less than a sealed shard
+        with pytest.raises(StoreError, match="File too large"):
+            small_run(tmp_path / "s")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    small_run(tmp_path / "whole")
+    expected = contents(tmp_path / "whole")
+    assert all(digest in POSSIBLE[name] for name, digest in contents(tmp_path / "s").items())
+    small_run(tmp_path / "s")
+    assert contents(tmp_path / "s") == expected

@@ -1,0 +1,80 @@
+"""A thousand flipped bits and cut files: no wrong value comes out of a store."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from records import make_record, write_store
+
+from deepfake_seq.errors import StoreError
+from deepfake_seq.store import FeatureRecord, FeatureStore
+from deepfake_seq.store.verify import verify
+
+RECORDS = [make_record(f"{number}.mp4", seed=number, label=number % 2) for number in range(7)]
+
+
+def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], bool]:
+    """The digests and the metadata of all that a store gives, and whether it gave all."""
+    digests, metadata = {}, []
+    try:
+        store = FeatureStore.open(path)
+    except StoreError:
+        return {}, [], False
+    whole = len(store) == len(RECORDS)
+    for video_id in store.video_ids:
+        try:
+            digests[video_id] = store[video_id].sha256.hex()
+        except StoreError:
+            whole = False
+        try:
+            entry = store.entry(video_id)
+            metadata.append(entry.metadata if entry else {})
+        except StoreError:
+            whole = False
+    return digests, metadata, whole
+
+
+@pytest.mark.parametrize("kind", ["flip", "cut"])
+def test_damage_is_found_or_harmless(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "s"
+    write_store(path, RECORDS, shard_records=4)  # a sealed shard and three small ones
+    whole = what_is_read(path)
+    assert whole[2] and whole[0] == {record.video_id: record.sha256.hex() for record in RECORDS}
+    generator = random.Random(0)
+    shards = sorted(path.glob("*.h5"))
+    assert len(shards) == 4
+    found = 0
+    for _ in range(750 if kind == "flip" else 250):
+        shard = generator.choice(shards)
+        data = shard.read_bytes()
+        if kind == "flip":
+            bit = generator.randrange(8 * len(data))
+            broken = bytearray(data)
+            broken[bit // 8] ^= 1 << bit % 8
+            shard.write_bytes(broken)
+        else:
+            shard.write_bytes(data[: generator.randrange(len(data))])
+        digests, metadata, complete = what_is_read(path)
+        assert digests.items() <= whole[0].items()
+        assert all(values in whole[1] for values in metadata)
+        if not complete:
+            found += 1
+            assert found % 10 or not verify(path).is_whole
+        shard.write_bytes(data)
+    assert found > 200
+
+
+def test_a_record_under_anothers_place_is_not_given_back(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s", RECORDS[:2])
+    one, other = sorted((tmp_path / "s").glob("*.h5"))
+    one.write_bytes(other.read_bytes())
+    names = []
+    for video_id in store.video_ids:
+        try:
+            record: FeatureRecord = store[video_id]
+            names.append(record.video_id == video_id)
+        except StoreError as error:
+            assert video_id in str(error)
+    assert names == [True]
