@@ -38,7 +38,8 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
 
     report = repair_store(store) if repair else verify_store(store)
     if as_json:
-        print_json({**asdict(report), "whole": report.is_whole})
+        bad = [asdict(record) for record in report.bad_records]
+        print_json({**vars(report), "bad_records": bad, "whole": report.is_whole})
     else:
         _print(report, repaired=repair)
     if not report.is_whole:

@@ -17,6 +17,10 @@ FILE_NAME = "store.json"
 _FORMAT = "deepseq-store"
 
 
+class DamagedDescriptionError(StoreError):
+    """A store's description is lost, but can be restored from its shards."""
+
+
 @dataclass(frozen=True)
 class StoreDescription:
     """The content of `store.json`, of which every shard holds a copy.
@@ -49,48 +53,50 @@ class StoreDescription:
             where: The file that it comes from, for errors.
 
         Raises:
-            StoreError: It is not a description in this format.
+            DamagedDescriptionError: It is no description.
+            StoreError: It is in another format.
         """
         try:
             values = json.loads(data)
             version = values["format_version"]
-            if values["format"] != _FORMAT or version != FORMAT_VERSION:
-                raise StoreError(
-                    f"{where} is in format {values['format']} {version}; this version of deepseq "
-                    f"reads {_FORMAT} {FORMAT_VERSION}"
-                )
             fingerprint = Fingerprint(dict(values["fingerprint"]))
-            if fingerprint.id != values["fingerprint_id"]:
-                raise StoreError(f"{where} was altered: its fingerprint is not its own id")
-            return cls(fingerprint, dict(values["extract_config"]))
+            description = cls(fingerprint, dict(values["extract_config"]))
+            whole = values["format"] == _FORMAT and values["fingerprint_id"] == fingerprint.id
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StoreError(f"{where} is damaged: {error!r}") from error
+            raise DamagedDescriptionError(f"{where} is damaged: {error!r}") from error
+        if version != FORMAT_VERSION:
+            raise StoreError(
+                f"{where} is in format {version}; this version of deepseq reads format "
+                f"{FORMAT_VERSION}. Extract again, or use the version that wrote it."
+            )
+        if not whole:
+            raise DamagedDescriptionError(f"{where} was altered: its fingerprint is not its own id")
+        return description
 
     @classmethod
     def read(cls, folder: Path) -> StoreDescription:
         """The description of the store in `folder`.
 
         Raises:
-            StoreError: There is none, or it cannot be read.
+            DamagedDescriptionError: There are shards, but no description that can be read.
+            StoreError: There is no store, or it is in another format.
         """
         path = folder / FILE_NAME
-        if not path.is_file():
-            if any(folder.glob("*.h5")):
-                raise StoreError(
-                    f"{folder} holds .h5 files but no {FILE_NAME}. `deepseq verify --repair "
-                    f"{folder}` restores it, if they are a store's."
-                )
-            raise StoreError(
-                f"no feature store in {folder}: it has no {FILE_NAME}. "
-                "`deepseq extract PATH --out DIR` makes one."
-            )
         try:
-            data = path.read_bytes()
+            return cls.from_bytes(path.read_bytes(), path)
+        except FileNotFoundError as error:
+            if not any(folder.glob("*.h5")):
+                raise StoreError(
+                    f"no feature store in {folder}: it has no {FILE_NAME}. "
+                    "`deepseq extract PATH --out DIR` makes one."
+                ) from error
+            problem = f"{folder} holds .h5 files but no {FILE_NAME}"
+        except NotADirectoryError as error:
+            raise StoreError(f"{folder} is a file; a feature store is a directory") from error
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        try:
-            return cls.from_bytes(data, path)
-        except StoreError as error:
-            raise StoreError(
-                f"{error}. `deepseq verify --repair {folder}` restores it from the shards."
-            ) from error
+        except DamagedDescriptionError as error:
+            problem = str(error)
+        raise DamagedDescriptionError(
+            f"{problem}. `deepseq verify --repair {folder}` restores it from the shards."
+        )

@@ -10,7 +10,7 @@ from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import locks
-from deepfake_seq.store.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.description import FILE_NAME, DamagedDescriptionError, StoreDescription
 from deepfake_seq.store.encoding import write_shard
 from deepfake_seq.store.index import listing
 from deepfake_seq.store.shard import Shard
@@ -65,9 +65,7 @@ def _description(path: Path) -> StoreDescription | None:
     """The store's description, or None where it has to be restored from the shards."""
     try:
         return StoreDescription.read(path)
-    except StoreError:
-        if not listing(path):
-            raise
+    except DamagedDescriptionError:
         return None
 
 

@@ -78,8 +78,9 @@ class Shard:
         Raises:
             StoreError: The index is damaged. The records may still be whole.
         """
+        text = self._text("index")
         try:
-            rows = [IndexRow(*row) for row in json.loads(self._text("index"))]
+            rows = [IndexRow(*row) for row in json.loads(text)]
         except DAMAGE as error:
             raise StoreError(f"{self.path}: its index is damaged: {error}") from error
         if not all([type(value) for value in row] == [str, int, str] for row in rows):
@@ -102,9 +103,9 @@ class Shard:
         Raises:
             StoreError: The metadata of the shard is damaged.
         """
+        text = self._metadata_rows[position].tobytes().rstrip(b"\0")
         try:
-            values = json.loads(self._metadata_rows[position].tobytes().rstrip(b"\0"))
-            return dict(values)
+            return dict(json.loads(text))
         except DAMAGE as error:
             raise StoreError(f"{self.path}, record {position} is damaged: {error}") from error
 

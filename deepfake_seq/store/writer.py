@@ -184,7 +184,10 @@ class StoreWriter(FeatureStore):
         assert self._folder, "writing begins with _start"
         name = write_shard(self.path, records, self.description, self._folder.path)
         if name not in self._index.shards:
-            self._index.add(name)
+            try:
+                self._index.add(name)
+            except FileNotFoundError:  # another writer has sealed it already
+                self.refresh()
         return name
 
     def _require_shape(self, records: Sequence[FeatureRecord]) -> None:
@@ -205,7 +208,11 @@ class StoreWriter(FeatureStore):
             if len(self._index.live(name)) <= self._shard_records // 2
         ]
         written = {self._write(group) for group in self._groups(sparse)}
-        outdated = {name: self._index.shards[name].rows for name in sparse if name not in written}
+        outdated = {
+            name: self._index.shards[name].rows
+            for name in sparse
+            if name in self._index.shards and name not in written
+        }
         # From here on every record is looked for in the shards that stay.
         self._index.forget(outdated)
         self._unlink([name for name, rows in outdated.items() if self._all_readable(rows)])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
+from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
@@ -27,6 +31,8 @@ from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video import DecodedVideo, decode
 from deepfake_seq.store import FeatureRecord, FeatureStore, StoreDescription, StoreWriter
+from deepfake_seq.store.repair import repair
+from deepfake_seq.store.verify import verify
 
 CONFIG = ExtractConfig(
     sampling=SamplingConfig(frames=4),
@@ -175,6 +181,125 @@ def test_a_touched_file_is_not_extracted_again(videos: list[VideoItem], run: Run
     for item in videos:
         os.utime(item.path, ns=(0, item.path.stat().st_mtime_ns + 10**9))
     assert counts(run(videos)) == (3, 3, 0, 0)
+
+
+def test_a_touched_file_is_read_once_to_see_that_it_is_the_same(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    os.utime(videos[0].path, ns=(0, 123))
+    before = stored(tmp_path)["a.mp4"]
+    run(videos)
+    after = stored(tmp_path)["a.mp4"]
+    assert (after.source.mtime_ns, after.revision) == (123, 2)
+    assert after.same_content(before)
+    monkeypatch.setattr("deepfake_seq.extract.resume.identify", None)
+    assert counts(run(videos)) == (3, 3, 0, 0)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> list[str]:
+    """Make decoding one video fail; gives the names of all that are decoded."""
+    decoded: list[str] = []
+
+    def decode_here(
+        items: Iterable[VideoItem], config: SamplingConfig, workers: int
+    ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
+        for item in items:
+            decoded.append(item.video_id)
+            with monkeypatch.context() as patch:
+                if item.video_id == name:
+                    patch.setattr("deepfake_seq.extract.video.av.open", raising(error))
+                yield item, decode(item.path, config)
+
+    monkeypatch.setattr(pipeline, "decode_all", decode_here)
+    return decoded
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*arguments: object, **options: object) -> None:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out of memory"),
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+        (VideoError("timeout", "60 s are over"), "60 s are over"),
+    ],
+    ids=["memory", "disk", "time"],
+)
+def test_a_failure_of_the_machine_is_tried_again_by_the_next_run(
+    videos: list[VideoItem],
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, "b.mp4", error)
+        summary = run(videos)
+    failure = next(failure for failure in summary.failures if failure.video_id == "b.mp4")
+    assert failure.transient and failure.reason == reason
+    assert stored(tmp_path)["b.mp4"].transient
+    decoded = failing(monkeypatch, "", error)
+    assert counts(run(videos)) == (3, 2, 1, 0)
+    assert decoded == ["b.mp4"]
+    assert stored(tmp_path)["b.mp4"].status == "ok"
+
+
+def test_a_failure_of_the_file_is_not_tried_again_unasked(
+    videos: list[VideoItem], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    decoded = failing(monkeypatch, "", OSError())
+    assert run(videos).failed_before == 1
+    assert decoded == []
+    run(videos, retry_failed=True)
+    assert decoded == ["c.mp4"]
+
+
+def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second run starts in the middle of the first, and waits for what the first has."""
+    monkeypatch.setattr(pipeline, "_POLL_SECONDS", 0.01)
+    summaries: list[Summary] = []
+    threads: list[threading.Thread] = []
+
+    def start_another(record: FeatureRecord | None) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=lambda: summaries.append(run(videos))))
+            threads[0].start()
+            time.sleep(0.2)
+
+    first = run(videos, on_video=start_another)
+    threads[0].join(timeout=60)
+    (second,) = summaries
+    assert first.videos == second.videos == 3
+    assert first.by_status.total() + second.by_status.total() == 3
+    assert first.skipped + second.skipped == 3
+    assert len(stored(tmp_path)) == 3
+    assert verify(tmp_path / "store").is_whole
+
+
+def test_what_a_repair_set_aside_is_extracted_again(
+    videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(videos)
+    expected = {record.video_id: record.sha256 for record in stored(tmp_path)}
+    (shard,) = (tmp_path / "store").glob("*.h5")
+    data = bytearray(shard.read_bytes())
+    data[data.index(stored(tmp_path)["a.mp4"].features.tobytes())] ^= 1
+    shard.write_bytes(bytes(data))
+    assert repair(tmp_path / "store").extract_again == ["a.mp4"]
+    decoded = failing(monkeypatch, "", OSError())
+    assert counts(run(videos)) == (3, 2, 1, 0)
+    assert decoded == ["a.mp4"]
+    assert {record.video_id: record.sha256 for record in stored(tmp_path)} == expected
 
 
 def test_a_moved_folder_is_not_extracted_again(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import shutil
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from children import run_python
 
 from deepfake_seq import weights
-from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
-from deepfake_seq.errors import UsageError, WeightsError
+from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
+from deepfake_seq.errors import FingerprintMismatchError, UsageError, WeightsError
 from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.store import Fingerprint, StoreDescription, StoreWriter
 
 PLAIN = ExtractConfig(
     faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
@@ -30,23 +35,96 @@ def with_weights(path: str) -> ExtractConfig:
     return replace(PLAIN, backbone=BackboneConfig(weights=path))
 
 
+ALTERNATIVES: dict[str, dict[str, object]] = {
+    "sampling": {"strategy": "other", "frames": 8},
+    "faces": {"detector": "none", "short_side": 480, "margin": 0.5},
+    "backbone": {"name": "vgg16", "precision": "bfloat16"},
+}
+"""Another value for each setting; those that name weights files have tests of their own."""
+
+
+def test_no_setting_is_forgotten() -> None:
+    for part, values in ALTERNATIVES.items():
+        names = {own.name for own in fields(getattr(PLAIN, part))}
+        assert names - values.keys() <= {"detector_weights", "weights"}
+    assert {own.name for own in fields(PLAIN)} == ALTERNATIVES.keys()
+
+
 @pytest.mark.parametrize(
-    "changed",
-    [
-        replace(PLAIN, sampling=SamplingConfig(frames=8)),
-        replace(PLAIN, faces=FaceConfig(detector="none")),
-        replace(PLAIN, faces=FaceConfig(detector="mtcnn", short_side=480)),
-        replace(PLAIN, faces=FaceConfig(detector="mtcnn", margin=0.5)),
-        replace(PLAIN, backbone=BackboneConfig("vgg16", "untrained")),
-        replace(PLAIN, backbone=BackboneConfig("inception_v3", "untrained", "bfloat16")),
-    ],
-    ids=["frames", "detector", "short side", "margin", "backbone", "precision"],
+    ("part", "name"), [(part, name) for part, values in ALTERNATIVES.items() for name in values]
 )
 def test_each_setting_that_changes_the_numbers_changes_the_fingerprint(
-    changed: ExtractConfig,
+    part: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert resolve(changed).fingerprint.id != resolve(PLAIN).fingerprint.id
-    assert resolve(PLAIN).fingerprint.differences(resolve(changed).fingerprint)
+    monkeypatch.setattr("deepfake_seq.config.SAMPLERS", ("uniform", "other"))
+    settings = replace(getattr(PLAIN, part), **{name: ALTERNATIVES[part][name]})
+    before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{part: settings}))
+    assert after.fingerprint.id != before.id
+    assert any(name in line for line in before.differences(after.fingerprint))
+
+
+def leaves(values: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+RETINAFACE = replace(PLAIN, faces=FaceConfig("retinaface", __file__))
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (config, name)
+        for config in (PLAIN, RETINAFACE)
+        for name in leaves(resolve(config).fingerprint.fields)
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else value.faces.detector,
+)
+def test_each_field_changed_alone_keeps_a_store_shut(
+    config: ExtractConfig, name: tuple[str, ...], tmp_path: Path
+) -> None:
+    fingerprint = resolve(config).fingerprint
+    changed = json.loads(fingerprint.canonical)
+    place = changed
+    for key in name[:-1]:
+        place = place[key]
+    place[name[-1]] = f"{place[name[-1]]} "
+    with StoreWriter.create(tmp_path / "s", StoreDescription(fingerprint, {})) as writer:
+        writer.claim("x")
+    with pytest.raises(FingerprintMismatchError, match=re.escape(".".join(name))):
+        StoreWriter.create(tmp_path / "s", StoreDescription(Fingerprint(changed), {}))
+
+
+@pytest.mark.parametrize(
+    ("config", "package"),
+    [
+        (PLAIN, "av"),
+        (PLAIN, "opencv-contrib-python-headless"),
+        (PLAIN, "mtcnn"),
+        (RETINAFACE, "retina-face"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_version_of_what_makes_the_numbers_changes_the_fingerprint(
+    config: ExtractConfig, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib.metadata import version
+
+    before = resolve(config).fingerprint
+    monkeypatch.setattr(
+        "deepfake_seq.extract.resolve.version",
+        lambda name: "999.0" if name == package else version(name),
+    )
+    assert resolve(config).fingerprint.id != before.id
+
+
+def test_a_change_of_our_own_code_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = resolve(PLAIN).fingerprint
+    monkeypatch.setattr("deepfake_seq.extract.resolve._PIPELINE_VERSION", 99)
+    assert resolve(PLAIN).fingerprint.id != before.id
 
 
 def test_other_weights_change_the_fingerprint(tmp_path: Path) -> None:

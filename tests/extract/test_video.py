@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,6 +311,28 @@ def test_a_file_name_is_only_a_name(
     video = decode(Path(name), SIXTEEN)
     assert video.status == "ok", video.reason
     assert len(frames_of(video)) == 16
+
+
+def test_a_file_that_is_not_there_or_may_not_be_read_may_be_there_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decode(tmp_path / "gone.mp4", SIXTEEN).transient
+    (tmp_path / "text.mp4").write_text("no video")
+    assert not decode(tmp_path / "text.mp4", SIXTEEN).transient
+    write_clip(tmp_path / "a.mp4", 20)
+    for number, transient in ((errno.ENOMEM, True), (errno.EMFILE, True), (errno.EIO, False)):
+        error = av.error.FFmpegError(number, "from FFmpeg")
+        with monkeypatch.context() as patch:
+            patch.setattr("deepfake_seq.extract.video._frames", raising(error))
+            video = decode(tmp_path / "a.mp4", SIXTEEN)
+        assert (video.status, video.transient) == ("decode_error", transient)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def call(*arguments: object) -> None:
+        raise error
+
+    return call
 
 
 def test_a_playlist_does_not_lead_to_other_files(tmp_path: Path) -> None:

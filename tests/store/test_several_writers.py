@@ -1,0 +1,97 @@
+"""Several processes extract into one store at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from records import DESCRIPTION
+
+from deepfake_seq.store import FeatureStore, StoreWriter
+from deepfake_seq.store.verify import verify
+
+TESTS = Path(__file__).parents[1]
+VIDEOS = 60
+
+RUN = """
+import os, random, sys, time
+from pathlib import Path
+from records import DESCRIPTION, make_record
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.resume import Resumption
+from deepfake_seq.store import StoreWriter
+
+store, log, videos, count = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+items = [VideoItem(videos / f"{n:03}.mp4", f"{n:03}.mp4") for n in range(count)]
+noted = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+generator = random.Random(os.getpid())
+with StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer:
+    resumption = Resumption(writer, False, lambda item, relabelled: None)
+    pending = resumption.pending(items)
+    while pending:
+        elsewhere = []
+        for item in resumption.claimed(pending, elsewhere.append):
+            os.write(noted, f"{item.video_id}\\n".encode())
+            time.sleep(generator.uniform(0, 0.02))
+            number = int(item.video_id[:3])
+            writer.commit(make_record(item.video_id, seed=number, label=-1))
+        pending = elsewhere
+        time.sleep(0.02)
+    writer.seal()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "videos").mkdir()
+    for number in range(VIDEOS):
+        path = tmp_path / "videos" / f"{number:03}.mp4"
+        path.write_bytes(bytes(1000))
+        os.utime(path, ns=(123, 123))
+    return tmp_path
+
+
+def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    arguments = [folder / "s", folder / f"{name}.log", folder / "videos", VIDEOS]
+    return subprocess.Popen([sys.executable, "-c", RUN, *map(str, arguments)], env=environment)
+
+
+def extracted(folder: Path) -> list[str]:
+    return sorted(line for log in folder.glob("*.log") for line in log.read_text().split())
+
+
+def test_four_writers_extract_each_video_exactly_once(folder: Path) -> None:
+    processes = [start(folder, str(number)) for number in range(4)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
+    assert extracted(folder) == [f"{number:03}.mp4" for number in range(VIDEOS)]
+    shares = [len(log.read_text().split()) for log in folder.glob("*.log")]
+    assert sum(share > 0 for share in shares) >= 2, "one process did it all: nothing was shown"
+    report = verify(folder / "s")
+    assert report.is_whole and report.videos == VIDEOS
+    assert not report.leftovers and not report.duplicates
+
+
+def test_what_a_killed_writer_had_is_taken_over(folder: Path) -> None:
+    processes = [start(folder, str(number)) for number in range(3)]
+    victim = processes[0]
+    deadline = time.monotonic() + 60
+    while not (folder / "0.log").exists() or (folder / "0.log").stat().st_size < 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait(timeout=60) == -signal.SIGKILL
+    assert [process.wait(timeout=120) for process in processes[1:]] == [0, 0]
+    report = verify(folder / "s")
+    assert report.is_whole and report.videos == VIDEOS
+    twice = len(extracted(folder)) - VIDEOS
+    assert twice in (0, 1), "only the video in flight may be extracted again"
+    with StoreWriter.create(folder / "s", DESCRIPTION) as writer:
+        writer.claim("x")
+    assert not verify(folder / "s").leftovers
+    assert len(FeatureStore.open(folder / "s")) == VIDEOS
