@@ -107,7 +107,7 @@ def main() -> None:
         expected = contents(Path(folder, "whole"))
         path, committed = Path(folder, "0"), set[int]()
         while done < kills:
-            died, more = killed(path, generator.uniform(0, duration / 4))
+            died, more = killed(path, generator.uniform(0, duration / 2))
             done += died
             committed |= more
             found = contents(path)

@@ -6,6 +6,7 @@ of a file's content by itself), `fsync`, `replace`, `rename`, `unlink`, `mkdir` 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def watching(before: Before) -> Iterator[None]:
     folders that nobody needs any more uses them.
     """
     real = {name: getattr(os, name) for name in STEPS}
-    fdopen = os.fdopen
+    real_open = io.open
     busy = False
 
     def announce(*arguments: Any) -> None:
@@ -71,9 +72,10 @@ def watching(before: Before) -> Iterator[None]:
 
         return step
 
-    def open_torn(*arguments: Any, **options: Any) -> _TornFile:
-        return _TornFile(fdopen(*arguments, **options), announce)
+    def open_torn(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        file = real_open(path, mode, *arguments, **options)
+        return _TornFile(file, announce) if mode == "wb" else file
 
     steps = {name: watched(name) for name in STEPS}
-    with mock.patch.multiple(os, **steps, fdopen=open_torn):
+    with mock.patch.multiple(os, **steps), mock.patch.object(io, "open", open_torn):
         yield

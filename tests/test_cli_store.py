@@ -48,7 +48,7 @@ def test_verify_names_what_is_damaged_and_what_to_do(store: Path) -> None:
     result = deepseq("verify", store)
     assert result.exit_code == 1
     assert "2 videos: 1 ok, 1 no_face" in result.stdout
-    assert "bad          b.mp4 in shard-" in result.stdout
+    assert f"bad          b.mp4: {store}/shard-" in result.stdout
     assert f"deepseq verify --repair {store}" in result.stderr
 
 

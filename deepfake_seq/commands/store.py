@@ -69,10 +69,10 @@ def _print(report: StoreReport, *, repaired: bool) -> None:
 
     click.echo(f"store        {report.store}, fingerprint {report.fingerprint_id}")
     click.echo(f"whole        {report.videos} videos: {console.counts(report.by_status)}")
-    for shard, reason in report.unreadable_shards.items():
-        click.echo(f"unreadable   {shard}: {reason}")
+    for reason in report.unreadable_shards.values():
+        click.echo(f"unreadable   {reason}")
     for bad in report.bad_records:
-        click.echo(f"bad          {bad.video_id or 'a video'} in {bad.shard}: {bad.reason}")
+        click.echo(f"bad          {bad.video_id or 'a video'}: {bad.reason}")
     if report.duplicates:
         click.echo(f"duplicates   {len(report.duplicates)} videos have older records, too")
     for leftover in report.leftovers:
