@@ -14,7 +14,7 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Resumption
-from deepfake_seq.extract.workers import decode_all, default_workers
+from deepfake_seq.extract.workers import Decoders, default_workers
 from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, StoreWriter
 
 _LOG = logging.getLogger(__name__)
@@ -107,17 +107,17 @@ def extract(
     extractor = Extractor.build(resolved, execution.runtime) if pending else None
     while extractor and pending:
         elsewhere: list[VideoItem] = []
-        workers = _workers(execution, len(pending))
         claimed = resumption.claimed(pending, elsewhere.append)
-        for item, video in decode_all(claimed, resolved.config.sampling, workers):
-            record = extractor.extract(item, video)
-            store.commit(record)
-            summary.by_status[record.status] += 1
-            if record.failed:
-                summary.failures.append(
-                    Failure(record.video_id, record.status, record.reason, record.transient)
-                )
-            on_video(record)
+        with _decoders(resolved, execution, len(pending)) as decoders:
+            for item, video in decoders.decode_all(claimed):
+                record = extractor.extract(item, video)
+                store.commit(record)
+                summary.by_status[record.status] += 1
+                if record.failed:
+                    summary.failures.append(
+                        Failure(record.video_id, record.status, record.reason, record.transient)
+                    )
+                on_video(record)
         pending = elsewhere
         if pending:
             _LOG.info("waiting for %d videos that another run is extracting", len(pending))
@@ -135,10 +135,11 @@ def extract_records(
     if not items:
         return
     extractor = Extractor.build(resolved, execution.runtime)
-    workers = _workers(execution, len(items))
-    for item, video in decode_all(items, resolved.config.sampling, workers):
-        yield extractor.extract(item, video)
+    with _decoders(resolved, execution, len(items)) as decoders:
+        for item, video in decoders.decode_all(items):
+            yield extractor.extract(item, video)
 
 
-def _workers(execution: ExecutionConfig, videos: int) -> int:
-    return min(execution.workers or default_workers(), videos)
+def _decoders(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Decoders:
+    workers = min(execution.workers or default_workers(), videos)
+    return Decoders(workers, resolved.config.sampling, execution.limits)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import identify
 from deepfake_seq.store import FAILED_STATUSES, Entry, SourceFile, StoreWriter
 
@@ -95,5 +96,7 @@ def _source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
             return known
         source = identify(item.path)
         return source if source.sha256 == known.sha256 else None
+    except VideoError:
+        return None  # something else than a file stands in its place
     except OSError:
         return known  # the file went away, or cannot be read now: what is known of it stays

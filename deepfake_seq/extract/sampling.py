@@ -38,3 +38,91 @@ def uniform(
     chosen = np.maximum.accumulate(np.maximum(chosen, 0) - ramp) + ramp
     result: npt.NDArray[np.int64] = np.minimum(chosen, available - count + ramp)
     return result
+
+
+def consecutive(available: int, count: int) -> npt.NDArray[np.int64]:
+    """`count` frames that follow each other, in the middle of the video.
+
+    Args:
+        available: How many frames there are.
+        count: How many frames to choose.
+
+    Returns:
+        min(available, count) positions, each one more than the one before.
+    """
+    start = max(available - count, 0) // 2
+    return np.arange(start, min(start + count, available))
+
+
+def keyframes(
+    pts_seconds: npt.NDArray[np.float64],
+    is_key: npt.NDArray[np.bool_],
+    end_seconds: float,
+    count: int,
+) -> npt.NDArray[np.int64]:
+    """`uniform` among the frames that can be decoded by themselves.
+
+    Args:
+        pts_seconds: (N,) presentation times, rising.
+        is_key: (N,); which frames are key frames.
+        end_seconds: When the last frame's display ends.
+        count: How many frames to choose.
+
+    Returns:
+        min(K, count) positions of key frames in `pts_seconds`, strictly rising, for K key frames.
+    """
+    keys = np.flatnonzero(is_key)
+    return keys[uniform(pts_seconds[keys], end_seconds, count)] if len(keys) else keys
+
+
+def choose(
+    strategy: str,
+    pts_seconds: npt.NDArray[np.float64],
+    is_key: npt.NDArray[np.bool_],
+    end_seconds: float,
+    count: int,
+) -> npt.NDArray[np.int64]:
+    """The frames that a strategy chooses; see `keyframes` for the arguments.
+
+    Args:
+        strategy: One of `config.SAMPLERS`.
+        pts_seconds: (N,) presentation times, rising.
+        is_key: (N,); which frames are key frames.
+        end_seconds: When the last frame's display ends.
+        count: How many frames to choose.
+    """
+    if strategy == "consecutive":
+        return consecutive(len(pts_seconds), count)
+    if strategy == "keyframes":
+        return keyframes(pts_seconds, is_key, end_seconds, count)
+    return uniform(pts_seconds, end_seconds, count)
+
+
+def neighbours(
+    chosen: npt.NDArray[np.int64], missed: npt.NDArray[np.int64], available: int
+) -> list[npt.NDArray[np.int64]]:
+    """Where else to look where a chosen frame shows no face: round it, nearest first.
+
+    A neighbour lies nearer to its own chosen frame than to the next, so that the order of time is
+    kept whichever neighbours are taken.
+
+    Args:
+        chosen: (T,) positions of the chosen frames, strictly rising.
+        missed: Indices into `chosen`.
+        available: How many frames the video has.
+
+    Returns:
+        For each of `missed`, up to four positions of other frames.
+    """
+    if not len(chosen):
+        return []
+    before = np.diff(chosen, prepend=-chosen[0] - 1)
+    after = np.diff(chosen, append=2 * available - chosen[-1])
+    found = []
+    for index in missed:
+        steps: list[int] = []
+        for share in (0.125, 0.375):
+            steps += [round(share * after[index]), -round(share * before[index])]
+        own = dict.fromkeys(chosen[index] + step for step in steps if step)
+        found.append(np.array(list(own), dtype=np.int64))
+    return found

@@ -7,9 +7,10 @@ container claims are not believed.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,16 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import SamplingConfig
+from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import sampling
+from deepfake_seq.extract.container import open_video
+from deepfake_seq.extract.failures import is_transient, reason_of
+from deepfake_seq.extract.timeline import Timeline, check_count, read_timeline
 from deepfake_seq.store import SourceFile
 
-_MACHINE_ERRORS = {errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM}
+LIMITS = LimitsConfig()
+"""The limits where none are given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +55,7 @@ class DecodedVideo:
 
     Attributes:
         frames: The sampled frames, or None where there are none.
-        status: `ok`, `too_few_frames`, `partial` or `decode_error`.
+        status: A key of `store.STATUSES`.
         reason: Why the status is not `ok`.
         source: The file that was read.
         facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
@@ -65,70 +70,82 @@ class DecodedVideo:
     transient: bool = False
 
 
-def decode(path: Path, config: SamplingConfig) -> DecodedVideo:
+def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
     """Decode and sample one file. Never raises for what is in the file: that is in the status."""
     source = SourceFile(0, 0, "")
     try:
-        source = identify(path)
+        source = identify(path, limits)
         if not source.size_bytes:
             raise VideoError("decode_error", "the file is empty")
-        return _decode(path, config, source)
+        before = path.stat()
+        video = _decode(path, config, limits, source)
+        if _looks(path.stat()) != _looks(before) or before.st_mtime_ns != source.mtime_ns:
+            raise VideoError("decode_error", "the file changed while it was read", transient=True)
+        return video
     except VideoError as error:
         return DecodedVideo(None, error.status, str(error), source, transient=error.transient)
     except Exception as error:  # noqa: BLE001 - the boundary of one video
-        transient = _is_transient(error)
-        return DecodedVideo(None, "decode_error", _reason(error), source, transient=transient)
+        transient = is_transient(error)
+        return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)
 
 
-def identify(path: Path) -> SourceFile:
-    """The size, time and SHA-256 of a file."""
+def frames_at(
+    path: Path, positions: Sequence[int], limits: LimitsConfig = LIMITS
+) -> SampledFrames | None:
+    """The frames at `positions` in order of presentation; None where they cannot be had."""
+    try:
+        timeline = read_timeline(path, limits)
+        images, read, _ = _collect(path, timeline, np.array(positions, dtype=np.int64), limits)
+    except (VideoError, av.FFmpegError, OSError, MemoryError):
+        return None
+    return _sampled(images, read, timeline) if images else None
+
+
+def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
+    """The size, time and SHA-256 of a file.
+
+    Raises:
+        VideoError: It is no regular file, or too large.
+        OSError: It cannot be read.
+    """
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError("rejected", "not a regular file")
+    if status.st_size > limits.file_bytes:
+        raise VideoError(
+            "rejected",
+            f"{status.st_size / 1e9:.1f} GB are more than the limit of "
+            f"{limits.file_bytes / 1e9:.1f} GB",
+        )
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return SourceFile(status.st_size, status.st_mtime_ns, digest)
 
 
-@dataclass(frozen=True, eq=False)
-class _Timeline:
-    """When each frame of a file is shown, known without believing the container.
-
-    Attributes:
-        times: int64 (N,), rising: the frames' time stamps; or 0, 1, 2 … where the packets carry
-            none that can be used.
-        by_number: Whether `times` are numbers of frames, not time stamps.
-        seconds: (N,); presentation times from the first frame's.
-        end_seconds: When the last frame's display ends, from the first frame's.
-        claimed_seconds: How long the container says that the video is; 0 where it says nothing.
-        facts: `codec` and `fps`.
-    """
-
-    times: npt.NDArray[np.int64]
-    by_number: bool
-    seconds: npt.NDArray[np.float64]
-    end_seconds: float
-    claimed_seconds: float
-    facts: dict[str, Any]
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether much of what the container promises is not there."""
-        missing = self.claimed_seconds - self.end_seconds
-        return missing > 0.25 + 0.05 * self.claimed_seconds
+def _looks(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _decode(path: Path, config: SamplingConfig, source: SourceFile) -> DecodedVideo:
-    timeline = _timeline(path)
-    if not len(timeline.times):
+def _decode(
+    path: Path, config: SamplingConfig, limits: LimitsConfig, source: SourceFile
+) -> DecodedVideo:
+    timeline = read_timeline(path, limits)
+    if not len(timeline):
         raise VideoError("decode_error", "the file holds no video frames")
-    chosen = sampling.uniform(timeline.seconds, timeline.end_seconds, config.frames)
-    images, read, failure = _collect(path, timeline, chosen)
+    chosen = sampling.choose(
+        config.strategy, timeline.seconds, timeline.is_key, timeline.end_seconds, config.frames
+    )
+    if not len(chosen):
+        raise VideoError("decode_error", "the file holds no key frame")
+    only_keys = config.strategy == "keyframes"
+    images, read, failure = _collect(path, timeline, chosen, limits, only_keys=only_keys)
     if not images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
     if timeline.is_cut and not failure:
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
-    sampled = SampledFrames(np.stack(images), read, timeline.seconds[read])
+    sampled = _sampled(images, read, timeline)
     status, reason = "ok", ""
     if failure or len(images) < len(chosen):
         status = "partial"
@@ -137,97 +154,31 @@ def _decode(path: Path, config: SamplingConfig, source: SourceFile) -> DecodedVi
             f"{len(images)} of {len(chosen)} sampled frames could be read"
         )
     elif len(images) < config.frames:
-        status, reason = "too_few_frames", f"the video has {len(timeline.times)} frames"
+        kind = "key frames" if only_keys else "frames"
+        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}"
     facts = {
         **timeline.facts,
         "width": images[0].shape[1],
         "height": images[0].shape[0],
         "duration_seconds": round(timeline.end_seconds, 6),
-        "frames_total": len(timeline.times),
+        "frames_total": len(timeline),
     }
     return DecodedVideo(sampled, status, reason, source, facts)
 
 
-def _open(path: Path) -> Any:
-    # "file:" and an absolute path, so that no name is taken for a URL or an option.
-    return av.open(f"file:{path.absolute()}", options={"protocol_whitelist": "file"})
-
-
-def _video_stream(container: Any) -> Any:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    raise VideoError("decode_error", "the file has no video stream")
-
-
-def _timeline(path: Path) -> _Timeline:
-    """Read the packets' time stamps; where they cannot be used, count the frames by decoding."""
-    with _open(path) as container:
-        stream = _video_stream(container)
-        packets = [
-            (packet.pts, packet.duration or 0)
-            for packet in container.demux(stream)
-            if packet.size and not packet.is_discard
-        ]
-        rate = stream.average_rate or stream.guessed_rate
-        fps = round(float(rate), 6) if rate and 0 < rate < 1000 else 0.0
-        tick = float(stream.time_base or 0) or 1.0
-        claimed = _claimed_seconds(container, stream, fps)
-        facts = {"codec": stream.codec_context.name, "fps": fps}
-    durations = dict(packets)
-    by_number = None in durations or len(durations) < len(packets)
-    if by_number:
-        seconds = _decoded_seconds(path, fps or 25.0)
-        times = np.arange(len(seconds))
-        last = 0.0
-    else:
-        times = np.array(sorted(durations), dtype=np.int64)
-        seconds = times.astype(np.float64) * tick
-        last = durations[int(times[-1])] * tick if len(times) else 0.0
-    end = 0.0
-    if len(times):
-        seconds = seconds - seconds[0]
-        typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
-        end = float(seconds[-1]) + (last or typical)
-    return _Timeline(times, by_number, seconds, end, claimed, facts)
-
-
-def _claimed_seconds(container: Any, stream: Any, fps: float) -> float:
-    """How long the container says that the video stream is; 0 where it does not say."""
-    claims = [0.0]
-    if stream.duration and stream.time_base:
-        claims.append(float(stream.duration * stream.time_base))
-    elif container.duration and len(container.streams) == 1:
-        claims.append(float(container.duration) / av.time_base)
-    if stream.frames and fps:
-        claims.append(stream.frames / fps)
-    return max(claims)
-
-
-def _decoded_seconds(path: Path, fps: float) -> npt.NDArray[np.float64]:
-    """When each frame is shown, up to the first error, from decoding all of them."""
-    stamps: list[float | None] = []
-    try:
-        with _open(path) as container:
-            stamps.extend(frame.time for frame in _frames(container))
-    except av.FFmpegError as error:
-        if _is_transient(error):
-            raise
-        # decoding the chosen frames meets the same error, and reports it
-    seconds = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
-    if np.isfinite(seconds).all():
-        return np.maximum.accumulate(seconds)  # damaged stamps can step back; time cannot
-    return np.arange(len(stamps), dtype=np.float64) / fps
-
-
-def _frames(container: Any) -> Iterator[Any]:
-    stream = _video_stream(container)
-    stream.thread_type = "AUTO"
-    yield from container.decode(stream)
+def _sampled(
+    images: list[npt.NDArray[np.uint8]], read: npt.NDArray[np.int64], timeline: Timeline
+) -> SampledFrames:
+    return SampledFrames(np.stack(images), read, timeline.seconds[read])
 
 
 def _collect(
-    path: Path, timeline: _Timeline, chosen: npt.NDArray[np.int64]
+    path: Path,
+    timeline: Timeline,
+    chosen: npt.NDArray[np.int64],
+    limits: LimitsConfig,
+    *,
+    only_keys: bool = False,
 ) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64], str]:
     """The chosen frames as upright RGB images, their positions, and what went wrong on the way.
 
@@ -239,8 +190,11 @@ def _collect(
     size: tuple[int, int] | None = None
     wanted = timeline.times[chosen]
     try:
-        with _open(path) as container:
-            for number, frame in enumerate(_frames(container)):
+        with open_video(path, limits) as (container, stream):
+            if only_keys and not timeline.by_number:
+                stream.codec_context.skip_frame = "NONKEY"
+            for number, frame in enumerate(container.decode(stream)):
+                check_count(number, limits)
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue  # go on to the end: an error in what is left makes the file partial
@@ -249,10 +203,10 @@ def _collect(
                 images.append(_upright(image, frame.rotation))
                 times.append(time)
     except av.FFmpegError as error:
-        if _is_transient(error):
+        if is_transient(error):
             raise
-        failure = _reason(error)
-    last = len(timeline.times) - 1
+        failure = reason_of(error)
+    last = len(timeline) - 1
     return images, np.minimum(np.searchsorted(timeline.times, times), last), failure
 
 
@@ -261,17 +215,3 @@ def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint
     if rotation % 90 or abs(rotation) > 360:
         return image
     return np.ascontiguousarray(np.rot90(image, k=rotation // 90))
-
-
-def _is_transient(error: Exception) -> bool:
-    """Whether the machine failed, not the file."""
-    if isinstance(error, av.FFmpegError):  # it says "I/O error" of broken files, too
-        return error.errno in _MACHINE_ERRORS
-    return isinstance(error, OSError | MemoryError)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())

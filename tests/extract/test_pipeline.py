@@ -20,6 +20,7 @@ from deepfake_seq.config import (
     ExecutionConfig,
     ExtractConfig,
     FaceConfig,
+    LimitsConfig,
     SamplingConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
@@ -30,6 +31,7 @@ from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.store import FeatureRecord, FeatureStore, StoreDescription, StoreWriter
 from deepfake_seq.store.repair import repair
 from deepfake_seq.store.verify import verify
@@ -48,6 +50,17 @@ class MeanCnn:
         return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
 
 
+class DecodersHere(Decoders):
+    """Decodes in this process."""
+
+    def __init__(self, workers: int, sampling: SamplingConfig, limits: LimitsConfig) -> None:
+        super().__init__(1, sampling, limits)
+
+    def decode_all(self, items: Iterable[VideoItem]) -> Iterator[tuple[VideoItem, DecodedVideo]]:
+        for item in items:
+            yield item, decode(item.path, self._sampling, self._limits)
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CNN that costs nothing, and decoding in this process."""
@@ -55,14 +68,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(resolved: ResolvedConfig, runtime: str) -> Extractor:
         return Extractor(resolved, build_detector("none", None), MeanCnn())
 
-    def decode_here(
-        items: Iterable[VideoItem], config: SamplingConfig, workers: int
-    ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
-        for item in items:
-            yield item, decode(item.path, config)
-
     monkeypatch.setattr(Extractor, "build", build)
-    monkeypatch.setattr(pipeline, "decode_all", decode_here)
+    monkeypatch.setattr(pipeline, "Decoders", DecodersHere)
 
 
 @pytest.fixture
@@ -201,17 +208,18 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
     """Make decoding one video fail; gives the names of all that are decoded."""
     decoded: list[str] = []
 
-    def decode_here(
-        items: Iterable[VideoItem], config: SamplingConfig, workers: int
-    ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
-        for item in items:
-            decoded.append(item.video_id)
-            with monkeypatch.context() as patch:
-                if item.video_id == name:
-                    patch.setattr("deepfake_seq.extract.video.av.open", raising(error))
-                yield item, decode(item.path, config)
+    class Failing(DecodersHere):
+        def decode_all(
+            self, items: Iterable[VideoItem]
+        ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
+            for item in items:
+                decoded.append(item.video_id)
+                with monkeypatch.context() as patch:
+                    if item.video_id == name:
+                        patch.setattr("deepfake_seq.extract.container.av.open", raising(error))
+                    yield item, decode(item.path, self._sampling)
 
-    monkeypatch.setattr(pipeline, "decode_all", decode_here)
+    monkeypatch.setattr(pipeline, "Decoders", Failing)
     return decoded
 
 
@@ -379,8 +387,6 @@ def test_decoding_processes_give_the_same_records(
 ) -> None:
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
-    from deepfake_seq.extract.workers import decode_all
-
-    monkeypatch.setattr(pipeline, "decode_all", decode_all)
+    monkeypatch.setattr(pipeline, "Decoders", Decoders)
     records = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
     assert {record.video_id: record.sha256 for record in records} == here

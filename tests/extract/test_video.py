@@ -249,17 +249,24 @@ def test_frames_of_a_stream_that_begins_in_the_middle_have_their_own_numbers_and
 
 
 @pytest.mark.parametrize(
-    "name", ["text.mp4", "empty.mp4", "sound.wav", "missing.mp4", "folder.mp4"]
+    ("name", "status"),
+    [
+        ("text.mp4", "decode_error"),
+        ("empty.mp4", "decode_error"),
+        ("missing.mp4", "decode_error"),
+        ("sound.wav", "rejected"),
+        ("folder.mp4", "rejected"),
+    ],
 )
-def test_what_is_no_video_is_a_decode_error_with_one_line_of_reason(
-    name: str, tmp_path: Path
+def test_what_is_no_video_fails_with_one_line_of_reason(
+    name: str, status: str, tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("version https://git-lfs.example/spec/v1\nsize 3\n")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "folder.mp4").mkdir()
     write_sound(tmp_path / "sound.wav")
     video = decode(tmp_path / name, SIXTEEN)
-    assert video.status == "decode_error"
+    assert video.status == status
     assert video.frames is None
     assert video.reason.strip()
     assert len(video.reason.splitlines()) == 1
@@ -273,7 +280,7 @@ def test_what_is_no_video_is_a_decode_error_with_one_line_of_reason(
         ("moviepy__bitmap.mp4", "too_few_frames"),
         ("moviepy__no_duration.webm", "ok"),
         ("moviepy__pigs_in_a_polka.gif", "ok"),
-        ("moviepy__with-attached-pic.mp3", "decode_error"),
+        ("moviepy__with-attached-pic.mp3", "rejected"),
         ("mp4parse__bipbop_cbcs_video_init.mp4", "decode_error"),
         ("mp4parse__no_timescale.mp4", "partial"),
         ("torchcodec__av1_video.mkv", "ok"),
@@ -323,7 +330,7 @@ def test_a_file_that_is_not_there_or_may_not_be_read_may_be_there_next_time(
     for number, transient in ((errno.ENOMEM, True), (errno.EMFILE, True), (errno.EIO, False)):
         error = av.error.FFmpegError(number, "from FFmpeg")
         with monkeypatch.context() as patch:
-            patch.setattr("deepfake_seq.extract.video._frames", raising(error))
+            patch.setattr("deepfake_seq.extract.video.read_timeline", raising(error))
             video = decode(tmp_path / "a.mp4", SIXTEEN)
         assert (video.status, video.transient) == ("decode_error", transient)
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile
 import pytest
 from clips import number_in, write_clip
 
-from deepfake_seq.config import SamplingConfig
+from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.workers import decode_all, default_workers
+from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.isolation import IsolatedProcess
+from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.workers import Decoders, default_workers
 
 FOUR = SamplingConfig(frames=4)
+LIMITS = LimitsConfig()
 
 
 def items_in(folder: Path, count: int) -> list[VideoItem]:
@@ -30,7 +37,8 @@ def test_every_video_comes_back_exactly_once_with_its_own_frames(
     count: int, tmp_path: Path
 ) -> None:
     items = items_in(tmp_path, count)
-    results = list(decode_all(iter(items), FOUR, 2))
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        results = list(decoders.decode_all(iter(items)))
     assert sorted(item.video_id for item, _ in results) == [item.video_id for item in items]
     for item, video in results:
         assert video.facts["frames_total"] == 8 + int(item.path.stem)
@@ -40,11 +48,25 @@ def test_every_video_comes_back_exactly_once_with_its_own_frames(
     assert multiprocessing.active_children() == []
 
 
+def test_frames_from_another_process_are_the_same(tmp_path: Path) -> None:
+    (item,) = items_in(tmp_path, 1)
+    here = decode(item.path, FOUR)
+    with Decoders(1, FOUR, LIMITS) as decoders:
+        ((_, there),) = decoders.decode_all([item])
+        again = decoders.frames_at(item.path, [1, 5])
+    assert here.frames is not None and there.frames is not None and again is not None
+    assert (here.frames.images_rgb == there.frames.images_rgb).all()
+    assert there.frames.images_rgb.flags.writeable
+    assert (here.source, here.facts) == (there.source, there.facts)
+    assert [number_in(image) for image in again.images_rgb] == [1, 5]
+
+
 def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
     items = [VideoItem(broken, "broken.mp4"), *items_in(tmp_path, 2)]
-    statuses = {item.video_id: video.status for item, video in decode_all(items, FOUR, 2)}
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        statuses = {item.video_id: video.status for item, video in decoders.decode_all(items)}
     assert statuses == {"broken.mp4": "decode_error", "0.mp4": "ok", "1.mp4": "ok"}
 
 
@@ -56,9 +78,8 @@ def test_stopping_early_leaves_no_process_and_takes_few_videos(tmp_path: Path) -
             asked.append(item)
             yield item
 
-    results = decode_all(queue(items_in(tmp_path, 12)), FOUR, 2)
-    next(results)
-    results.close()
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        next(decoders.decode_all(queue(items_in(tmp_path, 12))))
     assert multiprocessing.active_children() == []
     assert len(asked) <= 4
 
@@ -67,3 +88,107 @@ def test_as_many_workers_as_cores_but_no_more_than_four(monkeypatch: pytest.Monk
     for cores, workers in ((1, 1), (2, 2), (64, 4), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
         assert default_workers() == workers
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason", "transient"),
+    [
+        ("segfault.mp4", "decode_error", "was ended by SIGSEGV, twice", False),
+        ("killed.mp4", "decode_error", "was ended by SIGKILL, twice", True),
+        ("exit.mp4", "decode_error", "ended with exit code 7, twice", False),
+        ("hang.mp4", "timeout", "decoding took longer than 1 s", True),
+        ("hungry.mp4", "decode_error", "out of memory", True),
+        ("once.mp4", "ok", "", False),
+        ("loud.mp4", "ok", "", False),
+    ],
+)
+def test_a_file_that_breaks_its_process_costs_one_video(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    status: str,
+    reason: str,
+    transient: bool,
+) -> None:
+    monkeypatch.setattr("deepfake_seq.extract.workers.video.decode", hostile.guarded)
+    bad = VideoItem(write_clip(tmp_path / name, 8), name)
+    before, *after = items_in(tmp_path, 4)
+    limits = LimitsConfig(seconds=1.0 if status == "timeout" else 60.0)
+    with Decoders(2, FOUR, limits) as decoders:
+        results = dict(decoders.decode_all([before, bad, *after]))
+    assert {item.video_id for item in results} == {name, *(f"{n}.mp4" for n in range(4))}
+    failed = results.pop(bad)
+    assert failed.status == status
+    assert reason in failed.reason
+    assert failed.transient == transient
+    assert failed.source.size_bytes == bad.path.stat().st_size
+    assert {video.status for video in results.values()} == {"ok"}
+    assert capfd.readouterr() == ("", "")
+    assert multiprocessing.active_children() == []
+
+
+def test_a_file_that_killed_two_processes_is_not_tried_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = IsolatedProcess(LIMITS)
+    with pytest.raises(VideoError, match="twice"):
+        process.call(note_and_die, log)
+    assert log.read_text() == "xx"
+    process.close()
+
+
+def note_and_die(log: Path) -> None:
+    with log.open("a") as file:
+        file.write("x")
+    os._exit(1)
+
+
+def test_a_process_is_replaced_within_seconds(tmp_path: Path) -> None:
+    process = IsolatedProcess(LIMITS)
+    with pytest.raises(VideoError):
+        process.call(os._exit, 3)
+    begin = time.monotonic()
+    assert process.call(os.path.basename, "a/b") == "b"
+    assert time.monotonic() - begin < 5
+    process.close()
+
+
+def test_a_process_that_was_killed_between_two_calls_is_not_noticed() -> None:
+    process = IsolatedProcess(LIMITS)
+    pid = process.call(os.getpid)
+    os.kill(pid, 9)
+    assert process.call(os.getpid) != pid
+    process.close()
+
+
+def test_closing_does_not_wait_for_a_call() -> None:
+    process = IsolatedProcess(LIMITS)
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            process.call(time.sleep, 600)
+        except VideoError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(1.0)
+    process.close()
+    thread.join(timeout=30)
+    assert len(errors) == 1
+    assert multiprocessing.active_children() == []
+
+
+def test_the_memory_of_a_process_is_limited() -> None:
+    process = IsolatedProcess(LimitsConfig(memory_bytes=1 << 30))
+    assert process.call(can_take, 1 << 28)
+    assert not process.call(can_take, 1 << 30)
+    process.close()
+
+
+def can_take(size: int) -> bool:
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False
