@@ -15,6 +15,7 @@ from deepfake_seq.errors import UsageError
 DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
 BACKBONES = ("inception_v3", "vgg16", "resnet50", "efficientnet_b1")
 SAMPLERS = ("uniform", "consecutive", "keyframes")
+PEOPLE = ("largest", "all")
 PRECISIONS = ("float32", "bfloat16", "float16")
 RUNTIMES = ("openvino", "keras")
 MODELS = ("gru",)
@@ -71,15 +72,18 @@ class FaceConfig:
         short_side: Frames are shrunk to this short side, in pixels, before detection (never
             enlarged). Boxes are always in pixels of the full frame.
         margin: How much larger than the face the square crop is; 0.3 means 30 %.
+        people: `largest` keeps the person whom the video is about, `all` makes a record of each.
     """
 
     detector: str = "retinaface"
     detector_weights: str | None = None
     short_side: int = 360
     margin: float = 0.3
+    people: str = "largest"
 
     def __post_init__(self) -> None:
         _check_choice("detector", self.detector, DETECTORS)
+        _check_choice("faces", self.people, PEOPLE)
         _check(64 <= self.short_side <= 2160, "short side must be 64 to 2160", self.short_side)
         _check(0.0 <= self.margin <= 2.0, "margin must be from 0 to 2", self.margin)
         _check(

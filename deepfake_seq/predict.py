@@ -82,9 +82,10 @@ def predict(
     items = [VideoItem(path, str(number)) for number, path in enumerate(paths)]
     ready: dict[int, Verdict] = {}
     expected = 0
-    for record in extract_records(items, resolved, execution):
-        number = int(record.video_id)
-        ready[number] = judge(record, paths[number], model, run_folder)
+    for item, records in extract_records(items, resolved, execution):
+        number = int(item.video_id)
+        verdicts = [judge(record, paths[number], model, run_folder) for record in records]
+        ready[number] = max(verdicts, key=_weight)
         while expected in ready:
             yield ready.pop(expected)
             expected += 1
@@ -108,6 +109,11 @@ def judge(record: FeatureRecord, path: Path, model: SequenceModel, run_folder: P
         reason=reason,
         run=str(run_folder),
     )
+
+
+def _weight(verdict: Verdict) -> float:
+    """Of several people in a clip, the one who looks most like a fake speaks for it."""
+    return -1.0 if verdict.score is None else verdict.score
 
 
 def _doubt(record: FeatureRecord) -> str:

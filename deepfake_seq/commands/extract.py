@@ -16,9 +16,12 @@ from deepfake_seq.commands.options import (
     absolute,
     json_option,
     labels_line,
+    limits,
+    memory_option,
     print_json,
     runtime_option,
     say,
+    timeout_option,
     workers_option,
 )
 
@@ -45,6 +48,20 @@ _SAMPLING, _FACES, _BACKBONE = config.SamplingConfig(), config.FaceConfig(), con
     help="The CNN's weights.",
 )
 @click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True)
+@click.option(
+    "--sampling",
+    type=click.Choice(config.SAMPLERS),
+    default=_SAMPLING.strategy,
+    show_default=True,
+    help="Which frames: spread over the video, in one piece, or key frames (the cheapest).",
+)
+@click.option(
+    "--faces",
+    type=click.Choice(config.PEOPLE),
+    default=_FACES.people,
+    show_default=True,
+    help="The person whom the video is about, or a record (VIDEO#0, VIDEO#1 …) of each.",
+)
 @click.option("--margin", type=float, default=_FACES.margin, show_default=True, help="Of the crop.")
 @click.option(
     "--precision",
@@ -55,6 +72,9 @@ _SAMPLING, _FACES, _BACKBONE = config.SamplingConfig(), config.FaceConfig(), con
 )
 @runtime_option
 @workers_option
+@timeout_option
+@memory_option
+@click.option("--follow-links", is_flag=True, help="Take links that lead out of the folders, too.")
 @click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
 @json_option
 def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: Any) -> None:
@@ -70,8 +90,15 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
     from deepfake_seq.store import StoreDescription, StoreWriter
 
     settings = _extract_config(**options)
-    execution = config.ExecutionConfig(options["runtime"], options["workers"])
-    items = datasets.discover(paths)
+    execution = config.ExecutionConfig(
+        options["runtime"], options["workers"], limits(options["timeout"], options["memory"])
+    )
+    items, links = datasets.discover(paths, follow_links=options["follow_links"])
+    if links:
+        say(
+            f"{len(links)} links that lead out of the folders are left out, the first is "
+            f"{links[0]}: --follow-links takes them"
+        )
     if labels:
         items, unused = datasets.apply_labels(items, labels)
         if unused:
@@ -130,11 +157,12 @@ def _extract_config(**options: Any) -> config.ExtractConfig:
     if weights not in (config.IMAGENET, config.UNTRAINED):
         weights = absolute(Path(weights))
     return config.ExtractConfig(
-        sampling=config.SamplingConfig(frames=options["frames"]),
+        sampling=config.SamplingConfig(options["sampling"], options["frames"]),
         faces=config.FaceConfig(
             detector=options["detector"],
             detector_weights=absolute(options["detector_weights"]),
             margin=options["margin"],
+            people=options["faces"],
         ),
         backbone=config.BackboneConfig(weights=weights, precision=options["precision"]),
     )

@@ -33,6 +33,25 @@ workers_option = click.option(
     default=_EXECUTION.workers,
     help="Decoding processes.  [default: one for each core, at most 4]",
 )
+timeout_option = click.option(
+    "--timeout",
+    type=float,
+    default=_EXECUTION.limits.seconds,
+    show_default=True,
+    help="Seconds for decoding one video.",
+)
+memory_option = click.option(
+    "--memory",
+    type=float,
+    default=_EXECUTION.limits.memory_bytes / 2**30,
+    show_default=True,
+    help="GiB of address space for decoding one video.",
+)
+
+
+def limits(timeout: float, memory: float) -> config.LimitsConfig:
+    """The limits of one video, from the options."""
+    return config.LimitsConfig(seconds=timeout, memory_bytes=int(memory * 2**30))
 
 
 def absolute(path: Path | None) -> str | None:

@@ -16,9 +16,12 @@ from deepfake_seq.commands.options import (
     PATH,
     absolute,
     json_option,
+    limits,
+    memory_option,
     print_json,
     runtime_option,
     say,
+    timeout_option,
     workers_option,
 )
 
@@ -30,6 +33,8 @@ from deepfake_seq.commands.options import (
 @click.option("--weights", type=EXISTING, help="Where the CNN's weights file of the run is now.")
 @runtime_option
 @workers_option
+@timeout_option
+@memory_option
 @json_option
 def predict(
     clips: tuple[Path, ...],
@@ -38,6 +43,8 @@ def predict(
     weights: Path | None,
     runtime: str,
     workers: int,
+    timeout: float,
+    memory: float,
     as_json: bool,
 ) -> None:
     """Say of each clip whether it is real or fake, or that it cannot be said."""
@@ -46,7 +53,7 @@ def predict(
 
     folder = run_folder or run.newest(Path("runs"))
     override = predicting.WeightsOverride(absolute(detector_weights), absolute(weights))
-    execution = config.ExecutionConfig(runtime, workers)
+    execution = config.ExecutionConfig(runtime, workers, limits(timeout, memory))
     verdicts = []
     for warning in run.describe(folder).get("warnings", []):
         say(f"NOTE: {warning}")

@@ -28,12 +28,21 @@ FOLDER_LABELS = {
 _CELEB_NAME = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
 
 
-def discover(paths: Sequence[Path]) -> list[VideoItem]:
+def discover(
+    paths: Sequence[Path], *, follow_links: bool = False
+) -> tuple[list[VideoItem], list[Path]]:
     """Find the videos at `paths`, in a fixed order.
 
     A folder is searched to its bottom for files with a video's suffix; a file is taken whatever it
     is called. The label comes from the nearest folder with a telling name (`real`, `fake`,
     `Celeb-real`, `YouTube-real`, `Celeb-synthesis`; case does not matter).
+
+    Args:
+        paths: Files and folders.
+        follow_links: Whether to take files by links that lead out of `paths`, too.
+
+    Returns:
+        The videos, and the links that were left out.
 
     Raises:
         UsageError: A path does not exist, or two files would get the same `video_id`.
@@ -41,9 +50,14 @@ def discover(paths: Sequence[Path]) -> list[VideoItem]:
     """
     items: dict[str, VideoItem] = {}
     seen: set[Path] = set()
+    links: list[Path] = []
+    roots = [path.resolve() for path in paths]
     for given in paths:
         for item in _find(given):
             real = item.path.resolve()
+            if not follow_links and not any(real.is_relative_to(root) for root in roots):
+                links.append(item.path)
+                continue
             if real in seen:
                 continue  # the same file through another root
             seen.add(real)
@@ -58,8 +72,9 @@ def discover(paths: Sequence[Path]) -> list[VideoItem]:
         raise DatasetError(
             f"no videos found in {where}: looked for {' '.join(sorted(VIDEO_SUFFIXES))}. "
             "Name the files themselves if they end differently."
+            + (f" {len(links)} links lead out of there: --follow-links." if links else "")
         )
-    return [items[video_id] for video_id in sorted(items)]
+    return [items[video_id] for video_id in sorted(items)], links
 
 
 def label_of(path: Path) -> int:

@@ -124,9 +124,8 @@ def _resolve(say: Say) -> ResolvedConfig:
 
 
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
-    items, _ = datasets.apply_labels(
-        datasets.discover([out / "clips"]), out / "clips" / "labels.csv"
-    )
+    found, _ = datasets.discover([out / "clips"])
+    items, _ = datasets.apply_labels(found, out / "clips" / "labels.csv")
     description = StoreDescription(resolved.fingerprint, resolved.config.to_dict())
     with (
         StoreWriter.create(out / "features", description) as store,

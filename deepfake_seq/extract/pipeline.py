@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from deepfake_seq.config import ExecutionConfig
@@ -15,7 +16,7 @@ from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Resumption
 from deepfake_seq.extract.workers import Decoders, default_workers
-from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, StoreWriter
+from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, StoreWriter
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
@@ -95,29 +96,29 @@ def extract(
     begin = time.monotonic()
     summary = Summary(videos=len(items))
 
-    def on_standing(item: VideoItem, relabelled: bool) -> None:
-        entry = store.entry(item.video_id)
+    def on_standing(entry: Entry, relabelled: bool) -> None:
         summary.skipped += 1
         summary.relabelled += relabelled
-        summary.failed_before += entry is not None and entry.status in FAILED_STATUSES
+        summary.failed_before += entry.status in FAILED_STATUSES
         on_video(None)
 
-    resumption = Resumption(store, retry_failed, on_standing)
+    everyone = resolved.config.faces.people == "all"
+    resumption = Resumption(store, everyone, retry_failed, on_standing)
     pending = resumption.pending(items)
     extractor = Extractor.build(resolved, execution.runtime) if pending else None
     while extractor and pending:
         elsewhere: list[VideoItem] = []
         claimed = resumption.claimed(pending, elsewhere.append)
         with _decoders(resolved, execution, len(pending)) as decoders:
-            for item, video in decoders.decode_all(claimed):
-                record = extractor.extract(item, video)
-                store.commit(record)
-                summary.by_status[record.status] += 1
-                if record.failed:
+            for item, records in _records(claimed, extractor, decoders):
+                resumption.commit(item, records)
+                first = records[0]
+                summary.by_status[first.status] += 1
+                if first.failed:
                     summary.failures.append(
-                        Failure(record.video_id, record.status, record.reason, record.transient)
+                        Failure(item.video_id, first.status, first.reason, first.transient)
                     )
-                on_video(record)
+                on_video(first)
         pending = elsewhere
         if pending:
             _LOG.info("waiting for %d videos that another run is extracting", len(pending))
@@ -130,14 +131,20 @@ def extract(
 
 def extract_records(
     items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
-) -> Iterator[FeatureRecord]:
+) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
     """Extract videos and give their records as they get ready; no store is needed."""
     if not items:
         return
     extractor = Extractor.build(resolved, execution.runtime)
     with _decoders(resolved, execution, len(items)) as decoders:
-        for item, video in decoders.decode_all(items):
-            yield extractor.extract(item, video)
+        yield from _records(items, extractor, decoders)
+
+
+def _records(
+    items: Iterable[VideoItem], extractor: Extractor, decoders: Decoders
+) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+    for item, video in decoders.decode_all(items):
+        yield item, extractor.extract(item, video, partial(decoders.frames_at, item.path))
 
 
 def _decoders(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Decoders:

@@ -16,7 +16,7 @@ from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
 from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import Fingerprint
 
-_PIPELINE_VERSION = 1
+_PIPELINE_VERSION = 2
 """Raise it when a change of our own code changes the numbers."""
 
 
@@ -77,6 +77,7 @@ def _fingerprint(
             "weights_sha256": _detector_digest(faces.detector, detector),
             "short_side": faces.short_side,
             "margin": faces.margin,
+            "people": faces.people,
             "crop_size": BACKBONE_TABLE[config.backbone.name].crop_size,
         },
         "backbone": {

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import identify
-from deepfake_seq.store import FAILED_STATUSES, Entry, SourceFile, StoreWriter
+from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, SourceFile, StoreWriter
+from deepfake_seq.store.record import empty_arrays
 
 
 class Resumption:
-    """Sorts videos into those whose record stands and those to be extracted.
+    """Sorts videos into those whose records stand and those to be extracted, and commits these.
 
-    A record stands while its file has the same content, unless it is a failure that is to be tried
-    again. If only the label, groups, split or the file's time are other than before, the record is
+    Records stand while their file has the same content, unless they are a failure that is to be
+    tried again. If only the label, groups, split or the file's time are other than before, they are
     committed anew with the same features.
 
     Args:
         store: Where the records are.
+        everyone: Whether a video has a record for each person.
         retry_failed: Whether to take up failures that lie in the video, too.
-        on_standing: Called with each video whose record stands, and whether it got a new label,
-            group or split.
+        on_standing: Called with the first record of each video whose records stand, and whether it
+            got a new label, group or split.
     """
 
     def __init__(
         self,
         store: StoreWriter,
+        everyone: bool,
         retry_failed: bool,
-        on_standing: Callable[[VideoItem, bool], None],
+        on_standing: Callable[[Entry, bool], None],
     ) -> None:
         self._store = store
+        self._everyone = everyone
         self._retry_failed = retry_failed
         self._on_standing = on_standing
         self._seen: dict[str, int] = {}
@@ -40,7 +45,7 @@ class Resumption:
         """Those of `items` that must be extracted."""
         pending = []
         for item in items:
-            entry = self._store.entry(item.video_id)
+            entry = self._first(item)
             self._seen[item.video_id] = entry.revision if entry else 0
             if entry is None or self._tries_again(entry) or not self._keep(item, entry):
                 pending.append(item)
@@ -59,19 +64,36 @@ class Resumption:
             if not self._store.claim(item.video_id):
                 on_elsewhere(item)
                 continue
-            entry = self._store.entry(item.video_id)
+            entry = self._first(item)
             # Whatever another run has made of it since is not made again.
             since = entry is not None and entry.revision > self._seen[item.video_id]
-            if since and entry is not None and self._keep(item, entry):
-                self._store.release(item.video_id)
-            else:
+            if not (since and entry is not None and self._keep(item, entry)):
                 yield item
+
+    def commit(self, item: VideoItem, records: Sequence[FeatureRecord]) -> None:
+        """Keep the records of a claimed video, the first one last: with it, the video is done."""
+        for number in self._further(item, len(records)):
+            self._store.commit(_gone(self._store[record_id(item.video_id, number)], len(records)))
+        for record in reversed(records):
+            self._store.commit(record)
+        self._store.release(item.video_id)
+
+    def _first(self, item: VideoItem) -> Entry | None:
+        return self._store.entry(record_id(item.video_id, 0 if self._everyone else None))
+
+    def _further(self, item: VideoItem, start: int) -> Iterator[int]:
+        """The numbers from `start` on of people of whom there is a record."""
+        if self._everyone:
+            for number in count(start):
+                if record_id(item.video_id, number) not in self._store:
+                    return
+                yield number
 
     def _tries_again(self, entry: Entry) -> bool:
         return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
 
     def _keep(self, item: VideoItem, entry: Entry) -> bool:
-        """Whether the record stands; brings it up to date if it does."""
+        """Whether the records stand; brings them up to date, and gives the video back, if so."""
         source = _source_now(item, entry.source)
         if source is None:
             return False
@@ -79,11 +101,29 @@ class Resumption:
         relabelled = entry.assigned != assigned
         if relabelled or source != entry.source:
             self._store.claim(item.video_id, wait=True)
-            record = replace(self._store[item.video_id], source=source)
             label, groups, split = assigned
-            self._store.commit(replace(record, label=label, groups=groups, split=split))
-        self._on_standing(item, relabelled)
+            names = [record_id(item.video_id, number) for number in self._further(item, 0)]
+            for name in reversed(names or [item.video_id]):
+                record = replace(self._store[name], source=source)
+                self._store.commit(replace(record, label=label, groups=groups, split=split))
+        self._store.release(item.video_id)
+        self._on_standing(entry, relabelled)
         return True
+
+
+def record_id(video_id: str, number: int | None) -> str:
+    """What the record of a video's person is called, or of the video where there is one alone."""
+    return video_id if number is None else f"{video_id}#{number}"
+
+
+def _gone(record: FeatureRecord, people: int) -> FeatureRecord:
+    """The record of somebody whom the video, as it is now, does not show."""
+    return replace(
+        record,
+        status="no_face",
+        reason=f"the video as it is now shows {people} people",
+        **empty_arrays(*record.features.shape),
+    )
 
 
 def _source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:

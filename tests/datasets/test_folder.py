@@ -16,7 +16,7 @@ def touch(root: Path, *names: str) -> None:
 
 def test_videos_are_found_to_the_bottom_in_a_fixed_order(tmp_path: Path) -> None:
     touch(tmp_path, "b.mp4", "a/deep/c.MKV", "notes.txt", ".hidden.mp4", ".git/x.mp4")
-    assert [item.video_id for item in discover([tmp_path])] == ["a/deep/c.MKV", "b.mp4"]
+    assert [item.video_id for item in discover([tmp_path])[0]] == ["a/deep/c.MKV", "b.mp4"]
 
 
 def test_the_nearest_telling_folder_gives_the_label(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_nearest_telling_folder_gives_the_label(tmp_path: Path) -> None:
         "Celeb-synthesis/f.mp4",
         "other/g.mp4",
     )
-    labels = {item.video_id[-5]: item.label for item in discover([tmp_path])}
+    labels = {item.video_id[-5]: item.label for item in discover([tmp_path])[0]}
     assert labels == {
         "a": REAL,
         "b": FAKE,
@@ -44,13 +44,13 @@ def test_the_nearest_telling_folder_gives_the_label(tmp_path: Path) -> None:
 
 def test_a_folder_above_the_root_tells_nothing_but_the_roots_own_name_does(tmp_path: Path) -> None:
     touch(tmp_path, "real/project/a.mp4", "real/b.mp4")
-    assert discover([tmp_path / "real" / "project"])[0].label == UNKNOWN
-    assert discover([tmp_path / "real"])[0].label == REAL
+    assert discover([tmp_path / "real" / "project"])[0][0].label == UNKNOWN
+    assert discover([tmp_path / "real"])[0][0].label == REAL
 
 
 def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
     touch(tmp_path, "fake/-odd name")
-    (item,) = discover([tmp_path / "fake" / "-odd name"])
+    (item,) = discover([tmp_path / "fake" / "-odd name"])[0]
     assert (item.video_id, item.label) == ("-odd name", FAKE)
 
 
@@ -62,7 +62,7 @@ def test_celeb_df_names_tell_who_is_in_the_clip(tmp_path: Path) -> None:
         "YouTube-real/00012.mp4",
         "real/id0_id1_0001.mp4",
     )
-    groups = {Path(item.video_id).stem: item.groups for item in discover([tmp_path])}
+    groups = {Path(item.video_id).stem: item.groups for item in discover([tmp_path])[0]}
     assert groups == {
         "id0_id16_0003": ("id0", "id16"),
         "id7_0001": ("id7",),
@@ -74,16 +74,46 @@ def test_celeb_df_names_tell_who_is_in_the_clip(tmp_path: Path) -> None:
 def test_two_files_that_would_share_an_id_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.mp4", "two/a.mp4")
     with pytest.raises(UsageError, match=r"both be called a\.mp4"):
-        discover([tmp_path / "one", tmp_path / "two"])
+        discover([tmp_path / "one", tmp_path / "two"])[0]
 
 
 def test_the_same_file_given_twice_is_one_video(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
-    assert len(discover([tmp_path, tmp_path / "a.mp4"])) == 1
+    assert len(discover([tmp_path, tmp_path / "a.mp4"])[0]) == 1
 
 
 def test_a_missing_path_and_an_empty_folder_are_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
-        discover([tmp_path / "gone"])
+        discover([tmp_path / "gone"])[0]
     with pytest.raises(DatasetError, match="no videos found in"):
-        discover([tmp_path])
+        discover([tmp_path])[0]
+
+
+def test_links_are_followed_only_inside_what_was_given(tmp_path: Path) -> None:
+    for name in ("in/a.mp4", "out/b.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "in" / "inside.mp4").symlink_to(tmp_path / "in" / "a.mp4")
+    (tmp_path / "in" / "outside.mp4").symlink_to(tmp_path / "out" / "b.mp4")
+    items, links = discover([tmp_path / "in"])
+    assert [item.video_id for item in items] == ["a.mp4"]
+    assert links == [tmp_path / "in" / "outside.mp4"]
+    items, links = discover([tmp_path / "in"], follow_links=True)
+    assert [item.video_id for item in items] == ["a.mp4", "outside.mp4"]
+    assert links == []
+    assert len(discover([tmp_path / "in", tmp_path / "out"])[0]) == 2
+
+
+def test_a_link_that_is_named_itself_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "b.mp4")
+    (item,), links = discover([tmp_path / "link.mp4"])
+    assert (item.video_id, links) == ("link.mp4", [])
+
+
+def test_a_folder_of_links_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.mp4").symlink_to(tmp_path / "b.mp4")
+    with pytest.raises(DatasetError, match="1 links lead out of there: --follow-links"):
+        discover([tmp_path / "in"])

@@ -13,7 +13,7 @@ def items(tmp_path: Path) -> list[VideoItem]:
     for name in ("a.mp4", "b.mp4", "real/c.mp4"):
         (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "videos" / name).touch()
-    return discover([tmp_path / "videos"])
+    return discover([tmp_path / "videos"])[0]
 
 
 def write(path: Path, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,16 @@ class GreyLevelDetector:
         return [Face(box, level / 100)]
 
 
+class TwoPeople:
+    """Finds a small and a large face in each image."""
+
+    def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
+        small, large = ([80, 5, 100, 25], [10, 20, 70, 80])
+        return [
+            [Face(np.array(box, np.float32), 0.9) for box in (small, large)] for _ in images_rgb
+        ]
+
+
 class MeanCnn:
     """Each feature is the crop's mean grey level."""
 
@@ -56,12 +67,15 @@ def video_of(levels: list[int], status: str = "ok", reason: str = "") -> Decoded
     images = [np.full((100, 120, 3), level, np.uint8) for level in levels]
     index = 3 * np.arange(len(levels), dtype=np.int64)
     frames = SampledFrames(np.stack(images), index, index / 10)
-    return DecodedVideo(frames, status, reason, SOURCE, {"fps": 10.0})
+    facts = {"fps": 10.0, "frames_total": 3 * len(levels)}
+    return DecodedVideo(frames, status, reason, SOURCE, facts)
 
 
 def extract(video: DecodedVideo, *blind: int) -> FeatureRecord:
     resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    return Extractor(resolved, GreyLevelDetector(*blind), MeanCnn()).extract(ITEM, video)
+    extractor = Extractor(resolved, GreyLevelDetector(*blind), MeanCnn())
+    (record,) = extractor.extract(ITEM, video, lambda positions: None)
+    return record
 
 
 def test_a_whole_video_fills_every_row() -> None:
@@ -128,20 +142,41 @@ def test_what_is_known_of_the_video_is_kept() -> None:
     assert record.video_id == "b.mp4"
     assert (record.label, record.groups, record.split) == (1, ("person",), "train")
     assert record.source == SOURCE
-    assert record.facts == {"fps": 10.0, "frames_sampled": 3, "faces_found": 2}
+    assert record.facts == {
+        "fps": 10.0,
+        "frames_total": 9,
+        "frames_sampled": 3,
+        "faces_found": 2,
+        "faces_filled": 0,
+    }
 
 
 def test_only_the_subject_of_several_people_is_kept() -> None:
-    class TwoPeople:
-        def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
-            small, large = ([80, 5, 100, 25], [10, 20, 70, 80])
-            return [
-                [Face(np.array(box, np.float32), 0.9) for box in (small, large)] for _ in images_rgb
-            ]
-
     resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    record = Extractor(resolved, TwoPeople(), MeanCnn()).extract(ITEM, video_of([1, 2, 3, 4, 5, 6]))
+    video = video_of([1, 2, 3, 4, 5, 6])
+    (record,) = Extractor(resolved, TwoPeople(), MeanCnn()).extract(ITEM, video, lambda at: None)
     assert record.boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
+
+
+def test_each_of_several_people_has_a_record_where_all_are_asked_for() -> None:
+    config = replace(CONFIG, faces=FaceConfig("none", people="all"))
+    resolved = ResolvedConfig(config, None, None, Fingerprint({}))
+    video = video_of([1, 2, 3, 4, 5, 6])
+    records = Extractor(resolved, TwoPeople(), MeanCnn()).extract(ITEM, video, lambda at: None)
+    assert [record.video_id for record in records] == ["b.mp4#0", "b.mp4#1"]
+    assert records[0].boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
+    assert records[1].boxes_xyxy.tolist() == [[80, 5, 100, 25]] * 6
+    assert {record.source for record in records} == {SOURCE}
+
+
+def test_a_video_without_faces_has_one_record_where_all_are_asked_for() -> None:
+    config = replace(CONFIG, faces=FaceConfig("none", people="all"))
+    extractor = Extractor(
+        ResolvedConfig(config, None, None, Fingerprint({})), GreyLevelDetector(1), MeanCnn()
+    )
+    for video in (video_of([1]), DecodedVideo(None, "rejected", "a limit", SOURCE)):
+        (record,) = extractor.extract(ITEM, video, lambda at: None)
+        assert record.video_id == "b.mp4#0" and record.failed
 
 
 def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
@@ -150,7 +185,8 @@ def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
             return np.full((len(crops_rgb), WIDTH), 1e6, np.float32)
 
     resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    record = Extractor(resolved, GreyLevelDetector(), LoudCnn()).extract(ITEM, video_of([10]))
+    extractor = Extractor(resolved, GreyLevelDetector(), LoudCnn())
+    (record,) = extractor.extract(ITEM, video_of([10]), lambda at: None)
     assert np.isfinite(record.features).all()
 
 
@@ -162,7 +198,8 @@ def test_the_real_parts_make_a_record_of_a_real_clip(portrait_clip: Path) -> Non
         faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
     )
     extractor = Extractor.build(resolve(config), "openvino")
-    record = extractor.extract(ITEM, decode(portrait_clip, config.sampling))
+    video = decode(portrait_clip, config.sampling)
+    (record,) = extractor.extract(ITEM, video, lambda at: None)
     assert record.status == "ok"
     assert record.frames_valid == 16
     assert record.features.shape == (16, 2048)

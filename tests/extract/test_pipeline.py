@@ -388,5 +388,5 @@ def test_decoding_processes_give_the_same_records(
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
     monkeypatch.setattr(pipeline, "Decoders", Decoders)
-    records = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
-    assert {record.video_id: record.sha256 for record in records} == here
+    extracted = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
+    assert {item.video_id: record.sha256 for item, (record,) in extracted} == here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_seq.extract.faces import Face, subject
+from deepfake_seq.extract.faces import Face, people
 from deepfake_seq.extract.faces.tracking import follow
 
 
@@ -33,7 +33,8 @@ def test_two_people_are_two_tracks_whatever_order_they_are_found_in() -> None:
 
 
 def test_the_larger_of_two_people_is_the_subject() -> None:
-    track = subject([[face(400, 100, 50), face(100, 100, 90)] for _ in range(16)])
+    frames = [[face(400, 100, 50), face(100, 100, 90)] for _ in range(16)]
+    (track,) = people(follow(frames), everyone=False)
     assert sides(track.faces) == {90}
     assert len(track.faces) == 16
 
@@ -41,7 +42,8 @@ def test_the_larger_of_two_people_is_the_subject() -> None:
 def test_somebody_who_stays_outweighs_somebody_larger_who_passes() -> None:
     frames = [[face(100, 100, 60)] for _ in range(16)]
     frames[5].append(face(400, 100, 140))
-    assert sides(subject(frames).faces) == {60}
+    (track,) = people(follow(frames), everyone=False)
+    assert sides(track.faces) == {60}
 
 
 def test_a_missing_face_leaves_a_gap_in_the_same_track() -> None:
@@ -69,5 +71,28 @@ def test_a_face_belongs_to_the_nearer_of_two_people() -> None:
 
 
 @pytest.mark.parametrize("frames", [[], [[]], [[], [], []]])
-def test_no_face_gives_an_empty_track(frames: list[list[Face]]) -> None:
-    assert subject(frames).faces == {}
+def test_no_face_is_nobody(frames: list[list[Face]]) -> None:
+    for everyone in (False, True):
+        assert people(follow(frames), everyone) == []
+
+
+def test_everybody_comes_in_order_of_weight_without_what_was_seen_once() -> None:
+    frames = [[face(100, 100, 60), face(400, 100, 90)] for _ in range(8)]
+    frames[3].append(face(700, 100, 50))
+    tracks = people(follow(frames), everyone=True)
+    assert [sides(track.faces) for track in tracks] == [{90}, {60}]
+
+
+def test_somebody_seen_once_counts_where_there_is_nobody_else() -> None:
+    assert len(people(follow([[face(100, 100, 60)], []]), everyone=True)) == 1
+
+
+def test_nobody_is_followed_across_a_cut() -> None:
+    frames = [[face(100, 100, 80)] for _ in range(10)]
+    tracks = follow(frames, cuts={4, 7})
+    assert [sorted(track.faces) for track in tracks] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
+def test_somebody_who_leaves_and_comes_back_is_the_same() -> None:
+    frames = [[face(100, 100, 80)] if step < 3 or step > 6 else [] for step in range(10)]
+    assert len(follow(frames)) == 1

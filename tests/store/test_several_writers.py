@@ -31,7 +31,7 @@ items = [VideoItem(videos / f"{n:03}.mp4", f"{n:03}.mp4") for n in range(count)]
 noted = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 generator = random.Random(os.getpid())
 with StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer:
-    resumption = Resumption(writer, False, lambda item, relabelled: None)
+    resumption = Resumption(writer, False, False, lambda entry, relabelled: None)
     pending = resumption.pending(items)
     while pending:
         elsewhere = []

@@ -1,9 +1,10 @@
-"""Faces: finding them, following one person, cutting out the face."""
+"""Faces: finding them, following people, cutting out the face."""
 
 from deepfake_seq.extract.faces.base import Face, FaceDetector, FaceTrack
 from deepfake_seq.extract.faces.crop import crop_square
+from deepfake_seq.extract.faces.cuts import cuts
 from deepfake_seq.extract.faces.detectors import build_detector, detect_scaled
-from deepfake_seq.extract.faces.tracking import subject
+from deepfake_seq.extract.faces.tracking import follow, people
 
 __all__ = [
     "Face",
@@ -11,6 +12,8 @@ __all__ = [
     "FaceTrack",
     "build_detector",
     "crop_square",
+    "cuts",
     "detect_scaled",
-    "subject",
+    "follow",
+    "people",
 ]

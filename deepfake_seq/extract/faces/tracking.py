@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,22 +16,26 @@ _MOST_GROWTH = 2.5
 """A face that is this much larger or smaller than it was is somebody else's."""
 
 
-def follow(faces_by_frame: Sequence[Sequence[Face]]) -> list[FaceTrack]:
+def follow(faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()) -> list[FaceTrack]:
     """Join faces into one track for each person, nearest first.
 
     Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
     together when their centres are near in proportion to their size, and their sizes alike.
 
     Args:
-        faces_by_frame: The faces of each sampled frame, in order of time.
+        faces_by_frame: The faces of each frame, in order of time.
+        cuts: The frames that begin a new shot. No track runs across one: who stands in the same
+            place afterwards may be somebody else.
     """
     tracks: list[dict[int, Face]] = []
+    shot = 0
     for frame, faces in enumerate(faces_by_frame):
+        shot = frame if frame in cuts else shot
         pairs = sorted(
             (distance, track, number)
             for track, known in enumerate(tracks)
             for number, face in enumerate(faces)
-            if (distance := _distance(_latest(known), face)) < _NEAREST
+            if min(known) >= shot and (distance := _distance(_latest(known), face)) < _NEAREST
         )
         taken_tracks: set[int] = set()
         taken_faces: set[int] = set()
@@ -44,13 +48,18 @@ def follow(faces_by_frame: Sequence[Sequence[Face]]) -> list[FaceTrack]:
     return [FaceTrack(track) for track in tracks]
 
 
-def subject(faces_by_frame: Sequence[Sequence[Face]]) -> FaceTrack:
-    """The track of the person whom the video is about: the longest, largest one.
+def people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
+    """The people whom a video is about, the longest, largest track first.
 
-    Returns:
-        The track; empty where there is no face at all.
+    Args:
+        tracks: What `follow` gives.
+        everyone: Whether all are wanted, or the first alone. A face that was seen only once is
+            nobody's, unless there is no other.
     """
-    return max(follow(faces_by_frame), key=lambda track: track.weight, default=FaceTrack({}))
+    ordered = sorted(tracks, key=lambda track: -track.weight)
+    if everyone:
+        return [track for track in ordered if len(track.faces) > 1] or ordered[:1]
+    return ordered[:1]
 
 
 def _latest(track: dict[int, Face]) -> Face:
