@@ -58,6 +58,14 @@ def _umask() -> int:
     return mask
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, and bring their names to the disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        fsync_directory(folder.parent)
+
+
 def fsync_directory(path: Path) -> None:
     """Bring what was renamed or removed in a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -72,18 +72,25 @@ def _print(report: StoreReport, *, repaired: bool) -> None:
     for reason in report.unreadable_shards.values():
         click.echo(f"unreadable   {reason}")
     for bad in report.bad_records:
-        click.echo(f"bad          {bad.video_id or 'a video'}: {bad.reason}")
+        click.echo(f"bad          {_shown(bad.video_id) or 'a video'}: {bad.reason}")
     if report.duplicates:
         click.echo(f"duplicates   {len(report.duplicates)} videos have older records, too")
     for leftover in report.leftovers:
         click.echo(f"leftover     {leftover}" + (", removed" if repaired else ""))
     for shard in report.quarantined:
         click.echo(f"set aside    {shard}")
+    for video_id, revision in report.older.items():
+        click.echo(f"older        {_shown(video_id)}: its record of revision {revision} stands")
     for video_id in report.extract_again:
-        click.echo(f"extract      {video_id}")
+        click.echo(f"extract      {_shown(video_id)}")
     if report.is_whole:
         return
     if not repaired:
         say(f"{report.store} is damaged. `deepseq verify --repair {report.store}` saves the rest.")
     else:
         say("`deepseq extract` with the same folders takes up whatever is missing now.")
+
+
+def _shown(video_id: str) -> str:
+    """A name on one line, whatever it holds."""
+    return video_id if video_id.isprintable() else repr(video_id)

@@ -48,6 +48,7 @@ class Resumption:
             entry = self._first(item)
             self._seen[item.video_id] = entry.revision if entry else 0
             if entry is None or self._tries_again(entry) or not self._keep(item, entry):
+                self._store.release(item.video_id)  # so that nothing is claimed while others wait
                 pending.append(item)
         return pending
 
@@ -93,14 +94,21 @@ class Resumption:
         return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
 
     def _keep(self, item: VideoItem, entry: Entry) -> bool:
-        """Whether the records stand; brings them up to date, and gives the video back, if so."""
+        """Whether the records stand; brings them up to date, and gives the video back, if so.
+
+        If not, the video may be claimed.
+        """
         source = _source_now(item, entry.source)
         if source is None:
             return False
         assigned = (item.label, item.groups, item.split)
-        relabelled = entry.assigned != assigned
-        if relabelled or source != entry.source:
+        relabelled = False
+        if entry.assigned != assigned or source != entry.source:
             self._store.claim(item.video_id, wait=True)
+            now = self._first(item)
+            if now is None or now.revision != entry.revision:
+                return now is not None and self._keep(item, now)  # another run was here
+            relabelled = entry.assigned != assigned
             label, groups, split = assigned
             names = [record_id(item.video_id, number) for number in self._further(item, 0)]
             for name in reversed(names or [item.video_id]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,11 @@ class StoreDescription:
         """
         path = folder / FILE_NAME
         try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise StoreError(f"{path} is not a regular file")
             return cls.from_bytes(path.read_bytes(), path)
         except FileNotFoundError as error:
-            if not any(folder.glob("*.h5")):
+            if not any(folder.glob("[!.]*.h5")):
                 raise StoreError(
                     f"no feature store in {folder}: it has no {FILE_NAME}. "
                     "`deepseq extract PATH --out DIR` makes one."

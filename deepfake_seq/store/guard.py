@@ -7,7 +7,9 @@ is then read from the file itself, from the place that was found to be inside it
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +22,19 @@ import numpy as np
 
 from deepfake_seq.errors import StoreError
 
-DAMAGE = (AttributeError, KeyError, OSError, RecursionError, RuntimeError, TypeError, ValueError)
-"""What h5py and JSON raise on damaged bytes."""
+# fmt: off
+DAMAGE = (
+    AttributeError, KeyError, MemoryError, OSError, OverflowError, RecursionError, RuntimeError,
+    TypeError, ValueError,
+)
+# fmt: on
+"""What h5py, NumPy and JSON raise on damaged bytes."""
+
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+class ShardAccessError(StoreError):
+    """A shard cannot be opened here and now, which says nothing about what is in it."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +58,72 @@ class Extent:
 
 
 @contextmanager
-def open_plain(path: Path) -> Iterator[h5py.File]:
-    """A regular file, open for reading without HDF5's own locks.
+def open_file(path: Path) -> Iterator[int]:
+    """A descriptor of a regular file, to read from.
 
     Raises:
         FileNotFoundError: There is none.
-        StoreError: It is no HDF5 file, or no file at all; or the block met damage in it.
+        ShardAccessError: It may not be read, or there is no room to open it.
+        StoreError: It is a link, or no file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise StoreError(f"{path} is not a regular file")
     try:
-        with h5py.File(path, "r", driver="sec2", locking=False) as file:
-            if file.userblock_size:
-                raise StoreError(f"{path} begins with something else than HDF5")
-            yield file
+        # A pipe would be waited for, and a link leads elsewhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         raise
-    except DAMAGE as error:
-        raise StoreError(f"{path} is not a whole deepseq shard: {error}") from error
+    except OSError as error:
+        if error.errno in _NO_ACCESS:
+            raise ShardAccessError(f"{path} cannot be opened: {error.strerror}") from error
+        raise StoreError(f"{path} is a link or no file: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StoreError(f"{path} is not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def locate(file: h5py.File, name: str, dtype: str) -> Extent:
-    """Where the dataset `name` lies, of `dtype` and in one piece.
+@contextmanager
+def open_plain(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file, open for reading; HDF5 itself opens nothing and locks nothing.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ShardAccessError: It may not be read, or there is no room to open it.
+        StoreError: It is no HDF5 file, or the block met damage in it.
+    """
+    with open_file(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as stream:
+        try:
+            with h5py.File(stream, "r") as file:
+                if file.userblock_size:
+                    raise StoreError(f"{path} begins with something else than HDF5")
+                yield file
+        except DAMAGE as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise StoreError(f"{path} is not a whole deepseq shard: {reason}") from error
+
+
+def text_attribute(file: h5py.File, name: str, length: int) -> str:
+    """An attribute that is a text of a fixed length.
+
+    Raises:
+        DAMAGE: There is none, or it is something else.
+    """
+    attribute = h5py.h5a.open(file.id, name.encode())
+    if attribute.shape != () or attribute.dtype != np.dtype(f"S{length}"):
+        raise ValueError(f"attribute {name} is no text of {length} letters")
+    value = np.zeros((), dtype=attribute.dtype)
+    attribute.read(value)
+    return bytes(value[()]).decode("ascii")
+
+
+def locate(file: h5py.File, path: Path, name: str, dtype: str) -> Extent:
+    """Where the dataset `name` of the file at `path` lies, of `dtype` and in one piece.
 
     Raises:
         StoreError: It leads out of the file, is packed, or is not what it should be.
     """
-    where = f"{file.filename}: {name}"
+    where = f"{path}: {name}"
     name_bytes = name.encode()
     if file.id.links.get_info(name_bytes).type != h5py.h5l.TYPE_HARD:
         raise StoreError(f"{where} is a link that leads elsewhere")
@@ -87,6 +139,8 @@ def locate(file: h5py.File, name: str, dtype: str) -> Extent:
         raise StoreError(f"{where} must be {dtype}. Received: {dataset.dtype}")
     offset, size = dataset.get_offset(), file.id.get_filesize()
     extent = Extent(offset or 0, dataset.shape, np.dtype(dtype))
-    if offset is None or offset + math.prod(extent.shape) * extent.dtype.itemsize > size:
+    if offset is None:
+        raise StoreError(f"{where} holds nothing")
+    if offset + math.prod(extent.shape) * extent.dtype.itemsize > size:
         raise StoreError(f"{where} claims more than is stored")
     return extent

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.encoding import SUFFIX, IndexRow
+from deepfake_seq.store.guard import ShardAccessError
 from deepfake_seq.store.shard import Shard
 
 
@@ -101,11 +102,10 @@ class Index:
                 raise StoreError(f"{path} holds a video twice")
             if self.shape not in (shard.shape, None):
                 raise StoreError(f"{path} holds records of {shard.shape}, others of {self.shape}")
+        except ShardAccessError:
+            raise
         except StoreError as error:
-            raise StoreError(
-                f"{error}. `deepseq verify --repair {self._folder}` saves what is whole and says "
-                "what to extract again."
-            ) from error
+            raise StoreError(with_remedy(error, self._folder)) from error
         self.shards[name] = Indexed(shard, rows)
         self._place(name)
 
@@ -144,6 +144,12 @@ class Index:
                     self.locations[row.video_id] = here  # of copies, the one in the larger shard
 
 
+def with_remedy(error: StoreError, folder: Path) -> str:
+    """What to do about damage, behind what is wrong; once."""
+    remedy = f"`deepseq verify --repair {folder}` saves what is whole; then extract again."
+    return str(error) if remedy in str(error) else f"{error}. {remedy}"
+
+
 def listing(folder: Path) -> set[str]:
     """The names of the shards in a directory; empty where there is none.
 
@@ -166,3 +172,5 @@ def _names(folder: Path) -> set[str]:
             }
     except FileNotFoundError:
         return set()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read: {error.strerror}") from error

@@ -43,22 +43,41 @@ def merge(sources: Sequence[Path], out: Path) -> tuple[int, int]:
                 f"settings: {'; '.join(differences)}"
             )
     with StoreWriter.create(out, stores[0].description) as writer:
-        held = set(writer.video_ids)
+        before = len(writer)
         chosen = _choose([writer, *stores])
-        new = [video_id for video_id, store in sorted(chosen.items()) if store is not writer]
-        for start in range(0, len(new), SHARD_RECORDS):
-            group = new[start : start + SHARD_RECORDS]
-            for video_id in held.intersection(group):
-                writer.commit(chosen[video_id][video_id])
-            added = [chosen[video_id][video_id] for video_id in group if video_id not in held]
-            if added:
-                writer.add(added)
+        new = {name: store for name, store in sorted(chosen.items()) if store is not writer}
+        while new:
+            group = list(new)[:SHARD_RECORDS]
+            # Nothing is waited for while something is claimed: what others have comes later.
+            claimed = [name for name in group if writer.claim(name)] or _waited_for(writer, group)
+            _bring(writer, {name: new.pop(name) for name in claimed})
         writer.seal()
-        return len(writer), len(chosen) - len(held)
+        return len(writer), len(writer) - before
 
 
-def _choose(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
-    """The store from which each video is taken.
+def _waited_for(writer: StoreWriter, group: list[str]) -> list[str]:
+    writer.claim(group[0], wait=True)
+    return group[:1]
+
+
+def _bring(writer: StoreWriter, chosen: dict[str, FeatureStore]) -> None:
+    """Add claimed records to the store; it may hold some of them by now."""
+    added = []
+    for video_id, store in chosen.items():
+        if video_id not in writer:
+            added.append(store[video_id])
+        elif _choose([writer, store], [video_id])[video_id] is store:
+            writer.commit(store[video_id])
+    if added:
+        writer.add(added)
+    for video_id in chosen:
+        writer.release(video_id)
+
+
+def _choose(
+    stores: Sequence[FeatureStore], video_ids: Sequence[str] | None = None
+) -> dict[str, FeatureStore]:
+    """The store from which each video is taken, of all videos or of some.
 
     Raises:
         StoreError: Stores contradict each other.
@@ -66,12 +85,12 @@ def _choose(stores: Sequence[FeatureStore]) -> dict[str, FeatureStore]:
     chosen: dict[str, FeatureStore] = {}
     conflicts = []
     for store in stores:
-        for video_id in store.video_ids:
+        for video_id in store.video_ids if video_ids is None else video_ids:
             first = chosen.setdefault(video_id, store)
             if first is store:
                 continue
             one, other = first[video_id], store[video_id]
-            if one.transient:
+            if one.transient and not other.transient:
                 chosen[video_id] = store
             elif not other.transient and not one.same_content(other):
                 what = ", ".join(_differences(one, other))

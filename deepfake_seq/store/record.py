@@ -36,6 +36,9 @@ ARRAYS: dict[str, str] = {
 }
 """The arrays of a record and their dtypes, in the order in which they are hashed."""
 
+MOST_METADATA = 65_536
+"""The most bytes that a record's metadata may have."""
+
 _DTYPES = {name: np.dtype(dtype) for name, dtype in ARRAYS.items()}
 _INFINITE = 0x7C00
 """The exponent bits of a float16: all of them set means infinity or NaN."""
@@ -54,6 +57,11 @@ class SourceFile:
     size_bytes: int
     mtime_ns: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        kinds = [type(value) for value in (self.size_bytes, self.mtime_ns, self.sha256)]
+        if kinds != [int, int, str]:
+            raise ValueError(f"not what a file looks like. Received: {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +111,10 @@ class FeatureRecord:
     revision: int = 1
 
     def __post_init__(self) -> None:
-        self._check_metadata()
+        check_metadata(vars(self))
         frames, width = self.features.shape
+        if not frames or not width:
+            raise ValueError(f"a record has rows and columns. Received: {self.features.shape}")
         for name, shape in shapes(frames, width).items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != _DTYPES[name]:
@@ -120,22 +130,6 @@ class FeatureRecord:
             raise ValueError("features must be finite")
         if (self.status in FAILED_STATUSES) != (valid == 0):
             raise ValueError(f"status {self.status} with {valid} valid frames")
-
-    def _check_metadata(self) -> None:
-        """Hold the types too: metadata comes from files that others may have written."""
-        if self.status not in STATUSES:
-            raise ValueError(f"unknown status. Received: {self.status!r}")
-        texts = (self.video_id, self.status, self.reason, self.split, *self.groups)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.groups, tuple):
-            raise ValueError(f"video_id, reason, split and groups must be text. Received: {texts}")
-        if type(self.label) is not int or self.label not in (-1, 0, 1):
-            raise ValueError(f"label must be 1, 0 or -1. Received: {self.label!r}")
-        if type(self.revision) is not int or self.revision < 1:
-            raise ValueError(f"revision must be 1 or more. Received: {self.revision!r}")
-        if type(self.transient) is not bool or (self.transient and not self.failed):
-            raise ValueError(f"transient, but {self.status}. Received: {self.transient!r}")
-        if not isinstance(self.facts, dict):
-            raise ValueError(f"facts must be a mapping. Received: {self.facts!r}")
 
     @property
     def frames_valid(self) -> int:
@@ -162,7 +156,12 @@ class FeatureRecord:
             "transient": self.transient,
             "video_id": self.video_id,
         }
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        if len(text) > MOST_METADATA:
+            raise ValueError(
+                f"the metadata of {self.video_id!r} is larger than {MOST_METADATA} bytes"
+            )
+        return text.encode()
 
     @property
     def sha256(self) -> bytes:
@@ -184,12 +183,48 @@ class FeatureRecord:
         Raises:
             ValueError, KeyError, TypeError: The metadata is not what `metadata` writes.
         """
-        values = json.loads(metadata.decode("ascii"))
-        if not isinstance(values["groups"], list):
-            raise TypeError(f"groups must be a list. Received: {values['groups']!r}")
-        values["groups"] = tuple(values["groups"])
-        values["source"] = SourceFile(**values["source"])
-        return cls(**values, **arrays)
+        return cls(**parse_metadata(metadata), **arrays)
+
+
+def parse_metadata(metadata: bytes) -> dict[str, Any]:
+    """What `FeatureRecord.metadata` wrote, as the fields of a record; checked.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is something else.
+    """
+    values = json.loads(metadata.decode("ascii"), parse_constant=_refuse)
+    if not isinstance(values["groups"], list):
+        raise TypeError(f"groups must be a list. Received: {values['groups']!r}")
+    values["groups"] = tuple(values["groups"])
+    values["source"] = SourceFile(**values["source"])
+    check_metadata(values)
+    return dict(values)
+
+
+def check_metadata(values: Mapping[str, Any]) -> None:
+    """Hold the fields of a record that are no arrays to their types and ranges.
+
+    Raises:
+        ValueError, KeyError, TypeError: One is not what it should be. Files may come from anybody.
+    """
+    status, revision, transient = values["status"], values["revision"], values["transient"]
+    if status not in STATUSES:
+        raise ValueError(f"unknown status. Received: {status!r}")
+    texts = (values["video_id"], values["reason"], values["split"], *values["groups"])
+    if not all(isinstance(text, str) for text in texts) or type(values["groups"]) is not tuple:
+        raise ValueError(f"video_id, reason, split and groups must be text. Received: {texts}")
+    if type(values["label"]) is not int or values["label"] not in (-1, 0, 1):
+        raise ValueError(f"label must be 1, 0 or -1. Received: {values['label']!r}")
+    if type(revision) is not int or not 1 <= revision < 2**63:
+        raise ValueError(f"revision must be from 1 to 2^63 - 1. Received: {revision!r}")
+    if type(transient) is not bool or (transient and status not in FAILED_STATUSES):
+        raise ValueError(f"transient, but {status}. Received: {transient!r}")
+    if type(values["facts"]) is not dict:
+        raise ValueError(f"facts must be a mapping. Received: {values['facts']!r}")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"no JSON number: {constant}")
 
 
 def digest(metadata: bytes, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -9,10 +9,10 @@ from pathlib import Path
 from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store import locks
 from deepfake_seq.store.description import FILE_NAME, DamagedDescriptionError, StoreDescription
 from deepfake_seq.store.encoding import write_shard
 from deepfake_seq.store.index import listing
+from deepfake_seq.store.locks import Locks
 from deepfake_seq.store.shard import Shard
 from deepfake_seq.store.verify import StoreReport, verify
 
@@ -42,22 +42,23 @@ def repair(path: Path) -> StoreReport:
 
 def _repair(path: Path) -> StoreReport:
     description = _description(path)
-    (path / locks.FOLDER).mkdir(exist_ok=True)
-    removed = locks.remove_leftovers(path)
-    lock = locks.maintenance_of(path)
-    lock.acquire(wait=True)
-    folder = locks.WriterFolder(path)
-    try:
-        if description is None:
-            _restore_description(path, folder.path)
-        report = verify(path)
-        for name in report.bad_shards:
-            _rescue(path, name, report, folder.path)
-            report.quarantined.append(_set_aside(path, name))
-    finally:
-        folder.close()
-        lock.release()
-    report.leftovers = [leftover.name for leftover in removed]
+    own = Locks(path)
+    removed = own.remove_leftovers()
+    with own.maintenance(wait=True):
+        folder = own.writer_folder()
+        try:
+            if description is None:
+                _restore_description(path, folder.path)
+            report = verify(path)
+            for name in report.bad_shards:
+                # A writer may have replaced its only record meanwhile, and removed it.
+                with contextlib.suppress(FileNotFoundError):
+                    if name not in report.strangers:
+                        _rescue(path, name, report, folder.path)
+                    report.quarantined.append(_set_aside(path, name))
+        finally:
+            folder.close()
+    report.leftovers = removed
     return report
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +19,23 @@ import numpy.typing as npt
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
 from deepfake_seq.store.encoding import FORMAT, STORED, TEXTS, IndexRow
-from deepfake_seq.store.guard import DAMAGE, locate, open_plain
-from deepfake_seq.store.record import ARRAYS, FeatureRecord, canonical_bytes, sha256_of, shapes
+from deepfake_seq.store.guard import DAMAGE, locate, open_file, open_plain, text_attribute
+from deepfake_seq.store.record import (
+    ARRAYS,
+    MOST_METADATA,
+    FeatureRecord,
+    canonical_bytes,
+    parse_metadata,
+    sha256_of,
+    shapes,
+)
 
 BLOCK = 64
 """How many records are read at once where several are wanted."""
+
+_BLOCK_BYTES = 16 << 20
+_MOST_FRAMES, _MOST_WIDTH, _MOST_DESCRIPTION = 4096, 65_536, 1 << 20
+"""Beyond these, a shard claims what no extraction makes."""
 
 _DTYPES = {**STORED, **dict.fromkeys(TEXTS, "|u1"), "sha256": "|u1"}
 
@@ -57,10 +69,10 @@ class Shard:
         self.path = path
         with open_plain(path) as file:
             _check_kind(file, path, fingerprint_id)
-            self._extents = {name: locate(file, name, dtype) for name, dtype in _DTYPES.items()}
-            self._text_sha256 = {
-                name: bytes(file.attrs[f"{name}_sha256"]).decode("ascii") for name in TEXTS
+            self._extents = {
+                name: locate(file, path, name, dtype) for name, dtype in _DTYPES.items()
             }
+            self._text_sha256 = {name: text_attribute(file, f"{name}_sha256", 64) for name in TEXTS}
             self._check_shapes()
 
     def __len__(self) -> int:
@@ -98,14 +110,14 @@ class Shard:
         return StoreDescription.from_bytes(self._text("description"), self.path)
 
     def metadata(self, position: int) -> dict[str, Any]:
-        """The metadata of one record, without its arrays.
+        """The fields of one record that are no arrays.
 
         Raises:
             StoreError: The metadata of the shard is damaged.
         """
         text = self._metadata_rows[position].tobytes().rstrip(b"\0")
         try:
-            return dict(json.loads(text))
+            return parse_metadata(text)
         except DAMAGE as error:
             raise StoreError(f"{self.path}, record {position} is damaged: {error}") from error
 
@@ -124,10 +136,11 @@ class Shard:
             StoreError: A record is damaged; those before it have been given.
         """
         # One buffer for all blocks: fresh memory costs as much as reading into it.
-        buffer = np.empty((min(BLOCK, stop - start), *self.shape), dtype=np.float16)
+        block = max(min(BLOCK, _BLOCK_BYTES // self._extents["features"].row_bytes), 1)
+        buffer = np.empty((min(block, stop - start), *self.shape), dtype=np.float16)
         # The thread starts when it is given something to do.
-        with self._open() as descriptor, ThreadPoolExecutor(1) as helper:
-            for first in range(start, stop, BLOCK):
+        with open_file(self.path) as descriptor, ThreadPoolExecutor(1) as helper:
+            for first in range(start, stop, block):
                 rows = self._rows(descriptor, first, buffer[: stop - first])
                 for number, computed in enumerate(_digests(rows, helper)):
                     yield self._record(first + number, rows[number], computed)
@@ -166,7 +179,7 @@ class Shard:
     def _text(self, name: str) -> bytes:
         """The bytes of a text, checked against its digest."""
         text = np.empty(self._extents[name].shape, dtype=np.uint8)
-        with self._open() as descriptor:
+        with open_file(self.path) as descriptor:
             self._fill(descriptor, name, 0, text)
         if hashlib.sha256(text.data).hexdigest() != self._text_sha256[name]:
             raise StoreError(f"{self.path}: its {name} is damaged")
@@ -175,23 +188,26 @@ class Shard:
     def _fill(self, descriptor: int, name: str, first: int, array: npt.NDArray[Any]) -> None:
         """Read the rows of a dataset from `first` on into an array."""
         extent = self._extents[name]
-        try:
-            size = os.preadv(descriptor, [array.data], extent.offset + first * extent.row_bytes)
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
-        if size != array.nbytes:
-            raise StoreError(f"{self.path} is cut short")
-
-    @contextmanager
-    def _open(self) -> Iterator[int]:
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        place = extent.offset + first * extent.row_bytes
+        view = array.data.cast("B")
+        done = 0
+        while done < array.nbytes:  # the system may give less than was asked for
+            try:
+                size = os.preadv(descriptor, [view[done:]], place + done)
+            except OSError as error:
+                raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
+            if not size:
+                raise StoreError(f"{self.path} is cut short")
+            done += size
 
     def _check_shapes(self) -> None:
         count, frames, width = self._extents["features"].shape
+        most = {"metadata": MOST_METADATA * count, "index": 2 * MOST_METADATA * count}
+        for name in TEXTS:
+            if not 0 < math.prod(self._extents[name].shape) <= most.get(name, _MOST_DESCRIPTION):
+                raise StoreError(f"{self.path}: its {name} is empty or far too large")
+        if not count or not 0 < frames <= _MOST_FRAMES or not 0 < width <= _MOST_WIDTH:
+            raise StoreError(f"{self.path} cannot hold records of {frames}×{width}")
         rows: dict[str, tuple[int, ...]] = {**shapes(frames, width), "sha256": (32,)}
         rows["metadata"] = self._extents["metadata"].shape[1:2]
         for name, row in rows.items():
@@ -201,15 +217,17 @@ class Shard:
 
 
 def _check_kind(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
-    attributes = file.attrs
-    if attributes.get("format") != FORMAT.encode():
+    if "format" not in file.attrs or text_attribute(file, "format", len(FORMAT)) != FORMAT:
         raise StoreError(f"{path} is an HDF5 file, but not a deepseq shard")
-    if attributes["format_version"] != FORMAT_VERSION:
+    version = h5py.h5a.open(file.id, b"format_version")
+    if version.shape != () or version.dtype.kind != "i":
+        raise StoreError(f"{path}: its format version is no number")
+    number = int(file.attrs["format_version"])
+    if number != FORMAT_VERSION:
         raise StoreError(
-            f"{path} is in format {attributes['format_version']}; this version of deepseq reads "
-            f"format {FORMAT_VERSION}"
+            f"{path} is in format {number}; this version of deepseq reads format {FORMAT_VERSION}"
         )
-    own = bytes(attributes["fingerprint_id"]).decode("ascii", "replace")
+    own = text_attribute(file, "fingerprint_id", 12)
     if fingerprint_id not in (own, None):
         raise StoreError(
             f"{path} belongs to another store: its fingerprint is {own}, not {fingerprint_id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,7 +16,8 @@ from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.fingerprint import Fingerprint
-from deepfake_seq.store.index import Index, Location
+from deepfake_seq.store.guard import ShardAccessError
+from deepfake_seq.store.index import Index, Location, with_remedy
 from deepfake_seq.store.record import FeatureRecord, SourceFile
 from deepfake_seq.store.shard import Shard
 
@@ -27,7 +29,7 @@ class Entry:
     """What is known of a record without its arrays.
 
     Attributes:
-        metadata: The record's metadata as `FeatureRecord.metadata` writes it, parsed.
+        metadata: The fields of `FeatureRecord` that are no arrays.
     """
 
     metadata: dict[str, Any]
@@ -51,12 +53,13 @@ class Entry:
     def assigned(self) -> tuple[int, tuple[str, ...], str]:
         """The label, the groups and the part of the split."""
         values = self.metadata
-        return values["label"], tuple(values["groups"]), values["split"]
+        return values["label"], values["groups"], values["split"]
 
     @property
     def source(self) -> SourceFile:
         """The video file as it was when it was read."""
-        return SourceFile(**self.metadata["source"])
+        source: SourceFile = self.metadata["source"]
+        return source
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +143,7 @@ class FeatureStore:
             KeyError: There is none.
             StoreError: It is damaged; the message names the video.
         """
-        return self._read(video_id, lambda shard, row: self._expect(shard.read(row), video_id))
+        return self._read(video_id, partial(self._whole, video_id))
 
     def __enter__(self) -> Self:
         return self
@@ -171,12 +174,15 @@ class FeatureStore:
         """What is known of one record without its arrays, or None where there is none."""
         if video_id not in self:
             return None
-        return Entry(self._read(video_id, Shard.metadata))
+        return self._read(video_id, partial(self._about, video_id))
 
     def entries(self) -> Iterator[Entry]:
         """What is known of every record without its arrays, in the order of the ids."""
         for video_id in self.video_ids:
-            yield Entry(self._read(video_id, Shard.metadata))
+            try:
+                yield self._read(video_id, partial(self._about, video_id))
+            except KeyError as error:
+                raise _gone(video_id, self.path) from error
 
     def records(self, video_ids: Sequence[str]) -> Iterator[FeatureRecord]:
         """The records of `video_ids` in that order, read in blocks where they lie side by side.
@@ -185,13 +191,22 @@ class FeatureStore:
             KeyError: There is no record of one of them.
             StoreError: One is damaged; the message names the video.
         """
+        for video_id in video_ids:
+            if video_id not in self:
+                raise KeyError(video_id)
         done = 0
         while done < len(video_ids):
-            first, length = self._run(video_ids, done)
+            try:
+                first, length = self._side_by_side(video_ids, done)
+            except KeyError as error:
+                raise _gone(video_ids[done], self.path) from error
             try:
                 shard = self._index.shards[first.shard].shard
                 for record in shard.read_range(first.position, first.position + length):
-                    yield self._expect(record, video_ids[done])
+                    video_id = video_ids[done]
+                    revision = self._locate(video_id).revision
+                    self._expect(video_id, revision, record.video_id, record.revision)
+                    yield record
                     done += 1
             except (FileNotFoundError, StoreError):
                 # By itself: to find it where it was moved to, or to fail with its name.
@@ -223,7 +238,7 @@ class FeatureStore:
                 np.array([record.label for record in records], dtype=np.int64),
             )
 
-    def _run(self, video_ids: Sequence[str], start: int) -> tuple[Location, int]:
+    def _side_by_side(self, video_ids: Sequence[str], start: int) -> tuple[Location, int]:
         """How many records from `start` on lie side by side in one shard, and where the first."""
         first = self._locate(video_ids[start])
         length = 1
@@ -237,28 +252,47 @@ class FeatureStore:
     def _read(self, video_id: str, action: Callable[[Shard, int], T]) -> T:
         """What `action` reads of a record, found again where its shard was sealed meanwhile."""
         place = self._locate(video_id)
-        try:
+        while True:
             try:
                 return action(self._index.shards[place.shard].shard, place.position)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 self.refresh()
-                place = self._locate(video_id)
-                return action(self._index.shards[place.shard].shard, place.position)
-        except (FileNotFoundError, KeyError) as error:
-            raise StoreError(f"{video_id}: its shard {self.path / place.shard} is gone") from error
-        except StoreError as error:
-            raise StoreError(
-                f"{video_id}: {error}. `deepseq verify --repair {self.path}` sets damaged records "
-                "aside; then extract again."
-            ) from error
+                before = place
+                if video_id in self:
+                    place = self._locate(video_id)
+                if place == before:
+                    raise _gone(video_id, self.path) from error
+            except ShardAccessError:
+                raise
+            except StoreError as error:
+                raise StoreError(f"{video_id}: {with_remedy(error, self.path)}") from error
 
     def _locate(self, video_id: str) -> Location:
         if video_id in self._index.conflicts:
             one, other = (self.path / place.shard for place in self._index.conflicts[video_id])
-            raise StoreError(f"{video_id} stands in {one} and, with other content, in {other}")
+            error = StoreError(f"{video_id} stands in {one} and, with other content, in {other}")
+            raise StoreError(with_remedy(error, self.path))
         return self._index.locations[video_id]
 
-    def _expect(self, record: FeatureRecord, video_id: str) -> FeatureRecord:
-        if record.video_id != video_id:
-            raise StoreError(f"its place holds {record.video_id!r} instead")
+    def _expect(self, video_id: str, revision: int, found: str, found_revision: int) -> None:
+        """Hold what was read to what the index promised."""
+        if (found, found_revision) != (video_id, revision):
+            raise StoreError(
+                f"the index promises revision {revision} of it where revision {found_revision} of "
+                f"{found!r} is"
+            )
+
+    def _whole(self, video_id: str, shard: Shard, position: int) -> FeatureRecord:
+        record = shard.read(position)
+        self._expect(video_id, self._locate(video_id).revision, record.video_id, record.revision)
         return record
+
+    def _about(self, video_id: str, shard: Shard, position: int) -> Entry:
+        values = shard.metadata(position)
+        revision = self._locate(video_id).revision
+        self._expect(video_id, revision, values["video_id"], values["revision"])
+        return Entry(values)
+
+
+def _gone(video_id: str, path: Path) -> StoreError:
+    return StoreError(f"{video_id}: its record was taken out of {path} meanwhile; extract it again")

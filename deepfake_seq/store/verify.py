@@ -10,6 +10,7 @@ from deepfake_seq.errors import StoreError
 from deepfake_seq.store import locks
 from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.encoding import IndexRow
+from deepfake_seq.store.guard import ShardAccessError
 from deepfake_seq.store.index import listing
 from deepfake_seq.store.shard import Shard
 
@@ -46,7 +47,9 @@ class StoreReport:
             copies left by an interrupted run. They do no harm.
         leftovers: What dead writers left. Does no harm; the next run removes it.
         extract_again: Ids of videos without a whole record, as far as they are known.
+        older: The revision that stands in the place of a newer, bad one, by `video_id`.
         quarantined: The shards that `repair` set aside.
+        strangers: Unreadable shards that hold records of another shape, of which none is saved.
     """
 
     store: str
@@ -58,7 +61,9 @@ class StoreReport:
     duplicates: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     extract_again: list[str] = field(default_factory=list)
+    older: dict[str, int] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -86,51 +91,84 @@ def verify(path: Path) -> StoreReport:
     """Look at every record of the store at `path`.
 
     Raises:
-        StoreError: There is no store, or its description is damaged.
+        StoreError: There is no store, its description is damaged, or a shard may not be read.
     """
     fingerprint_id = StoreDescription.read(path).fingerprint.id
     report = StoreReport(str(path), fingerprint_id)
     found: defaultdict[str, list[_Found]] = defaultdict(list)
+    for shard in _of_one_shape(_shards(path, fingerprint_id, report), report):
+        _inspect(shard, report, found)
+    for video_id, records in sorted(found.items()):
+        _judge(video_id, records, report)
+    bad = {record.video_id for record in report.bad_records} - {""}
+    report.extract_again = sorted(name for name in bad if not found.get(name))
+    report.leftovers = locks.dead_writers(path)
+    return report
+
+
+def _shards(path: Path, fingerprint_id: str, report: StoreReport) -> list[Shard]:
+    """Every shard that is one."""
+    shards: list[Shard] = []
     seen: set[str] = set()
     while names := listing(path) - seen:  # others may be writing
         seen |= names
         for name in sorted(names):
             try:
-                _inspect(Shard(path / name, fingerprint_id), report, found)
+                shards.append(Shard(path / name, fingerprint_id))
+            except ShardAccessError:
+                raise
             except FileNotFoundError:
                 continue  # sealed into a larger one, which the next listing has
             except StoreError as error:
                 report.unreadable_shards[name] = str(error)
-    for video_id, records in sorted(found.items()):
-        _judge(video_id, records, report)
-    standing = {video_id for video_id, records in found.items() if records}
-    lost = {bad.video_id for bad in report.bad_records} - standing - {""}
-    report.extract_again = sorted(lost)
-    report.leftovers = [folder.name for folder in locks.dead_writers(path)]
-    return report
+    return shards
+
+
+def _of_one_shape(shards: list[Shard], report: StoreReport) -> list[Shard]:
+    """The shards whose records have the shape that most have; the others are strangers."""
+    shapes = Counter(shard.shape for shard in shards)
+    usual = shapes.most_common(1)[0][0] if shapes else None
+    for shard in shards:
+        if shard.shape != usual:
+            report.strangers.append(shard.path.name)
+            report.unreadable_shards[shard.path.name] = (
+                f"{shard.path} holds records of {shard.shape}, others of {usual}"
+            )
+    return [shard for shard in shards if shard.shape == usual]
 
 
 def _inspect(shard: Shard, report: StoreReport, found: dict[str, list[_Found]]) -> None:
     name = shard.path.name
     index: list[IndexRow] = []
+    whole: dict[int, tuple[str, _Found]] = {}
+    bad: list[BadRecord] = []
     try:
-        index = shard.index()
-    except StoreError as error:
-        report.unreadable_shards[name] = str(error)  # its records may be whole for all that
-    listed: list[IndexRow] = []
-    for position in range(len(shard)):
         try:
-            record = shard.read(position)
+            index = shard.index()
         except StoreError as error:
-            row = index[position] if position < len(index) else IndexRow("", 0, "")
-            report.bad_records.append(BadRecord(row.video_id, name, position, str(error)))
-            listed.append(row)
-            continue
-        listed.append(IndexRow(record.video_id, record.revision, record.sha256.hex()))
-        place = _Found(name, position, record.revision, record.status, record.sha256)
-        found[record.video_id].append(place)
-    if index and listed != index:
-        report.unreadable_shards[name] = f"{shard.path}: its index does not list its records"
+            report.unreadable_shards[name] = str(error)  # its records may be whole for all that
+        for position in range(len(shard)):
+            try:
+                record = shard.read(position)
+                place = _Found(name, position, record.revision, record.status, record.sha256)
+                whole[position] = (record.video_id, place)
+            except StoreError as error:
+                video_id = index[position].video_id if index else ""
+                bad.append(BadRecord(video_id, name, position, str(error)))
+    except FileNotFoundError:
+        report.unreadable_shards.pop(name, None)
+        return  # sealed into a larger one meanwhile
+    report.bad_records += bad
+    names = Counter(video_id for video_id, _ in whole.values())
+    for position, (video_id, place) in whole.items():
+        if names[video_id] > 1:
+            reason = f"{shard.path} holds {names[video_id]} records of this video"
+            report.bad_records.append(BadRecord(video_id, name, position, reason))
+        else:
+            found[video_id].append(place)
+        row = IndexRow(video_id, place.revision, place.sha256.hex())
+        if index and index[position] != row:
+            report.unreadable_shards[name] = f"{shard.path}: its index does not list its records"
 
 
 def _judge(video_id: str, records: list[_Found], report: StoreReport) -> None:
@@ -143,8 +181,12 @@ def _judge(video_id: str, records: list[_Found], report: StoreReport) -> None:
             reason = f"{shards} hold different records of this video, and none is the newer"
             report.bad_records.append(BadRecord(video_id, record.shard, record.position, reason))
             records.remove(record)
+        if records:
+            _judge(video_id, records, report)
         return
     report.videos += 1
     report.by_status[standing[0].status] += 1
     if len(records) > 1:
         report.duplicates.append(video_id)
+    if any(bad.video_id == video_id for bad in report.bad_records):
+        report.older[video_id] = newest

@@ -11,9 +11,9 @@ from pathlib import Path
 from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
-from deepfake_seq.store import locks
 from deepfake_seq.store.description import FILE_NAME, StoreDescription
 from deepfake_seq.store.encoding import IndexRow, write_shard
+from deepfake_seq.store.locks import Lock, Locks, WriterFolder
 from deepfake_seq.store.record import FeatureRecord
 from deepfake_seq.store.store import FeatureStore
 
@@ -36,8 +36,8 @@ class StoreWriter(FeatureStore):
     ) -> None:
         super().__init__(path, description)
         self._shard_records = shard_records
-        self._claims: dict[str, locks.Lock] = {}
-        self._folder: locks.WriterFolder | None = None
+        self._claims: dict[str, Lock] = {}
+        self._started: tuple[Locks, WriterFolder] | None = None
         self._commits_unsealed = 0
 
     @classmethod
@@ -73,8 +73,8 @@ class StoreWriter(FeatureStore):
         """
         if video_id in self._claims:
             return True
-        with self._writing():
-            lock = locks.claim_of(self.path, video_id)
+        with self._writing() as (own, _):
+            lock = own.claim(video_id)
             if not lock.acquire(wait=wait):
                 return False
             self._claims[video_id] = lock
@@ -91,28 +91,32 @@ class StoreWriter(FeatureStore):
         """Keep `record` for good, in the place of an older one of the same video.
 
         When this returns, the record survives a crash of the machine. Where it does not, the store
-        holds either what it held before or the new record, whole.
+        holds either what it held before or the new record, whole. A video that is not claimed is
+        claimed first, and waited for; it is given back in any case.
 
         Raises:
             StoreError: The disk does not take it.
         """
         video_id = record.video_id
         self.claim(video_id, wait=True)
-        before = self._index.locations.get(video_id)
-        if before:
-            record = replace(record, revision=before.revision + 1)
-        with self._writing():
-            self._write([record])
-            if before and len(self._index.shards[before.shard].rows) == 1:
-                self._unlink([before.shard])
-                self._index.forget([before.shard])
-        self.release(video_id)
+        try:
+            before = self._index.locations.get(video_id)
+            alone = before is not None and len(self._index.shards[before.shard].rows) == 1
+            if before:
+                record = replace(record, revision=before.revision + 1)
+            with self._writing():
+                self._write([record])
+                if before and alone:
+                    self._unlink([before.shard])
+                    self._index.forget({before.shard} & self._index.shards.keys())
+        finally:
+            self.release(video_id)
         self._commits_unsealed += 1
         if self._commits_unsealed >= self._shard_records:
             self.seal()
 
     def add(self, records: Sequence[FeatureRecord]) -> None:
-        """Keep records of videos that the store does not hold, in one shard, as they are.
+        """Keep records of claimed videos that the store does not hold, in one shard, as they are.
 
         Raises:
             StoreError: The disk does not take them.
@@ -129,60 +133,56 @@ class StoreWriter(FeatureStore):
         Raises:
             StoreError: The disk does not take it.
         """
-        with self._writing():
-            lock = locks.maintenance_of(self.path)
-            if not lock.acquire(wait=False):
-                return
-            try:
+        with self._writing() as (own, _), own.maintenance(wait=False) as mine:
+            if mine:
                 self._seal()
                 self._commits_unsealed = 0
-            finally:
-                lock.release()
 
     def close(self) -> None:
         """Give back what was claimed and not committed. The object can still be read."""
         while self._claims:
             self._claims.popitem()[1].release()
-        if self._folder:
-            self._folder.close()
-            self._folder = None
+        if self._started:
+            self._started[1].close()
+            self._started = None
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[tuple[Locks, WriterFolder]]:
         """Be ready to write; what the disk then refuses becomes one clear line."""
         try:
-            self._start()
-            yield
+            self._started = self._started or self._start()
+            yield self._started
         except OSError as error:
             raise StoreError(
                 f"cannot write to {self.path}: {error.strerror or error}. What was committed is "
                 "kept; the same command goes on from there."
             ) from error
 
-    def _start(self) -> None:
+    def _start(self) -> tuple[Locks, WriterFolder]:
         """Found the store if it is not there, and clear away what dead writers left."""
-        if self._folder:
-            return
-        (self.path / locks.FOLDER).mkdir(parents=True, exist_ok=True)
-        locks.remove_leftovers(self.path)
-        self._folder = locks.WriterFolder(self.path)
-        founding = locks.maintenance_of(self.path)
-        founding.acquire(wait=True)
+        atomic.make_directory(self.path)
+        own = Locks(self.path)
+        own.remove_leftovers()
+        folder = own.writer_folder()
         try:
-            if (self.path / FILE_NAME).exists():
-                _agreed(self.path, self.description)
-            else:
-                data = self.description.to_bytes()
-                atomic.write_bytes(self.path / FILE_NAME, data, self._folder.path)
-        finally:
-            founding.release()
-        self.refresh()
+            with own.maintenance(wait=True):
+                if (self.path / FILE_NAME).exists():
+                    self.description = _agreed(self.path, self.description)
+                else:
+                    data = self.description.to_bytes()
+                    atomic.write_bytes(self.path / FILE_NAME, data, folder.path)
+            self.refresh()
+        except BaseException:
+            folder.close()
+            raise
+        return own, folder
 
     def _write(self, records: Sequence[FeatureRecord]) -> str:
         """Write a shard, named by its content, and take it into the index; gives its name."""
         self._require_shape(records)
-        assert self._folder, "writing begins with _start"
-        name = write_shard(self.path, records, self.description, self._folder.path)
+        assert self._started, "writing begins with _start"
+        folder = self._started[1]
+        name = write_shard(self.path, records, self.description, folder.path)
         if name not in self._index.shards:
             try:
                 self._index.add(name)
@@ -213,9 +213,10 @@ class StoreWriter(FeatureStore):
             for name in sparse
             if name in self._index.shards and name not in written
         }
-        # From here on every record is looked for in the shards that stay.
         self._index.forget(outdated)
-        self._unlink([name for name, rows in outdated.items() if self._all_readable(rows)])
+        self._unlink(
+            [name for name, rows in outdated.items() if self._all_readable(rows, outdated)]
+        )
         self.refresh()
 
     def _groups(self, shards: Collection[str]) -> Iterator[list[FeatureRecord]]:
@@ -233,11 +234,19 @@ class StoreWriter(FeatureStore):
         if group:
             yield group
 
-    def _all_readable(self, rows: Sequence[IndexRow]) -> bool:
-        try:
-            return all(self[row.video_id].revision >= row.revision for row in rows)
-        except (KeyError, StoreError):
-            return False
+    def _all_readable(self, rows: Sequence[IndexRow], elsewhere: Collection[str]) -> bool:
+        """Whether each record, or a newer one, can be read outside the shards `elsewhere`."""
+        for row in rows:
+            place = self._index.locations.get(row.video_id)
+            if place is None or place.shard in elsewhere or place.revision < row.revision:
+                return False
+            try:
+                record = self._index.shards[place.shard].shard.read(place.position)
+            except (FileNotFoundError, StoreError):
+                return False
+            if (record.video_id, record.revision) != (row.video_id, place.revision):
+                return False
+        return True
 
 
 def _agreed(path: Path, description: StoreDescription) -> StoreDescription:
