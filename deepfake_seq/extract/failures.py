@@ -6,6 +6,7 @@ import errno
 
 import av
 
+_LONGEST = 500
 _MACHINE_ERRORS = {errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOMEM}
 
 
@@ -21,4 +22,4 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
+    return " ".join(text.split())[:_LONGEST]

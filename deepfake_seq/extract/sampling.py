@@ -114,15 +114,18 @@ def neighbours(
     Returns:
         For each of `missed`, up to four positions of other frames.
     """
-    if not len(chosen):
-        return []
-    before = np.diff(chosen, prepend=-chosen[0] - 1)
-    after = np.diff(chosen, append=2 * available - chosen[-1])
     found = []
     for index in missed:
-        steps: list[int] = []
-        for share in (0.125, 0.375):
-            steps += [round(share * after[index]), -round(share * before[index])]
-        own = dict.fromkeys(chosen[index] + step for step in steps if step)
-        found.append(np.array(list(own), dtype=np.int64))
+        own = int(chosen[index])
+        # As far as the frames nearer to this one than to its neighbour reach, on either side.
+        before = (own - int(chosen[index - 1]) - 1) // 2 if index else own
+        last = index + 1 == len(chosen)
+        after = available - 1 - own if last else (int(chosen[index + 1]) - own - 1) // 2
+        near = dict.fromkeys(
+            own + sign * max(round(share * reach), 1)
+            for share in (0.25, 0.75)
+            for sign, reach in ((1, after), (-1, before))
+            if reach > 0
+        )
+        found.append(np.array(list(near), dtype=np.int64))
     return found

@@ -85,20 +85,24 @@ def open_file(path: Path) -> Iterator[int]:
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file, open for reading; HDF5 itself opens nothing and locks nothing.
+    """An HDF5 file, open for reading, without HDF5's own locks.
 
     Raises:
         FileNotFoundError: There is none.
         ShardAccessError: It may not be read, or there is no room to open it.
         StoreError: It is no HDF5 file, or the block met damage in it.
     """
-    with open_file(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as stream:
+    with open_file(path) as descriptor:
         try:
-            with h5py.File(stream, "r") as file:
+            # By its number: the name may have gone, or stand for another file by now.
+            name = f"/dev/fd/{descriptor}"
+            with h5py.File(name, "r", driver="sec2", locking=False) as file:
                 if file.userblock_size:
                     raise StoreError(f"{path} begins with something else than HDF5")
                 yield file
         except DAMAGE as error:
+            if not os.path.lexists(path):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StoreError(f"{path} is not a whole deepseq shard: {reason}") from error
 

@@ -183,7 +183,7 @@ class FeatureRecord:
         Raises:
             ValueError, KeyError, TypeError: The metadata is not what `metadata` writes.
         """
-        return cls(**parse_metadata(metadata), **arrays)
+        return cls(**_fields(metadata), **arrays)
 
 
 def parse_metadata(metadata: bytes) -> dict[str, Any]:
@@ -192,13 +192,18 @@ def parse_metadata(metadata: bytes) -> dict[str, Any]:
     Raises:
         ValueError, KeyError, TypeError: It is something else.
     """
-    values = json.loads(metadata.decode("ascii"), parse_constant=_refuse)
-    if not isinstance(values["groups"], list):
+    values = _fields(metadata)
+    check_metadata(values)
+    return values
+
+
+def _fields(metadata: bytes) -> dict[str, Any]:
+    values: dict[str, Any] = _JSON.decode(metadata.decode("ascii"))
+    if type(values["groups"]) is not list:
         raise TypeError(f"groups must be a list. Received: {values['groups']!r}")
     values["groups"] = tuple(values["groups"])
     values["source"] = SourceFile(**values["source"])
-    check_metadata(values)
-    return dict(values)
+    return values
 
 
 def check_metadata(values: Mapping[str, Any]) -> None:
@@ -225,6 +230,9 @@ def check_metadata(values: Mapping[str, Any]) -> None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"no JSON number: {constant}")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)
 
 
 def digest(metadata: bytes, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfake_seq.extract.sampling import uniform
+from deepfake_seq.config import SAMPLERS
+from deepfake_seq.extract.sampling import choose, consecutive, keyframes, neighbours, uniform
 
 Ticks = npt.NDArray[np.float64]
 
@@ -96,3 +97,70 @@ def test_frames_are_picked_by_time_and_not_by_number() -> None:
     times, end = times_from([1] * 90 + [90] * 10)
     chosen = uniform(times, end, 10)
     assert np.count_nonzero(chosen >= 90) == 9
+
+
+@given(st.integers(0, 600), counts)
+def test_consecutive_frames_follow_each_other_in_the_middle(available: int, count: int) -> None:
+    chosen = consecutive(available, count)
+    assert len(chosen) == min(available, count)
+    assert np.all(np.diff(chosen) == 1)
+    if len(chosen):
+        before, after = chosen[0], available - 1 - chosen[-1]
+        assert 0 <= after - before <= 1
+
+
+@given(gaps, counts, st.data())
+def test_keyframes_are_spread_over_the_frames_that_stand_alone(
+    gaps: list[int], count: int, data: st.DataObject
+) -> None:
+    times, end = times_from(gaps)
+    is_key = np.array(data.draw(st.lists(st.booleans(), min_size=len(gaps), max_size=len(gaps))))
+    chosen = keyframes(times, is_key, end, count)
+    assert len(chosen) == min(int(is_key.sum()), count)
+    assert is_key[chosen].all()
+    assert np.all(np.diff(chosen) > 0)
+    if is_key.all():
+        assert chosen.tolist() == uniform(times, end, count).tolist()
+
+
+@pytest.mark.parametrize("strategy", SAMPLERS)
+@given(gaps=gaps, count=counts)
+def test_every_strategy_gives_the_same_rising_positions_each_time(
+    strategy: str, gaps: list[int], count: int
+) -> None:
+    times, end = times_from(gaps)
+    is_key = np.arange(len(times)) % 12 == 0
+    chosen = choose(strategy, times, is_key, end, count)
+    assert 1 <= len(chosen) <= min(count, len(times))
+    assert np.all(np.diff(chosen) > 0)
+    assert chosen.tolist() == choose(strategy, times, is_key, end, count).tolist()
+
+
+@given(st.sets(st.integers(0, 300), min_size=1, max_size=40), st.integers(0, 50), st.data())
+def test_neighbours_stand_nearer_to_their_own_frame_than_to_any_other(
+    positions: set[int], more: int, data: st.DataObject
+) -> None:
+    chosen = np.array(sorted(positions))
+    available = int(chosen[-1]) + 1 + more
+    missed = data.draw(st.sets(st.integers(0, len(chosen) - 1)))
+    found = neighbours(chosen, np.array(sorted(missed), dtype=np.int64), available)
+    assert len(found) == len(missed)
+    everything = [at for near in found for at in near]
+    assert len(everything) == len(set(everything))
+    for index, near in zip(sorted(missed), found, strict=True):
+        assert len(near) <= 4
+        for at in near:
+            assert 0 <= at < available and at not in positions
+            distances = np.abs(chosen - at)
+            assert distances[index] == distances.min()
+            assert (np.delete(distances, index) > distances[index]).all()
+
+
+def test_neighbours_come_nearest_first_and_from_both_sides() -> None:
+    (near,) = neighbours(np.array([40, 80, 120]), np.array([1]), 160)
+    assert near.tolist() == [85, 75, 94, 66]
+
+
+def test_no_frames_have_no_neighbours() -> None:
+    empty = np.zeros(0, dtype=np.int64)
+    assert neighbours(empty, empty, 0) == []
