@@ -10,6 +10,7 @@ import click
 from deepfake_seq import __version__
 from deepfake_seq.commands.checkup import demo, doctor
 from deepfake_seq.commands.extract import extract
+from deepfake_seq.commands.faces import faces
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
@@ -50,7 +51,7 @@ def app(debug: bool) -> None:
     logger.setLevel(logging.INFO)
 
 
-for command in (extract, fit, predict, info, verify, merge, weights, doctor, demo):
+for command in (extract, fit, predict, faces, info, verify, merge, weights, doctor, demo):
     app.add_command(command)
 
 

@@ -14,32 +14,28 @@ from deepfake_seq.commands.options import (
     FAILED_VIDEOS,
     PATH,
     absolute,
+    face_options,
+    face_settings,
     json_option,
     labels_line,
     limits,
     memory_option,
     print_json,
     runtime_option,
+    sampling_options,
     say,
     timeout_option,
     workers_option,
 )
 
-_SAMPLING, _FACES, _BACKBONE = config.SamplingConfig(), config.FaceConfig(), config.BackboneConfig()
+_BACKBONE = config.BackboneConfig()
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
 @click.option("--out", type=PATH, default="features", show_default=True, help="The store.")
 @click.option("--labels", type=EXISTING, help="CSV with path,label and, if known, group,split.")
-@click.option(
-    "--detector",
-    type=click.Choice(config.DETECTORS),
-    default=_FACES.detector,
-    show_default=True,
-    help="What finds the faces; none takes the whole frame.",
-)
-@click.option("--detector-weights", type=EXISTING, help="A file for retinaface or yunet.")
+@face_options
 @click.option(
     "--weights",
     default=_BACKBONE.weights,
@@ -47,22 +43,7 @@ _SAMPLING, _FACES, _BACKBONE = config.SamplingConfig(), config.FaceConfig(), con
     metavar="imagenet|untrained|FILE",
     help="The CNN's weights.",
 )
-@click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True)
-@click.option(
-    "--sampling",
-    type=click.Choice(config.SAMPLERS),
-    default=_SAMPLING.strategy,
-    show_default=True,
-    help="Which frames: spread over the video, in one piece, or key frames (the cheapest).",
-)
-@click.option(
-    "--faces",
-    type=click.Choice(config.PEOPLE),
-    default=_FACES.people,
-    show_default=True,
-    help="The person whom the video is about, or a record (VIDEO#0, VIDEO#1 …) of each.",
-)
-@click.option("--margin", type=float, default=_FACES.margin, show_default=True, help="Of the crop.")
+@sampling_options
 @click.option(
     "--precision",
     type=click.Choice(config.PRECISIONS),
@@ -158,11 +139,6 @@ def _extract_config(**options: Any) -> config.ExtractConfig:
         weights = absolute(Path(weights))
     return config.ExtractConfig(
         sampling=config.SamplingConfig(options["sampling"], options["frames"]),
-        faces=config.FaceConfig(
-            detector=options["detector"],
-            detector_weights=absolute(options["detector_weights"]),
-            margin=options["margin"],
-            people=options["faces"],
-        ),
+        faces=face_settings(options),
         backbone=config.BackboneConfig(weights=weights, precision=options["precision"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ PATH = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
 _EXECUTION = config.ExecutionConfig()
+_SAMPLING, _FACES = config.SamplingConfig(), config.FaceConfig()
+
+Command = Callable[..., Any]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 runtime_option = click.option(
@@ -47,6 +51,70 @@ memory_option = click.option(
     show_default=True,
     help="GiB of address space for decoding one video.",
 )
+
+
+def sampling_options(command: Command) -> Command:
+    """Which frames are looked at."""
+    return _all(
+        command,
+        click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True),
+        click.option(
+            "--sampling",
+            type=click.Choice(config.SAMPLERS),
+            default=_SAMPLING.strategy,
+            show_default=True,
+            help="Which frames: spread over the video, in one piece, or key frames (the cheapest).",
+        ),
+    )
+
+
+def face_options(command: Command) -> Command:
+    """How faces are found and cut out; `face_settings` reads them."""
+    return _all(
+        command,
+        click.option(
+            "--detector",
+            type=click.Choice(config.DETECTORS),
+            default=_FACES.detector,
+            show_default=True,
+            help="What finds the faces; none takes the whole frame.",
+        ),
+        click.option("--detector-weights", type=EXISTING, help="A file for retinaface or yunet."),
+        click.option(
+            "--short-side",
+            type=int,
+            default=_FACES.short_side,
+            show_default=True,
+            help="Frames are shrunk to this before faces are looked for, in pixels.",
+        ),
+        click.option(
+            "--margin", type=float, default=_FACES.margin, show_default=True, help="Of the crop."
+        ),
+        click.option(
+            "--faces",
+            type=click.Choice(config.PEOPLE),
+            default=_FACES.people,
+            show_default=True,
+            help="The person whom the video is about, or a record (VIDEO#0, VIDEO#1 …) of each.",
+        ),
+    )
+
+
+def face_settings(options: dict[str, Any]) -> config.FaceConfig:
+    """The settings that `face_options` asks for."""
+    return config.FaceConfig(
+        detector=options["detector"],
+        detector_weights=absolute(options["detector_weights"]),
+        short_side=options["short_side"],
+        margin=options["margin"],
+        people=options["faces"],
+    )
+
+
+def _all(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
 
 
 def limits(timeout: float, memory: float) -> config.LimitsConfig:

@@ -75,7 +75,7 @@ class Decoders:
         running: dict[Future[DecodedVideo], VideoItem] = {}
         while True:
             while len(running) <= self._workers and (item := next(queue, None)) is not None:
-                running[self._threads.submit(self._decode, item.path)] = item
+                running[self._threads.submit(self.decode, item.path)] = item
             if not running:
                 return
             ready, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -92,7 +92,8 @@ class Decoders:
             return None
         return frames
 
-    def _decode(self, path: Path) -> DecodedVideo:
+    def decode(self, path: Path) -> DecodedVideo:
+        """Decode one video; whatever goes wrong is in the status."""
         try:
             decoded: DecodedVideo = self._call(video.decode, path, self._sampling, self._limits)
         except VideoError as error:
