@@ -76,14 +76,27 @@ def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[Any, Any]]:
         yield container, stream
 
 
-def _open(path: Path, limits: LimitsConfig) -> Any:
-    # "file:" and an absolute path, so that no name is taken for a URL or an option.
-    name = f"file:{path.absolute()}"
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+@contextmanager
+def complaints() -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg complains of inside the block: level, part and message of each error.
+
+    Not round decoding in threads: FFmpeg's threads would wait for Python, which waits for them.
+    """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as messages:
+            yield messages
+    finally:
+        av.logging.set_level(level)
+
+
+def _open(path: Path, limits: LimitsConfig) -> Any:
+    # "file:" and an absolute path, so that no name is taken for a URL or an option.
+    name = f"file:{path.absolute()}"
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+    with complaints() as messages:
+        try:
             try:
                 probing: Any = [{"max_pixels": str(limits.pixels)}] * _STREAMS
                 return av.open(name, options=options, stream_options=probing)
@@ -92,17 +105,15 @@ def _open(path: Path, limits: LimitsConfig) -> Any:
                     raise
                 # An MPEG stream tells its streams only once it is probed.
                 return av.open(name, options=options)
-    except av.ArgumentError as error:
-        for _, container, message in messages:
-            if "not on whitelist" in message:
-                raise VideoError(
-                    "rejected",
-                    f"a file of the kind {container} is not read; read are "
-                    f"{', '.join(CONTAINERS.values())}",
-                ) from error
-        raise
-    finally:
-        av.logging.set_level(level)
+        except av.ArgumentError as error:
+            for _, container, message in messages:
+                if "not on whitelist" in message:
+                    raise VideoError(
+                        "rejected",
+                        f"a file of the kind {container} is not read; read are "
+                        f"{', '.join(CONTAINERS.values())}",
+                    ) from error
+            raise
 
 
 def _video_stream(container: Any) -> Any:

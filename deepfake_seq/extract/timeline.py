@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.container import open_video
+from deepfake_seq.extract.container import complaints, open_video
 from deepfake_seq.extract.failures import is_transient
 
 
@@ -28,6 +28,7 @@ class Timeline:
         is_key: bool (N,); whether the frame can be decoded by itself.
         end_seconds: When the last frame's display ends, from the first frame's.
         claimed_seconds: How long the container says that the video is; 0 where it says nothing.
+        complaint: What FFmpeg said first of errors in the container; "" if nothing.
         facts: `codec` and `fps`.
     """
 
@@ -37,6 +38,7 @@ class Timeline:
     is_key: npt.NDArray[np.bool_]
     end_seconds: float
     claimed_seconds: float
+    complaint: str
     facts: dict[str, Any]
 
     def __len__(self) -> int:
@@ -45,8 +47,19 @@ class Timeline:
     @property
     def is_cut(self) -> bool:
         """Whether much of what the container promises is not there."""
-        missing = self.claimed_seconds - self.end_seconds
-        return missing > 0.25 + 0.05 * self.claimed_seconds
+        return _is_much(self.claimed_seconds - self.end_seconds, self.claimed_seconds)
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether frames follow each other much later than most do, somewhere in between.
+
+        A frozen picture looks the same, so that this alone says nothing.
+        """
+        if len(self) < 2:
+            return False
+        gaps = np.diff(self.seconds)
+        typical = float(np.median(gaps))
+        return _is_much(float((gaps[gaps > 2.5 * typical] - typical).sum()), self.end_seconds)
 
 
 def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
@@ -56,7 +69,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         VideoError: The file is `rejected`, or it holds no video stream.
         av.FFmpegError: FFmpeg cannot read it.
     """
-    with open_video(path, limits) as (container, stream):
+    with complaints() as heard, open_video(path, limits) as (container, stream):
         packets = []
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
@@ -83,7 +96,12 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         seconds = seconds - seconds[0]
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
-    return Timeline(times, by_number, seconds, is_key, end, claimed, facts)
+    complaint = next((" ".join(message.split()) for _, _, message in heard), "")
+    return Timeline(times, by_number, seconds, is_key, end, claimed, complaint, facts)
+
+
+def _is_much(missing_seconds: float, of_seconds: float) -> bool:
+    return missing_seconds > 0.25 + 0.05 * of_seconds
 
 
 def check_count(frames: int, limits: LimitsConfig) -> None:

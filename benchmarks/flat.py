@@ -1,0 +1,73 @@
+"""The parent's memory over many short clips: as much in the last quarter as in the first.
+
+python benchmarks/flat.py [CLIPS]
+
+Decodes the same short clip under 2,000 names, as `deepseq extract` does, and takes the whole frame
+for a face. Prints the most memory that this process held in each quarter.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+import numpy as np
+
+from deepfake_seq.config import FaceConfig, LimitsConfig, SamplingConfig
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.people import find_people
+from deepfake_seq.extract.workers import Decoders
+
+CLIPS = 2000
+
+
+def write_clip(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number in range(20):
+            image = np.full((240, 320, 3), 10 * number, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode(None))
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else CLIPS
+    most = [0, 0, 0, 0]
+    detector = build_detector("none", None)
+    with tempfile.TemporaryDirectory() as folder:
+        original = Path(folder, "clip.mp4")
+        write_clip(original)
+        items = []
+        for number in range(count):
+            path = Path(folder, f"{number}.mp4")
+            path.hardlink_to(original)
+            items.append(VideoItem(path, path.name))
+        with Decoders(2, SamplingConfig(), LimitsConfig()) as decoders:
+            for number, (_, video) in enumerate(decoders.decode_all(items)):
+                assert video.frames is not None, video.reason
+                total = int(video.facts["frames_total"])
+                find_people(video.frames, detector, FaceConfig("none"), total, lambda at: None)
+                if number % 50 == 0:
+                    gc.collect()
+                quarter = 4 * number // count
+                most[quarter] = max(most[quarter], resident())
+    print(
+        f"most memory by quarter of {count} clips: " + ", ".join(f"{m / 1e6:.0f} MB" for m in most)
+    )
+    print(f"last quarter: {most[3] / most[0]:.3f} of the first")
+    sys.exit(most[3] > 1.1 * most[0])
+
+
+if __name__ == "__main__":
+    main()

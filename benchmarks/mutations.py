@@ -1,0 +1,121 @@
+"""What becomes of damaged videos: each gets a status, and none is silently short.
+
+python benchmarks/mutations.py [CLIPS]
+
+Makes a short clip in each of eight containers and codecs, and mutates it (seeded): flipped bytes,
+cut ends, holes, doubled and zeroed stretches. Every mutant is decoded as `deepseq extract` decodes
+it, in processes of its own. A mutant is silently short if it is called ok or too short while more
+than 5 % and a quarter of a second of the clip are missing, although its container says how long it
+should be.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.workers import Decoders
+from deepfake_seq.store import STATUSES
+
+CLIPS = 1000
+FRAMES = 60
+RATE = 25
+KINDS = {
+    "h264.mp4": "libx264",
+    "h264.mkv": "libx264",
+    "h264.ts": "libx264",
+    "h264.flv": "libx264",
+    "mpeg4.avi": "mpeg4",
+    "mpeg2.mpg": "mpeg2video",
+    "vp9.webm": "libvpx-vp9",
+    "mjpeg.mov": "mjpeg",
+}
+NO_LENGTH = (".ts", ".mpg")
+"""Streams that nowhere say how long they are: what is cut off their end cannot be missed."""
+
+
+def write_clip(path: Path, codec: str) -> None:
+    generator = np.random.default_rng(0)
+    scene = generator.integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=RATE)
+        stream.width, stream.height = 96, 72
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.time_base = Fraction(1, RATE)
+        for number in range(FRAMES):
+            image = np.ascontiguousarray(
+                scene[number % 24 : number % 24 + 72, number : number + 96]
+            )
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode(None))
+
+
+def mutated(data: bytes, generator: random.Random) -> bytes:
+    content = bytearray(data)
+    for _ in range(generator.choice([1, 1, 2, 5])):
+        start = generator.randrange(len(content))
+        length = generator.randint(1, max(len(content) // 10, 1))
+        kind = generator.randrange(6)
+        if kind == 0:
+            content[start] ^= 1 << generator.randrange(8)
+        elif kind == 1:
+            content[start : start + length] = generator.randbytes(length)
+        elif kind == 2:
+            del content[max(start, 1) :]
+        elif kind == 3:
+            del content[start : start + length]
+        elif kind == 4:
+            content[start:start] = content[start : start + length]
+        else:
+            content[start : start + length] = bytes(length)
+        if not content:
+            return b"\0"
+    return bytes(content)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else CLIPS
+    generator = random.Random(0)
+    statuses: dict[str, Counter[str]] = {name: Counter() for name in KINDS}
+    short: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        originals = {}
+        for name, codec in KINDS.items():
+            write_clip(Path(folder, name), codec)
+            originals[name] = Path(folder, name).read_bytes()
+        items = []
+        for number in range(count):
+            name = list(KINDS)[number % len(KINDS)]
+            path = Path(folder, f"{number}-{name}")
+            path.write_bytes(mutated(originals[name], generator))
+            items.append(VideoItem(path, path.name))
+        with Decoders(2, SamplingConfig(), LimitsConfig()) as decoders:
+            for item, video in decoders.decode_all(items):
+                name = item.video_id.split("-", 1)[1]
+                statuses[name][video.status] += 1
+                missing = FRAMES - video.facts.get("frames_total", 0)
+                quiet = video.status in ("ok", "too_few_frames")
+                much = missing > 0.05 * FRAMES + 0.25 * RATE
+                if quiet and much and not name.endswith(NO_LENGTH):
+                    short.append(f"{item.video_id}: {missing} of {FRAMES} frames missing")
+    for name, found in statuses.items():
+        print(f"{name:12} {', '.join(f'{n} {status}' for status, n in found.most_common())}")
+    total = sum(found.total() for found in statuses.values())
+    known = all(status in STATUSES for found in statuses.values() for status in found)
+    print(f"{total} of {count} mutants have a status; {len(short)} silently short")
+    for line in short:
+        print(line)
+    sys.exit(total != count or not known or bool(short))
+
+
+if __name__ == "__main__":
+    main()
