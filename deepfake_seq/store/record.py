@@ -59,8 +59,8 @@ class SourceFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        kinds = [type(value) for value in (self.size_bytes, self.mtime_ns, self.sha256)]
-        if kinds != [int, int, str]:
+        numbers = type(self.size_bytes) is int and type(self.mtime_ns) is int
+        if not numbers or type(self.sha256) is not str:
             raise ValueError(f"not what a file looks like. Received: {self}")
 
 

@@ -30,7 +30,7 @@ from deepfake_seq.store.record import (
     shapes,
 )
 
-BLOCK = 64
+BLOCK = 32
 """How many records are read at once where several are wanted."""
 
 _BLOCK_BYTES = 16 << 20
@@ -142,8 +142,16 @@ class Shard:
         with open_file(self.path) as descriptor, ThreadPoolExecutor(1) as helper:
             for first in range(start, stop, block):
                 rows = self._rows(descriptor, first, buffer[: stop - first])
+                self._will_need(descriptor, first + block, min(block, stop - first - block))
                 for number, computed in enumerate(_digests(rows, helper)):
                     yield self._record(first + number, rows[number], computed)
+
+    def _will_need(self, descriptor: int, first: int, count: int) -> None:
+        """Let the system read the next features from the disk while these are checked."""
+        if count > 0 and hasattr(os, "posix_fadvise"):
+            extent = self._extents["features"]
+            start, size = extent.offset + first * extent.row_bytes, count * extent.row_bytes
+            os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
 
     def _rows(self, descriptor: int, first: int, features: npt.NDArray[np.float16]) -> list[_Row]:
         """The records from `first` on as they are stored, their features read into `features`."""

@@ -1,0 +1,75 @@
+"""Where a video has a record for each person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from records import DESCRIPTION, make_record
+
+from deepfake_seq.datasets import FAKE, VideoItem
+from deepfake_seq.extract.resume import Resumption
+from deepfake_seq.extract.video import identify
+from deepfake_seq.store import Entry, FeatureRecord, FeatureStore, StoreWriter
+
+
+@pytest.fixture
+def item(tmp_path: Path) -> VideoItem:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"content")
+    return VideoItem(path, "a.mp4", label=0)
+
+
+def records(item: VideoItem, people: int) -> list[FeatureRecord]:
+    source = identify(item.path)
+    return [make_record(f"a.mp4#{n}", seed=n, source=source) for n in range(people)]
+
+
+def run(path: Path, item: VideoItem, people: int) -> tuple[int, list[bool]]:
+    """How many videos were extracted, and for each that stood whether it was relabelled."""
+    standing: list[bool] = []
+
+    def on_standing(entry: Entry, relabelled: bool) -> None:
+        standing.append(relabelled)
+
+    with StoreWriter.create(path, DESCRIPTION) as writer:
+        resumption = Resumption(writer, True, False, on_standing)
+        pending = resumption.pending([item])
+        for claimed in resumption.claimed(pending, lambda elsewhere: None):
+            resumption.commit(claimed, records(item, people))
+    return len(pending), standing
+
+
+def test_a_video_whose_people_are_there_is_not_extracted_again(
+    tmp_path: Path, item: VideoItem
+) -> None:
+    assert run(tmp_path / "s", item, 3) == (1, [])
+    assert run(tmp_path / "s", item, 3) == (0, [False])
+    assert FeatureStore.open(tmp_path / "s").video_ids == ["a.mp4#0", "a.mp4#1", "a.mp4#2"]
+
+
+def test_a_new_label_is_everybodys(tmp_path: Path, item: VideoItem) -> None:
+    run(tmp_path / "s", item, 3)
+    assert run(tmp_path / "s", replace(item, label=FAKE), 3) == (0, [True])
+    assert [record.label for record in FeatureStore.open(tmp_path / "s")] == [FAKE] * 3
+
+
+def test_somebody_whom_the_changed_video_does_not_show_is_gone(
+    tmp_path: Path, item: VideoItem
+) -> None:
+    run(tmp_path / "s", item, 3)
+    item.path.write_bytes(b"other content")
+    assert run(tmp_path / "s", item, 1) == (1, [])
+    store = FeatureStore.open(tmp_path / "s")
+    assert [record.status for record in store] == ["ok", "no_face", "no_face"]
+    assert "shows 1 people" in store["a.mp4#2"].reason
+    assert run(tmp_path / "s", item, 1) == (0, [False])
+
+
+def test_an_interrupted_commit_is_done_again(tmp_path: Path, item: VideoItem) -> None:
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as writer:
+        writer.claim(item.video_id)
+        writer.commit(records(item, 3)[2])  # the process ends before the first person's
+    assert run(tmp_path / "s", item, 3) == (1, [])
+    assert len(FeatureStore.open(tmp_path / "s")) == 3

@@ -1,0 +1,94 @@
+"""`deepseq faces`: the sheet, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from clips import write_clip
+
+from deepfake_seq.cli import app
+from deepfake_seq.config import ExtractConfig, FaceConfig
+from deepfake_seq.extract.faces import Face
+from deepfake_seq.extract.people import Person
+from deepfake_seq.extract.sheet import Looked, _cells, draw
+from deepfake_seq.extract.video import DecodedVideo, SampledFrames
+from deepfake_seq.store import SourceFile
+
+
+def deepseq(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_sheet_is_drawn_and_told(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 40)
+    sheet = tmp_path / "sheet.png"
+    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--frames", 4)
+    assert result.exit_code == 0
+    assert result.stdout == f"{sheet}: ok, face in 4 of 4 sampled frames\n"
+    image = cv2.imread(str(sheet))
+    assert image is not None and min(image.shape[:2]) > 200
+    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--json")
+    assert json.loads(result.stdout) == {
+        "path": str(clip),
+        "sheet": str(sheet),
+        "status": "ok",
+        "reason": "",
+        "frames_sampled": 16,
+        "people": [{"faces_found": 16, "faces_filled": 0}],
+    }
+
+
+def test_a_clip_without_a_face_is_drawn_all_the_same(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 40)
+    sheet = tmp_path / "sheet.png"
+    result = deepseq("faces", clip, "--out", sheet, "--detector", "mtcnn", "--frames", 3)
+    assert result.exit_code == 0
+    assert "no face in 3 sampled frames" in result.stdout
+    assert sheet.exists()
+
+
+def test_a_clip_that_cannot_be_read_is_one_line_and_no_sheet(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    sheet = tmp_path / "sheet.png"
+    result = deepseq("faces", tmp_path / "text.mp4", "--out", sheet, "--detector", "none")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "text.mp4: decode_error: " in line
+    assert not sheet.exists()
+
+
+@pytest.fixture
+def looked() -> Looked:
+    """Four sampled frames: found, found beside, missed, found."""
+    images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
+    index = np.array([5, 15, 25, 35])
+    frames = SampledFrames(images, index, index / 10)
+    face = Face(np.array([10, 10, 50, 50], np.float32), 0.9)
+    at = np.array([5, 17, 35])
+    person = Person([images[0], images[1] + 9, images[3]], [face] * 3, at, at / 10, filled=1)
+    video = DecodedVideo(frames, "ok", "", SourceFile(1, 1, ""))
+    return Looked(video, [person], [_cells(frames, person)])
+
+
+def test_each_sampled_frame_has_a_cell(looked: Looked) -> None:
+    cells = looked.cells[0]
+    assert [cell.pts_seconds for cell in cells] == [0.5, 1.7, 2.5, 3.5]
+    assert [cell.face is not None for cell in cells] == [True, True, False, True]
+    assert [cell.filled for cell in cells] == [False, True, False, False]
+    assert [int(cell.image_rgb[0, 0, 0]) for cell in cells] == [0, 49, 80, 120]
+
+
+def test_found_filled_and_missed_frames_look_different(looked: Looked, tmp_path: Path) -> None:
+    draw(looked, "title", ExtractConfig(faces=FaceConfig("none")), tmp_path / "sheet.png")
+    image = cv2.imread(str(tmp_path / "sheet.png"))
+    assert image is not None
+    for colour in ((0x33, 0x88, 0x22), (0x44, 0xBB, 0xCC)):  # green and yellow, in BGR
+        assert (np.abs(image.astype(int) - colour).max(axis=2) < 12).any()
