@@ -46,19 +46,29 @@ CODECS = (
 )
 """FFmpeg's names of the codecs that are read."""
 
+Complaint = tuple[int, str, str]
+"""Level, part of FFmpeg, and message."""
+
 _STREAMS = 64
 """How many streams of a file the frame limit is told to while it is probed."""
 
 
 @contextmanager
-def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[Any, Any]]:
+def open_video(
+    path: Path, limits: LimitsConfig, heard: list[Complaint] | None = None
+) -> Iterator[tuple[Any, Any]]:
     """The container and its video stream, ready to decode.
+
+    Args:
+        path: The file.
+        limits: How large it and its frames may be.
+        heard: Where to put what FFmpeg complains of while it opens the file.
 
     Raises:
         VideoError: The file is `rejected`, or it holds no video stream.
         av.FFmpegError: FFmpeg cannot read it.
     """
-    with _open(path, limits) as container:
+    with _open(path, limits, [] if heard is None else heard) as container:
         stream = _video_stream(container)
         context = stream.codec_context
         codec = context.codec.canonical_name
@@ -77,13 +87,13 @@ def open_video(path: Path, limits: LimitsConfig) -> Iterator[tuple[Any, Any]]:
 
 
 @contextmanager
-def complaints() -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg complains of inside the block: level, part and message of each error.
+def complaints() -> Iterator[list[Complaint]]:
+    """What FFmpeg complains of inside the block.
 
     Not round decoding in threads: FFmpeg's threads would wait for Python, which waits for them.
     """
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_level(av.logging.WARNING)
     try:
         with av.logging.Capture() as messages:
             yield messages
@@ -91,7 +101,7 @@ def complaints() -> Iterator[list[tuple[int, str, str]]]:
         av.logging.set_level(level)
 
 
-def _open(path: Path, limits: LimitsConfig) -> Any:
+def _open(path: Path, limits: LimitsConfig, heard: list[Complaint]) -> Any:
     # "file:" and an absolute path, so that no name is taken for a URL or an option.
     name = f"file:{path.absolute()}"
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
@@ -114,6 +124,8 @@ def _open(path: Path, limits: LimitsConfig) -> Any:
                         f"{', '.join(CONTAINERS.values())}",
                     ) from error
             raise
+        finally:
+            heard.extend(messages)
 
 
 def _video_stream(container: Any) -> Any:

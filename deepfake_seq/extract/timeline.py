@@ -69,7 +69,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         VideoError: The file is `rejected`, or it holds no video stream.
         av.FFmpegError: FFmpeg cannot read it.
     """
-    with complaints() as heard, open_video(path, limits) as (container, stream):
+    with complaints() as heard, open_video(path, limits, heard) as (container, stream):
         packets = []
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:

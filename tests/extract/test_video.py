@@ -93,6 +93,25 @@ def test_the_frames_are_those_at_the_centres_of_equal_spans_of_time(
     assert frames_of(video).frame_index.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("strategy", ["consecutive", "keyframes"])
+@pytest.mark.parametrize("name", STYLES)
+def test_every_strategy_gives_frames_of_a_full_decode(
+    name: str, strategy: str, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / name, 60, STYLES[name])
+    video = decode(path, SamplingConfig(strategy, 5))
+    assert_frames_are_those_of_a_full_decode(path, video)
+    frames = frames_of(video)
+    if strategy == "consecutive":
+        assert frames.frame_index.tolist() == [27, 28, 29, 30, 31]
+    else:
+        with av.open(str(path)) as container:
+            keys = {n for n, frame in enumerate(container.decode(video=0)) if frame.key_frame}
+        assert set(frames.frame_index.tolist()) <= keys
+        assert len(frames) == min(5, len(keys))
+        assert video.status == ("ok" if len(keys) >= 5 else "too_few_frames")
+
+
 def test_the_clip_with_b_frames_has_some(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 24, ClipStyle(options=B_FRAMES))
     with av.open(str(path)) as container:
@@ -277,6 +296,16 @@ def test_what_is_no_video_fails_with_one_line_of_reason(
     [
         ("decord__corrupted.mp4", "partial"),
         ("decord__unordered.mov", "too_few_frames"),
+        ("decord__video_90.mov", "too_few_frames"),
+        ("decord__video_180.mov", "too_few_frames"),
+        ("derived__empty.mp4", "decode_error"),
+        ("derived__truncated_half_fomm04.mp4", "decode_error"),
+        ("liveportrait__lfs_pointer_d0.mp4", "decode_error"),
+        ("moviepy__-video-with-dash-.mp4", "too_few_frames"),
+        ("mp4parse__chunk_out_of_range.mp4", "decode_error"),
+        ("mp4parse__short-cenc.mp4", "decode_error"),
+        ("mp4parse__white.mp4", "ok"),
+        ("torchcodec__sine_mono_s16.wav", "rejected"),
         ("moviepy__bitmap.mp4", "too_few_frames"),
         ("moviepy__no_duration.webm", "ok"),
         ("moviepy__pigs_in_a_polka.gif", "ok"),
@@ -307,6 +336,7 @@ def test_files_of_other_projects_test_suites(name: str, status: str, shared: Pat
         "%03d.mp4",
         "Ünï.mp4",
         os.fsdecode(b"latin-\xe9.mp4"),
+        "x" * 251 + ".mp4",
     ],
     ids=repr,
 )
