@@ -321,8 +321,8 @@ def test_files_of_other_projects_test_suites(name: str, status: str, shared: Pat
     path = shared / "bad_clips" / name
     video = decode(path, SIXTEEN)
     assert video.status == status, video.reason
-    if status in {"ok", "too_few_frames"}:
-        assert_frames_are_those_of_a_full_decode(path, video)
+    if status in {"ok", "too_few_frames"} and not name.startswith("decord__video_"):
+        assert_frames_are_those_of_a_full_decode(path, video)  # which does not turn the images
 
 
 @pytest.mark.parametrize(
