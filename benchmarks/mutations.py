@@ -46,8 +46,10 @@ NO_LENGTH = (".ts", ".mpg")
 def write_clip(path: Path, codec: str) -> None:
     generator = np.random.default_rng(0)
     scene = generator.integers(0, 256, (96, 160, 3), dtype=np.uint8)
-    with av.open(str(path), "w") as container:
+    # The same bytes each time: no random identifiers, no race between threads.
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec, rate=RATE)
+        stream.thread_count = 1
         stream.width, stream.height = 96, 72
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.time_base = Fraction(1, RATE)

@@ -28,6 +28,7 @@ class Timeline:
         is_key: bool (N,); whether the frame can be decoded by itself.
         end_seconds: When the last frame's display ends, from the first frame's.
         claimed_seconds: How long the container says that the video is; 0 where it says nothing.
+        file_seconds: How long the container says that the longest of its streams is; 0 as well.
         complaint: What FFmpeg said first of errors in the container; "" if nothing.
         facts: `codec` and `fps`.
     """
@@ -38,6 +39,7 @@ class Timeline:
     is_key: npt.NDArray[np.bool_]
     end_seconds: float
     claimed_seconds: float
+    file_seconds: float
     complaint: str
     facts: dict[str, Any]
 
@@ -50,16 +52,19 @@ class Timeline:
         return _is_much(self.claimed_seconds - self.end_seconds, self.claimed_seconds)
 
     @property
-    def has_hole(self) -> bool:
-        """Whether frames follow each other much later than most do, somewhere in between.
+    def has_lost_frames(self) -> bool:
+        """Whether FFmpeg complained of the container, and much is missing on the way or behind.
 
-        A frozen picture looks the same, so that this alone says nothing.
+        A frozen picture looks like frames missing on the way, and a longer sound track like frames
+        missing behind, so that this alone says nothing.
         """
-        if len(self) < 2:
+        if not self.complaint or not len(self):
             return False
         gaps = np.diff(self.seconds)
-        typical = float(np.median(gaps))
-        return _is_much(float((gaps[gaps > 2.5 * typical] - typical).sum()), self.end_seconds)
+        typical = float(np.median(gaps)) if len(gaps) else 0.0
+        on_the_way = float((gaps[gaps > 2.5 * typical] - typical).sum())
+        behind = max(self.file_seconds - self.end_seconds, 0.0)
+        return _is_much(on_the_way + behind, max(self.file_seconds, self.end_seconds))
 
 
 def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
@@ -79,6 +84,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         fps = round(float(rate), 6) if rate and 0 < rate < 1000 else 0.0
         tick = float(stream.time_base or 0) or 1.0
         claimed = _claimed_seconds(container, stream, fps)
+        longest = float(container.duration or 0) / av.time_base
         facts = {"codec": stream.codec_context.codec.canonical_name, "fps": fps}
     stamps = {stamp for stamp, _, _ in packets}
     last = 0.0
@@ -97,7 +103,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
     complaint = next((" ".join(message.split()) for _, _, message in heard), "")
-    return Timeline(times, by_number, seconds, is_key, end, claimed, complaint, facts)
+    return Timeline(times, by_number, seconds, is_key, end, claimed, longest, complaint, facts)
 
 
 def _is_much(missing_seconds: float, of_seconds: float) -> bool:

@@ -145,8 +145,8 @@ def _decode(
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
-    if timeline.has_hole and timeline.complaint and not failure:
-        failure = f"frames are missing on the way: {timeline.complaint}"
+    if timeline.has_lost_frames and not failure:
+        failure = f"frames are missing: {timeline.complaint}"
     sampled = _sampled(images, read, timeline)
     status, reason = "ok", ""
     if failure or len(images) < len(chosen):
