@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from deepfake_seq.datasets.items import FAKE, REAL, UNKNOWN, VideoItem
@@ -52,11 +52,19 @@ def discover(
     seen: set[Path] = set()
     links: list[Path] = []
     roots = [path.resolve() for path in paths]
+
+    def is_open(path: Path) -> bool:
+        """Whether what a path leads to may be taken; notes it if not."""
+        real = path.resolve()
+        if follow_links or any(real.is_relative_to(root) for root in roots):
+            return True
+        links.append(path)
+        return False
+
     for given in paths:
-        for item in _find(given):
+        for item in _find(given, is_open):
             real = item.path.resolve()
-            if not follow_links and not any(real.is_relative_to(root) for root in roots):
-                links.append(item.path)
+            if not is_open(item.path):
                 continue
             if real in seen:
                 continue  # the same file through another root
@@ -98,10 +106,10 @@ def groups_of(path: Path) -> tuple[str, ...]:
     return tuple(name for name in match.groups() if name) if match else ()
 
 
-def _find(given: Path) -> Iterator[VideoItem]:
+def _find(given: Path, is_open: Callable[[Path], bool]) -> Iterator[VideoItem]:
     if given.is_dir():
         root = Path(os.path.abspath(given))  # noqa: PTH100 - ".." has no telling name of its own
-        for path in _walk(given):
+        for path in _walk(given, is_open):
             yield _item(path, path.relative_to(given), root / path.relative_to(given))
     elif given.exists():
         yield _item(given, Path(given.name), given.absolute())
@@ -121,9 +129,19 @@ def _item(path: Path, relative: Path, absolute: Path) -> VideoItem:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for directory, subdirectories, names in os.walk(folder):
-        subdirectories[:] = sorted(name for name in subdirectories if not name.startswith("."))
+def _walk(folder: Path, is_open: Callable[[Path], bool]) -> Iterator[Path]:
+    been: set[Path] = set()
+    for directory, subdirectories, names in os.walk(folder, followlinks=True):
+        here = Path(directory)
+        if here.resolve() in been:  # a link that leads back
+            subdirectories.clear()
+            continue
+        been.add(here.resolve())
+        subdirectories[:] = sorted(
+            name
+            for name in subdirectories
+            if not name.startswith(".") and (not (here / name).is_symlink() or is_open(here / name))
+        )
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield Path(directory, name)
+                yield here / name

@@ -117,3 +117,17 @@ def test_a_folder_of_links_alone_says_so(tmp_path: Path) -> None:
     (tmp_path / "in" / "link.mp4").symlink_to(tmp_path / "b.mp4")
     with pytest.raises(DatasetError, match="1 links lead out of there: --follow-links"):
         discover([tmp_path / "in"])
+
+
+def test_a_linked_folder_is_entered_only_inside_what_was_given(tmp_path: Path) -> None:
+    for name in ("in/a.mp4", "out/deep/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "in" / "outside").symlink_to(tmp_path / "out")
+    (tmp_path / "in" / "back").symlink_to(tmp_path / "in")
+    items, links = discover([tmp_path / "in"])
+    assert [item.video_id for item in items] == ["a.mp4"]
+    assert links == [tmp_path / "in" / "outside"]
+    items, links = discover([tmp_path / "in"], follow_links=True)
+    assert [item.video_id for item in items] == ["a.mp4", "outside/deep/b.mp4"]
+    assert links == []
