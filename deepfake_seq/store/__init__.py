@@ -1,4 +1,4 @@
-"""The feature cache: one record a video, in shards that are written once. h5py and NumPy only."""
+"""The feature cache: one record a video, in shards that are written once. No framework needed."""
 
 from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.fingerprint import Fingerprint
