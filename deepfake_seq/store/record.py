@@ -115,8 +115,9 @@ class FeatureRecord:
         frames, width = self.features.shape
         if not frames or not width:
             raise ValueError(f"a record has rows and columns. Received: {self.features.shape}")
+        own = vars(self)
         for name, shape in shapes(frames, width).items():
-            array = getattr(self, name)
+            array = own[name]
             if array.shape != shape or array.dtype != _DTYPES[name]:
                 raise ValueError(
                     f"{name} must be {ARRAYS[name]} {shape}. Received: {array.dtype} {array.shape}"
@@ -216,7 +217,7 @@ def check_metadata(values: Mapping[str, Any]) -> None:
     if status not in STATUSES:
         raise ValueError(f"unknown status. Received: {status!r}")
     texts = (values["video_id"], values["reason"], values["split"], *values["groups"])
-    if not all(isinstance(text, str) for text in texts) or type(values["groups"]) is not tuple:
+    if {type(text) for text in texts} != {str} or type(values["groups"]) is not tuple:
         raise ValueError(f"video_id, reason, split and groups must be text. Received: {texts}")
     if type(values["label"]) is not int or values["label"] not in (-1, 0, 1):
         raise ValueError(f"label must be 1, 0 or -1. Received: {values['label']!r}")
