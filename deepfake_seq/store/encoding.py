@@ -41,9 +41,18 @@ class IndexRow(NamedTuple):
 
 def encode(records: Sequence[FeatureRecord], description: StoreDescription) -> bytes:
     """The bytes of a shard that holds `records`, which all have the same shape."""
+    return _encode(records, [record.sha256 for record in records], description)
+
+
+def _encode(
+    records: Sequence[FeatureRecord], digests: Sequence[bytes], description: StoreDescription
+) -> bytes:
     rows = [record.metadata for record in records]
     index = json.dumps(
-        [[record.video_id, record.revision, record.sha256.hex()] for record in records]
+        [
+            [record.video_id, record.revision, digest.hex()]
+            for record, digest in zip(records, digests, strict=True)
+        ]
     )
     texts = {
         "description": np.frombuffer(description.to_bytes(), dtype=np.uint8),
@@ -51,7 +60,6 @@ def encode(records: Sequence[FeatureRecord], description: StoreDescription) -> b
         # Rows of one length, padded with zeros: damage to one record's text leaves the others'.
         "metadata": np.array(rows, dtype=np.bytes_).view(np.uint8).reshape(len(rows), -1),
     }
-    digests = np.frombuffer(b"".join(record.sha256 for record in records), dtype=np.uint8)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         # Fixed-length text: HDF5 keeps other text in a heap that has no checksum.
@@ -61,7 +69,7 @@ def encode(records: Sequence[FeatureRecord], description: StoreDescription) -> b
         for name, text in texts.items():
             file[name] = text
             file.attrs[f"{name}_sha256"] = np.bytes_(hashlib.sha256(text.data).hexdigest())
-        file["sha256"] = digests.reshape(-1, 32)
+        file["sha256"] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
         for name, dtype in STORED.items():
             stacked = np.stack([getattr(record, name) for record in records])
             file[name] = stacked.view(dtype)  # in one piece: a record's row is read by itself
@@ -90,7 +98,7 @@ def write_shard(
     Raises:
         OSError: The disk does not take it.
     """
-    digests = b"".join(record.sha256 for record in records)
-    name = f"shard-{hashlib.sha256(salt + digests).hexdigest()[:24]}{SUFFIX}"
-    atomic.write_bytes(folder / name, encode(records, description), scratch)
+    digests = [record.sha256 for record in records]
+    name = f"shard-{hashlib.sha256(salt + b''.join(digests)).hexdigest()[:24]}{SUFFIX}"
+    atomic.write_bytes(folder / name, _encode(records, digests, description), scratch)
     return name

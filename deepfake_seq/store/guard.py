@@ -142,9 +142,9 @@ def locate(file: h5py.File, path: Path, name: str, dtype: str) -> Extent:
     if dataset.dtype != np.dtype(dtype):
         raise StoreError(f"{where} must be {dtype}. Received: {dataset.dtype}")
     offset, size = dataset.get_offset(), file.id.get_filesize()
-    extent = Extent(offset or 0, dataset.shape, np.dtype(dtype))
     if offset is None:
         raise StoreError(f"{where} holds nothing")
+    extent = Extent(offset, dataset.shape, np.dtype(dtype))
     if offset + math.prod(extent.shape) * extent.dtype.itemsize > size:
         raise StoreError(f"{where} claims more than is stored")
     return extent

@@ -13,6 +13,7 @@ from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store.description import FILE_NAME, StoreDescription
 from deepfake_seq.store.encoding import IndexRow, write_shard
+from deepfake_seq.store.index import listing
 from deepfake_seq.store.locks import Lock, Locks, WriterFolder
 from deepfake_seq.store.record import FeatureRecord
 from deepfake_seq.store.store import FeatureStore
@@ -52,7 +53,7 @@ class StoreWriter(FeatureStore):
         """
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path} is a file; a store is a directory. Give another --out.")
-        if (path / FILE_NAME).exists() or any(path.glob("*.h5")):
+        if (path / FILE_NAME).exists() or listing(path):
             description = _agreed(path, description)
         return cls(path, description, shard_records)
 
