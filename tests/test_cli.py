@@ -11,7 +11,8 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from calling import deepseq
+from click.testing import Result
 from clips import write_images
 from records import make_record, make_store, write_store
 
@@ -20,13 +21,6 @@ from deepfake_seq.cli import app
 from deepfake_seq.errors import StoreError
 
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
-
-
-def deepseq(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def one_line(result: Result) -> str:

@@ -8,23 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from calling import deepseq
 from clips import write_clip
 
-from deepfake_seq.cli import app
 from deepfake_seq.config import ExtractConfig, FaceConfig
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.people import Person
 from deepfake_seq.extract.sheet import Looked, _cells, draw
 from deepfake_seq.extract.video import DecodedVideo, SampledFrames
 from deepfake_seq.store import SourceFile
-
-
-def deepseq(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_a_sheet_is_drawn_and_told(tmp_path: Path) -> None:

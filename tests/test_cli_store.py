@@ -6,19 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from calling import deepseq
 from records import make_record, write_store
 
-from deepfake_seq.cli import app
-
 RECORDS = [make_record("a.mp4"), make_record("b.mp4", seed=1), make_record("c.mp4", valid=0)]
-
-
-def deepseq(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture
