@@ -95,8 +95,10 @@ class Locks:
             try:
                 lock.acquire(wait=True)
                 return WriterFolder(path, lock)
-            except FileNotFoundError:
-                continue  # taken for a dead writer's before it was locked
+            except (FileNotFoundError, FileExistsError):
+                # Taken for a dead writer's before it was locked. Where it goes while the lock makes
+                # sure of its folder, mkdir says that it exists and is_dir that it does not.
+                continue
 
     def remove_leftovers(self) -> list[str]:
         """Remove the folders of dead writers, and their claims; gives the folders' names."""

@@ -13,6 +13,7 @@ import pytest
 from records import DESCRIPTION
 
 from deepfake_seq.store import FeatureStore, StoreWriter
+from deepfake_seq.store.locks import Lock, Locks
 from deepfake_seq.store.verify import verify
 
 TESTS = Path(__file__).parents[1]
@@ -95,3 +96,22 @@ def test_what_a_killed_writer_had_is_taken_over(folder: Path) -> None:
         writer.claim("x")
     assert not verify(folder / "s").leftovers
     assert len(FeatureStore.open(folder / "s")) == VIDEOS
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, FileExistsError])
+def test_a_writer_whose_new_folder_is_cleared_away_before_it_is_locked_takes_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    locks, acquire, met = Locks(tmp_path), Lock.acquire, list[Path]()
+
+    def unlucky(self: Lock, *, wait: bool) -> bool:
+        met.extend(tmp_path.glob(".writer-*"))
+        if len(met) == 1:
+            met[0].rmdir()
+            raise error
+        return acquire(self, wait=wait)
+
+    monkeypatch.setattr(Lock, "acquire", unlucky)
+    folder = locks.writer_folder()
+    assert folder.path != met[0] and folder.path.is_dir()
+    folder.close()
