@@ -10,7 +10,6 @@ import click
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import (
-    EXISTING,
     FAILED_VIDEOS,
     PATH,
     absolute,
@@ -27,14 +26,14 @@ from deepfake_seq.commands.options import (
     timeout_option,
     workers_option,
 )
+from deepfake_seq.commands.videos import collect, report, video_options
 
 _BACKBONE = config.BackboneConfig()
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
+@video_options
 @click.option("--out", type=PATH, default="features", show_default=True, help="The store.")
-@click.option("--labels", type=EXISTING, help="CSV with path,label and, if known, group,split.")
 @face_options
 @click.option(
     "--weights",
@@ -55,17 +54,16 @@ _BACKBONE = config.BackboneConfig()
 @workers_option
 @timeout_option
 @memory_option
-@click.option("--follow-links", is_flag=True, help="Take links that lead out of the folders, too.")
 @click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
 @json_option
-def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: Any) -> None:
+def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Extract features from videos, or from all videos in folders, into a store.
 
-    What is in the store already is skipped, so an interrupted run goes on where it stopped. Labels
-    come from folders called real, fake, Celeb-real, YouTube-real or Celeb-synthesis, or from
-    --labels.
+    What is in the store already is skipped, so an interrupted run goes on where it stopped.
+    Celeb-DF, FaceForensics++ and DFDC are known by their folders and lists; other videos are
+    labelled by folders called real and fake, or by --labels.
     """
-    from deepfake_seq import console, datasets
+    from deepfake_seq import console
     from deepfake_seq.extract import pipeline
     from deepfake_seq.extract.resolve import resolve
     from deepfake_seq.store import StoreDescription, StoreWriter
@@ -74,26 +72,18 @@ def extract(paths: tuple[Path, ...], out: Path, labels: Path | None, **options: 
     execution = config.ExecutionConfig(
         options["runtime"], options["workers"], limits(options["timeout"], options["memory"])
     )
-    items, links = datasets.discover(paths, follow_links=options["follow_links"])
-    if links:
-        say(
-            f"{len(links)} links that lead out of the folders are left out, the first is "
-            f"{links[0]}: --follow-links takes them"
-        )
-    if labels:
-        items, unused = datasets.apply_labels(items, labels)
-        if unused:
-            say(f"{len(unused)} rows of {labels} match no video, the first is {unused[0]}")
+    collection = collect(paths, options)
     resolved = resolve(settings)
     if settings.backbone.weights == config.UNTRAINED:
         say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
+    click.echo(report(collection), err=options["as_json"])
     description = StoreDescription(resolved.fingerprint, settings.to_dict())
     with (
         StoreWriter.create(out, description) as store,
-        console.progress("extract", len(items), "videos") as step,
+        console.progress("extract", len(collection.items), "videos") as step,
     ):
         summary = pipeline.extract(
-            items,
+            collection.items,
             resolved,
             store,
             execution,

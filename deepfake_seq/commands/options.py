@@ -55,7 +55,7 @@ memory_option = click.option(
 
 def sampling_options(command: Command) -> Command:
     """Which frames are looked at."""
-    return _all(
+    return together(
         command,
         click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True),
         click.option(
@@ -70,7 +70,7 @@ def sampling_options(command: Command) -> Command:
 
 def face_options(command: Command) -> Command:
     """How faces are found and cut out; `face_settings` reads them."""
-    return _all(
+    return together(
         command,
         click.option(
             "--detector",
@@ -111,7 +111,8 @@ def face_settings(options: dict[str, Any]) -> config.FaceConfig:
     )
 
 
-def _all(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+def together(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+    """Several options as one decorator; `--help` shows them in this order."""
     for decorator in reversed(decorators):
         command = decorator(command)
     return command

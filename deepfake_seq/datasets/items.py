@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class VideoItem:
         groups: The identities and source videos in the clip, as far as they are known. Clips that
             share one never end up on two sides of a split. Empty: nothing is known.
         split: The part that the data set itself assigns (`train`, `validation`, `test`), or "".
+        method: How a fake was made (`Deepfakes`); "" for real clips and where nobody says.
+        dataset: The published data set that the clip is of (`celeb-df-v2`), or "".
     """
 
     path: Path
@@ -30,3 +33,21 @@ class VideoItem:
     label: int = UNKNOWN
     groups: tuple[str, ...] = ()
     split: str = ""
+    method: str = ""
+    dataset: str = ""
+
+    @property
+    def absolute(self) -> Path:
+        """Where the file is, from the top; links stay as they are."""
+        return Path(os.path.abspath(self.path))  # noqa: PTH100 - ".." must not remain
+
+    @property
+    def root(self) -> Path:
+        """The folder that `video_id` is relative to, absolute."""
+        return self.absolute.parents[self.video_id.count("/")]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of `method` and `dataset`, as records keep it."""
+        facts = {"method": self.method, "dataset": self.dataset}
+        return {name: value for name, value in facts.items() if value}

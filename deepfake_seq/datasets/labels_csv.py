@@ -1,4 +1,4 @@
-"""Labels, groups and splits from a CSV file."""
+"""Labels, groups, splits and methods from a CSV file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from deepfake_seq.datasets.items import FAKE, REAL, UNKNOWN, VideoItem
 from deepfake_seq.errors import DatasetError
@@ -21,13 +22,23 @@ _SPLITS = {
 }
 
 
-def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
-    """Give each video what its row in `csv_path` says.
+class _Row(NamedTuple):
+    """What one row says of its video; without arguments, what is known without a row."""
 
-    The file has a header. `path` and `label` (`fake`/`1`, `real`/`0`) are needed, `group` (several
-    are separated by `;`) and `split` (`train`, `validation`, `test`) may be there, other columns
-    are left alone. A path is relative to the root of the search or to the CSV file, or absolute.
-    Videos without a row become unknown, whatever their folder is called.
+    label: int = UNKNOWN
+    groups: tuple[str, ...] = ()
+    split: str = ""
+    method: str = ""
+
+
+def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
+    """Give each video what its row in `csv_path` says, and nothing else.
+
+    The file has a header. `path` and `label` (`fake`/`1`, `real`/`0`) are needed; `group` (several
+    are separated by `;`), `split` (`train`, `validation`, `test`) and `method` may be there; other
+    columns are left alone. A path is relative to the root of the search or to the CSV file, or
+    absolute. What folders or a data set's own lists say is forgotten: videos without a row become
+    unknown.
 
     Returns:
         The videos in their order, and the paths in the CSV that no video matches.
@@ -48,8 +59,8 @@ def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[Video
                 f"{csv_path} says different things of {item.video_id}, as {' and as '.join(own)}. "
                 "Leave one row."
             )
-        label, groups, split = next(iter(own.values()), (UNKNOWN, (), ""))
-        labelled.append(replace(item, label=label, groups=groups, split=split))
+        row = next(iter(own.values()), _Row())
+        labelled.append(replace(item, dataset="", **row._asdict()))
     return labelled, list(unused)
 
 
@@ -60,7 +71,7 @@ def _keys(item: VideoItem, csv_path: Path) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _read(csv_path: Path) -> dict[str, tuple[int, tuple[str, ...], str]]:
+def _read(csv_path: Path) -> dict[str, _Row]:
     try:
         with csv_path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -70,7 +81,7 @@ def _read(csv_path: Path) -> dict[str, tuple[int, tuple[str, ...], str]]:
                     f"{csv_path} has no column {' and '.join(sorted(missing))}. "
                     f"Received: {','.join(reader.fieldnames or ()) or 'an empty file'}"
                 )
-            rows: dict[str, tuple[int, tuple[str, ...], str]] = {}
+            rows: dict[str, _Row] = {}
             for row in reader:
                 path = os.path.normpath((row["path"] or "").strip())
                 parsed = _parse(row, f"{csv_path}:{reader.line_num}")
@@ -86,7 +97,7 @@ def _read(csv_path: Path) -> dict[str, tuple[int, tuple[str, ...], str]]:
         raise DatasetError(f"{csv_path} is not a CSV file in UTF-8: {error}") from error
 
 
-def _parse(row: dict[str, str | None], where: str) -> tuple[int, tuple[str, ...], str]:
+def _parse(row: dict[str, str | None], where: str) -> _Row:
     label = (row["label"] or "").strip().lower()
     if label not in _LABELS:
         raise DatasetError(
@@ -99,4 +110,5 @@ def _parse(row: dict[str, str | None], where: str) -> tuple[int, tuple[str, ...]
         )
     names = (row.get("group") or "").split(";")
     groups = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    return _LABELS[label], groups, _SPLITS[split]
+    method = (row.get("method") or "").strip()
+    return _Row(_LABELS[label], groups, _SPLITS[split], method)

@@ -19,6 +19,8 @@ PARTS = ("train", "validation", "test")
 _CANDIDATES = 400
 _POLISHED = 200
 _DROP_COST = 2.0
+_NEED = np.array([10.0, 10.0, 1.0])
+"""How bad it is for a part to lack a class; the test part is the least needed of the three."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -69,17 +71,14 @@ def split_by_group(
     """
     label_array = np.asarray(labels, dtype=np.int64)
     _require_both_classes(label_array)
-    membership = _Membership.of(groups)
-    tied = _Membership.of([(str(unit),) for unit in _tied_units(membership)])
-    if tied.largest <= 0.5 * len(label_array):
-        membership = tied
+    membership = _Membership.to_deal_out(groups, 0.5, len(label_array))
     if membership.count < 2:
         raise DatasetError(
             "all clips belong to one group, so nothing can be kept apart for validation: "
             "at least two groups are needed. Add clips of other people."
         )
     shares = np.array([1.0 - validation - test, validation, test])
-    side = membership.sides(_best_assignment(label_array, membership, shares, seed))
+    side = membership.sides(_best_assignment(label_array, membership, shares, _NEED, seed))
     train, validating, testing = (np.flatnonzero(side == part) for part in range(3))
     split = Split(train, validating, testing, dropped=np.flatnonzero(side < 0))
     for name in ("train", "validation"):
@@ -92,37 +91,58 @@ def split_by_group(
     return split
 
 
-def official_split(
-    labels: Sequence[int], groups: Sequence[tuple[str, ...]], parts: Sequence[str]
-) -> Split:
-    """The split that the data set itself assigns, refused where it leaks.
+@dataclass(frozen=True)
+class Fold:
+    """One round of a grouped cross-validation, as positions of the clips in rising order.
+
+    Attributes:
+        rest: Clips that share no group with `held_out`.
+        held_out: Clips whose groups all belong to this round.
+        dropped: Clips whose groups stand on both sides.
+    """
+
+    rest: IntArray
+    held_out: IntArray
+    dropped: IntArray
+
+
+def grouped_folds(
+    labels: Sequence[int], groups: Sequence[tuple[str, ...]], count: int, seed: int
+) -> list[Fold]:
+    """Deal the groups into `count` folds that hold both classes in like shares.
 
     Args:
         labels: 1 = fake, 0 = real.
-        groups: The groups of each clip.
-        parts: `train`, `validation` or `test`, one for each clip.
+        groups: The groups of each clip; a clip without one is a group of its own.
+        count: How many folds.
+        seed: Of the dealing.
 
     Raises:
-        DatasetError: A group stands in two parts, a part but test is empty or has a single class.
+        DatasetError: There is a single class, or there are too few groups for both classes to stand
+            in every fold.
     """
-    where: dict[str, str] = {}
-    for clip_groups, part in zip(groups, parts, strict=True):
-        for group in clip_groups:
-            if where.setdefault(group, part) != part:
+    label_array = np.asarray(labels, dtype=np.int64)
+    _require_both_classes(label_array)
+    membership = _Membership.to_deal_out(groups, 1.0 / count, len(label_array))
+    shares = np.full(count, 1.0 / count)
+    assignment = _best_assignment(label_array, membership, shares, np.full(count, 10.0), seed)
+    side = membership.sides(assignment)
+    folds = []
+    for number in range(count):
+        held_out = side == number
+        apart = ~membership.touches(assignment == number)
+        folds.append(
+            Fold(*(np.flatnonzero(part) for part in (apart, held_out, ~apart & ~held_out)))
+        )
+    for fold in folds:
+        for part in (fold.rest, fold.held_out):
+            if set(label_array[part].tolist()) != {REAL, FAKE}:
                 raise DatasetError(
-                    f"the given split leaks: group {group} stands in {where[group]} and in {part}. "
-                    "Correct the split column, or leave it out to have deepseq split by group."
+                    f"{membership.count} groups cannot be dealt into {count} folds with both "
+                    "classes in each. Ask for fewer, or add clips of more people of the rarer "
+                    "class."
                 )
-    label_array, part_array = np.asarray(labels), np.asarray(parts)
-    train, validation, test = (np.flatnonzero(part_array == name) for name in PARTS)
-    split = Split(train, validation, test, dropped=np.zeros(0, dtype=np.int64))
-    for name in ("train", "validation"):
-        if set(label_array[split.parts()[name]].tolist()) != {REAL, FAKE}:
-            raise DatasetError(
-                f"the given split has no {name} part with both classes. "
-                "Correct the split column, or leave it out to have deepseq split by group."
-            )
-    return split
+    return folds
 
 
 def _require_both_classes(labels: IntArray) -> None:
@@ -159,6 +179,13 @@ class _Membership:
                 numbers.append(names.setdefault(key, len(names)))
         return cls(np.array(numbers, dtype=np.int64), np.array(start, dtype=np.int64), len(names))
 
+    @classmethod
+    def to_deal_out(cls, groups: Sequence[tuple[str, ...]], most: float, clips: int) -> _Membership:
+        """With groups that clips tie together as one, unless one had more than a share of all."""
+        single = cls.of(groups)
+        tied = cls.of([(str(unit),) for unit in _tied_units(single)])
+        return tied if tied.largest <= most * clips else single
+
     @property
     def largest(self) -> int:
         """The clips in the largest group."""
@@ -169,6 +196,10 @@ class _Membership:
         parts = assignment[self.group]
         low = np.minimum.reduceat(parts, self.start)
         return np.where(low == np.maximum.reduceat(parts, self.start), low, -1)
+
+    def touches(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Whether any group of each clip is among the chosen ones."""
+        return np.maximum.reduceat(chosen[self.group], self.start)
 
 
 def _tied_units(membership: _Membership) -> IntArray:
@@ -188,14 +219,26 @@ def _tied_units(membership: _Membership) -> IntArray:
 
 
 def _best_assignment(
-    labels: IntArray, membership: _Membership, shares: npt.NDArray[np.float64], seed: int
+    labels: IntArray,
+    membership: _Membership,
+    shares: npt.NDArray[np.float64],
+    need: npt.NDArray[np.float64],
+    seed: int,
 ) -> IntArray:
-    """The part (0, 1, 2) of each group."""
+    """The part (0, 1 …) of each group.
+
+    Args:
+        labels: Of the clips.
+        membership: Their groups.
+        shares: The share of clips wanted in each part.
+        need: How bad it is for each part to lack a class.
+        seed: Of the dealing.
+    """
     generator = np.random.default_rng(seed)
     best, best_cost = np.zeros(membership.count, dtype=np.int64), np.inf
     for _ in range(_CANDIDATES):
-        candidate = generator.choice(3, size=membership.count, p=shares)
-        cost = _cost(labels, membership.sides(candidate), shares)
+        candidate = generator.choice(len(shares), size=membership.count, p=shares)
+        cost = _cost(labels, membership.sides(candidate), shares, need)
         if cost < best_cost:
             best, best_cost = candidate, cost
     # Random dealing comes near; moving single groups, the largest first, comes nearer.
@@ -203,19 +246,22 @@ def _best_assignment(
         for part in np.flatnonzero(shares > 0):
             candidate = best.copy()
             candidate[group] = part
-            cost = _cost(labels, membership.sides(candidate), shares)
+            cost = _cost(labels, membership.sides(candidate), shares, need)
             if cost < best_cost:
                 best, best_cost = candidate, cost
     return best
 
 
-def _cost(labels: IntArray, side: IntArray, shares: npt.NDArray[np.float64]) -> float:
+def _cost(
+    labels: IntArray,
+    side: IntArray,
+    shares: npt.NDArray[np.float64],
+    need: npt.NDArray[np.float64],
+) -> float:
     """How far a split is from what was asked: 0 is exact."""
     cost = _DROP_COST * float((side < 0).mean())
     for label in (REAL, FAKE):
-        counts = np.bincount(side[labels == label] + 1, minlength=4)[1:]
+        counts = np.bincount(side[labels == label] + 1, minlength=len(shares) + 1)[1:]
         cost += float(np.abs(counts / (labels == label).sum() - shares).sum())
-        # A class that is missing from a part makes that part useless; the test part is the least
-        # needed of the three.
-        cost += float(np.dot([10.0, 10.0, 1.0], (counts == 0) & (shares > 0)))
+        cost += float(np.dot(need, (counts == 0) & (shares > 0)))
     return cost

@@ -89,7 +89,7 @@ class Extractor:
     ) -> FeatureRecord:
         arrays = empty_arrays(self._config.sampling.frames, self._backbone.width)
         status, reason, transient = video.status, video.reason, video.transient
-        facts = dict(video.facts)
+        facts = {**video.facts, **item.facts}
         if video.frames is not None:
             facts["frames_sampled"] = len(video.frames)
             facts["faces_found"] = len(person) - person.filled

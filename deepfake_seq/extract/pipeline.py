@@ -39,7 +39,7 @@ class Summary:
         videos: How many there were.
         skipped: How many were in the store already.
         failed_before: How many of those had failed in an earlier run.
-        relabelled: How many of those were given a new label, group or split.
+        relabelled: Of how many of those the data set tells something else than before.
         by_status: How many were extracted with each status.
         failures: Those that failed in this run.
         seconds: Wall time.

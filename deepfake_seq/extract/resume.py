@@ -10,22 +10,22 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import identify
 from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, SourceFile, StoreWriter
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.record import ASSIGNED_FACTS, empty_arrays
 
 
 class Resumption:
     """Sorts videos into those whose records stand and those to be extracted, and commits these.
 
     Records stand while their file has the same content, unless they are a failure that is to be
-    tried again. If only the label, groups, split or the file's time are other than before, they are
-    committed anew with the same features.
+    tried again. If only what the data set tells (label, groups, split, method, its name) or the
+    file's time are other than before, they are committed anew with the same features.
 
     Args:
         store: Where the records are.
         everyone: Whether a video has a record for each person.
         retry_failed: Whether to take up failures that lie in the video, too.
-        on_standing: Called with the first record of each video whose records stand, and whether it
-            got a new label, group or split.
+        on_standing: Called with the first record of each video whose records stand, and whether
+            the data set tells something else than before.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Resumption:
         source = _source_now(item, entry.source)
         if source is None:
             return False
-        assigned = (item.label, item.groups, item.split)
+        assigned = (item.label, item.groups, item.split, item.facts)
         relabelled = False
         if entry.assigned != assigned or source != entry.source:
             self._store.claim(item.video_id, wait=True)
@@ -109,11 +109,9 @@ class Resumption:
             if now is None or now.revision != entry.revision:
                 return now is not None and self._keep(item, now)  # another run was here
             relabelled = entry.assigned != assigned
-            label, groups, split = assigned
             names = [record_id(item.video_id, number) for number in self._further(item, 0)]
             for name in reversed(names or [item.video_id]):
-                record = replace(self._store[name], source=source)
-                self._store.commit(replace(record, label=label, groups=groups, split=split))
+                self._store.commit(_assigned(self._store[name], item, source))
         self._store.release(item.video_id)
         self._on_standing(entry, relabelled)
         return True
@@ -122,6 +120,19 @@ class Resumption:
 def record_id(video_id: str, number: int | None) -> str:
     """What the record of a video's person is called, or of the video where there is one alone."""
     return video_id if number is None else f"{video_id}#{number}"
+
+
+def _assigned(record: FeatureRecord, item: VideoItem, source: SourceFile) -> FeatureRecord:
+    """The record with what is told of the video now, and its file as it is now."""
+    own = {name: value for name, value in record.facts.items() if name not in ASSIGNED_FACTS}
+    return replace(
+        record,
+        label=item.label,
+        groups=item.groups,
+        split=item.split,
+        source=source,
+        facts=own | item.facts,
+    )
 
 
 def _gone(record: FeatureRecord, people: int) -> FeatureRecord:

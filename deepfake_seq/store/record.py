@@ -36,6 +36,9 @@ ARRAYS: dict[str, str] = {
 }
 """The arrays of a record and their dtypes, in the order in which they are hashed."""
 
+ASSIGNED_FACTS = ("method", "dataset")
+"""The facts that the data set tells, not the video: how a fake was made, and what it is of."""
+
 MOST_METADATA = 65_536
 """The most bytes that a record's metadata may have."""
 
@@ -86,7 +89,7 @@ class FeatureRecord:
         split: The part that the data set assigns, or "".
         source: The file that was read.
         facts: What else is known: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
-            `duration_seconds`, `codec`.
+            `duration_seconds`, `codec`; and of `ASSIGNED_FACTS` those that are known.
         transient: Whether a failure says nothing about the video itself (out of memory, out of
             time, an I/O error), so that the next run tries again.
         revision: 1 for the first record of a video in a store, one more for each that took its

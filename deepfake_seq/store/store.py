@@ -17,7 +17,7 @@ from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.fingerprint import Fingerprint
 from deepfake_seq.store.guard import ShardAccessError
 from deepfake_seq.store.index import Index, Location, with_remedy
-from deepfake_seq.store.record import FeatureRecord, SourceFile
+from deepfake_seq.store.record import ASSIGNED_FACTS, FeatureRecord, SourceFile
 from deepfake_seq.store.shard import Shard
 
 T = TypeVar("T")
@@ -49,10 +49,11 @@ class Entry:
         return int(self.metadata["revision"])
 
     @property
-    def assigned(self) -> tuple[int, tuple[str, ...], str]:
-        """The label, the groups and the part of the split."""
-        values = self.metadata
-        return values["label"], values["groups"], values["split"]
+    def assigned(self) -> tuple[int, tuple[str, ...], str, dict[str, Any]]:
+        """What the data set tells: label, groups, part of the split, and `ASSIGNED_FACTS`."""
+        values, facts = self.metadata, self.metadata["facts"]
+        told = {name: facts[name] for name in ASSIGNED_FACTS if name in facts}
+        return values["label"], values["groups"], values["split"], told
 
     @property
     def source(self) -> SourceFile:
@@ -119,6 +120,12 @@ class FeatureStore:
     def video_ids(self) -> list[str]:
         """All ids, sorted."""
         return sorted(self._index.locations)
+
+    @property
+    def reading_order(self) -> list[str]:
+        """All ids in the order in which their records lie on the disk: the fastest to read."""
+        places = self._index.locations
+        return sorted(places, key=lambda video_id: places[video_id][:2])
 
     def __repr__(self) -> str:
         return (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake_seq.datasets import official_split, split_by_group
+from deepfake_seq.datasets import grouped_folds, split_by_group
 from deepfake_seq.errors import DatasetError
 
 SHARES = {"validation": 0.2, "test": 0.2}
@@ -100,11 +100,36 @@ def test_a_class_that_sits_in_one_group_is_refused() -> None:
         split_by_group([1, 1, 0, 0, 0], groups, **SHARES, seed=0)
 
 
-def test_a_given_split_that_leaks_is_refused() -> None:
-    with pytest.raises(DatasetError, match="group ann stands in train and in validation"):
-        official_split([0, 1], [("ann",), ("ann",)], ["train", "validation"])
+@settings(max_examples=40)
+@given(clips(), st.integers(2, 4), st.integers(0, 5))
+def test_folds_hold_every_clip_out_once_at_most_and_share_no_group(
+    data: tuple[list[int], list[tuple[str, ...]]], count: int, seed: int
+) -> None:
+    labels, groups = data
+    try:
+        folds = grouped_folds(labels, groups, count, seed)
+    except DatasetError:
+        return
+    assert len(folds) == count
+    held_out = np.concatenate([fold.held_out for fold in folds])
+    assert len(set(held_out.tolist())) == len(held_out)
+    for fold in folds:
+        rest, test = ({g for c in part for g in groups[c]} for part in (fold.rest, fold.held_out))
+        assert not rest & test
+        everyone = np.concatenate([fold.rest, fold.held_out, fold.dropped])
+        assert sorted(everyone.tolist()) == list(range(len(labels)))
+        for part in (fold.rest, fold.held_out):
+            assert {labels[clip] for clip in part} == {0, 1}
 
 
-def test_a_given_split_without_a_validation_part_is_refused() -> None:
-    with pytest.raises(DatasetError, match="no validation part with both classes"):
-        official_split([0, 1, 0], [(), (), ()], ["train", "train", "test"])
+def test_folds_of_clips_with_one_group_each_leave_nobody_out() -> None:
+    labels = [0, 1] * 20
+    groups = [(f"p{number % 10}",) for number in range(40)]
+    folds = grouped_folds(labels, groups, 5, seed=0)
+    assert sorted(np.concatenate([fold.held_out for fold in folds]).tolist()) == list(range(40))
+    assert [len(fold.held_out) for fold in folds] == [8] * 5
+
+
+def test_more_folds_than_groups_are_refused() -> None:
+    with pytest.raises(DatasetError, match="3 groups cannot be dealt into 4 folds"):
+        grouped_folds([0, 1] * 6, [(f"p{number % 3}",) for number in range(12)], 4, seed=0)

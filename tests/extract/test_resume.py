@@ -73,3 +73,17 @@ def test_an_interrupted_commit_is_done_again(tmp_path: Path, item: VideoItem) ->
         writer.commit(records(item, 3)[2])  # the process ends before the first person's
     assert run(tmp_path / "s", item, 3) == (1, [])
     assert len(FeatureStore.open(tmp_path / "s")) == 3
+
+
+def test_a_new_method_and_data_set_are_everybodys_and_other_facts_stay(
+    tmp_path: Path, item: VideoItem
+) -> None:
+    run(tmp_path / "s", item, 2)
+    before = [record.facts for record in FeatureStore.open(tmp_path / "s")]
+    named = replace(item, method="Deepfakes", dataset="faceforensics++")
+    assert run(tmp_path / "s", named, 2) == (0, [True])
+    told = {"method": "Deepfakes", "dataset": "faceforensics++"}
+    assert [r.facts for r in FeatureStore.open(tmp_path / "s")] == [own | told for own in before]
+    assert run(tmp_path / "s", named, 2) == (0, [False])
+    assert run(tmp_path / "s", item, 2) == (0, [True])  # nobody says any more
+    assert [record.facts for record in FeatureStore.open(tmp_path / "s")] == before

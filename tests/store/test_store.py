@@ -40,7 +40,7 @@ def test_the_repr_says_what_it_is(tmp_path: Path) -> None:
 def test_entries_are_what_the_records_say(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", clips=5)
     for record, entry in zip(store, store.entries(), strict=True):
-        assert entry.assigned == (record.label, record.groups, record.split)
+        assert entry.assigned == (record.label, record.groups, record.split, {})
         assert (entry.status, entry.revision, entry.transient) == ("ok", 1, False)
         assert entry.source == record.source
 

@@ -1,13 +1,15 @@
-"""Videos found in folders, labelled by the folders' names."""
+"""Videos found in files and folders."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from deepfake_seq.datasets.items import FAKE, REAL, UNKNOWN, VideoItem
+from deepfake_seq.datasets.celeb_df import groups_of
+from deepfake_seq.datasets.folders import label_of
+from deepfake_seq.datasets.items import VideoItem
 from deepfake_seq.errors import DatasetError, UsageError
 
 # fmt: off
@@ -17,16 +19,6 @@ VIDEO_SUFFIXES = frozenset({
 })
 # fmt: on
 
-FOLDER_LABELS = {
-    "real": REAL,
-    "fake": FAKE,
-    "celeb-real": REAL,
-    "youtube-real": REAL,
-    "celeb-synthesis": FAKE,
-}
-
-_CELEB_NAME = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
-
 
 def discover(
     paths: Sequence[Path], *, follow_links: bool = False
@@ -35,7 +27,7 @@ def discover(
 
     A folder is searched to its bottom for files with a video's suffix; a file is taken whatever it
     is called. The label comes from the nearest folder with a telling name (`real`, `fake`,
-    `Celeb-real`, `YouTube-real`, `Celeb-synthesis`; case does not matter).
+    `Celeb-real`, `YouTube-real`, `Celeb-synthesis`; case does not matter); `recognise` knows more.
 
     Args:
         paths: Files and folders.
@@ -85,48 +77,22 @@ def discover(
     return [items[video_id] for video_id in sorted(items)], links
 
 
-def label_of(path: Path) -> int:
-    """The label that the nearest telling folder name of `path` gives, or unknown."""
-    for parent in path.parents:
-        label = FOLDER_LABELS.get(parent.name.lower())
-        if label is not None:
-            return label
-    return UNKNOWN
-
-
-def groups_of(path: Path) -> tuple[str, ...]:
-    """The identities that a Celeb-DF file name tells; empty for other files.
-
-    `Celeb-synthesis/id0_id1_0003.mp4` shows the face of one and the video of the other, so it
-    belongs to both.
-    """
-    if not path.parent.name.lower().startswith("celeb-"):
-        return ()
-    match = _CELEB_NAME.fullmatch(path.stem)
-    return tuple(name for name in match.groups() if name) if match else ()
-
-
 def _find(given: Path, is_open: Callable[[Path], bool]) -> Iterator[VideoItem]:
     if given.is_dir():
-        root = Path(os.path.abspath(given))  # noqa: PTH100 - ".." has no telling name of its own
         for path in _walk(given, is_open):
-            yield _item(path, path.relative_to(given), root / path.relative_to(given))
+            yield _item(path, path.relative_to(given))
     elif given.exists():
-        yield _item(given, Path(given.name), given.absolute())
+        yield _item(given, Path(given.name))
     else:
         raise UsageError(f"no such file or folder: {given}")
 
 
-def _item(path: Path, relative: Path, absolute: Path) -> VideoItem:
+def _item(path: Path, relative: Path) -> VideoItem:
+    item = VideoItem(path, relative.as_posix())
     # Only the root's own name may tell a label, not the folders above it: a data set that lies in
     # /home/real/ is not all real.
-    telling = Path(*absolute.parts[-len(relative.parts) - 1 :])
-    return VideoItem(
-        path=path,
-        video_id=relative.as_posix(),
-        label=label_of(telling),
-        groups=groups_of(telling),
-    )
+    telling = Path(item.root.name, relative)
+    return replace(item, label=label_of(telling), groups=groups_of(telling))
 
 
 def _walk(folder: Path, is_open: Callable[[Path], bool]) -> Iterator[Path]:

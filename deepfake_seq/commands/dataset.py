@@ -1,0 +1,66 @@
+"""`deepseq dataset`: what a data set holds, before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepfake_seq.commands.options import PATH, json_option, print_json
+from deepfake_seq.commands.videos import Collection, collect, report, video_options
+
+
+@click.command()
+@video_options
+@click.option("--figure", type=PATH, help="A PNG to write, with the classes as bars.")
+@json_option
+def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **options: Any) -> None:
+    """Say what a data set holds and what is missing of it; no video is opened.
+
+    Celeb-DF, FaceForensics++ and DFDC are known by their folders and lists; other videos are
+    labelled by folders called real and fake, or by --labels.
+    """
+    from deepfake_seq import atomic
+    from deepfake_seq.datasets import distribution
+    from deepfake_seq.datasets.figure import draw_classes
+
+    collection = collect(paths, options)
+    if figure:
+        atomic.write_bytes(figure, draw_classes(distribution(collection.items)))
+    if as_json:
+        print_json({**_summary(collection), "figure": str(figure) if figure else None})
+        return
+    click.echo(report(collection).rstrip())
+    if figure:
+        click.echo(f"figure: {figure}")
+
+
+def _summary(collection: Collection) -> dict[str, Any]:
+    from deepfake_seq.datasets import count_classes, distribution, straddling_groups
+
+    items = collection.items
+    tables = distribution(items)
+    astray = straddling_groups(items)
+    return {
+        "videos": len(items),
+        "data_sets": [
+            {
+                "name": data_set.name,
+                "layout": data_set.layout,
+                "path": str(data_set.home),
+                "videos": len(data_set.items),
+                "complete": not data_set.is_partial,
+                "coverage": [row._asdict() for row in data_set.coverage],
+                "notes": list(data_set.notes),
+            }
+            for data_set in collection.data_sets
+        ],
+        "labels": str(collection.labels) if collection.labels else None,
+        "all": asdict(count_classes("all videos", items)),
+        "by_part": [asdict(row) for row in tables.get("part", [])],
+        "by_method": [asdict(row) for row in tables.get("method", [])],
+        "groups_in_several_parts": {"count": len(astray), "first": astray[:10]},
+        "links_left_out": len(collection.links),
+    }

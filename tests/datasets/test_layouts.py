@@ -1,0 +1,158 @@
+"""What holds for every layout."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, found, plant
+
+from deepfake_seq.commands import videos
+from deepfake_seq.datasets import LAYOUTS, all_items, apply_labels
+from deepfake_seq.datasets.survey import straddling_groups
+from deepfake_seq.errors import DatasetError
+
+TREES: dict[str, Mapping[str, str]] = {
+    "celeb-df": CELEB_DF,
+    "faceforensics": FACEFORENSICS,
+    "dfdc": DFDC,
+    "folders": FOLDERS,
+}
+OFFICIAL = [name for name in TREES if name != "folders"]
+each = pytest.mark.parametrize("layout", TREES)
+each_official = pytest.mark.parametrize("layout", OFFICIAL)
+
+
+@pytest.fixture
+def root(tmp_path: Path, layout: str) -> Path:
+    return plant(tmp_path / "data" / "set", TREES[layout])
+
+
+def test_the_commands_know_every_layout() -> None:
+    assert set(videos.LAYOUTS) == {"auto", *LAYOUTS} == {"auto", *TREES}
+
+
+@each
+def test_it_is_recognised_by_itself_and_by_its_name(root: Path, layout: str) -> None:
+    assert [data_set.layout for data_set in found(root)] == [layout]
+    assert found(root) == found(root, layout=layout)
+
+
+@each
+def test_the_folder_above_may_be_given(root: Path, layout: str) -> None:
+    above = {name.removeprefix("set/"): item for name, item in by_id(root.parent).items()}
+    own = by_id(root)
+    assert above.keys() == own.keys()
+    for name, item in own.items():
+        other = above[name]
+        assert (item.label, item.groups, item.split) == (other.label, other.groups, other.split)
+        assert (item.method, item.dataset) == (other.method, other.dataset)
+
+
+@each
+def test_every_folder_in_it_may_be_given_alone(root: Path, layout: str) -> None:
+    for name, item in by_id(root).items():
+        for folder in (root / name).parents:
+            if folder == root:
+                break
+            (alone,) = (i for i in by_id(folder).values() if i.path.name == item.path.name)
+            assert alone.video_id == (root / name).relative_to(folder).as_posix()
+            assert (alone.label, alone.groups, alone.split) == (item.label, item.groups, item.split)
+            assert (alone.method, alone.dataset) == (item.method, item.dataset)
+
+
+@each
+def test_every_video_is_of_one_data_set_and_stays_where_it_is(root: Path, layout: str) -> None:
+    (data_set,) = found(root)
+    videos_there = {path.relative_to(root).as_posix() for path in root.rglob("*.mp4")}
+    assert {item.video_id for item in data_set.items} == videos_there
+    assert all(item.path == root / item.video_id for item in data_set.items)
+
+
+@each_official
+def test_real_clips_have_no_method_and_all_name_their_data_set(root: Path, layout: str) -> None:
+    items = by_id(root).values()
+    assert not [item for item in items if item.label == 0 and item.method]
+    assert all(item.dataset for item in items)
+
+
+@each_official
+def test_a_video_at_the_top_of_the_disk_is_of_none(layout: str) -> None:
+    assert LAYOUTS[layout].home(Path("/"), Path("/")) is None
+
+
+@each_official
+def test_a_name_that_does_not_fit_says_what_was_looked_for(tmp_path: Path, layout: str) -> None:
+    plant(tmp_path, FOLDERS)
+    with pytest.raises(
+        DatasetError, match=f"--dataset {layout} does not fit: looked for"
+    ) as caught:
+        found(tmp_path, layout=layout)
+    assert str(caught.value).endswith(f"Received: {tmp_path}")
+
+
+@each_official
+def test_one_root_of_two_that_does_not_fit_is_named(
+    root: Path, layout: str, tmp_path: Path
+) -> None:
+    other = plant(tmp_path / "other", FOLDERS)
+    with pytest.raises(DatasetError, match=f"Received: {other}"):
+        found(root, other, layout=layout)
+
+
+@each_official
+def test_as_plain_folders_it_has_neither_parts_nor_a_name(root: Path, layout: str) -> None:
+    (data_set,) = found(root, layout="folders")
+    assert {(item.split, item.method, item.dataset) for item in data_set.items} == {("", "", "")}
+
+
+@each_official
+def test_a_csv_alone_counts_where_it_is_given(root: Path, layout: str, tmp_path: Path) -> None:
+    items = all_items(found(root))
+    rows = ["path,label,group,split,method"]
+    rows += [f"{item.video_id},fake,somebody,train,mine" for item in items[:1]]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    labelled, _ = apply_labels(items, tmp_path / "labels.csv")
+    told = [(i.label, i.groups, i.split, i.method, i.dataset) for i in labelled]
+    assert told == [
+        (1, ("somebody",), "train", "mine", ""),
+        *[(-1, (), "", "", "")] * (len(items) - 1),
+    ]
+
+
+def test_different_data_sets_are_each_read_by_their_own_layout(tmp_path: Path) -> None:
+    roots = [plant(tmp_path / name, tree) for name, tree in TREES.items()]
+    apart = found(*roots)
+    assert {data_set.layout for data_set in apart} == set(TREES)
+    together = found(tmp_path)
+    assert {data_set.layout for data_set in together} == set(TREES)
+    told = [
+        sorted((i.path, i.label, i.groups, i.split, i.method, i.dataset) for i in all_items(found_))
+        for found_ in (apart, together)
+    ]
+    assert told[0] == told[1]
+    names = [item.video_id for item in all_items(apart)]
+    assert names == sorted(names)
+
+
+def test_a_data_set_given_twice_is_one(tmp_path: Path) -> None:
+    root = plant(tmp_path / "set", CELEB_DF)
+    assert by_id(root, root / "Celeb-real") == by_id(root)
+
+
+def test_a_link_to_a_data_set_elsewhere_is_followed_only_when_asked(tmp_path: Path) -> None:
+    outside = plant(tmp_path / "outside", CELEB_DF)
+    root = plant(tmp_path / "in", FOLDERS)
+    (root / "linked").symlink_to(outside)
+    assert {data_set.layout for data_set in found(root)} == {"folders"}
+    followed = found(root, follow_links=True)
+    assert {data_set.name for data_set in followed} == {"folders", "celeb-df-v2"}
+
+
+def test_an_identity_on_both_sides_of_the_official_list_is_found(tmp_path: Path) -> None:
+    root = plant(tmp_path / "set", CELEB_DF)
+    assert straddling_groups(all_items(found(root))) == ["id0", "id1"]
+    shutil.rmtree(root / "Celeb-synthesis")
+    assert straddling_groups(all_items(found(root))) == []
