@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def make_record(
         "label": 0,
         "groups": (),
         "split": "",
-        "source": SourceFile(1000, 123, "ab" * 32),
+        "source": SourceFile(1000, 123, hashlib.sha256(video_id.encode()).hexdigest()),
         "facts": {"frames_sampled": frames, "faces_found": valid},
         **arrays,
     }

@@ -1,0 +1,66 @@
+"""Every setting, its default and its range, in one place.
+
+The classes are frozen and check themselves: a value out of range raises `UsageError` when the
+object is made. `ExtractConfig` travels with every trained model, so that `predict` treats a clip
+exactly as the training clips were treated.
+"""
+
+from deepfake_seq.config.execution import RUNTIMES, ExecutionConfig, LimitsConfig
+from deepfake_seq.config.extraction import (
+    BACKBONES,
+    DETECTORS,
+    IMAGENET,
+    PEOPLE,
+    PRECISIONS,
+    SAMPLERS,
+    SHARD_RECORDS,
+    UNTRAINED,
+    BackboneConfig,
+    ExtractConfig,
+    FaceConfig,
+    SamplingConfig,
+)
+from deepfake_seq.config.learning import (
+    BALANCES,
+    INPUTS,
+    MIN_VALID_FRAMES,
+    MODELS,
+    RECURRENT,
+    SPLITS,
+    THRESHOLDS,
+    TRAINING_MEMORY_BYTES,
+    DecisionConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "BACKBONES",
+    "BALANCES",
+    "DETECTORS",
+    "IMAGENET",
+    "INPUTS",
+    "MIN_VALID_FRAMES",
+    "MODELS",
+    "PEOPLE",
+    "PRECISIONS",
+    "RECURRENT",
+    "RUNTIMES",
+    "SAMPLERS",
+    "SHARD_RECORDS",
+    "SPLITS",
+    "THRESHOLDS",
+    "TRAINING_MEMORY_BYTES",
+    "UNTRAINED",
+    "BackboneConfig",
+    "DecisionConfig",
+    "ExecutionConfig",
+    "ExtractConfig",
+    "FaceConfig",
+    "LimitsConfig",
+    "ModelConfig",
+    "SamplingConfig",
+    "SplitConfig",
+    "TrainConfig",
+]
