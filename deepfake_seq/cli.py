@@ -9,6 +9,9 @@ import click
 
 from deepfake_seq import __version__
 from deepfake_seq.commands.checkup import demo, doctor
+from deepfake_seq.commands.compare import compare
+from deepfake_seq.commands.dataset import dataset
+from deepfake_seq.commands.evaluate import evaluate
 from deepfake_seq.commands.extract import extract
 from deepfake_seq.commands.faces import faces
 from deepfake_seq.commands.fit import fit
@@ -51,7 +54,21 @@ def app(debug: bool) -> None:
     logger.setLevel(logging.INFO)
 
 
-for command in (extract, fit, predict, faces, info, verify, merge, weights, doctor, demo):
+for command in (
+    dataset,
+    extract,
+    fit,
+    evaluate,
+    compare,
+    predict,
+    faces,
+    info,
+    verify,
+    merge,
+    weights,
+    doctor,
+    demo,
+):
     app.add_command(command)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -22,27 +21,6 @@ def counts(values: dict[str, int]) -> str:
     """`3 ok, 1 no_face`, the most frequent first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {name}" for name, count in ordered) or "none"
-
-
-def metrics_table(model: str, metrics: dict[str, Any]) -> str:
-    """One line for the model and each baseline, on each part that was judged."""
-    header = ["", "clips (real + fake)", "AUC", "balanced accuracy", "macro-F1"]
-    rows = [header]
-    for part in ("validation", "test"):
-        named = [(model, metrics[part])]
-        named += [(name, values.get(part)) for name, values in metrics["baselines"].items()]
-        for name, values in named:
-            if values:
-                clips = values["clips"]
-                figures = (values["auc"], values["balanced_accuracy"], values["macro_f1"])
-                rows.append(
-                    [
-                        f"{part}: {name}",
-                        f"{clips['real']} + {clips['fake']}",
-                        *("–" if figure is None else f"{figure:.3f}" for figure in figures),
-                    ]
-                )
-    return table(rows)
 
 
 @contextmanager

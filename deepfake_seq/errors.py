@@ -41,6 +41,10 @@ class RunError(DeepseqError):
     """A run directory cannot be read, or does not fit the work it is given."""
 
 
+class TrainingError(DeepseqError):
+    """A model could not be trained."""
+
+
 class VideoError(DeepseqError):
     """One video could not be used; never leaves the extraction of that video.
 

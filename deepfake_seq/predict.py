@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepfake_seq.config import MIN_VALID_FRAMES, ExecutionConfig, ExtractConfig
+from deepfake_seq import weights
+from deepfake_seq.config import MIN_VALID_FRAMES, ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.sequence import run
+from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 
@@ -20,13 +22,15 @@ REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one clip.
+    """What is said of one clip, and on what it rests.
 
     Attributes:
         path: The clip.
         verdict: `real`, `fake` or `inconclusive`.
         score: The calibrated probability of fake; None when inconclusive.
         threshold: Scores of at least this are called fake.
+        decision: What the threshold was set for and on how many clips, and the band of doubt.
+        data: What people call the data that the run was trained on.
         frames_used: Sampled frames that show the face.
         frames_sampled: Frames that were looked at.
         reason: Why the verdict is inconclusive; "" otherwise.
@@ -37,6 +41,8 @@ class Verdict:
     verdict: str
     score: float | None
     threshold: float
+    decision: Decision
+    data: str
     frames_used: int
     frames_sampled: int
     reason: str
@@ -84,26 +90,40 @@ def predict(
     expected = 0
     for item, records in extract_records(items, resolved, execution):
         number = int(item.video_id)
-        verdicts = [judge(record, paths[number], model, run_folder) for record in records]
-        ready[number] = max(verdicts, key=_weight)
+        ready[number] = judge(records, paths[number], model, run_folder)
         while expected in ready:
             yield ready.pop(expected)
             expected += 1
 
 
-def judge(record: FeatureRecord, path: Path, model: SequenceModel, run_folder: Path) -> Verdict:
-    """The verdict on one record: never a score where the record does not carry one."""
-    reason = _doubt(record)
-    score = None
+def judge(
+    records: Sequence[FeatureRecord], path: Path, model: SequenceModel, run_folder: Path
+) -> Verdict:
+    """The verdict on one clip: never a score where its records do not carry one.
+
+    Args:
+        records: One for each person in the clip; who looks most like a fake speaks for it.
+        path: The clip.
+        model: The run's model.
+        run_folder: The run.
+    """
+    scored = [(*_score(record, model), record) for record in records]
+    score, reason, record = max(scored, key=lambda one: -1.0 if one[0] is None else one[0])
+    decision = model.decision
+    if score is not None and decision.is_doubtful(score):
+        low, high = decision.band
+        reason = f"its score lies in the run's band of doubt, from {low:.3f} to below {high:.3f}"
+        score = None
     verdict = INCONCLUSIVE
-    if not reason:
-        score = float(model.scores(record.features[None], record.mask[None])[0])
-        verdict = FAKE if score >= model.threshold else REAL
+    if score is not None:
+        verdict = FAKE if score >= decision.threshold else REAL
     return Verdict(
         path=str(path),
         verdict=verdict,
         score=score,
-        threshold=model.threshold,
+        threshold=decision.threshold,
+        decision=decision,
+        data=model.data,
         frames_used=record.frames_valid,
         frames_sampled=int(record.facts.get("frames_sampled", 0)),
         reason=reason,
@@ -111,12 +131,15 @@ def judge(record: FeatureRecord, path: Path, model: SequenceModel, run_folder: P
     )
 
 
-def _weight(verdict: Verdict) -> float:
-    """Of several people in a clip, the one who looks most like a fake speaks for it."""
-    return -1.0 if verdict.score is None else verdict.score
+def _score(record: FeatureRecord, model: SequenceModel) -> tuple[float | None, str]:
+    """The score of a record, or None and why there is none."""
+    reason = _lacks(record)
+    if reason:
+        return None, reason
+    return float(model.scores_of((record.features[None], record.mask[None]))[0]), ""
 
 
-def _doubt(record: FeatureRecord) -> str:
+def _lacks(record: FeatureRecord) -> str:
     """Why a record is not enough for a verdict; "" where it is."""
     if record.failed or record.status == "partial":
         return f"{record.status}: {record.reason}"
@@ -129,14 +152,14 @@ def _doubt(record: FeatureRecord) -> str:
 
 
 def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) -> ResolvedConfig:
-    config = model.extract_config
-    if override.detector:
-        faces = replace(config.faces, detector_weights=override.detector)
-        config = replace(config, faces=faces)
-    if override.backbone:
-        config = replace(config, backbone=replace(config.backbone, weights=override.backbone))
-    _require_given_files(config, run_folder)
-    resolved = resolve(config)
+    faces, backbone = model.extract_config.faces, model.extract_config.backbone
+    if faces.detector_weights is not None:
+        path = override.detector or _given(model, run_folder, "faces", "--detector-weights")
+        faces = replace(faces, detector_weights=path)
+    if backbone.uses_file:
+        path = override.backbone or _given(model, run_folder, "backbone", "--weights")
+        backbone = replace(backbone, weights=path)
+    resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone))
     differences = model.fingerprint.differences(resolved.fingerprint)
     if differences:
         raise RunError(
@@ -146,14 +169,18 @@ def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) 
     return resolved
 
 
-def _require_given_files(config: ExtractConfig, run_folder: Path) -> None:
-    given = {
-        "--detector-weights": config.faces.detector_weights,
-        "--weights": config.backbone.weights if config.backbone.uses_file else None,
-    }
-    for option, path in given.items():
-        if path is not None and not Path(path).is_file():
-            raise RunError(
-                f"{run_folder} was trained with the weights file {path}, which is not there. "
-                f"Say where it is now with {option}."
-            )
+def _given(model: SequenceModel, run_folder: Path, section: str, option: str) -> str:
+    """Where the weights file lies that the features were made with, if it was used here before."""
+    config = model.extract_config
+    name = config.faces.detector_weights if section == "faces" else config.backbone.weights
+    try:
+        digest = str(model.fingerprint.fields[section]["weights_sha256"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run_folder} is damaged: its fingerprint lacks {section}") from error
+    path = weights.find_given(digest)
+    if path is None:
+        raise RunError(
+            f"{run_folder} was trained with the weights file {name} (SHA-256 {digest[:12]}…), "
+            f"which has not been used here before, or is gone. Say where it is with {option}."
+        )
+    return str(path)

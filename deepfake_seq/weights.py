@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _MAGIC = {"hdf5": b"\x89HDF\r\n\x1a\n", "onnx": b"\x08"}
 _TIMEOUT_SECONDS = 20.0
 _LEDGER = "sha256.json"
+_GIVEN = "given.json"
 
 
 def home() -> Path:
@@ -151,6 +152,34 @@ def check(name: str, path: Path) -> Path:
     _verify(file, path, str(path))
     _remember(path)
     return path
+
+
+def remember_given(path: Path, sha256: str) -> None:
+    """Note where a weights file that the user named lies, so that `find_given` finds it again."""
+    path = path.absolute()
+    known = _given()
+    if known.get(sha256) != str(path):
+        try:
+            atomic.write_json(home() / "weights" / _GIVEN, {**known, sha256: str(path)})
+        except OSError as error:  # it only has to be named again
+            _log.warning("cannot note where %s is: %s", path, error)
+
+
+def find_given(sha256: str) -> Path | None:
+    """Where this user last named a weights file with that digest, if it still lies there.
+
+    Runs and stores tell digests only: a path in a file from somebody else is never opened.
+    """
+    place = _given().get(sha256)
+    return Path(place) if place is not None and Path(place).is_file() else None
+
+
+def _given() -> dict[str, str]:
+    try:
+        known = json.loads((home() / "weights" / _GIVEN).read_text())
+    except (OSError, ValueError):
+        return {}
+    return dict(known) if isinstance(known, dict) else {}
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "extract": FOUNDATIONS | {"datasets", "store"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }

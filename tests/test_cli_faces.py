@@ -9,13 +9,16 @@ import cv2
 import numpy as np
 import pytest
 from calling import deepseq
-from clips import write_clip
+from clips import number_in, write_clip
+from records import make_record
 
-from deepfake_seq.config import ExtractConfig, FaceConfig
+from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
+from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.people import Person
-from deepfake_seq.extract.sheet import Looked, _cells, draw
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames
+from deepfake_seq.extract.sheet import Looked, _cells, cells_of, draw
+from deepfake_seq.extract.video import DecodedVideo, SampledFrames, identify
+from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.store import SourceFile
 
 
@@ -84,3 +87,38 @@ def test_found_filled_and_missed_frames_look_different(looked: Looked, tmp_path:
     assert image is not None
     for colour in ((0x33, 0x88, 0x22), (0x44, 0xBB, 0xCC)):  # green and yellow, in BGR
         assert (np.abs(image.astype(int) - colour).max(axis=2) < 12).any()
+
+
+def test_a_sheet_can_be_made_from_a_record_and_its_video(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 60)
+    record = make_record("clip.mp4", valid=12, source=identify(clip))
+    record.boxes_xyxy[:12] = [4, 8, 40, 44]
+    with Decoders(1, SamplingConfig(), LimitsConfig()) as decoders:
+        cells = cells_of(clip, record, decoders)
+        assert [number_in(cell.image_rgb) for cell in cells] == [3 * row for row in range(12)]
+        assert [cell.face.box_xyxy.tolist() for cell in cells if cell.face] == [[4, 8, 40, 44]] * 12
+        with pytest.raises(VideoError, match="not the one"):
+            cells_of(clip, make_record("clip.mp4"), decoders)
+        with pytest.raises(VideoError, match="cannot be read"):
+            cells_of(tmp_path / "absent.mp4", record, decoders)
+        record.frame_index[:12] += 10_000
+        with pytest.raises(VideoError, match=r"no such frames|cannot be decoded"):
+            cells_of(clip, record, decoders)
+
+
+@pytest.mark.parametrize("corner", [np.nan, np.inf, -np.inf, 1e9, -1e9])
+def test_boxes_that_cannot_be_are_not_drawn(tmp_path: Path, corner: float) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 60)
+    record = make_record("clip.mp4", source=identify(clip))
+    record.boxes_xyxy[3, 2] = corner
+    with (
+        Decoders(1, SamplingConfig(), LimitsConfig()) as decoders,
+        pytest.raises(VideoError, match="outside"),
+    ):
+        cells_of(clip, record, decoders)
+
+
+def test_a_title_is_not_read_as_a_formula(looked: Looked, tmp_path: Path) -> None:
+    config = ExtractConfig(faces=FaceConfig("none"))
+    draw(looked, r"$\nonsense{$.mp4", config, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").exists()

@@ -1,16 +1,25 @@
-"""`deepseq fit`: features to a trained model."""
+"""`deepseq fit`: features to a trained model, or to what several rounds of training say."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import PATH, json_option, print_json, say
+from deepfake_seq.errors import UsageError
 
-_MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
+if TYPE_CHECKING:
+    from deepfake_seq.sequence.fit import FitResult, Problem
+    from deepfake_seq.sequence.learning import Recipe
+
+_MODEL, _SPLIT = config.ModelConfig(), config.SplitConfig()
+_TRAIN, _DECISION = config.TrainConfig(), config.DecisionConfig()
+_ALL, _NONE = "all", "none"
+_LOGISTIC_INPUTS = "both"
 
 
 @click.command()
@@ -18,61 +27,225 @@ _MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
     "--features", type=PATH, default="features", show_default=True, help="The store to train on."
 )
 @click.option("--out", type=PATH, help="The run to make.  [default: runs/<time>-<model>]")
-@click.option("--model", type=click.Choice(config.MODELS), default=_MODEL.name, show_default=True)
+@click.option(
+    "--model",
+    type=click.Choice([*config.MODELS, _ALL]),
+    default=_MODEL.name,
+    show_default=True,
+    help="all compares them, and shows whether the order of frames is used.",
+)
 @click.option("--bidirectional", is_flag=True, help="Read the frames in both directions.")
+@click.option(
+    "--inputs",
+    type=click.Choice(config.INPUTS),
+    help="The features, how much they change between frames, or both.  [default: features; for "
+    "logistic: both]",
+)
+@click.option("--shuffle-frames", is_flag=True, help="A control: hide the order of frames.")
 @click.option("--dropout", type=float, default=_MODEL.dropout, show_default=True)
 @click.option("--epochs", type=int, default=_TRAIN.epochs, show_default=True, help="At most.")
 @click.option("--patience", type=int, default=_TRAIN.patience, show_default=True)
 @click.option("--batch-size", type=int, default=_TRAIN.batch_size, show_default=True)
 @click.option("--learning-rate", type=float, default=_TRAIN.learning_rate, show_default=True)
 @click.option("--gamma", type=float, default=_TRAIN.gamma, show_default=True, help="Focal loss.")
-@click.option("--validation", type=float, default=_TRAIN.validation, show_default=True)
-@click.option("--test", type=float, default=_TRAIN.test, show_default=True)
+@click.option(
+    "--balance",
+    type=click.Choice([*config.BALANCES, _NONE]),
+    multiple=True,
+    default=_TRAIN.balance,
+    show_default=True,
+    help="Against unequal classes: the focal loss's alpha, class weights, balanced batches.",
+)
+@click.option(
+    "--members",
+    type=int,
+    default=_TRAIN.members,
+    help="Networks that are averaged, each validated on other clips.  [default: 5 below 400 clips, "
+    "else 1]",
+)
+@click.option(
+    "--split",
+    "strategy",
+    type=click.Choice(config.SPLITS),
+    default=_SPLIT.strategy,
+    show_default=True,
+    help="The data set's own parts, or groups dealt out anew; auto takes the former if there.",
+)
+@click.option("--allow-shared", is_flag=True, help="Let a given split share identities.")
+@click.option(
+    "--validation", type=float, default=_SPLIT.validation, show_default=True, help="Share."
+)
+@click.option("--test", type=float, default=_SPLIT.test, show_default=True, help="Share.")
+@click.option(
+    "--threshold",
+    type=click.Choice(config.THRESHOLDS),
+    default=_DECISION.threshold,
+    show_default=True,
+    help="By the target false-positive rate, or by the best balanced accuracy.",
+)
+@click.option("--target-fpr", type=float, default=_DECISION.target_fpr, show_default=True)
 @click.option("--seed", type=int, default=_TRAIN.seed, show_default=True)
+@click.option("--folds", type=click.IntRange(2, 100), help="Cross-validate; makes no model.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), help="Repeat with so many seeds; makes no model."
+)
 @json_option
-def fit(features: Path, out: Path | None, as_json: bool, **options: Any) -> None:
+def fit(
+    features: Path,
+    out: Path | None,
+    folds: int | None,
+    seeds: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train a model on a store, and judge it beside its baselines.
 
-    Training, validation and test clips share no group (no person, no source video).
+    Training, validation and test clips share no group (no person, no source video). With --folds or
+    --seeds, no model is kept, but a study of how well it does and how much of that is luck.
     """
     from datetime import datetime
 
+    recipes = _recipes(**options)
+    title = recipes[0].model.title if len(recipes) == 1 else _ALL
+    out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
+    if folds or seeds:
+        _study(features, out, recipes, folds or 0, seeds or 1, as_json)
+    else:
+        _fit(features, out, recipes, as_json)
+
+
+def _recipes(**options: Any) -> list[Recipe]:
+    """One recipe, or those of all models."""
+    from deepfake_seq.sequence.learning import Recipe
+
+    balance = tuple(dict.fromkeys(options["balance"]))
+    if _NONE in balance and len(balance) > 1:
+        raise UsageError(f"--balance none goes with no other. Received: {' '.join(balance)}")
+    common = Recipe(
+        train=config.TrainConfig(
+            epochs=options["epochs"],
+            batch_size=options["batch_size"],
+            learning_rate=options["learning_rate"],
+            patience=options["patience"],
+            gamma=options["gamma"],
+            balance=() if balance == (_NONE,) else balance,
+            members=options["members"],
+            seed=options["seed"],
+        ),
+        split=config.SplitConfig(
+            strategy=options["strategy"],
+            validation=options["validation"],
+            test=options["test"],
+            allow_shared=options["allow_shared"],
+            seed=options["seed"],
+        ),
+        decision=config.DecisionConfig(options["threshold"], options["target_fpr"]),
+    )
+    return [replace(common, model=model) for model in _models(**options)]
+
+
+def _models(
+    model: str,
+    bidirectional: bool,
+    inputs: str | None,
+    shuffle_frames: bool,
+    dropout: float,
+    **_: Any,
+) -> list[config.ModelConfig]:
+    from deepfake_seq.sequence.study import CONTENDERS
+
+    if model == _ALL:
+        if bidirectional or shuffle_frames:
+            raise UsageError(
+                "--model all has a bidirectional and a shuffled model: leave those options out"
+            )
+        return [replace(own, dropout=dropout, inputs=inputs or own.inputs) for own in CONTENDERS]
+    inputs = inputs or (_LOGISTIC_INPUTS if model == "logistic" else _MODEL.inputs)
+    return [config.ModelConfig(model, bidirectional, dropout, inputs, shuffle_frames)]
+
+
+def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> None:
+    """One run in `out`, or one for each recipe in a folder of its own there."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
+    from deepfake_seq.sequence.tables import metrics_rows, runs_rows
     from deepfake_seq.store import FeatureStore
 
-    model_config = config.ModelConfig(
-        options.pop("model"), options.pop("bidirectional"), options.pop("dropout")
-    )
-    train_config = config.TrainConfig(**options)
-    out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{model_config.title}")
-    store = FeatureStore.open(features)
-    with console.progress("fit", train_config.epochs, "epochs") as step:
-        result = fitting.fit(
-            store,
-            out,
-            model_config,
-            train_config,
-            on_epoch=lambda epoch, row: step(
-                f"loss {row['loss']:.4f}, validation AUC {row['val_auc']:.3f}"
-            ),
-        )
-    for warning in result.warnings:
+    fitting.require_new(out)
+    problem = fitting.prepare(FeatureStore.open(features), recipes[0].split)
+    results = []
+    for recipe in recipes:
+        title = recipe.model.title
+        folder = out if len(recipes) == 1 else out / title
+        total = recipe.train.epochs * fitting.count_members(problem, recipe)
+        with console.progress(f"fit {title}", total, "epochs") as step:
+            results.append(fitting.fit(problem, folder, recipe, lambda _, row: step(_epoch(row))))
+    for warning in dict.fromkeys(warning for own in results for warning in own.warnings):
         say(f"NOTE: {warning}")
     if as_json:
-        report = {
-            "run": str(out),
-            "model": result.model,
-            "parameters": result.parameters,
-            "split": result.split,
-            **result.metrics,
-        }
-        print_json(report)
+        reports = {own.model: _report(own) for own in results}
+        print_json(reports if len(results) > 1 else reports[results[0].model])
         return
-    parameters, split = result.parameters, result.split
-    click.echo(f"{result.model}: {parameters['total']:,} parameters")
-    click.echo(f"clips: {', '.join(f'{count} {name}' for name, count in split.items())}")
+    first = results[0]
+    _tell_data(problem, first)
+    if len(results) > 1:
+        click.echo(console.table(runs_rows({own.model: own.metrics for own in results})))
+    else:
+        networks = f"{first.members} networks of " if first.members > 1 else ""
+        click.echo(f"{first.model}: {networks}{first.parameters['total']:,} parameters")
+        click.echo(console.table(metrics_rows(first.model, first.metrics)))
+        click.echo(f"threshold: {first.threshold:.3f}, {first.decision} of {problem.name}")
+    click.echo(f"run: {out}")
+
+
+def _epoch(row: dict[str, float]) -> str:
+    return f"loss {row['loss']:.4f}, validation AUC {row['val_auc']:.3f}"
+
+
+def _tell_data(problem: Problem, result: FitResult) -> None:
+    """What was trained on, before how well that went."""
+    from deepfake_seq import console
+
+    click.echo(f"clips: {', '.join(f'{count} {part}' for part, count in result.split.items())}")
+    if result.members > 1:
+        click.echo("       each validated by a network that was not trained on it")
     if result.excluded:
         click.echo(f"left out: {console.counts(result.excluded)}")
-    click.echo(console.metrics_table(result.model, result.metrics))
-    click.echo(f"run: {out}")
+    click.echo(f"imbalance: {result.balance}")
+
+
+def _report(result: FitResult) -> dict[str, Any]:
+    return {
+        "run": str(result.folder),
+        "model": result.model,
+        "members": result.members,
+        "parameters": result.parameters,
+        "split": result.split,
+        "threshold": result.threshold,
+        "warnings": result.warnings,
+        **result.metrics,
+    }
+
+
+def _study(
+    features: Path, out: Path, recipes: list[Recipe], folds: int, seeds: int, as_json: bool
+) -> None:
+    from deepfake_seq import console
+    from deepfake_seq.sequence import fit as fitting
+    from deepfake_seq.sequence import study as studying
+    from deepfake_seq.sequence.tables import study_rows
+    from deepfake_seq.store import FeatureStore
+
+    fitting.require_new(out)
+    problem = fitting.prepare(FeatureStore.open(features), recipes[0].split)
+    total = len(recipes) * (folds or 1) * seeds
+    with console.progress("fit", total, "trainings") as step:
+        found = studying.study(problem, recipes, folds, seeds, on_training=step)
+    studying.save(out, found)
+    for warning in found.warnings:
+        say(f"NOTE: {warning}")
+    if as_json:
+        print_json({"study": str(out), **found.summary})
+        return
+    click.echo(console.table(study_rows(found.summary["models"])))
+    click.echo(f"study: {out}")

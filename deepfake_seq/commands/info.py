@@ -66,6 +66,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     from deepfake_seq import config, console
     from deepfake_seq.errors import RunError
     from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.report import evaluation_rows
 
     values = run.describe(path)
     try:
@@ -79,8 +80,9 @@ def _run_info(path: Path, as_json: bool) -> None:
         parts = ", ".join(f"{count} {name}" for name, count in values["split"].items())
         click.echo(f"clips        {parts}")
         click.echo(f"fingerprint  {values['fingerprint_id']}")
-        click.echo(f"threshold    {values['threshold']:.3f}")
-        click.echo(console.metrics_table(title, metrics))
+        decision = values["decision"]
+        click.echo(f"threshold    {decision['threshold']:.3f}, by the rule {decision['rule']}")
+        click.echo(console.table(evaluation_rows(title, metrics)))
         for warning in values["warnings"]:
             click.echo(f"note         {warning}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

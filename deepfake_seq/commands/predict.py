@@ -74,5 +74,6 @@ def _verdict_line(verdict: Any) -> str:
     relation = "at or above" if verdict.verdict == "fake" else "below"
     return (
         f"{verdict.path}: {verdict.verdict} (score {verdict.score:.3f}, {relation} the threshold "
-        f"{verdict.threshold:.3f}; {frames}; {verdict.run})"
+        f"{verdict.threshold:.3f}, {verdict.decision.basis} of {verdict.data}; {frames}; "
+        f"{verdict.run})"
     )

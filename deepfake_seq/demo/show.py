@@ -18,6 +18,7 @@ from deepfake_seq.config import (
     ExtractConfig,
     FaceConfig,
     ModelConfig,
+    SplitConfig,
     TrainConfig,
 )
 from deepfake_seq.demo.clips import Take, write_clip
@@ -25,7 +26,9 @@ from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.predict import Verdict, predict
-from deepfake_seq.sequence.fit import fit
+from deepfake_seq.sequence.fit import fit, prepare
+from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.tables import metrics_rows
 from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
 
 TAKES = 15
@@ -59,10 +62,12 @@ def run_demo(out: Path, say: Say) -> dict[str, Any]:
     say(f"   {summary.ok} of {summary.videos} clips in {summary.seconds:.0f} s → {store.path}")
 
     fits: dict[str, Any] = {}
+    problem = prepare(store, SplitConfig())
     for number, model in enumerate((ModelConfig(), ModelConfig(bidirectional=True)), start=3):
         say(f"{number}. fit: {model.title}")
-        result = fit(store, out / "runs" / model.title, model, TrainConfig(epochs=60))
-        say(_indent(console.metrics_table(model.title, result.metrics)))
+        recipe = Recipe(model, TrainConfig(epochs=60, members=1))
+        result = fit(problem, out / "runs" / model.title, recipe)
+        say(_indent(console.table(metrics_rows(model.title, result.metrics))))
         fits[model.title] = {
             "run": str(result.folder),
             "parameters": result.parameters,

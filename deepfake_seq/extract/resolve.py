@@ -55,7 +55,11 @@ def resolve(config: ExtractConfig) -> ResolvedConfig:
     backbone = found.get("backbone")
     if config.backbone.uses_file:
         backbone = _given(config.backbone.weights, "--weights")
-    return ResolvedConfig(config, detector, backbone, _fingerprint(config, detector, backbone))
+    fingerprint = _fingerprint(config, detector, backbone)
+    for section, path in (("faces", detector), ("backbone", backbone)):
+        if path is not None and path not in found.values():
+            weights.remember_given(path, fingerprint.fields[section]["weights_sha256"])
+    return ResolvedConfig(config, detector, backbone, fingerprint)
 
 
 def _given(path: str | None, option: str) -> Path | None:

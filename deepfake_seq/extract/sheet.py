@@ -16,10 +16,12 @@ from deepfake_seq.config import ExecutionConfig, ExtractConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, build_detector, crop_square
+from deepfake_seq.extract.failures import reason_of
 from deepfake_seq.extract.people import Person, find_people
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video import DecodedVideo, SampledFrames, identify
 from deepfake_seq.extract.workers import Decoders
+from deepfake_seq.store import FeatureRecord
 
 _COLUMNS = 8
 _MOST_PEOPLE = 6
@@ -99,6 +101,42 @@ def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
     return cells
 
 
+def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell]:
+    """The frames that a record was made from, read once more, with its boxes.
+
+    Args:
+        path: Where the video is now.
+        record: Of that video.
+        decoders: Decode it.
+
+    Raises:
+        VideoError: The video is not there, is no longer what it was, or cannot be decoded.
+    """
+    try:
+        source = identify(path)
+    except (OSError, ValueError) as error:  # a name from a store may be no name at all
+        raise VideoError("decode_error", f"the video cannot be read: {reason_of(error)}") from error
+    if source.sha256 != record.source.sha256:
+        raise VideoError("rejected", "the video is not the one that the features were made from")
+    rows = {int(record.frame_index[row]): row for row in np.flatnonzero(record.mask)}
+    frames = decoders.frames_at(path, sorted(rows))
+    if frames is None:
+        raise VideoError("decode_error", "its frames cannot be decoded")
+    boxes = record.boxes_xyxy[record.mask]
+    if not (np.abs(boxes) < 2 * max(frames.images_rgb.shape[1:3])).all():  # whatever a store says
+        raise VideoError("rejected", "its faces would lie outside of its frames")
+    cells = []
+    for position, at in enumerate(frames.frame_index):
+        row = rows.get(int(at))
+        if row is not None:
+            face = Face(record.boxes_xyxy[row], float(record.scores[row]))
+            seconds = float(frames.pts_seconds[position])
+            cells.append(Cell(frames.images_rgb[position], seconds, face, filled=False))
+    if not cells:
+        raise VideoError("decode_error", "it has no such frames")
+    return cells
+
+
 def draw(looked: Looked, title: str, config: ExtractConfig, out: Path) -> None:
     """Write the sheet as a PNG: each frame with its box, score and time, and below it the crop.
 
@@ -108,37 +146,46 @@ def draw(looked: Looked, title: str, config: ExtractConfig, out: Path) -> None:
         config: The margin and the CNN's input size of the crops.
         out: The file to write.
     """
+    atomic.write_bytes(out, picture(looked.cells, title, config))
+
+
+def picture(
+    people: Sequence[Sequence[Cell]], title: str, config: ExtractConfig, kind: str = "png"
+) -> bytes:
+    """The sheet of several people, as a `png` or, five times smaller, as a `jpeg`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(_COLUMNS, max(len(cells) for cells in looked.cells))
+    columns = min(_COLUMNS, max(len(cells) for cells in people))
     lines: list[Sequence[Cell]] = [
         cells[start : start + columns]
-        for cells in looked.cells
+        for cells in people
         for start in range(0, len(cells), columns)
     ]
-    height, width = looked.cells[0][0].image_rgb.shape[:2]
+    height, width = people[0][0].image_rgb.shape[:2]
     tall = min(max(height / width, 0.4), 1.8)
+    top = 0.6 if title else 0.1
     figure = Figure(
-        figsize=(1.7 * columns, (1.7 * tall + 1.75) * len(lines) + 0.6), layout="constrained"
+        figsize=(1.7 * columns, (1.7 * tall + 1.75) * len(lines) + top), layout="constrained"
     )
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    if title:
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
     axes = figure.subplots(
         2 * len(lines), columns, squeeze=False, height_ratios=[tall, 1.0] * len(lines)
     )
     for axis in axes.flat:
         axis.set_axis_off()
+    size = BACKBONE_TABLE[config.backbone.name].crop_size
     for line, cells in enumerate(lines):
         for column, cell in enumerate(cells):
             _draw_frame(axes[2 * line, column], cell)
             if cell.face is not None:
-                size = BACKBONE_TABLE[config.backbone.name].crop_size
                 crop = crop_square(cell.image_rgb, cell.face.box_xyxy, config.faces.margin, size)
                 axes[2 * line + 1, column].imshow(crop)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    atomic.write_bytes(out, buffer.getvalue())
+    figure.savefig(buffer, format=kind, dpi=110)
+    return buffer.getvalue()
 
 
 def _draw_frame(axis: Any, cell: Cell) -> None:

@@ -1,7 +1,8 @@
-"""From logits to probabilities, and from probabilities to a decision. Validation clips only."""
+"""From logits to probabilities, by validation clips only."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,11 @@ class PlattScaling:
 
     slope: float = 1.0
     intercept: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = {type(self.slope), type(self.intercept)} <= {int, float}
+        if not numbers or not all(map(math.isfinite, (self.slope, self.intercept))):
+            raise ValueError(f"not a calibration. Received: {self}")
 
     @classmethod
     def fit(cls, labels: Labels, logits: Scores) -> PlattScaling:
@@ -43,20 +49,3 @@ class PlattScaling:
     def apply(self, logits: npt.NDArray[np.float64]) -> Scores:
         """Calibrated probabilities of fake, (N,) float64."""
         return 1.0 / (1.0 + np.exp(-np.clip(self.slope * logits + self.intercept, -500, 500)))
-
-
-def best_threshold(labels: Labels, scores: Scores) -> float:
-    """The threshold with the best balanced accuracy; of equals, the one nearest to 0.5.
-
-    Args:
-        labels: (N,) of both classes.
-        scores: (N,) probabilities.
-    """
-    distinct = np.unique(scores)
-    candidates = np.concatenate([[0.5], distinct[:1], (distinct[:-1] + distinct[1:]) / 2])
-    fakes, reals = scores[labels == 1], scores[labels == 0]
-    balanced = [
-        ((fakes >= candidate).mean() + (reals < candidate).mean()) / 2 for candidate in candidates
-    ]
-    best = np.flatnonzero(np.isclose(balanced, max(balanced)))
-    return float(min(candidates[best], key=lambda candidate: abs(candidate - 0.5)))

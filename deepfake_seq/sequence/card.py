@@ -4,95 +4,116 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepfake_seq.config import UNTRAINED
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.tables import markdown, metrics_rows
+
 _FEW_CLIPS = 100
 
 
-def card(title: str, notes: dict[str, Any], metrics: dict[str, Any]) -> str:
+def card(
+    title: str, notes: dict[str, Any], metrics: dict[str, Any], data: str, decision: Decision
+) -> str:
     """The run's README.md, in Markdown.
 
     Args:
         title: The model's name.
-        notes: What `model.json` says.
+        notes: What `model.json` says beside the model itself.
         metrics: What `metrics.json` says.
+        data: What people call the data.
+        decision: The threshold and what it rests on.
     """
-    split, training = notes["split"], notes["training"]
+    members = len(notes["training"]["best_epochs"])
+    networks = "one network" if members == 1 else f"{members} networks, whose logits are averaged,"
+    clips = ", ".join(f"{count} {part}" for part, count in notes["split"].items())
+    if members > 1:
+        clips += "; each is validated by a network that was not trained on it"
     lines = [
         f"# {title}",
         "",
-        f"A deepseq sequence model with {notes['parameters']['total']:,} parameters, trained on "
-        f"{notes['created']}.",
+        f"A deepseq sequence model, made on {notes['created']} from {data}: {networks} of "
+        f"{notes['parameters']['total']:,} parameters.",
         "",
-        "| part | real clips | fake clips | AUC | balanced accuracy | macro-F1 |",
-        "|---|---|---|---|---|---|",
-    ]
-    rows = [("validation", metrics["validation"]), ("test", metrics["test"])]
-    for name, values in metrics["baselines"].items():
-        rows += [(f"{part}, {name}", values.get(part)) for part in ("validation", "test")]
-    for name, values in rows:
-        if values:
-            figures = (values["auc"], values["balanced_accuracy"], values["macro_f1"])
-            clips = values["clips"]
-            lines.append(
-                f"| {name} | {clips['real']} | {clips['fake']} | "
-                + " | ".join(number(figure) for figure in figures)
-                + " |"
-            )
-    lines += [
-        "",
-        f"- Trained on {split['train']} clips; {split['dropped']} were dropped because they stand "
-        "on two sides of the split.",
-        f"- Epoch {training['best_epoch']} of {training['epochs_run']} was kept, by its AUC and "
-        "then its loss on the validation clips.",
-        f"- Focal loss with gamma {training['gamma']:g}; a fake clip weighs "
-        f"{training['alpha']:.3f} and a real one {1 - training['alpha']:.3f}.",
-        f"- The threshold {notes['threshold']:.3f} and the calibration come from the same "
-        "validation clips, so the figures on them are too good; the test clips were looked at "
-        "once, at the end.",
-        "",
-        "## What it can be trusted with",
+        "## How far to trust it",
         "",
         *[f"- {warning}" for warning in notes["warnings"]],
         "- It knows the kinds of fakes that it was trained on. On others, expect worse.",
         "- A score is no proof. Look at the frames before you act on it.",
         "",
+        "## How well it does",
+        "",
+        *markdown(metrics_rows(title, metrics)),
+        "",
+        "In brackets stand 95 % intervals, from drawing whole groups of clips anew. On the "
+        "validation clips the figures are too good, because the calibration and the threshold come "
+        "from them. The test clips were looked at once, at the end.",
+        "",
+        "## How it was made",
+        "",
+        f"- Clips: {clips}.",
+        f"- Imbalance: {notes['training']['balance']}.",
+        f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
+        f"- {_doubt(decision, metrics)}",
+        f"- Metadata alone: {_shortcut(notes['shortcut'])}",
+        "",
     ]
     return "\n".join(lines)
 
 
-def warnings_about(metrics: dict[str, Any], clips: int, has_groups: bool, cnn: str) -> list[str]:
-    """What a reader of the metrics must be told.
+def about_data(data: SequenceData, cnn: str) -> list[str]:
+    """What a reader of any metrics from these clips must be told.
 
     Args:
-        metrics: What `metrics.json` says.
-        clips: How many clips there were in all.
-        has_groups: Whether it is known who is in the clips.
+        data: All clips.
         cnn: The backbone's weights: `untrained` or anything else.
     """
     warnings = []
-    if cnn == "untrained":
+    if cnn == UNTRAINED:
         warnings.append(
             "The CNN is untrained: the features are noise, and the figures mean nothing."
         )
-    if not has_groups:
+    if not any(data.groups):
         warnings.append(
             "Nobody said who is in which clip (a `group` column in --labels): the same person may "
             "stand on both sides of the split, and then the figures are too good."
         )
-    if clips < _FEW_CLIPS:
-        warnings.append(f"{clips} clips prove little: other clips may give very different figures.")
-    judged = "test" if metrics["test"] else "validation"
-    own = metrics[judged]
-    if own["macro_f1"] is not None:
-        for name, values in metrics["baselines"].items():
-            other = values.get(judged)
-            if other and other["macro_f1"] is not None and own["macro_f1"] <= other["macro_f1"]:
-                warnings.append(
-                    f"It is no better than the baseline {name} on the {judged} clips (macro-F1 "
-                    f"{own['macro_f1']:.3f} against {other['macro_f1']:.3f})."
-                )
+    if len(data) < _FEW_CLIPS:
+        warnings.append(
+            f"{len(data)} clips prove little: other clips may give very different figures."
+        )
     return warnings
 
 
-def number(value: float | None) -> str:
-    """A figure with three decimals, or a dash where the data cannot support one."""
-    return "–" if value is None else f"{value:.3f}"
+def beaten(metrics: dict[str, Any]) -> list[str]:
+    """A warning for each baseline that does as well, on the test clips or else on validation."""
+    judged = "test" if metrics["test"] else "validation"
+    own = metrics[judged]["macro_f1"]
+    return [
+        f"It is no better than the baseline {name} on the {judged} clips (macro-F1 {own:.3f} "
+        f"against {values[judged]['macro_f1']:.3f})."
+        for name, values in metrics["baselines"].items()
+        if own is not None and own <= values[judged]["macro_f1"]
+    ]
+
+
+def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
+    low, high = decision.band
+    if low == high:
+        return "No band of doubt: the validation clips' classes hardly overlap."
+    judged = "test" if metrics["test"] else "validation"
+    share = metrics[judged]["doubt"]["share"]
+    return (
+        f"Scores from {low:.3f} to below {high:.3f} get no verdict: more than "
+        f"{decision.target_fpr:.0%} of one class or the other lie beyond them. That holds for "
+        f"{share:.0%} of the {judged} clips."
+    )
+
+
+def _shortcut(shortcut: dict[str, Any]) -> str:
+    if shortcut["auc"] is None:
+        return "not checked, for want of groups."
+    return (
+        f"AUC {shortcut['auc']:.2f} without looking at a face (frame size, frame rate, duration, "
+        "bit rate, codec, face size); 0.5 is chance."
+    )

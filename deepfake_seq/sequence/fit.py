@@ -5,27 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from deepfake_seq import atomic
-from deepfake_seq.config import ExtractConfig, ModelConfig, TrainConfig
-from deepfake_seq.datasets import Split, official_split, split_by_group
+from deepfake_seq.config import ExtractConfig, SplitConfig
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence import plots, run
-from deepfake_seq.sequence.baselines import baselines
-from deepfake_seq.sequence.calibration import PlattScaling, best_threshold
-from deepfake_seq.sequence.card import card, warnings_about
-from deepfake_seq.sequence.data import SequenceData, load
-from deepfake_seq.sequence.metrics import at_threshold
-from deepfake_seq.sequence.models import count_parameters
+from deepfake_seq.sequence import figures, predictions, run
+from deepfake_seq.sequence.card import about_data, beaten, card
+from deepfake_seq.sequence.data import Clip, SequenceData, load
+from deepfake_seq.sequence.judging import baselines, judge
+from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, members_of, pairs_of
+from deepfake_seq.sequence.parts import write_split
 from deepfake_seq.sequence.run import SequenceModel
-from deepfake_seq.sequence.training import OnEpoch, Trained, train
+from deepfake_seq.sequence.shortcuts import Shortcut, probe
+from deepfake_seq.sequence.splitting import Parts, split_clips
+from deepfake_seq.sequence.training import OnEpoch, Trained
 from deepfake_seq.store import FeatureStore
+
+PartClips = dict[str, dict[str, Clip]]
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 
@@ -37,68 +40,114 @@ class FitResult:
     Attributes:
         folder: The run directory.
         model: The model's name.
-        parameters: `total` and `trainable`.
+        members: How many networks it averages.
+        parameters: `total` and `trainable`, of one network.
         split: How many clips `train`, `validation` and `test` hold, and how many were `dropped`.
+            With several members every training clip is a validation clip of one of them.
         excluded: How many clips of the store could not be used, by reason.
+        balance: How much a clip of each class counted in training, in words.
+        decision: What the threshold was set for, in words.
+        threshold: Scores of at least this are called fake.
         metrics: `validation`, `test` (None where the split has none) and `baselines`.
         warnings: What a reader of the metrics must be told.
     """
 
     folder: Path
     model: str
+    members: int
     parameters: dict[str, int]
     split: dict[str, int]
     excluded: dict[str, int]
+    balance: str
+    decision: str
+    threshold: float
     metrics: dict[str, Any]
     warnings: list[str]
 
 
-OnStart = Callable[[SequenceData, Split], None]
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Clips that are dealt into parts, for one model or several to be trained on.
+
+    Attributes:
+        data: All clips.
+        parts: Which are for what.
+        shortcut: How far metadata alone would come.
+        name: What people call the data.
+        store: Where the features are from.
+    """
+
+    data: SequenceData
+    parts: Parts
+    shortcut: Shortcut
+    name: str
+    store: FeatureStore
+
+
+def prepare(store: FeatureStore, config: SplitConfig) -> Problem:
+    """Read a store, deal its clips into parts, and look for a shortcut.
+
+    Raises:
+        DatasetError: The store holds too little (no labelled clip, one class, too few groups), or
+            its split leaks.
+        StoreError: A record is damaged.
+    """
+    data = load(store)
+    parts = split_clips(data, config)
+    names = sorted({clip.dataset for clip in data.clips} - {""})
+    name = ", ".join(names) or store.path.resolve().name
+    return Problem(data, parts, probe(data, config.seed), name, store)
 
 
 def fit(
-    store: FeatureStore,
+    problem: Problem,
     folder: Path,
-    model_config: ModelConfig,
-    config: TrainConfig,
-    *,
-    on_start: OnStart = lambda data, split: None,
+    recipe: Recipe,
     on_epoch: OnEpoch = lambda epoch, row: None,
 ) -> FitResult:
-    """Train a model on the store and write its run to `folder`, whole or not at all.
+    """Train a model and write its run to `folder`, whole or not at all.
+
+    The test clips are looked at once, when everything is decided.
 
     Args:
-        store: The features.
+        problem: The clips.
         folder: The run directory to make.
-        model_config: Which model.
-        config: How to train and split.
-        on_start: Called with the data and its split, before training.
-        on_epoch: Called after each epoch.
+        recipe: Which model, and how to train it and decide by it.
+        on_epoch: Called after each epoch of each member.
 
     Raises:
         UsageError: `folder` is there already.
-        DatasetError: The store holds too little: no labelled clip, one class, too few groups.
+        DatasetError: There are too few groups for the members.
         StoreError: A record is damaged.
         RunError: The run cannot be written.
     """
-    if folder.exists():
-        raise UsageError(f"{folder} is there already. Give another --out, or remove it.")
-    data = load(store)
-    split = _split(data, config)
-    on_start(data, split)
-    parts = {name: data.take(positions) for name, positions in split.parts().items()}
-    trained = train(parts["train"], parts["validation"], model_config, config, on_epoch)
-
-    model, metrics = _judge(trained, parts, store, model_config)
-    cnn = model.extract_config.backbone.weights
-    warnings = warnings_about(metrics, len(data), any(data.groups), cnn)
-    sizes = {name: len(part) for name, part in parts.items()}
+    require_new(folder)
+    data, split = problem.data, problem.parts.split
+    pairs = pairs_of(data, split.train, split.validation, recipe)
+    test = data.take(split.test)
+    learned = learn(pairs, recipe, on_epoch=on_epoch)
+    metrics = {**judge(learned, test), "baselines": baselines(pairs, test, recipe)}
+    model = _model(learned, recipe, problem)
+    balance = learned.members[0].balance
+    parts = _clips(data, pairs, test)
+    warnings = [
+        *balance.warnings,
+        *learned.decision.warnings,
+        *problem.parts.warnings,
+        *problem.shortcut.warnings,
+        *about_data(data, model.extract_config.backbone.weights),
+        *beaten(metrics),
+    ]
     result = FitResult(
         folder=folder,
-        model=model_config.title,
-        parameters=count_parameters(trained.network),
-        split={**sizes, "dropped": len(split.dropped)},
+        model=recipe.model.title,
+        members=len(pairs),
+        parameters=model.parameters,
+        split={part: len(clips) for part, clips in parts.items()},
         excluded=dict(data.excluded),
+        balance=str(balance),
+        decision=learned.decision.basis,
+        threshold=learned.decision.threshold,
         metrics=metrics,
         warnings=warnings,
     )
@@ -106,77 +155,77 @@ def fit(
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": result.parameters,
         "split": result.split,
+        "official_split": problem.parts.official,
+        "recipe": asdict(recipe),
         "training": {
-            **asdict(config),
-            "alpha": trained.alpha,
-            "best_epoch": trained.best_epoch,
-            "epochs_run": len(trained.history),
+            "balance": result.balance,
+            "effective_weights": balance.effective,
+            "best_epochs": [member.best_epoch for member in learned.members],
         },
+        "shortcut": asdict(problem.shortcut),
         "warnings": warnings,
         "versions": {name: version(name) for name in _PACKAGES},
     }
-    clips = {name: list(part.video_ids) for name, part in parts.items()}
-    clips["dropped"] = [data.video_ids[position] for position in split.dropped]
-    _write(result, model, trained, notes, clips)
+    scored = {
+        "validation": (learned.validation.clips, learned.validation_scores),
+        "test": (test.clips, learned.scores(test)),
+    }
+    with new_folder(folder) as draft:
+        run.save(draft, model, notes)
+        write_split(draft, parts)
+        atomic.write_json(draft / run.METRICS, metrics)
+        predictions.write(draft / predictions.NAME, scored)
+        readme = card(result.model, notes, metrics, problem.name, learned.decision)
+        atomic.write_bytes(draft / "README.md", readme.encode())
+        _write_history(draft, learned.members)
     return result
 
 
-def _split(data: SequenceData, config: TrainConfig) -> Split:
-    labels = data.labels.tolist()
-    if all(data.parts):
-        return official_split(labels, data.groups, data.parts)
-    if any(data.parts):
-        missing = sum(not part for part in data.parts)
-        raise UsageError(
-            f"{missing} of {len(data)} clips have no split while the others have one. Give every "
-            "clip one in the CSV file's split column, or none, and run `deepseq extract` again."
-        )
-    return split_by_group(
-        labels, data.groups, validation=config.validation, test=config.test, seed=config.seed
+def count_members(problem: Problem, recipe: Recipe) -> int:
+    """How many networks `fit` trains at most."""
+    split = problem.parts.split
+    return members_of(recipe, len(split.train) + len(split.validation))
+
+
+def require_new(folder: Path) -> None:
+    """Refuse to write over anything."""
+    if folder.exists():
+        raise UsageError(f"{folder} is there already. Give another --out, or remove it.")
+
+
+def _model(learned: Learned, recipe: Recipe, problem: Problem) -> SequenceModel:
+    store = problem.store
+    return SequenceModel(
+        config=recipe.model,
+        members=learned.networks,
+        shape=problem.data.features.shape[1:],
+        calibration=learned.calibration,
+        decision=learned.decision,
+        data=problem.name,
+        extract_config=ExtractConfig.from_dict(store.extract_config),
+        fingerprint=store.fingerprint,
     )
 
 
-def _judge(
-    trained: Trained,
-    parts: dict[str, SequenceData],
-    store: FeatureStore,
-    model_config: ModelConfig,
-) -> tuple[SequenceModel, dict[str, Any]]:
-    """Calibrate on validation, then look at the test clips, once."""
-    validation, test = parts["validation"], parts["test"]
-    uncalibrated = SequenceModel(
-        model_config,
-        trained.network,
-        trained.standardizer,
-        PlattScaling(),
-        0.5,
-        ExtractConfig.from_dict(store.extract_config),
-        store.fingerprint,
+def _write_history(folder: Path, members: Sequence[Trained]) -> None:
+    """The training curves as a table and as a picture; nothing for what has no epochs."""
+    if not members[0].history:
+        return
+    atomic.write_bytes(folder / "history.csv", _as_csv(members).encode())
+    (folder / "plots").mkdir()
+    picture = figures.training_curves(
+        [member.history for member in members], [member.best_epoch for member in members]
     )
-    logits = uncalibrated.logits(validation.features, validation.mask)
-    calibration = PlattScaling.fit(validation.labels, logits)
-    scores = calibration.apply(logits)
-    threshold = best_threshold(validation.labels, scores)
-    model = replace(uncalibrated, calibration=calibration, threshold=threshold)
-    metrics: dict[str, Any] = {
-        "validation": at_threshold(validation.labels, scores, model.threshold),
-        "test": None,
-        "baselines": baselines(parts, trained.standardizer),
-    }
-    if len(test):
-        test_scores = model.scores(test.features, test.mask)
-        metrics["test"] = at_threshold(test.labels, test_scores, model.threshold)
-    return model, metrics
+    atomic.write_bytes(folder / "plots" / "training.png", picture)
 
 
-def _write(
-    result: FitResult,
-    model: SequenceModel,
-    trained: Trained,
-    notes: dict[str, Any],
-    clips: dict[str, list[str]],
-) -> None:
-    folder = result.folder
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `folder` when the block is done.
+
+    Raises:
+        RunError: It cannot be written; nothing is left of it then.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside its final place, so that moving it there is one rename.
@@ -184,24 +233,28 @@ def _write(
             prefix=atomic.TEMPORARY_PREFIX, dir=folder.parent
         ) as temporary:
             draft = Path(temporary, folder.name)
-            (draft / "plots").mkdir(parents=True)
-            run.save(draft, model, notes)
-            atomic.write_json(draft / run.METRICS, result.metrics)
-            atomic.write_json(draft / "split.json", clips)
-            atomic.write_bytes(draft / "history.csv", _as_csv(trained.history).encode())
-            described = {**notes, "threshold": model.threshold}
-            readme = card(result.model, described, result.metrics)
-            atomic.write_bytes(draft / "README.md", readme.encode())
-            curves = draft / "plots" / "training.png"
-            plots.training_curves(curves, trained.history, trained.best_epoch)
+            draft.mkdir()
+            yield draft
             draft.replace(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}") from error
 
 
-def _as_csv(history: list[dict[str, float]]) -> str:
+def _clips(data: SequenceData, pairs: Sequence[Pair], test: SequenceData) -> PartClips:
+    """The clips of each part; with several members most are for training and for validation."""
+    train = {clip.video_id: clip for training, _ in pairs for clip in training.clips}
+    validation = {clip.video_id: clip for _, held_out in pairs for clip in held_out.clips}
+    testing = {clip.video_id: clip for clip in test.clips}
+    used = train.keys() | validation.keys() | testing.keys()
+    dropped = {clip.video_id: clip for clip in data.clips if clip.video_id not in used}
+    return {"train": train, "validation": validation, "test": testing, "dropped": dropped}
+
+
+def _as_csv(members: Sequence[Trained]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["member", *members[0].history[0]])
+    for number, member in enumerate(members):
+        for row in member.history:
+            writer.writerow([number, int(row["epoch"]), *list(row.values())[1:]])
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The sequence models: one table. Each gives one logit a clip; above 0 means fake.
+"""The Keras models: one table. Each gives one logit a clip; above 0 means fake.
 
 Every recurrent layer is handed its mask explicitly, so that nothing depends on whether a Keras
 version passes masks on by itself, and the output never depends on what stands in masked frames.
@@ -6,14 +6,13 @@ version passes masks on by itself, and the output never depends on what stands i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
 
-GRU_UNITS = (64, 32, 16)
+RECURRENT_UNITS = (64, 32, 16)
 _DENSE_UNITS = 32
 
 
@@ -31,36 +30,73 @@ def build_model(config: ModelConfig, frames: int, width: int) -> Any:
     return MODEL_TABLE[config.name](config, frames, width)
 
 
-def count_parameters(model: Any) -> dict[str, int]:
-    """How many numbers the model holds, and how many of them training changes."""
-    return {
-        "total": sum(math.prod(variable.shape) for variable in model.weights),
-        "trainable": sum(math.prod(variable.shape) for variable in model.trainable_weights),
-    }
-
-
-def _gru(config: ModelConfig, frames: int, width: int) -> Any:
-    """GRU 64 → BatchNorm → GRU 32 → BatchNorm → GRU 16 → Dense 32 → Dropout → Dense 1."""
+def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
+    """RNN 64 → BatchNorm → RNN 32 → BatchNorm → RNN 16 → Dense 32 → Dropout → Dense 1."""
     keras = load_keras()
     layers = keras.layers
 
-    features = keras.Input((frames, width), dtype="float32", name="features")
-    mask = keras.Input((frames,), dtype="bool", name="mask")
+    features, mask = _entrance(frames, width)
     x = features
-    for number, units in enumerate(GRU_UNITS, start=1):
-        last = number == len(GRU_UNITS)
-        recurrent = layers.GRU(
-            units, return_sequences=not last, reset_after=True, name=f"gru_{number}"
-        )
+    for number, units in enumerate(RECURRENT_UNITS, start=1):
+        last = number == len(RECURRENT_UNITS)
+        name = f"{config.name}_{number}"
+        if config.name == "gru":
+            layer = layers.GRU(units, return_sequences=not last, reset_after=True, name=name)
+        else:
+            layer = layers.LSTM(units, return_sequences=not last, name=name)
         if config.bidirectional:
-            recurrent = layers.Bidirectional(recurrent, name=f"bigru_{number}")
-        x = recurrent(x, mask=mask)
+            layer = layers.Bidirectional(layer, name=f"bi{name}")
+        x = layer(x, mask=mask)
         if not last:
             x = layers.BatchNormalization(name=f"norm_{number}")(x, mask=mask)
     x = layers.Dense(_DENSE_UNITS, activation="relu", name="dense")(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
-    logit = layers.Dense(1, name="logit")(x)
-    return keras.Model([features, mask], logit, name=config.title)
+    return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
 
 
-MODEL_TABLE: dict[str, Callable[[ModelConfig, int, int], Any]] = {"gru": _gru}
+def _dense(config: ModelConfig, frames: int, width: int) -> Any:
+    """Each frame by itself: Dense 256 → 128 → 64 → 1; the mean of the valid frames' logits."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    x = features
+    for units in (256, 128, 64):
+        x = layers.Dense(units, activation="relu", name=f"dense_{units}")(x)
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    logits = layers.Dense(1, name="frame_logit")(x)
+    return keras.Model([features, mask], _mean_of_valid(logits, mask), name=config.name)
+
+
+def _attention(config: ModelConfig, frames: int, width: int) -> Any:
+    """Channel attention on the pooled features: gap · sigmoid(W gap) → Dropout → Dense 1."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    pooled = _mean_of_valid(features, mask)
+    weights = layers.Dense(width, activation="sigmoid", name="attention")(pooled)
+    x = layers.Multiply(name="attended")([pooled, weights])
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
+
+
+def _entrance(frames: int, width: int) -> tuple[Any, Any]:
+    keras = load_keras()
+    features = keras.Input((frames, width), dtype="float32", name="features")
+    return features, keras.Input((frames,), dtype="bool", name="mask")
+
+
+def _mean_of_valid(values: Any, mask: Any) -> Any:
+    """The mean over the valid frames, (N, D) for values (N, T, D); 0 where there is none."""
+    ops = load_keras().ops
+    held = ops.cast(mask, "float32")[..., None]
+    return ops.sum(values * held, axis=1) / ops.maximum(ops.sum(held, axis=1), 1.0)
+
+
+MODEL_TABLE: dict[str, Callable[[ModelConfig, int, int], Any]] = {
+    "gru": _recurrent,
+    "lstm": _recurrent,
+    "dense": _dense,
+    "attention": _attention,
+}

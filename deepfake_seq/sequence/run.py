@@ -1,12 +1,12 @@
 """A run directory: a trained model and all that is needed to use and to judge it.
 
 Weights are in safetensors and everything else in JSON: loading a run executes nothing that the run
-contains.
+contains, and opens nothing but regular files that lie in it.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,23 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.models import build_model
-from deepfake_seq.sequence.standardize import Standardizer
-from deepfake_seq.sequence.training import predict_logits
+from deepfake_seq.sequence.networks import Network, Tensor, restore
+from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import Fingerprint
 
 FORMAT = "deepseq-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
+
+MOST_DESCRIPTION_BYTES = 1 << 20
+_MOST_WEIGHTS_BYTES = 1 << 30
+_MOST_FRAMES, _MOST_WIDTH, _MOST_MEMBERS = 256, 65_536, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,31 +43,38 @@ class SequenceModel:
 
     Attributes:
         config: Which model it is.
-        network: The `keras.Model`.
-        standardizer: Of its inputs.
+        members: The networks; the model's logit is the mean of theirs.
+        shape: (T, D) of the features that it takes.
         calibration: From its logits to probabilities.
-        threshold: Scores of at least this are called fake.
-        extract_config: The settings that its features must be made with.
+        decision: From probabilities to a call.
+        data: What people call the data that it was trained on.
+        extract_config: The settings that its features must be made with. Weights files that were
+            given are named without their folders; the fingerprint has their digests.
         fingerprint: Of the features that it was trained on.
     """
 
     config: ModelConfig
-    network: Any
-    standardizer: Standardizer
+    members: tuple[Network, ...]
+    shape: tuple[int, int]
     calibration: PlattScaling
-    threshold: float
+    decision: Decision
+    data: str
     extract_config: ExtractConfig
     fingerprint: Fingerprint
 
-    def logits(
-        self, features: npt.NDArray[np.float16], mask: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float64]:
-        """What the network says, before calibration: (N,) for features (N, T, D)."""
-        return predict_logits(self.network, self.standardizer.apply(features, mask), mask)
+    def scores_of(self, arrays: Arrays) -> Scores:
+        """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T)."""
+        logits = [member.logits(arrays) for member in self.members]
+        return self.calibration.apply(np.mean(logits, axis=0))
 
-    def scores(self, features: npt.NDArray[np.float16], mask: npt.NDArray[np.bool_]) -> Scores:
-        """Calibrated probabilities of fake: (N,) for features (N, T, D) and mask (N, T)."""
-        return self.calibration.apply(self.logits(features, mask))
+    def scores(self, data: SequenceData) -> Scores:
+        """Calibrated probabilities of fake, (N,), reading the clips in batches."""
+        return np.concatenate([np.zeros(0), *(self.scores_of(batch) for batch in data.batches())])
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Of one network: how many numbers it holds (`total`), and how many are `trainable`."""
+        return self.members[0].parameters
 
 
 def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
@@ -75,23 +88,24 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     from safetensors.numpy import save as to_bytes
 
     tensors = {
-        f"network/{variable.path}": np.ascontiguousarray(value, dtype=np.float32)
-        for variable, value in zip(model.network.weights, model.network.get_weights(), strict=True)
+        f"{_prefix(number)}{name}": tensor
+        for number, member in enumerate(model.members)
+        for name, tensor in member.tensors.items()
     }
-    tensors["standardizer/mean"] = model.standardizer.mean
-    tensors["standardizer/scale"] = model.standardizer.scale
     atomic.write_bytes(folder / WEIGHTS, to_bytes(tensors))
-    frames, width = model.network.inputs[0].shape[1:]
+    frames, width = model.shape
     description = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "model": asdict(model.config),
-        "input": {"frames": int(frames), "width": int(width)},
+        "members": len(model.members),
+        "input": {"frames": frames, "width": width},
         "calibration": asdict(model.calibration),
-        "threshold": model.threshold,
+        "decision": asdict(model.decision),
+        "data": model.data,
         "fingerprint_id": model.fingerprint.id,
         "fingerprint": dict(model.fingerprint.fields),
-        "extract_config": model.extract_config.to_dict(),
+        "extract_config": model.extract_config.without_folders().to_dict(),
         **notes,
     }
     atomic.write_json(folder / DESCRIPTION, description)
@@ -104,16 +118,19 @@ def describe(folder: Path) -> dict[str, Any]:
         RunError: There is no run in `folder`, or it cannot be read.
     """
     path = folder / DESCRIPTION
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RunError(f"no run in {folder}: it has no {DESCRIPTION}. `deepseq fit` makes one.")
+    values = read_json(path, MOST_DESCRIPTION_BYTES)
     try:
-        values = json.loads(path.read_text())
         kind = (values["format"], values["format_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}") from error
+    except KeyError as error:
+        raise RunError(f"{path} cannot be read: it has no {error}") from error
     if kind != (FORMAT, FORMAT_VERSION):
-        raise RunError(f"{path} is not of format {FORMAT} {FORMAT_VERSION}. Received: {kind}")
-    return dict(values)
+        raise RunError(
+            f"{path} is not of format {FORMAT} {FORMAT_VERSION}. Make the run again with "
+            f"`deepseq fit`. Received: {kind}"
+        )
+    return values
 
 
 def load(folder: Path) -> SequenceModel:
@@ -125,25 +142,42 @@ def load(folder: Path) -> SequenceModel:
     values = describe(folder)
     try:
         config = ModelConfig(**values["model"])
-        frames, width = int(values["input"]["frames"]), int(values["input"]["width"])
-        calibration = PlattScaling(**{k: float(v) for k, v in values["calibration"].items()})
-        threshold = float(values["threshold"])
+        frames = _whole(values["input"]["frames"], _MOST_FRAMES)
+        width = _whole(values["input"]["width"], _MOST_WIDTH)
+        members = _whole(values["members"], _MOST_MEMBERS)
+        calibration = PlattScaling(**values["calibration"])
+        data = values["data"]
+        if type(data) is not str:
+            raise TypeError(f"data must be text. Received: {data!r}")
+        decision = Decision(**{**values["decision"], "band": tuple(values["decision"]["band"])})
         extract_config = ExtractConfig.from_dict(values["extract_config"])
+        if extract_config != extract_config.without_folders():
+            raise ValueError("it names a path, where only the name of a weights file may stand")
         fingerprint = Fingerprint(values["fingerprint"])
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise RunError(f"{folder / DESCRIPTION} is damaged: {error!r}") from error
-    if fingerprint.id != values.get("fingerprint_id"):
-        raise RunError(f"{folder / DESCRIPTION} was altered: its fingerprint is not its own id")
+        if fingerprint.id != values["fingerprint_id"]:
+            raise ValueError("its fingerprint is not its own id")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UsageError) as error:
+        raise RunError(f"{folder / DESCRIPTION} is damaged or was altered: {error!r}") from error
     tensors = _read_tensors(folder / WEIGHTS)
-    network = build_model(config, frames, width)
-    names = [f"network/{variable.path}" for variable in network.weights]
-    wanted = dict(zip(names, (tuple(v.shape) for v in network.weights), strict=True))
-    wanted |= {"standardizer/mean": (width,), "standardizer/scale": (width,)}
-    _check_tensors(folder / WEIGHTS, tensors, wanted)
-    network.set_weights([tensors[name] for name in names])
-    standardizer = Standardizer(tensors["standardizer/mean"], tensors["standardizer/scale"])
+    own: list[dict[str, Tensor]] = [{} for _ in range(members)]
+    try:
+        for name, tensor in tensors.items():
+            number = next(n for n in range(members) if name.startswith(_prefix(n)))
+            own[number][name.removeprefix(_prefix(number))] = tensor
+        networks = tuple(restore(config, frames, width, tensors) for tensors in own)
+    except (ValueError, StopIteration) as error:
+        raise RunError(
+            f"{folder / WEIGHTS} is damaged or was altered: {error or f'{name} belongs to nothing'}"
+        ) from error
     return SequenceModel(
-        config, network, standardizer, calibration, threshold, extract_config, fingerprint
+        config,
+        networks,
+        (frames, width),
+        calibration,
+        decision,
+        data,
+        extract_config,
+        fingerprint,
     )
 
 
@@ -159,26 +193,22 @@ def newest(runs: Path) -> Path:
     return max(found, key=lambda folder: ((folder / DESCRIPTION).stat().st_mtime_ns, folder.name))
 
 
+def _whole(value: object, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"not a whole number from 1 to {most}. Received: {value!r}")
+    return value
+
+
+def _prefix(number: int) -> str:
+    return f"member_{number}/"
+
+
 def _read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load as from_bytes
 
+    content = read_file(path, _MOST_WEIGHTS_BYTES)
     try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-
-
-def _check_tensors(
-    path: Path, tensors: dict[str, npt.NDArray[np.float32]], wanted: dict[str, tuple[int, ...]]
-) -> None:
-    if tensors.keys() != wanted.keys():
-        odd = sorted(tensors.keys() ^ wanted.keys())
-        raise RunError(f"{path} does not hold the tensors of its model: {', '.join(odd[:4])}")
-    for name, shape in wanted.items():
-        tensor = tensors[name]
-        if tensor.shape != shape or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
-            raise RunError(
-                f"{path}: {name} must be finite float32 {shape}. "
-                f"Received: {tensor.dtype} {tensor.shape}"
-            )
+        return dict(from_bytes(content))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} cannot be read: {error!r}") from error

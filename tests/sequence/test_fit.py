@@ -1,20 +1,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from children import run_python
 from records import make_record, make_store, write_store
 
 from deepfake_seq.config import ModelConfig, TrainConfig
-from deepfake_seq.errors import DatasetError, RunError, UsageError
-from deepfake_seq.sequence import run
+from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
+from deepfake_seq.sequence import predictions, run
 from deepfake_seq.sequence.data import load
-from deepfake_seq.sequence.fit import FitResult, fit
+from deepfake_seq.sequence.fit import FitResult, fit, prepare
+from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
+from deepfake_seq.sequence.workbench import Workbench
 from deepfake_seq.store import FeatureStore
 
-QUICK = TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16)
+TESTS = Path(__file__).parents[1]
+QUICK = Recipe(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
+
+
+def fitted_to(
+    store: FeatureStore, folder: Path, recipe: Recipe = QUICK, **changes: Any
+) -> FitResult:
+    """A run with `changes` in how it is trained."""
+    recipe = replace(recipe, train=replace(recipe.train, **changes))
+    return fit(prepare(store, recipe.split), folder, recipe)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 @pytest.fixture(scope="module")
 def fitted(store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
-    return fit(store, tmp_path_factory.mktemp("runs") / "gru", ModelConfig(), QUICK)
+    return fitted_to(store, tmp_path_factory.mktemp("runs") / "gru")
 
 
 def test_classes_that_differ_are_told_apart_on_clips_of_other_people(fitted: FitResult) -> None:
@@ -41,6 +55,7 @@ def test_a_run_holds_all_that_the_design_names(fitted: FitResult) -> None:
         "model.json",
         "model.safetensors",
         "plots/training.png",
+        "predictions.csv",
         "split.json",
     }
     assert json.loads((fitted.folder / "metrics.json").read_text()) == fitted.metrics
@@ -62,47 +77,163 @@ def test_both_baselines_stand_beside_the_model(fitted: FitResult) -> None:
     assert fitted.metrics["baselines"]["majority"]["test"]["balanced_accuracy"] == 0.5
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        QUICK,
+        replace(QUICK, model=ModelConfig(bidirectional=True, inputs="both")),
+        replace(QUICK, model=ModelConfig("logistic", inputs="both")),
+        replace(QUICK, train=replace(QUICK.train, members=3, epochs=2)),
+    ],
+    ids=["gru", "bigru", "logistic", "three members"],
+)
 def test_a_loaded_model_gives_the_scores_of_the_trained_one(
-    store: FeatureStore, tmp_path: Path, bidirectional: bool
+    store: FeatureStore, tmp_path: Path, recipe: Recipe
 ) -> None:
-    quick = TrainConfig(epochs=2, learning_rate=1e-2)
-    result = fit(store, tmp_path / "run", ModelConfig(bidirectional=bidirectional), quick)
+    result = fitted_to(store, tmp_path / "run", recipe, epochs=2)
     data = load(store)
     model = run.load(tmp_path / "run")
-    split = json.loads((tmp_path / "run" / "split.json").read_text())
-    test = [data.video_ids.index(clip) for clip in split["test"]]
-    scores = model.scores(data.features[test], data.mask[test])
-    calls = scores >= model.threshold
-    confusion = result.metrics["test"]["confusion"]
-    fakes = data.labels[test] == 1
-    assert int(calls[fakes].sum()) == confusion["fake_called_fake"]
-    assert int(calls[~fakes].sum()) == confusion["real_called_fake"]
-    dirty = data.features.copy()
-    mask = data.mask.copy()
-    mask[:, 10:] = False
-    dirty[~mask] = 77.0
-    assert np.array_equal(model.scores(dirty, mask), model.scores(data.features, mask))
+    told = predictions.read(tmp_path / "run" / predictions.NAME)
+    judged = [n for n, part in enumerate(told.parts) if part == "test"]
+    assert len(judged) == result.split["test"] > 0
+    ids = [clip.video_id for clip in data.clips]
+    test = data.take(np.array([ids.index(told.video_ids[n]) for n in judged]))
+    assert np.allclose(model.scores(test), told.scores[judged], atol=1e-7)
+    assert model.decision.threshold == result.threshold
+    assert model.data == "store"
 
 
-def test_the_same_seed_gives_the_same_weights(store: FeatureStore, tmp_path: Path) -> None:
-    quick = TrainConfig(epochs=2, seed=5)
-    for name in ("one", "two"):
-        fit(store, tmp_path / name, ModelConfig(), quick)
-    one, two = (tmp_path / name / run.WEIGHTS for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    for name, seed in (("one", 5), ("other", 6), ("two", 5)):
+        fitted_to(store, tmp_path / name, epochs=2, seed=seed)
+    one, other, two = (
+        (tmp_path / name / run.WEIGHTS).read_bytes() for name in ("one", "other", "two")
+    )
+    assert one == two
+    assert one != other
+
+
+def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_path: Path) -> None:
+    # They share a compiled model; this process has trained before, a new one has not.
+    fitted_to(store, tmp_path / "here", epochs=2, seed=3)
+    code = (
+        f"import sys; sys.path[:0] = {[str(TESTS), str(TESTS / 'sequence')]}\n"
+        "from pathlib import Path; import test_fit as t\n"
+        "from deepfake_seq.store import FeatureStore\n"
+        f"t.fitted_to(FeatureStore.open(Path({str(store.path)!r})), "
+        f"Path({str(tmp_path / 'there')!r}), epochs=2, seed=3)"
+    )
+    run_python(code)
+    here, there = (tmp_path / name / run.WEIGHTS for name in ("here", "there"))
+    assert here.read_bytes() == there.read_bytes()
+
+
+def test_training_from_the_disk_learns_as_well_as_from_memory(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deepfake_seq.sequence import fit as fitting
+
+    monkeypatch.setattr(fitting, "load", lambda store: load(store, memory_bytes=0))
+    assert fitted_to(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
+
+
+def test_with_several_members_every_clip_is_validated_by_a_network_that_did_not_see_it(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    result = fitted_to(store, tmp_path / "x", members=4, epochs=1)
+    assert result.members == 4
+    assert result.split["validation"] == result.split["train"] == 40 - result.split["test"]
+    assert result.metrics["validation"]["clips"] == {"real": 16, "fake": 16}
+    assert len(run.load(tmp_path / "x").members) == 4
+    assert "4 networks" in (tmp_path / "x" / "README.md").read_text()
+
+
+def test_few_clips_get_five_members_and_many_get_one() -> None:
+    assert members_of(Recipe(), FEW_CLIPS - 1) == 5
+    assert members_of(Recipe(), FEW_CLIPS) == 1
+    assert members_of(Recipe(train=TrainConfig(members=2)), 10) == 2
+
+
+@pytest.mark.parametrize("way", ["alpha", "weights", "batches"])
+def test_a_rare_class_is_learnt_by_each_way_of_balancing(way: str, tmp_path: Path) -> None:
+    records = (
+        make_record(
+            f"{n:03}.mp4", seed=n, label=int(n % 8 == 0), shift=n % 8 == 0, groups=(f"p{n}",)
+        )
+        for n in range(160)
+    )
+    store = write_store(tmp_path / "s", records)
+    result = fitted_to(store, tmp_path / "x", balance=(way,))
+    assert result.metrics["test"]["balanced_accuracy"] > 0.8
+    assert result.balance.startswith(f"{way}: a real clip counts")
+
+
+@pytest.mark.parametrize("name", ["lstm", "dense", "attention", "logistic"])
+def test_every_model_learns_what_can_be_learnt(
+    name: str, store: FeatureStore, tmp_path: Path
+) -> None:
+    # 40 clips in batches of 16: the last batch is not full.
+    result = fitted_to(store, tmp_path / "x", replace(QUICK, model=ModelConfig(name)), epochs=30)
+    assert result.metrics["test"]["auc"] > 0.9
+
+
+def test_training_that_diverges_is_an_error_and_no_model(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverged = property(lambda bench: [own * np.nan for own in bench._model.get_weights()])
+    monkeypatch.setattr(Workbench, "weights", diverged)
+    with pytest.raises(TrainingError, match=r"gru diverged in epoch 1: .* lower --learning-rate"):
+        fitted_to(store, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_ways_of_balancing_at_once_are_warned_about(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    result = fitted_to(store, tmp_path / "x", balance=("alpha", "weights"), epochs=1)
+    assert any("2 times over" in warning for warning in result.warnings)
+
+
+def test_shuffled_labels_are_no_better_than_chance(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    records = (
+        make_record(f"{n:03}.mp4", seed=n, label=int(generator.integers(2)), groups=(f"p{n}",))
+        for n in range(120)
+    )
+    result = fitted_to(write_store(tmp_path / "s", records), tmp_path / "x", epochs=5)
+    low, high = result.metrics["test"]["intervals"]["auc"]
+    assert low <= 0.5 <= high
+    assert result.metrics["test"]["doubt"]["share"] > 0.5, "such a model must not decide"
+
+
+def test_a_shortcut_is_warned_about_in_the_run_and_on_its_card(tmp_path: Path) -> None:
+    records = (
+        make_record(
+            f"{n:03}.mp4",
+            seed=n,
+            label=n % 2,
+            groups=(f"p{n}",),
+            facts={"width": 640 if n % 2 else 1280, "frames_sampled": 16},
+        )
+        for n in range(60)
+    )
+    result = fitted_to(write_store(tmp_path / "s", records), tmp_path / "x", epochs=1)
+    assert any("width 1.00" in warning for warning in result.warnings)
+    assert "metadata alone reaches AUC 1.00" in (tmp_path / "x" / "README.md").read_text()
 
 
 def test_an_existing_folder_is_not_overwritten(store: FeatureStore, fitted: FitResult) -> None:
     with pytest.raises(UsageError, match="there already"):
-        fit(store, fitted.folder, ModelConfig(), QUICK)
+        fitted_to(store, fitted.folder)
 
 
 def test_a_single_class_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     records = (make_record(f"{n}.mp4", label=1, groups=(f"p{n}",)) for n in range(6))
     store = write_store(tmp_path / "s", records)
     with pytest.raises(DatasetError, match="0 real and 6 fake"):
-        fit(store, tmp_path / "runs" / "x", ModelConfig(), QUICK)
+        fitted_to(store, tmp_path / "runs" / "x")
     assert not (tmp_path / "runs").exists()
 
 
@@ -110,7 +241,7 @@ def test_a_single_person_is_refused(tmp_path: Path) -> None:
     records = (make_record(f"{n}.mp4", label=n % 2, groups=("ann",)) for n in range(6))
     store = write_store(tmp_path / "s", records)
     with pytest.raises(DatasetError, match="at least two groups"):
-        fit(store, tmp_path / "x", ModelConfig(), QUICK)
+        fitted_to(store, tmp_path / "x")
 
 
 def test_the_data_sets_own_split_is_kept(tmp_path: Path) -> None:
@@ -118,22 +249,21 @@ def test_the_data_sets_own_split_is_kept(tmp_path: Path) -> None:
     records = (
         make_record(f"{n}.mp4", seed=n, label=n % 2, split=parts[n // 2 % 4]) for n in range(24)
     )
-    store = write_store(tmp_path / "s", records)
-    result = fit(store, tmp_path / "x", ModelConfig(), TrainConfig(epochs=1))
+    result = fitted_to(write_store(tmp_path / "s", records), tmp_path / "x", epochs=1)
     assert result.split == {"train": 12, "validation": 6, "test": 6, "dropped": 0}
 
 
 def test_missing_groups_are_pointed_out(tmp_path: Path) -> None:
     records = (make_record(f"{n}.mp4", seed=n, label=n % 2) for n in range(20))
     store = write_store(tmp_path / "s", records)
-    result = fit(store, tmp_path / "x", ModelConfig(), TrainConfig(epochs=1))
+    result = fitted_to(store, tmp_path / "x", epochs=1)
     assert any("Nobody said who is in which clip" in warning for warning in result.warnings)
     assert "Nobody said" in (tmp_path / "x" / "README.md").read_text()
 
 
 def test_a_model_no_better_than_a_baseline_is_said_to_be(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", shift=0.0)
-    result = fit(store, tmp_path / "x", ModelConfig(), TrainConfig(epochs=1, learning_rate=1e-6))
+    result = fitted_to(store, tmp_path / "x", epochs=1, learning_rate=1e-6)
     own = result.metrics["test"]["macro_f1"]
     beaten_by = [
         name
@@ -142,40 +272,6 @@ def test_a_model_no_better_than_a_baseline_is_said_to_be(tmp_path: Path) -> None
     ]
     for name in beaten_by:
         assert any(name in warning for warning in result.warnings)
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("model.json", b"{", "cannot be read"),
-        ("model.json", b'{"format": "other", "format_version": 1}', "is not of format"),
-        ("model.safetensors", b"\x80\x04pickle", "cannot be read"),
-        ("model.safetensors", b"\xff" * 64, "cannot be read"),
-    ],
-)
-def test_a_damaged_run_is_refused_by_name(
-    fitted: FitResult, tmp_path: Path, file: str, content: bytes, message: str
-) -> None:
-    copy = tmp_path / "run"
-    copy.mkdir()
-    for name in ("model.json", "model.safetensors"):
-        (copy / name).write_bytes((fitted.folder / name).read_bytes())
-    (copy / file).write_bytes(content)
-    with pytest.raises(RunError, match=f"{file}.*{message}"):
-        run.load(copy)
-
-
-def test_nan_weights_and_foreign_shapes_are_refused(fitted: FitResult, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    copy = tmp_path / "run"
-    copy.mkdir()
-    (copy / "model.json").write_bytes((fitted.folder / "model.json").read_bytes())
-    tensors = load_file(fitted.folder / "model.safetensors")
-    for change in (np.full((8,), np.nan, np.float32), np.zeros((9,), np.float32)):
-        save_file({**tensors, "standardizer/mean": change}, copy / "model.safetensors")
-        with pytest.raises(RunError, match="standardizer/mean must be finite float32"):
-            run.load(copy)
 
 
 def test_the_newest_run_is_found(tmp_path: Path, fitted: FitResult) -> None:

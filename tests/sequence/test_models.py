@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.models import build_model, count_parameters
+from deepfake_seq.sequence.models import build_model
+from deepfake_seq.sequence.networks import KerasNetwork
+from deepfake_seq.sequence.preprocessing import Preprocessor
+
+
+def count_parameters(config: ModelConfig) -> dict[str, int]:
+    preprocessor = Preprocessor("features", False, np.zeros(2048), np.ones(2048))
+    return KerasNetwork(config, 16, preprocessor, []).parameters
 
 
 def test_the_gru_has_the_papers_parameters() -> None:
-    model = build_model(ModelConfig(), 16, 2048)
-    assert count_parameters(model) == {"total": 418_657, "trainable": 418_465}
+    assert count_parameters(ModelConfig()) == {"total": 418_657, "trainable": 418_465}
 
 
 def test_the_bigru_reads_both_ways_with_its_own_parameters() -> None:
@@ -18,8 +24,7 @@ def test_the_bigru_reads_both_ways_with_its_own_parameters() -> None:
         2 * 3 * units * (width + units + 2) for units, width in ((64, 2048), (32, 128), (16, 64))
     )
     norms, dense = 4 * (128 + 64), (32 * 32 + 32) + (32 + 1)
-    model = build_model(ModelConfig(bidirectional=True), 16, 2048)
-    assert count_parameters(model) == {
+    assert count_parameters(ModelConfig(bidirectional=True)) == {
         "total": gru + norms + dense,
         "trainable": gru + norms // 2 + dense,
     }
@@ -48,3 +53,29 @@ def test_a_masked_clip_is_judged_like_the_shorter_clip(bidirectional: bool) -> N
     logits = np.asarray(model.predict_on_batch([features, mask]))
     short = np.asarray(short_model.predict_on_batch([features[:, :9], np.ones((2, 9), dtype=bool)]))
     assert np.allclose(logits, short, atol=1e-6)
+
+
+def test_the_attention_is_the_papers_on_pooled_features() -> None:
+    model = build_model(ModelConfig("attention"), 4, 3)
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=variable.shape) for variable in model.weights]
+    model.set_weights(weights)
+    features = generator.normal(size=(1, 4, 3)).astype(np.float32)
+    mask = np.array([[True, True, True, False]])
+    gap = features[0, :3].mean(axis=0)
+    attended = gap / (1 + np.exp(-(gap @ weights[0] + weights[1])))
+    expected = attended @ weights[2] + weights[3]
+    assert np.allclose(model.predict_on_batch([features, mask])[0], expected, atol=1e-5)
+
+
+def test_the_dense_head_is_the_mean_of_what_it_says_of_each_frame() -> None:
+    model = build_model(ModelConfig("dense"), 4, 3)
+    features = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
+    mask = np.array([[True, True, True, False]])
+    one = [np.eye(4, dtype=bool)[:1] * 0 + (np.arange(4) == 0)] * 3
+    frames = [features[:, [number, 0, 0, 0]] for number in range(3)]
+    alone = [
+        model.predict_on_batch([frame, own])[0, 0] for frame, own in zip(frames, one, strict=True)
+    ]
+    assert np.isclose(model.predict_on_batch([features, mask])[0, 0], np.mean(alone), atol=1e-5)
+    assert [layer.units for layer in model.layers if hasattr(layer, "units")] == [256, 128, 64, 1]

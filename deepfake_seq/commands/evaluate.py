@@ -1,0 +1,56 @@
+"""`deepseq evaluate`: the full report of a run on a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deepfake_seq.commands.options import EXISTING, PATH, json_option, print_json, say
+
+
+@click.command()
+@click.argument("run_folder", type=PATH, metavar="RUN")
+@click.option(
+    "--features", type=PATH, default="features", show_default=True, help="The store to judge by."
+)
+@click.option("--videos", type=EXISTING, help="Where the videos are, to show the worst mistakes.")
+@click.option(
+    "--out",
+    type=PATH,
+    help="Where to write.  [default: RUN if the store holds its test clips, else "
+    "RUN/evaluations/<store>]",
+)
+@json_option
+def evaluate(
+    run_folder: Path, features: Path, videos: Path | None, out: Path | None, as_json: bool
+) -> None:
+    """Judge a run by a store, and write the full report: metrics.json and report.html.
+
+    Clips that the run was trained on, and clips of the same people, are told apart from those that
+    it has never met.
+    """
+    from deepfake_seq import console
+    from deepfake_seq import evaluate as evaluating
+    from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.report import evaluation_rows
+    from deepfake_seq.store import FeatureStore
+
+    store = FeatureStore.open(features)
+    folder, evaluation = evaluating.evaluate(run_folder, store, videos=videos, out=out)
+    for warning in evaluation.warnings:
+        say(f"NOTE: {warning}")
+    written = {
+        "metrics": str(folder / run.METRICS),
+        "report": str(folder / evaluating.REPORT),
+    }
+    if as_json:
+        print_json({"run": str(run_folder), "files": written, **evaluation.metrics})
+        return
+    kinds = {kind: sum(own.values()) for kind, own in evaluation.counts.items()}
+    click.echo(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
+    if evaluation.excluded:
+        click.echo(f"left out: {console.counts(dict(evaluation.excluded))}")
+    click.echo(console.table(evaluation_rows(evaluation.model, evaluation.metrics)))
+    for name, path in written.items():
+        click.echo(f"{name}: {path}")

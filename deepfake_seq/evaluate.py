@@ -1,0 +1,256 @@
+"""A run on a store: which clips it has met, how well it does on the others, and where it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq import atomic
+from deepfake_seq.config import LimitsConfig
+from deepfake_seq.errors import RunError, UsageError, VideoError
+from deepfake_seq.extract import sheet
+from deepfake_seq.extract.workers import Decoders
+from deepfake_seq.sequence import breakdown, parts, predictions, run
+from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
+from deepfake_seq.sequence.data import SequenceData, load
+from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.sequence.metrics import at_threshold
+from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.report import Evaluation, Mistake, evaluation_rows, render
+from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.untrusted import read_file, read_json
+from deepfake_seq.store import FeatureStore
+
+REPORT = "report.html"
+CARD = "README.md"
+
+_MOST_MISTAKES = 6
+_MOST_BYTES = 1 << 26
+
+
+def evaluate(
+    run_folder: Path, store: FeatureStore, *, videos: Path | None = None, out: Path | None = None
+) -> tuple[Path, Evaluation]:
+    """Judge a run by the clips of a store, and write `metrics.json` and `report.html`.
+
+    Validation clips are judged by the scores that the run's calibration and threshold come from:
+    where several networks are averaged, each of these was scored by the one that had not seen it.
+
+    Args:
+        run_folder: The run directory.
+        store: Features that were made as the run's were.
+        videos: What the clips' names are relative to, for pictures of the surest mistakes.
+        out: Where to write. By default the run directory, if the store holds all its test clips;
+            else a folder in its `evaluations/`.
+
+    Returns:
+        The folder that was written to, and all that the report says.
+
+    Raises:
+        RunError: The run cannot be read, its features were made otherwise, or nothing is to judge.
+        UsageError: `out` is another run, or this one although test clips are missing.
+        DatasetError: The store holds no labelled clip that shows enough of the face.
+        StoreError: A record is damaged.
+    """
+    model = run.load(run_folder)
+    _require_same_features(run_folder, model, store)
+    split = parts.read_split(run_folder)
+    said = predictions.read(run_folder / predictions.NAME)
+    data = load(store)
+    kinds = np.array(sort_clips(data.clips, split), dtype=object)
+    complete = _holds_test(data, split)
+    folder = _folder(run_folder, store, out, complete)
+    judged = _judge(model, data, kinds, said)
+    if not judged:
+        raise RunError(
+            f"{store.path} has nothing to judge {run_folder} by: all its clips are known to the "
+            "run from training, or related to such clips"
+        )
+    metrics = {
+        **(_fitted(run_folder) if complete else {"baselines": {}}),
+        "store": store.path.resolve().name,
+        "clips": _counts(data, kinds),
+        "excluded": dict(data.excluded),
+        **{part: _metrics(judged.get(part), model) for part in ("validation", "test", "unseen")},
+        "methods": {
+            part: breakdown.by_method(own, model.decision.threshold) for part, own in judged.items()
+        },
+    }
+    about = _about(run_folder, model, metrics)
+    evaluation = Evaluation(
+        **about,
+        store=store.path.resolve().name,
+        made=datetime.now().astimezone().isoformat(timespec="seconds"),
+        model=model.config.title,
+        decision=model.decision,
+        warnings=[*run.describe(run_folder)["warnings"], *_warnings(data, kinds)],
+        counts=metrics["clips"],
+        excluded=metrics["excluded"],
+        metrics=metrics,
+        judged=judged,
+        mistakes=list(_mistakes(judged, model, store, videos)),
+        pictures="" if videos else "Call `deepseq evaluate` with --videos to see their frames.",
+    )
+    _write(folder, evaluation)
+    return folder, evaluation
+
+
+def _require_same_features(run_folder: Path, model: SequenceModel, store: FeatureStore) -> None:
+    differences = model.fingerprint.differences(store.fingerprint)
+    if differences:
+        raise RunError(
+            f"{run_folder} was trained on features made otherwise than those in {store.path}: "
+            f"{'; '.join(differences)}"
+        )
+
+
+def _holds_test(data: SequenceData, split: parts.Split) -> bool:
+    """Whether the store holds all clips that the run was tested on, or else validated on."""
+    needed = split.get("test") or split.get("validation") or {}
+    here = {clip.sha256 or clip.video_id for clip in data.clips}
+    return bool(needed) and {known.sha256 or name for name, known in needed.items()} <= here
+
+
+def _folder(run_folder: Path, store: FeatureStore, out: Path | None, complete: bool) -> Path:
+    """Where to write."""
+    if out is None:
+        return run_folder if complete else run_folder / "evaluations" / store.path.resolve().name
+    own = out.resolve() == run_folder.resolve()
+    if own and not complete:
+        raise UsageError(f"{store.path} lacks test clips of {run_folder}. Give another --out.")
+    if not own and os.path.lexists(out / run.DESCRIPTION):
+        raise UsageError(f"{out} is another run, whose figures would be lost. Give another --out.")
+    return out
+
+
+def _judge(
+    model: SequenceModel, data: SequenceData, kinds: npt.NDArray[Any], said: Predictions
+) -> dict[str, Predictions]:
+    """The clips to judge by, with their scores; no part is empty."""
+    here = {clip.sha256 or clip.video_id for clip in data.clips}
+    validation = said.part("validation")
+    kept = np.array([key in here for key in validation.keys], dtype=np.bool_)
+    judged = {"validation": validation.take(np.flatnonzero(kept))}
+    for part in ("test", "unseen"):
+        own = data.take(np.flatnonzero(kinds == part))
+        judged[part] = Predictions.of(part, own.clips, model.scores(own))
+    return {part: own for part, own in judged.items() if len(own)}
+
+
+def _metrics(judged: Predictions | None, model: SequenceModel) -> dict[str, Any] | None:
+    if judged is None:
+        return None
+    decision = model.decision
+    return at_threshold(
+        judged.labels, judged.scores, decision.threshold, band=decision.band, groups=judged.groups
+    )
+
+
+def _counts(data: SequenceData, kinds: npt.NDArray[Any]) -> dict[str, dict[str, int]]:
+    return {kind: data.take(np.flatnonzero(kinds == kind)).counts for kind in KINDS}
+
+
+def _fitted(run_folder: Path) -> dict[str, Any]:
+    """What `fit` measured."""
+    return read_json(run_folder / run.METRICS, _MOST_BYTES)
+
+
+def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What a run says of itself, held to what the report needs."""
+    notes = run.describe(run_folder)
+    histories = read_histories(run_folder)
+    try:
+        evaluation_rows(model.config.title, metrics)
+        best_epochs = [int(epoch) for epoch in notes["training"]["best_epochs"]]
+        if histories and len(histories) != len(best_epochs):
+            raise ValueError(f"it has {len(best_epochs)} networks and {len(histories)} histories")
+        if type(notes["warnings"]) is not list:
+            raise TypeError("warnings must be a list")
+        return {
+            "run": run_folder.resolve().name,
+            "created": str(notes["created"]),
+            "fingerprint_id": model.fingerprint.id,
+            "split": {str(part): int(count) for part, count in notes["split"].items()},
+            "histories": histories,
+            "best_epochs": best_epochs,
+            "card": read_file(run_folder / CARD, _MOST_BYTES).decode(errors="replace"),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{run_folder} is damaged: {error!r}") from error
+
+
+def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
+    """What a reader must be told of how the store's clips were sorted."""
+    warnings = []
+    related, copies, unseen = (int((kinds == kind).sum()) for kind in ("related", "copy", "unseen"))
+    if related:
+        warnings.append(
+            f"{related} clips were not judged: they show people, or come from sources, that the "
+            "run was trained on."
+        )
+    if copies:
+        warnings.append(f"{copies} clips were not judged: each is a copy of a clip of the run.")
+    if not unseen:
+        return warnings
+    nameless = sum(not data.clips[at].groups for at in np.flatnonzero(kinds == "unseen"))
+    if nameless:
+        warnings.append(
+            f"Nobody said who is in {nameless} of the unseen clips: they may show people whom the "
+            "run was trained on, and then the figures are too good."
+        )
+    return warnings
+
+
+def _mistakes(
+    judged: dict[str, Predictions],
+    model: SequenceModel,
+    store: FeatureStore,
+    videos: Path | None,
+) -> Iterator[Mistake]:
+    """The surest mistakes on the test clips or, where there are none, on the unseen ones."""
+    part = judged.get("test") or judged.get("unseen")
+    if part is None:
+        return
+    worst = breakdown.worst(part, model.decision.threshold, _MOST_MISTAKES)
+    with ExitStack() as stack:
+        decoders = None
+        if videos and len(worst):
+            config = model.extract_config.sampling
+            decoders = stack.enter_context(Decoders(1, config, LimitsConfig()))
+        for video_id, label, score in zip(worst.video_ids, worst.labels, worst.scores, strict=True):
+            picture, note = None, ""
+            if videos and decoders:
+                try:
+                    picture = _sheet(videos, video_id, model, store, decoders)
+                except VideoError as error:
+                    note = f"Not shown: {error}."
+            yield Mistake(video_id, int(label), float(score), picture, note)
+
+
+def _sheet(
+    videos: Path, video_id: str, model: SequenceModel, store: FeatureStore, decoders: Decoders
+) -> bytes:
+    config = model.extract_config
+    name = video_id.rpartition("#")[0] if config.faces.people == "all" else video_id
+    path = videos / name
+    # A store may come from anybody, and so may the names in it.
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(videos)):
+        raise VideoError("rejected", "its name leads out of the folder of videos")
+    cells = sheet.cells_of(path, store[video_id], decoders)
+    return sheet.picture([cells], "", config, "jpeg")
+
+
+def _write(folder: Path, evaluation: Evaluation) -> None:
+    page = render(evaluation).encode()
+    try:
+        atomic.write_json(folder / run.METRICS, evaluation.metrics)
+        atomic.write_bytes(folder / REPORT, page)
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror}") from error

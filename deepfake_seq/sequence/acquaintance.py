@@ -1,0 +1,69 @@
+"""Which clips of a store a run has met before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.parts import Split
+
+KINDS = ("train", "validation", "test", "dropped", "copy", "related", "unseen")
+"""How a run may know a clip: by the part that it stood in; as a `copy` of a clip that is here under
+the run's own name for it; as `related` to what it was trained on; or not at all."""
+
+TRAINED_ON = ("train", "validation")
+
+
+def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
+    """The kind of each clip.
+
+    A clip is one of the run's if it has the content of one, under whatever name. A clip that has
+    only the name of a training clip is another cut or coding of it, perhaps: related. So is one
+    that shares a person or a source with the training or validation clips.
+
+    Args:
+        clips: With the names, contents and groups of this store.
+        split: The run's clips.
+    """
+    kinds = _by_identity(clips, split)
+    seen = {
+        group
+        for part in TRAINED_ON
+        for known in split.get(part, {}).values()
+        for group in known.groups
+    }
+    for clip, kind in zip(clips, kinds, strict=True):
+        if kind in TRAINED_ON:
+            seen.update(clip.groups)
+    return [
+        kind or ("related" if seen.intersection(clip.groups) else "unseen")
+        for clip, kind in zip(clips, kinds, strict=True)
+    ]
+
+
+def _by_identity(clips: Sequence[Clip], split: Split) -> list[str]:
+    """The kind of each clip as far as its name and its content tell it; "" otherwise."""
+    contents: dict[str, str] = {}
+    for part in KINDS:  # what is in training stays in training, whatever else it is in
+        for known in split.get(part, {}).values():
+            if known.sha256:
+                contents.setdefault(known.sha256, part)
+    kinds = [_by_name(clip, split) for clip in clips]
+    named = zip(clips, kinds, strict=True)
+    here = {clip.sha256 for clip, kind in named if kind not in ("", "related")}
+    for position, clip in enumerate(clips):
+        if kinds[position] in ("", "related") and clip.sha256 in contents:
+            kinds[position] = "copy" if clip.sha256 in here else contents[clip.sha256]
+            here.add(clip.sha256)
+    return kinds
+
+
+def _by_name(clip: Clip, split: Split) -> str:
+    for part in KINDS:
+        known = split.get(part, {}).get(clip.video_id)
+        if known is not None:
+            if not known.sha256 or not clip.sha256 or known.sha256 == clip.sha256:
+                return part
+            if part in TRAINED_ON:
+                return "related"
+    return ""

@@ -1,0 +1,276 @@
+"""The sequence models in scikit-learn's manner, for arrays of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from deepfake_seq import atomic
+from deepfake_seq.config import (
+    DecisionConfig,
+    ExtractConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from deepfake_seq.datasets import FAKE, REAL, split_by_group
+from deepfake_seq.errors import RunError, UsageError
+from deepfake_seq.sequence import run
+from deepfake_seq.sequence.data import Clip, SequenceData
+from deepfake_seq.sequence.features import ArrayFeatures, Arrays
+from deepfake_seq.sequence.fit import new_folder, require_new
+from deepfake_seq.sequence.judging import judge
+from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
+from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.untrusted import read_json
+from deepfake_seq.store import Fingerprint
+
+_MODEL, _TRAIN = ModelConfig(), TrainConfig()
+_SPLIT, _DECISION = SplitConfig(), DecisionConfig()
+_MOST_METRICS_BYTES = 1 << 20
+_OWN_ARRAYS = Fingerprint({"features": "arrays of one's own"})
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A sequence model that is trained on arrays: 1 = fake, 0 = real.
+
+    Part of what `fit` is given is kept for early stopping, calibration and the threshold, by group.
+    The arguments are those of `config.ModelConfig`, `TrainConfig`, `SplitConfig` and
+    `DecisionConfig`.
+
+    Attributes:
+        classes_: `[0, 1]`.
+        n_features_in_: D.
+        decision_: The threshold, the band of doubt, and what they rest on; see `Decision`.
+        model_: The trained `SequenceModel`.
+        metrics_: On the clips kept for validation.
+    """
+
+    def __init__(
+        self,
+        model: str = _MODEL.name,
+        *,
+        bidirectional: bool = _MODEL.bidirectional,
+        inputs: str = _MODEL.inputs,
+        shuffle_frames: bool = _MODEL.shuffle_frames,
+        dropout: float = _MODEL.dropout,
+        epochs: int = _TRAIN.epochs,
+        batch_size: int = _TRAIN.batch_size,
+        learning_rate: float = _TRAIN.learning_rate,
+        patience: int = _TRAIN.patience,
+        gamma: float = _TRAIN.gamma,
+        balance: tuple[str, ...] = _TRAIN.balance,
+        members: int = _TRAIN.members,
+        validation: float = _SPLIT.validation,
+        threshold: str = _DECISION.threshold,
+        target_fpr: float = _DECISION.target_fpr,
+        seed: int = _TRAIN.seed,
+    ) -> None:
+        self.model = model
+        self.bidirectional = bidirectional
+        self.inputs = inputs
+        self.shuffle_frames = shuffle_frames
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.gamma = gamma
+        self.balance = balance
+        self.members = members
+        self.validation = validation
+        self.threshold = threshold
+        self.target_fpr = target_fpr
+        self.seed = seed
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        mask: npt.ArrayLike | None = None,
+        groups: Sequence[str] | None = None,
+    ) -> Self:
+        """Train.
+
+        Args:
+            X: Float (N, T, D): N clips of T frames with D features.
+            y: (N,); 1 = fake, 0 = real.
+            mask: Bool (N, T); True where a row holds a frame. What stands in the other rows means
+                nothing. All by default.
+            groups: (N,); who or what is in each clip: clips that share it are kept on one side of
+                the validation. Every clip by itself by default.
+
+        Raises:
+            ValueError: The arrays do not fit together, or are not what they should be.
+            DatasetError: There are too few clips or groups of a class.
+        """
+        arrays = _checked(X, mask)
+        labels = _labels(y, len(arrays[1]))
+        if groups is not None and len(groups) != len(labels):
+            raise ValueError(f"one group a clip is needed. Received: {len(groups)} groups")
+        clips = tuple(
+            Clip(f"clip {number}", int(label), (str(groups[number]),) if groups is not None else ())
+            for number, label in enumerate(labels)
+        )
+        data = SequenceData(clips, ArrayFeatures(*arrays), np.arange(len(clips)))
+        recipe = self._recipe()
+        split = split_by_group(
+            labels.tolist(), data.groups, validation=self.validation, test=0.0, seed=self.seed
+        )
+        pairs = pairs_of(data, split.train, split.validation, recipe)
+        learned = learn(pairs, recipe)
+        model = SequenceModel(
+            recipe.model,
+            learned.networks,
+            data.features.shape[1:],
+            learned.calibration,
+            learned.decision,
+            f"{len(clips)} clips given as arrays",
+            ExtractConfig(),
+            _OWN_ARRAYS,
+        )
+        self._take(model, judge(learned, data.take(split.test))["validation"])
+        return self
+
+    def predict_proba(
+        self, X: npt.ArrayLike, mask: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities, (N, 2), of real and of fake.
+
+        Args:
+            X: Float (N, T, D), with the T and D of the training clips.
+            mask: Bool (N, T); all by default.
+
+        Raises:
+            ValueError: The arrays are not what they should be.
+            sklearn.exceptions.NotFittedError: Nothing was trained yet.
+        """
+        check_is_fitted(self, "model_")
+        arrays = _checked(X, mask)
+        if arrays[0].shape[1:] != self.model_.shape:
+            raise ValueError(
+                f"X must be (N, {self.model_.shape[0]}, {self.model_.shape[1]}), as in training. "
+                f"Received: {arrays[0].shape}"
+            )
+        fake = self.model_.scores_of(arrays)
+        return np.stack([1.0 - fake, fake], axis=1)
+
+    def predict(self, X: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
+        """1 where the probability of fake is at least `decision_.threshold`, else 0; (N,).
+
+        The band of doubt plays no part here: `decision_.is_doubtful` tells it.
+        """
+        fake = self.predict_proba(X, mask)[:, 1]
+        return (fake >= self.decision_.threshold).astype(np.int64)
+
+    def save(self, folder: str | Path) -> None:
+        """Write a run directory, which must not be there yet; `load` reads it."""
+        check_is_fitted(self, "model_")
+        folder = Path(folder)
+        require_new(folder)
+        notes = {
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "parameters": self.model_.parameters,
+            "split": {"validation": sum(self.metrics_["clips"].values())},
+            "recipe": asdict(self._recipe()),
+            "warnings": self.decision_.warnings,
+        }
+        metrics = {"validation": self.metrics_, "test": None, "baselines": {}}
+        with new_folder(folder) as draft:
+            run.save(draft, self.model_, notes)
+            atomic.write_json(draft / run.METRICS, metrics)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read back what `save` wrote. Nothing that the folder contains is executed.
+
+        Raises:
+            RunError: Something in it is missing, damaged or does not fit.
+        """
+        folder = Path(folder)
+        model = run.load(folder)
+        values = run.describe(folder)
+        metrics = read_json(folder / run.METRICS, _MOST_METRICS_BYTES)
+        try:
+            recipe = Recipe.from_dict(values["recipe"])
+            validation = metrics["validation"]
+        except (KeyError, TypeError, AttributeError, UsageError) as error:
+            raise RunError(f"{folder} is damaged or was altered: {error!r}") from error
+        own = {**vars(recipe.model), **vars(recipe.split), **vars(recipe.decision)}
+        own |= {**vars(recipe.train), "model": own.pop("name")}
+        loaded = cls()
+        loaded.set_params(**{name: own[name] for name in loaded.get_params()})
+        loaded._take(model, validation)
+        return loaded
+
+    def _take(self, model: SequenceModel, validation: dict[str, Any]) -> None:
+        """Become a fitted classifier."""
+        self.classes_ = np.array([REAL, FAKE])
+        self.n_features_in_ = model.shape[1]
+        self.decision_ = model.decision
+        self.metrics_ = validation
+        self.model_ = model
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            ModelConfig(
+                self.model, self.bidirectional, self.dropout, self.inputs, self.shuffle_frames
+            ),
+            TrainConfig(
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                patience=self.patience,
+                gamma=self.gamma,
+                balance=tuple(self.balance),
+                members=self.members,
+                seed=self.seed,
+            ),
+            SplitConfig(validation=self.validation, test=0.0, seed=self.seed),
+            DecisionConfig(self.threshold, self.target_fpr),
+        )
+
+
+def _checked(X: npt.ArrayLike, mask: npt.ArrayLike | None) -> Arrays:
+    """Features and mask with the valid frames first, and zeros after them."""
+    features = np.asarray(X)
+    if features.ndim != 3 or 0 in features.shape[1:] or features.dtype.kind not in "fiu":
+        raise ValueError(
+            "X must be numbers (clips, frames, features). "
+            f"Received: {features.dtype} {features.shape}"
+        )
+    features = features.astype(np.float16 if features.dtype == np.float16 else np.float32)
+    held = np.ones(features.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
+    if held.shape != features.shape[:2] or held.dtype != np.bool_:
+        raise ValueError(
+            f"mask must be bool {features.shape[:2]}. Received: {held.dtype} {held.shape}"
+        )
+    empty = np.flatnonzero(~held.any(axis=1))
+    if len(empty):
+        raise ValueError(f"every clip needs a valid frame. Received none in clip {empty[0]}")
+    order = np.argsort(~held, axis=1, kind="stable")
+    held = np.take_along_axis(held, order, axis=1)
+    features = np.take_along_axis(features, order[..., None], axis=1)
+    features = np.where(held[..., None], features, features.dtype.type(0))
+    if not np.isfinite(features).all():
+        clip = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))[0]
+        raise ValueError(f"valid frames must be finite. Clip {clip} holds infinity or NaN")
+    return features, held
+
+
+def _labels(y: npt.ArrayLike, clips: int) -> npt.NDArray[np.int64]:
+    labels = np.asarray(y)
+    if labels.shape != (clips,) or not np.isin(labels, (REAL, FAKE)).all():
+        raise ValueError(
+            f"y must be {clips} labels, 1 for fake and 0 for real. "
+            f"Received: {labels.dtype} {labels.shape} with {np.unique(labels)[:5]}"
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,195 @@
+"""Several runs side by side, on the test clips that they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepfake_seq.config import ModelConfig
+from deepfake_seq.errors import RunError, UsageError
+from deepfake_seq.sequence import parts, predictions, run
+from deepfake_seq.sequence.intervals import DeLong, delong
+from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.tables import Rows, figure
+from deepfake_seq.sequence.untrusted import read_json
+
+_METRICS_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """One run.
+
+    Attributes:
+        folder: Where it is.
+        model: The model's name.
+        parameters: Of one network.
+        members: How many networks are averaged.
+        rule: How its threshold was chosen.
+        fingerprint_id: Of the features that it was trained on.
+        metrics: Of its test part, or None where it has none.
+        cells: The same for people: clips, AUC, balanced accuracy, macro-F1.
+        tested: Its test clips.
+        trained_on: What its training and validation clips are known by.
+    """
+
+    folder: Path
+    model: str
+    parameters: int
+    members: int
+    rule: str
+    fingerprint_id: str
+    metrics: dict[str, Any] | None
+    cells: list[str]
+    tested: Predictions
+    trained_on: frozenset[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Compared:
+        """Read what a run directory says of itself; no weights are loaded.
+
+        Raises:
+            RunError: Something is missing or damaged.
+        """
+        notes = run.describe(folder)
+        metrics = read_json(folder / run.METRICS, _METRICS_BYTES)
+        split = parts.read_split(folder)
+        own = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
+        try:
+            return cls(
+                folder=folder,
+                model=ModelConfig(**notes["model"]).title,
+                parameters=int(notes["parameters"]["total"]),
+                members=int(notes["members"]),
+                rule=str(notes["decision"]["rule"]),
+                fingerprint_id=str(notes["fingerprint_id"]),
+                metrics=metrics["test"],
+                cells=_cells(metrics["test"]),
+                tested=predictions.read(folder / predictions.NAME).part("test"),
+                trained_on=frozenset(known.sha256 or video_id for video_id, known in own),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+            raise RunError(f"{folder} is damaged: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A run against the first one, on the test clips of both.
+
+    Attributes:
+        clips: How many these are.
+        test: DeLong's; None where they are too few.
+    """
+
+    clips: int
+    test: DeLong | None
+
+
+def pair(one: Predictions, other: Predictions) -> Paired:
+    """What `other` gains over `one`, on the clips that both were tested on with the same label."""
+    where = {key: position for position, key in enumerate(other.keys)}
+    positions = [
+        (position, where[key])
+        for position, key in enumerate(one.keys)
+        if key in where and one.labels[position] == other.labels[where[key]]
+    ]
+    mine, theirs = np.array(positions, dtype=np.int64).reshape(-1, 2).T
+    return Paired(
+        len(positions), delong(other.labels[theirs], other.scores[theirs], one.scores[mine])
+    )
+
+
+def caveats(runs: Sequence[Compared]) -> list[str]:
+    """What forbids, or weakens, setting the runs side by side."""
+    first = runs[0]
+    notes = []
+    for other in runs[1:]:
+        own, theirs = set(first.tested.keys), set(other.tested.keys)
+        if own != theirs:
+            notes.append(
+                f"{first.folder} and {other.folder} were tested on different clips: "
+                f"{len(own & theirs)} in common, {len(own - theirs)} and {len(theirs - own)} not. "
+                "Their figures cannot be compared; p is of the clips in common."
+            )
+        if first.fingerprint_id != other.fingerprint_id:
+            notes.append(
+                f"{first.folder} and {other.folder} were trained on features made in different "
+                f"ways (fingerprints {first.fingerprint_id} and {other.fingerprint_id})."
+            )
+    for one in runs:
+        for other in runs:
+            leaked = len(set(one.tested.keys) & other.trained_on)
+            if leaked:
+                notes.append(
+                    f"Leak: {leaked} test clips of {one.folder} are training or validation clips "
+                    f"of {other.folder}."
+                )
+    if any(len(names) for names in first.tested.groups):
+        notes.append(
+            "DeLong's test takes clips for independent; where a person is in several, p is too "
+            "small."
+        )
+    return notes
+
+
+def rows(runs: Sequence[Compared], paired: Sequence[Paired]) -> Rows:
+    """A header, and a row for each run.
+
+    Args:
+        runs: The runs.
+        paired: Of all but the first, against the first.
+    """
+    header = ["run", "model", "parameters", "test clips (real + fake)", "AUC"]
+    header += ["balanced accuracy", "macro-F1", "threshold", "p against the first"]
+    table = [header]
+    for own, against in zip(runs, [None, *paired], strict=True):
+        many = f"{own.members} × " if own.members > 1 else ""
+        row = [str(own.folder), own.model, f"{many}{own.parameters:,}"]
+        table.append([*row, *own.cells, own.rule, _p_value(against)])
+    return table
+
+
+def _cells(metrics: dict[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return ["none", "–", "–", "–"]
+    clips, intervals = metrics["clips"], metrics["intervals"]
+    names = ("auc", "balanced_accuracy", "macro_f1")
+    figures = [figure(metrics[name], intervals[name]) for name in names]
+    return [f"{clips['real']} + {clips['fake']}", *figures]
+
+
+def _p_value(paired: Paired | None) -> str:
+    if paired is None or paired.test is None or paired.test.p_value is None:
+        return "–"
+    return f"{paired.test.p_value:.3f} ({paired.clips} clips)"
+
+
+def report(runs: Sequence[Compared], paired: Sequence[Paired]) -> list[dict[str, Any]]:
+    """The same as plain JSON values."""
+    return [
+        {
+            "run": str(own.folder),
+            "model": own.model,
+            "members": own.members,
+            "parameters": own.parameters,
+            "fingerprint_id": own.fingerprint_id,
+            "threshold_rule": own.rule,
+            "test": own.metrics,
+            "against_first": None if against is None else _report_pair(against),
+        }
+        for own, against in zip(runs, [None, *paired], strict=True)
+    ]
+
+
+def _report_pair(paired: Paired) -> dict[str, Any]:
+    difference, error, p_value = paired.test or (None, None, None)
+    return {
+        "clips": paired.clips,
+        "auc_difference": difference,
+        "standard_error": error,
+        "p_value": p_value,
+    }

@@ -1,0 +1,87 @@
+"""How well a model does, and what it has to beat: from the same clips and by the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.sequence.balance import Balance
+from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
+from deepfake_seq.sequence.logistic import fit_logistic
+from deepfake_seq.sequence.metrics import Scores, at_threshold
+from deepfake_seq.sequence.networks import Tensor
+from deepfake_seq.sequence.training import Trained
+
+_SURE = 40.0
+"""The logit whose probability is 1 in float64."""
+
+
+def judge(learned: Learned, test: SequenceData) -> dict[str, Any]:
+    """The metrics of a model on its validation clips and on `test` (None where that is empty)."""
+    return {
+        "validation": _metrics(learned.validation, learned.validation_scores, learned),
+        "test": _metrics(test, learned.scores(test), learned) if len(test) else None,
+    }
+
+
+def baselines(pairs: Sequence[Pair], test: SequenceData, recipe: Recipe) -> dict[str, Any]:
+    """The metrics of each baseline on the validation clips and on `test`."""
+    return {name: judge(make(pairs, recipe), test) for name, make in BASELINES.items()}
+
+
+def _metrics(data: SequenceData, scores: Scores, learned: Learned) -> dict[str, Any]:
+    decision = learned.decision
+    return at_threshold(
+        data.labels, scores, decision.threshold, band=decision.band, groups=data.groups
+    )
+
+
+class _Constant:
+    """Says the same of every clip."""
+
+    tensors: ClassVar[dict[str, Tensor]] = {}
+    parameters: ClassVar[dict[str, int]] = {"total": 0, "trainable": 0}
+
+    def __init__(self, logit: float) -> None:
+        self._logit = logit
+
+    def logits(self, arrays: Arrays) -> npt.NDArray[np.float64]:
+        """One logit a clip."""
+        return np.full(len(arrays[1]), self._logit)
+
+
+def _majority(pairs: Sequence[Pair], recipe: Recipe) -> Learned:
+    """Calls every clip what most training clips are."""
+    balance = Balance.of((), np.concatenate([training.labels for training, _ in pairs]))
+    answer = 1.0 if balance.fake >= balance.real else 0.0
+    network = _Constant(_SURE if answer else -_SURE)
+    held_out = SequenceData.joined([validation for _, validation in pairs])
+    decision = Decision(
+        0.5, (0.5, 0.5), "balanced", recipe.decision.target_fpr, answer, held_out.counts, True, {}
+    )
+    scores = np.full(len(held_out), answer)
+    return Learned((Trained(network, [], 0, balance),), PlattScaling(), decision, held_out, scores)
+
+
+def _mean_pool(pairs: Sequence[Pair], recipe: Recipe) -> Learned:
+    """Logistic regression on the mean of the valid frames' features."""
+
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+        balance = Balance.of(("weights",), training.labels)
+        return Trained(fit_logistic(training, "mean", balance, seed), [], 0, balance)
+
+    return learn(pairs, recipe, trainer)
+
+
+BASELINES: dict[str, Callable[[Sequence[Pair], Recipe], Learned]] = {
+    "majority": _majority,
+    "mean_pool_logistic": _mean_pool,
+}
+"""Calibrated and decided by as the model is, from the same clips."""

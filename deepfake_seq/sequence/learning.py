@@ -1,0 +1,149 @@
+"""From clips to a model that scores and decides: train, calibrate, choose the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.errors import DatasetError
+from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.decision import Decision, decide
+from deepfake_seq.sequence.features import Rows
+from deepfake_seq.sequence.metrics import Scores
+from deepfake_seq.sequence.networks import Network
+from deepfake_seq.sequence.splitting import fold_clips
+from deepfake_seq.sequence.training import OnEpoch, Trained, predict_logits, train
+
+FEW_CLIPS = 400
+FEW_CLIPS_MEMBERS = 5
+
+Pair = tuple[SequenceData, SequenceData]
+Trainer = Callable[[SequenceData, SequenceData, int], Trained]
+"""Trains on the first clips, stops by the second ones; the number is the member's seed."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of stage 2."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The inverse of `dataclasses.asdict`, also after a way through JSON.
+
+        Raises:
+            UsageError: A value is out of range.
+            KeyError, TypeError: One is missing, unknown or of another type.
+        """
+        train = {**values["train"], "balance": tuple(values["train"]["balance"])}
+        return cls(
+            ModelConfig(**values["model"]),
+            TrainConfig(**train),
+            SplitConfig(**values["split"]),
+            DecisionConfig(**values["decision"]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A model that scores and decides, and how it got there.
+
+    Attributes:
+        members: What was trained, one network each.
+        calibration: From the mean of their logits to a probability.
+        decision: From a probability to a call.
+        validation: The clips that both come from, in the order of `validation_scores`.
+        validation_scores: (N,); each clip is scored by a network that was not trained on it.
+    """
+
+    members: tuple[Trained, ...]
+    calibration: PlattScaling
+    decision: Decision
+    validation: SequenceData
+    validation_scores: Scores
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The trained networks."""
+        return tuple(member.network for member in self.members)
+
+    def scores(self, data: SequenceData) -> Scores:
+        """Calibrated probabilities of fake, (N,)."""
+        logits = [predict_logits(network, data) for network in self.networks]
+        return self.calibration.apply(np.mean(logits, axis=0))
+
+
+def pairs_of(data: SequenceData, train: Rows, validation: Rows, recipe: Recipe) -> list[Pair]:
+    """What each member is trained on and what it is validated on.
+
+    One member takes the two parts as they are. Several deal both out anew into as many folds, and
+    each is validated on one of them; where nobody asked for several and there are too few groups
+    for that, one does.
+
+    Args:
+        data: All clips.
+        train: Positions of those for training.
+        validation: Positions of those for validation.
+        recipe: How many members, and the seed.
+
+    Raises:
+        DatasetError: There are too few groups for as many members as were asked for.
+    """
+    both = data.take(np.sort(np.concatenate([train, validation])))
+    folds = []
+    count = members_of(recipe, len(both))
+    if count > 1:
+        try:
+            folds = fold_clips(both, count, recipe.split.seed)
+        except DatasetError:
+            if recipe.train.members:  # who asks for a number gets that number or an error
+                raise
+    if not folds:
+        return [(data.take(train), data.take(validation))]
+    return [(both.take(rest), both.take(held_out)) for rest, held_out in folds]
+
+
+def members_of(recipe: Recipe, clips: int) -> int:
+    """How many networks to train at most, with `clips` for training and validation together."""
+    return recipe.train.members or (FEW_CLIPS_MEMBERS if clips < FEW_CLIPS else 1)
+
+
+def learn(
+    pairs: Sequence[Pair],
+    recipe: Recipe,
+    trainer: Trainer | None = None,
+    on_epoch: OnEpoch = lambda epoch, row: None,
+) -> Learned:
+    """Train a member on each pair, then calibrate and decide by all that they held out.
+
+    Args:
+        pairs: Clips to train on and to validate on, one pair a member; no clip is validated twice.
+        recipe: The settings.
+        trainer: Trains a member; the recipe's model by default.
+        on_epoch: Called after each epoch of each member.
+    """
+
+    def default(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+        config = replace(recipe.train, seed=seed)
+        return train(training, validation, recipe.model, config, on_epoch)
+
+    members, logits = [], []
+    for number, (training, validation) in enumerate(pairs):
+        seed = (recipe.train.seed + number) % 2**32
+        members.append((trainer or default)(training, validation, seed))
+        logits.append(predict_logits(members[-1].network, validation))
+    held_out = SequenceData.joined([validation for _, validation in pairs])
+    labels, values = held_out.labels, np.concatenate(logits)
+    calibration = PlattScaling.fit(labels, values)
+    scores = calibration.apply(values)
+    decision = decide(labels, scores, recipe.decision)
+    return Learned(tuple(members), calibration, decision, held_out, scores)

@@ -1,0 +1,69 @@
+"""Which clips a run was trained on and judged by: `split.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from deepfake_seq import atomic
+from deepfake_seq.errors import RunError
+from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.untrusted import read_json
+
+NAME = "split.json"
+
+_MOST_BYTES = 1 << 28
+
+
+class SplitClip(NamedTuple):
+    """A clip of a part.
+
+    Attributes:
+        sha256: Of the video file, in hex, or "" where it is not known.
+        groups: Identities and source videos in it.
+    """
+
+    sha256: str
+    groups: tuple[str, ...]
+
+
+Split = dict[str, dict[str, SplitClip]]
+"""The clips of each part by their ids."""
+
+
+def write_split(folder: Path, parts: Mapping[str, Mapping[str, Clip]]) -> None:
+    """Write which clips stand in which part: the SHA-256 and the groups of each by its id."""
+    values = {
+        part: {
+            video_id: {"sha256": clip.sha256, "groups": list(clip.groups)}
+            for video_id, clip in clips.items()
+        }
+        for part, clips in parts.items()
+    }
+    atomic.write_json(folder / NAME, values)
+
+
+def read_split(folder: Path) -> Split:
+    """What `write_split` wrote.
+
+    Raises:
+        RunError: It is not there, or something else.
+    """
+    path = folder / NAME
+    values = read_json(path, _MOST_BYTES)
+    try:
+        return {
+            part: {video_id: _split_clip(**clip) for video_id, clip in clips.items()}
+            for part, clips in values.items()
+        }
+    except (TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"{path} is damaged or was altered: {error}") from error
+
+
+def _split_clip(sha256: object, groups: object) -> SplitClip:
+    if type(sha256) is not str or type(groups) is not list:
+        raise ValueError("a clip has a sha256 and a list of groups")
+    if not all(type(group) is str for group in groups):
+        raise ValueError(f"groups must be text. Received: {groups!r}")
+    return SplitClip(sha256, tuple(groups))

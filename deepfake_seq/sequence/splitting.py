@@ -1,0 +1,145 @@
+"""Which clips a model is trained on, which it is judged on, and that they are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deepfake_seq.config import SplitConfig
+from deepfake_seq.datasets import Split, grouped_folds, official_split, shared, split_by_group
+from deepfake_seq.errors import DatasetError
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.features import Rows
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Clips dealt into parts, which share no video, and no identity but for those in `shared`.
+
+    Attributes:
+        split: Positions of the clips in each part.
+        official: Whether the data set assigned the parts.
+        twins: How many clips are the same file as another one, under another name.
+        shared: Identities that an official split has in several parts, and those parts.
+    """
+
+    split: Split
+    official: bool
+    twins: int
+    shared: dict[str, tuple[str, ...]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the metrics must be told about the split."""
+        warnings = []
+        if self.shared:
+            both = sum("train" in parts and "test" in parts for parts in self.shared.values())
+            warnings.append(
+                f"The official split shares {len(self.shared)} identities between its parts, "
+                f"{both} of them between training and test ({_names(self.shared)}): a model may "
+                "know the people it is tested on. --split group keeps them apart."
+            )
+        if self.twins:
+            warnings.append(
+                f"{self.twins} clips are the same file as another one under another name; each "
+                "such set was kept in one part."
+            )
+        return warnings
+
+
+def split_clips(data: SequenceData, config: SplitConfig) -> Parts:
+    """Deal the clips into training, validation and test.
+
+    Clips that are the same file count as one group. An official split of a published data set is
+    taken as it is, and what it shares is told; a split that somebody wrote into a CSV file must not
+    share an identity, unless that is allowed.
+
+    Raises:
+        DatasetError: The clips cannot be dealt out, or two parts share what they must not.
+    """
+    labels = data.labels.tolist()
+    groups = data.groups_with_twins
+    assigned = [clip.part for clip in data.clips]
+    published = all(clip.dataset for clip in data.clips)
+    official = config.strategy == "official" or (config.strategy == "auto" and any(assigned))
+    if official:
+        if not any(assigned):
+            raise DatasetError(
+                "no clip has a part assigned by its data set. Give the parts in the CSV file's "
+                "split column and run `deepseq extract` again, or use --split group."
+            )
+        split = official_split(
+            labels,
+            groups,
+            assigned,
+            validation=config.validation,
+            seed=config.seed,
+            drop_unassigned=published,
+        )
+    else:
+        split = split_by_group(
+            labels, groups, validation=config.validation, test=config.test, seed=config.seed
+        )
+    in_common = require_apart(
+        data,
+        split.parts(),
+        shared_allowed=official and (config.allow_shared or published),
+    )
+    known = [clip.sha256 for clip in data.clips if clip.sha256]
+    return Parts(split, official, len(known) - len(set(known)), in_common)
+
+
+def fold_clips(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Rows]]:
+    """`count` pairs of positions that share nothing; every clip is held out at most once.
+
+    Raises:
+        DatasetError: There are too few groups for that.
+    """
+    pairs = []
+    for fold in grouped_folds(data.labels.tolist(), data.groups_with_twins, count, seed):
+        require_apart(data, {"rest": fold.rest, "held out": fold.held_out}, shared_allowed=False)
+        pairs.append((fold.rest, fold.held_out))
+    return pairs
+
+
+def require_apart(
+    data: SequenceData, parts: Mapping[str, Rows], *, shared_allowed: bool
+) -> dict[str, tuple[str, ...]]:
+    """Refuse parts that intersect, however they came about.
+
+    Args:
+        data: The clips.
+        parts: Positions of the clips of each part.
+        shared_allowed: Whether an identity may stand in two parts; a video never may.
+
+    Returns:
+        The identities that stand in several parts, and those parts.
+
+    Raises:
+        DatasetError: Two parts share a clip, a file under two names, or an identity.
+    """
+    by_name = shared([(clip.video_id,) for clip in data.clips], parts)
+    by_content = shared([(clip.sha256,) if clip.sha256 else () for clip in data.clips], parts)
+    for digest, where in (by_name | by_content).items():
+        names = [clip.video_id for clip in data.clips if digest in (clip.video_id, clip.sha256)]
+        raise DatasetError(
+            f"the split leaks: the same video stands in {' and in '.join(where)} "
+            f"({' is '.join(names)}). Correct the split column, or use --split group."
+        )
+    by_group = shared(data.groups, parts)
+    if by_group and not shared_allowed:
+        group, where = next(iter(by_group.items()))
+        raise DatasetError(
+            f"the split leaks: group {group} stands in {' and in '.join(where)}, and so do "
+            f"{len(by_group) - 1} others. Correct the split column, use --split group, or accept "
+            "it with --allow-shared."
+        )
+    return by_group
+
+
+def _names(values: Mapping[str, object]) -> str:
+    names = sorted(values)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

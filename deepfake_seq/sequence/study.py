@@ -1,0 +1,278 @@
+"""Judging recipes by several rounds of training and testing: grouped folds, seeds, or both.
+
+A study makes no model to use; it says how well a recipe does and how much of that is luck.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq import atomic
+from deepfake_seq.config import ModelConfig
+from deepfake_seq.datasets import split_by_group
+from deepfake_seq.sequence.card import about_data
+from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.decision import best_macro_f1
+from deepfake_seq.sequence.fit import Problem, new_folder
+from deepfake_seq.sequence.intervals import bootstrap, units
+from deepfake_seq.sequence.judging import BASELINES
+from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
+from deepfake_seq.sequence.metrics import FIGURES, Scores, at_threshold, auc
+from deepfake_seq.sequence.splitting import fold_clips, split_clips
+from deepfake_seq.sequence.tables import markdown, study_rows
+
+CONTENDERS = (
+    ModelConfig("gru"),
+    ModelConfig("gru", bidirectional=True),
+    ModelConfig("lstm"),
+    ModelConfig("dense"),
+    ModelConfig("attention"),
+    ModelConfig("logistic", inputs="both"),
+    ModelConfig("gru", shuffle_frames=True),
+)
+"""What `--model all` compares, beside the baselines."""
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One training and one test.
+
+    Attributes:
+        seed: Of everything in it.
+        pairs: What each member is trained and validated on.
+        test: What it is judged on.
+    """
+
+    seed: int
+    pairs: list[Pair]
+    test: SequenceData
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How one recipe did in one round.
+
+    Attributes:
+        seed: Of the round.
+        video_ids: Of the test clips.
+        labels: (N,) of the test clips.
+        scores: (N,), calibrated.
+        threshold: The one that validation chose.
+        metrics: Of the test clips at that threshold.
+    """
+
+    seed: int
+    video_ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    scores: Scores
+    threshold: float
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What all rounds say.
+
+    Attributes:
+        outcomes: Of each model, in the order of the rounds.
+        summary: Plain JSON values: `data`, `clips`, `folds`, `seeds`, `recipe` and, for each of the
+            `models`, what `summarise` gives.
+        warnings: What a reader must be told.
+    """
+
+    outcomes: dict[str, list[Outcome]]
+    summary: dict[str, Any]
+    warnings: list[str]
+
+
+def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterator[Round]:
+    """The rounds of a study: `folds` for each of `seeds` seeds, or one where `folds` is 0.
+
+    With folds, every clip is a test clip once a seed (but for those that straddle two folds), and
+    an official split is set aside. Without, each seed deals the parts out anew, but for official
+    ones.
+
+    Raises:
+        DatasetError: There are too few groups.
+    """
+    for seed in range(recipe.split.seed, recipe.split.seed + seeds):
+        own = replace(
+            recipe,
+            split=replace(recipe.split, seed=seed),
+            train=replace(recipe.train, seed=seed),
+        )
+        if not folds:
+            split = split_clips(data, own.split).split
+            pairs = pairs_of(data, split.train, split.validation, own)
+            yield Round(seed, pairs, data.take(split.test))
+            continue
+        for rest, held_out in fold_clips(data, folds, seed):
+            kept = data.take(rest)
+            inner = split_by_group(
+                kept.labels.tolist(),
+                kept.groups_with_twins,
+                validation=recipe.split.validation,
+                test=0.0,
+                seed=seed,
+            )
+            pairs = pairs_of(kept, inner.train, inner.validation, own)
+            yield Round(seed, pairs, data.take(held_out))
+
+
+def study(
+    problem: Problem,
+    recipes: Sequence[Recipe],
+    folds: int,
+    seeds: int,
+    on_training: Callable[[str], None] = lambda title: None,
+) -> Study:
+    """Judge every recipe and every baseline in the same rounds.
+
+    Args:
+        problem: The clips.
+        recipes: They differ in their models only.
+        folds: How many, or 0 for the split that the recipes ask for.
+        seeds: How many.
+        on_training: Called with the name of each model that has been trained and judged.
+
+    Raises:
+        DatasetError: There are too few groups for so many folds, or no test clips without folds.
+    """
+    data = problem.data
+    outcomes: dict[str, list[Outcome]] = {}
+    for own in rounds(data, recipes[0], folds, seeds):
+        for recipe in recipes:
+            seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
+            learned = learn(own.pairs, seeded)
+            outcomes.setdefault(recipe.model.title, []).append(_outcome(own, learned))
+            on_training(recipe.model.title)
+        for name, baseline in BASELINES.items():
+            learned = baseline(own.pairs, recipes[0])
+            outcomes.setdefault(name, []).append(_outcome(own, learned))
+    groups = {clip.video_id: clip.groups for clip in data.clips}
+    summary = {
+        "data": problem.name,
+        "clips": data.counts,
+        "folds": folds,
+        "seeds": seeds,
+        "recipe": asdict(recipes[0]),
+        "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
+    }
+    cnn = str(problem.store.extract_config["backbone"]["weights"])
+    warnings = [*problem.shortcut.warnings, *about_data(data, cnn)]
+    return Study(outcomes, summary, warnings)
+
+
+def summarise(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """What the rounds of one recipe come to.
+
+    Args:
+        outcomes: Of all rounds.
+        groups: The groups of each clip, by its id.
+
+    Returns:
+        `rounds`; `mean` and `sd` over the rounds of each figure on the test clips; and `pooled`,
+        from all test clips of a seed together: `auc`, its 95 % `interval` (for the mean of a clip's
+        scores over the seeds), `macro_f1` at the thresholds that validation chose, and
+        `best_macro_f1`, the best that any one threshold could have given (which nobody can know
+        beforehand). `pooled` figures are means over the seeds.
+    """
+    table = {
+        name: np.array([own.metrics[name] for own in outcomes if own.metrics[name] is not None])
+        for name in FIGURES
+    }
+    return {
+        "rounds": len(outcomes),
+        "mean": {name: float(row.mean()) if len(row) else None for name, row in table.items()},
+        "sd": {
+            name: float(row.std(ddof=1)) if len(row) > 1 else None for name, row in table.items()
+        },
+        "pooled": _pooled(outcomes, groups),
+    }
+
+
+def save(folder: Path, found: Study) -> None:
+    """Write `study.json`, its table as README.md, and every score as `scores.csv`.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    summary = found.summary
+    lines = [
+        f"# {summary['data']}: {summary['folds'] or 'no'} folds, {summary['seeds']} seeds",
+        "",
+        *markdown(study_rows(summary["models"])),
+        "",
+        *[f"- {warning}" for warning in found.warnings],
+        "",
+    ]
+    with new_folder(folder) as draft:
+        atomic.write_json(draft / "study.json", {**summary, "warnings": found.warnings})
+        atomic.write_bytes(draft / "README.md", "\n".join(lines).encode())
+        atomic.write_bytes(draft / "scores.csv", _as_csv(found.outcomes).encode())
+
+
+def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["model", "seed", "round", "video_id", "label", "score", "threshold"])
+    for title, rows in outcomes.items():
+        for number, own in enumerate(rows):
+            for clip in zip(own.video_ids, own.labels, own.scores, strict=True):
+                writer.writerow([title, own.seed, number, *clip, own.threshold])
+    return buffer.getvalue()
+
+
+def _outcome(own: Round, learned: Learned) -> Outcome:
+    scores, threshold = learned.scores(own.test), learned.decision.threshold
+    labels = own.test.labels
+    return Outcome(
+        own.seed,
+        tuple(clip.video_id for clip in own.test.clips),
+        labels,
+        scores,
+        threshold,
+        at_threshold(labels, scores, threshold, groups=own.test.groups),
+    )
+
+
+def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    figures: dict[str, list[float]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
+    sums: dict[str, list[float]] = {}
+    truth: dict[str, int] = {}
+    for seed in dict.fromkeys(own.seed for own in outcomes):
+        mine = [own for own in outcomes if own.seed == seed]
+        labels = np.concatenate([own.labels for own in mine])
+        scores = np.concatenate([own.scores for own in mine])
+        # Shifted, so that one threshold stands for the one that each round chose.
+        margins = np.concatenate([own.scores - own.threshold for own in mine])
+        figures["auc"].append(auc(labels, scores) or np.nan)
+        figures["macro_f1"].append(_macro_f1(labels, margins >= 0))
+        figures["best_macro_f1"].append(best_macro_f1(labels, scores))
+        for own in mine:
+            for video_id, label, score in zip(own.video_ids, own.labels, own.scores, strict=True):
+                sums.setdefault(video_id, []).append(float(score))
+                truth[video_id] = int(label)
+    labels = np.array([truth[video_id] for video_id in sums])
+    means = np.array([np.mean(values) for values in sums.values()])
+    unit = units([groups[video_id] for video_id in sums], len(labels))
+    intervals = bootstrap(labels, means, 0.5, unit, resamples=1000, seed=0)
+    return {
+        **{name: float(np.mean(values)) for name, values in figures.items()},
+        "interval": list(intervals["auc"]) if intervals else None,
+        "clips": {"real": int((labels == 0).sum()), "fake": int(labels.sum())},
+    }
+
+
+def _macro_f1(labels: npt.NDArray[np.int64], calls: npt.NDArray[np.bool_]) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, calls.astype(np.int64), average="macro", zero_division=0.0))

@@ -1,0 +1,116 @@
+"""Pictures: that they say what they should is looked at through what they are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from deepfake_seq.sequence import figures
+from deepfake_seq.sequence.intervals import roc_band
+
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+SCORES = np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.6, 0.8, 0.9])
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Every figure that is made a picture of."""
+    seen: list[Figure] = []
+    save = Figure.savefig
+
+    def watched(self: Figure, *arguments: Any, **options: Any) -> None:
+        seen.append(self)
+        save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", watched)
+    return seen
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(picture, dtype=np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image)
+
+
+def points(figure: Figure, label: str) -> np.ndarray:
+    (line,) = (line for line in figure.axes[0].lines if line.get_label() == label)
+    return np.array(line.get_xydata())
+
+
+def test_nothing_touches_the_edge_of_a_picture() -> None:
+    counts = {"real_called_real": 3, "real_called_fake": 1}
+    counts |= {"fake_called_real": 1, "fake_called_fake": 30_000}
+    for picture in (
+        figures.roc(LABELS, SCORES, 0.5, "AUC", None),
+        figures.precision_recall(LABELS, SCORES, 0.5, "AP"),
+        figures.reliability(LABELS, SCORES, "ECE"),
+        figures.histogram(LABELS, SCORES, 0.5, (0.3, 0.6)),
+        figures.confusion(counts),
+        figures.training_curves([history(3)], [2]),
+    ):
+        image = pixels(picture)
+        frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+        assert frame.min() > 250
+
+
+def test_the_operating_point_is_where_the_threshold_puts_it(drawn: list[Figure]) -> None:
+    figures.roc(LABELS, SCORES, 0.5, "AUC", roc_band(LABELS, SCORES, np.arange(8)))
+    figures.precision_recall(LABELS, SCORES, 0.5, "AP")
+    roc, recall = drawn
+    assert points(roc, "threshold 0.500").tolist() == [[0.25, 0.75]]
+    assert points(recall, "threshold 0.500").tolist() == [[0.75, 0.75]]
+    assert len(roc.axes[0].collections) == 1  # the band
+    assert any(line.get_label() == "share of fakes: 50%" for line in recall.axes[0].lines)
+
+
+def test_a_threshold_that_calls_nothing_fake_has_no_precision(drawn: list[Figure]) -> None:
+    figures.precision_recall(LABELS, SCORES, 0.99, "AP")
+    assert not [line for line in drawn[0].axes[0].lines if "threshold" in str(line.get_label())]
+
+
+def test_the_confusion_shows_counts_and_shares(drawn: list[Figure]) -> None:
+    counts = {"real_called_real": 3, "real_called_fake": 1}
+    figures.confusion(counts | {"fake_called_real": 0, "fake_called_fake": 0})
+    texts = [text.get_text() for text in drawn[0].axes[0].texts]
+    assert texts == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "0\n0.0%"]
+
+
+def test_calibration_weighs_both_classes_alike(drawn: list[Figure]) -> None:
+    labels = np.array([0] + [1] * 9)
+    figures.reliability(labels, np.full(10, 0.5), "ECE")
+    (curve,) = (line for line in drawn[0].axes[0].lines if line.get_marker() == "o")
+    assert np.allclose(curve.get_xydata(), [[0.5, 0.5]])
+
+
+def test_the_band_of_doubt_is_shaded_where_there_is_one(drawn: list[Figure]) -> None:
+    figures.histogram(LABELS, SCORES, 0.5, (0.5, 0.5))
+    figures.histogram(LABELS, SCORES, 0.5, (0.3, 0.6))
+    without, shaded = ([patch.get_label() for patch in figure.axes[0].patches] for figure in drawn)
+    assert "in doubt" not in without and "in doubt" in shaded
+    assert {"real (4)", "fake (4)"} <= set(without)
+
+
+def history(epochs: int, start: float = 0.5) -> list[dict[str, float]]:
+    return [
+        {"epoch": n, "loss": start / n, "val_loss": start / n + 0.1, "val_auc": 0.6}
+        for n in range(1, epochs + 1)
+    ]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], epochs: int) -> None:
+    figures.training_curves([history(epochs), history(epochs, 0.9)], [1, epochs])
+    left = drawn[0].axes[0]
+    curves = [line for line in left.lines if line.get_linestyle() == "-"]
+    kept = [line.get_xdata()[0] for line in left.lines if line.get_linestyle() == "None"]
+    assert len(curves) == 4
+    assert kept == [1, epochs]
+
+
+def test_titles_are_not_read_as_formulas() -> None:
+    picture = figures.roc(LABELS, SCORES, 0.5, r"AUC of $\nonsense", None)
+    assert pixels(picture).shape[0] > 300

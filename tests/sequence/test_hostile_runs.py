@@ -1,0 +1,257 @@
+"""Run directories from somebody who means harm: refused by name, nothing executed, nothing opened
+that lies elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from deepfake_seq.config import ExtractConfig, ModelConfig
+from deepfake_seq.errors import RunError
+from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.networks import LogisticNetwork
+from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.store import Fingerprint
+
+FRAMES, WIDTH = 16, 4
+MODEL, WEIGHTS = run.DESCRIPTION, run.WEIGHTS
+Harm = Callable[[Path], object]
+
+
+def small_model() -> SequenceModel:
+    """A model that needs no framework."""
+    weights = np.linspace(-1, 1, 2 * WIDTH, dtype=np.float32)
+    return SequenceModel(
+        ModelConfig("logistic"),
+        (LogisticNetwork("features", weights, np.zeros(1, np.float32)),),
+        (FRAMES, WIDTH),
+        PlattScaling(),
+        Decision(0.5, (0.4, 0.6), "fpr", 0.05, 0.0, {"real": 20, "fake": 20}, True, {"fpr": 0.5}),
+        "made on the spot",
+        ExtractConfig(),
+        Fingerprint({"faces": {"detector": "none"}}),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "run"
+    path.mkdir()
+    run.save(path, small_model(), {})
+    parts.write_split(path, {"train": {}})
+    return path
+
+
+def test_the_run_that_is_harmed_here_is_whole_before(folder: Path) -> None:
+    model = run.load(folder)
+    features = np.random.default_rng(0).normal(size=(3, FRAMES, WIDTH)).astype(np.float16)
+    arrays = (features, np.ones((3, FRAMES), bool))
+    assert np.array_equal(model.scores_of(arrays), small_model().scores_of(arrays))
+
+
+def described(change: Callable[[dict[str, Any]], object]) -> Harm:
+    """A change of what `model.json` says."""
+
+    def harm(folder: Path) -> None:
+        values = json.loads((folder / MODEL).read_text())
+        change(values)
+        (folder / MODEL).write_text(json.dumps(values))
+
+    return harm
+
+
+def setting(*path: str, to: Any) -> Harm:
+    """One value of `model.json` replaced."""
+
+    def change(values: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            values = values[key]
+        values[path[-1]] = to
+
+    return described(change)
+
+
+def tensor(name: str, value: np.ndarray) -> Harm:
+    """One tensor replaced, or added."""
+
+    def harm(folder: Path) -> None:
+        tensors = load_file(folder / WEIGHTS)
+        save_file({**tensors, name: value}, folder / WEIGHTS)
+
+    return harm
+
+
+def content(name: str, value: bytes) -> Harm:
+    return lambda folder: (folder / name).write_bytes(value)
+
+
+def elsewhere(name: str) -> Harm:
+    """The file itself is whole, but it is a link to one outside."""
+
+    def harm(folder: Path) -> None:
+        outside = folder.parent / "outside"
+        (folder / name).rename(outside)
+        (folder / name).symlink_to(outside)
+
+    return harm
+
+
+def pipe(name: str) -> Harm:
+    def harm(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return harm
+
+
+def sparse(name: str, size: int) -> Harm:
+    def harm(folder: Path) -> None:
+        with (folder / name).open("ab") as file:
+            file.truncate(size)
+
+    return harm
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("executed",)
+
+
+def header(text: bytes, claimed: int | None = None) -> bytes:
+    """A safetensors file with a header of one's own."""
+    return struct.pack("<Q", len(text) if claimed is None else claimed) + text
+
+
+OUTSIDE = b'{"x":{"dtype":"F32","shape":[1000000],"data_offsets":[0,4000000]}}'
+HUGE = b'{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}'
+HARMS: dict[str, tuple[str, Harm]] = {
+    "absolute detector path": (
+        MODEL,
+        setting("extract_config", "faces", "detector_weights", to="/etc/passwd"),
+    ),
+    "detector path upwards": (
+        MODEL,
+        setting("extract_config", "faces", "detector_weights", to="../../secret.onnx"),
+    ),
+    "absolute CNN path": (MODEL, setting("extract_config", "backbone", "weights", to="/dev/zero")),
+    "CNN path upwards": (MODEL, setting("extract_config", "backbone", "weights", to="../x.h5")),
+    "a URL for weights": (
+        MODEL,
+        setting("extract_config", "backbone", "weights", to="http://127.0.0.1/x.h5"),
+    ),
+    "unknown setting": (MODEL, setting("extract_config", "faces", "run_this", to="rm")),
+    "setting out of range": (MODEL, setting("extract_config", "sampling", "frames", to=10**9)),
+    "unknown model": (MODEL, setting("model", "name", to="os.system")),
+    "model settings of another kind": (MODEL, setting("model", to=["gru"])),
+    "huge input": (MODEL, setting("input", "width", to=10**12)),
+    "negative input": (MODEL, setting("input", "frames", to=-1)),
+    "input that is no number": (MODEL, setting("input", "frames", to="16")),
+    "many members": (MODEL, setting("members", to=10**9)),
+    "more members than tensors": (WEIGHTS, setting("members", to=2)),
+    "calibration that is no number": (MODEL, setting("calibration", "slope", to="1e3")),
+    "calibration beyond numbers": (MODEL, setting("calibration", "slope", to=10**400)),
+    "threshold that is no number": (MODEL, setting("decision", "threshold", to=[0.5])),
+    "band turned round": (MODEL, setting("decision", "band", to=[0.9, 0.1])),
+    "NaN in the JSON": (MODEL, content(MODEL, b'{"format": "deepseq-run", "x": NaN}')),
+    "altered fingerprint": (MODEL, setting("fingerprint", "faces", to={"detector": "mtcnn"})),
+    "fingerprint of another kind": (MODEL, setting("fingerprint", to=3)),
+    "another format": (MODEL, setting("format", to="keras")),
+    "a later format": (MODEL, setting("format_version", to=99)),
+    "JSON that is cut": (MODEL, content(MODEL, b"{")),
+    "JSON nested without end": (MODEL, content(MODEL, b"[" * 200_000)),
+    "a list for a description": (MODEL, content(MODEL, b"[]")),
+    "no text": (MODEL, content(MODEL, b"\xff\xfe\x00")),
+    "a huge description": (MODEL, sparse(MODEL, 1 << 40)),
+    "a linked description": (MODEL, elsewhere(MODEL)),
+    "a description that is a pipe": (MODEL, pipe(MODEL)),
+    "a pickle": (WEIGHTS, content(WEIGHTS, pickle.dumps(Bomb()))),
+    "linked weights": (WEIGHTS, elsewhere(WEIGHTS)),
+    "weights that are a pipe": (WEIGHTS, pipe(WEIGHTS)),
+    "huge weights": (WEIGHTS, sparse(WEIGHTS, 1 << 40)),
+    "a header beyond the file": (WEIGHTS, content(WEIGHTS, header(b"{}", 1 << 60))),
+    "a tensor beyond the file": (WEIGHTS, content(WEIGHTS, header(OUTSIDE) + bytes(4))),
+    "a tensor beyond memory": (WEIGHTS, content(WEIGHTS, header(HUGE) + bytes(4))),
+    "no weights": (WEIGHTS, lambda folder: (folder / WEIGHTS).unlink()),
+    "empty weights": (WEIGHTS, content(WEIGHTS, b"")),
+    "NaN weights": (WEIGHTS, tensor("member_0/logistic/bias", np.full(1, np.nan, np.float32))),
+    "infinite weights": (WEIGHTS, tensor("member_0/logistic/bias", np.full(1, np.inf, np.float32))),
+    "foreign shape": (WEIGHTS, tensor("member_0/logistic/weights", np.zeros(9, np.float32))),
+    "foreign dtype": (WEIGHTS, tensor("member_0/logistic/bias", np.zeros(1))),
+    "an extra tensor": (WEIGHTS, tensor("member_0/../../x", np.zeros(1, np.float32))),
+    "a tensor of no member": (WEIGHTS, tensor("member_7/logistic/bias", np.zeros(1, np.float32))),
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_a_hostile_run_is_refused_by_the_name_of_its_file(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    opened: list[str] = []
+    really = os.open
+
+    def noted(path: Any, *arguments: Any, **options: Any) -> int:
+        opened.append(os.fspath(path))
+        return really(path, *arguments, **options)
+
+    file, harm = HARMS[name]
+    harm(folder)
+    monkeypatch.setattr(os, "open", noted)
+    with pytest.raises(RunError, match=f"run/{file}"):
+        run.load(folder)
+    assert opened and all(Path(path).parent == folder for path in opened)
+    assert not Path("executed").exists()
+
+
+SPLITS = {
+    "a list": b"[]",
+    "a part that is a list": b'{"train": ["a.mp4"]}',
+    "a digest that is a number": b'{"train": {"a.mp4": {"sha256": 3, "groups": []}}}',
+    "groups that are text": b'{"train": {"a.mp4": {"sha256": "", "groups": "ann"}}}',
+    "a clip that is a number": b'{"train": {"a.mp4": 3}}',
+    "an unknown key": b'{"train": {"a.mp4": {"sha256": "", "groups": [], "run": "rm"}}}',
+    "no JSON": b"train",
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_a_hostile_split_is_refused_by_name(name: str, folder: Path) -> None:
+    (folder / parts.NAME).write_bytes(SPLITS[name])
+    with pytest.raises(RunError, match=parts.NAME):
+        parts.read_split(folder)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([MODEL, WEIGHTS]), st.floats(0, 0.999), st.integers(0, 7), st.booleans())
+def test_a_flipped_bit_or_a_cut_is_refused_or_leaves_a_finite_model(
+    folder: Path, file: str, place: float, bit: int, cut: bool
+) -> None:
+    whole = (folder / file).read_bytes()
+    position = int(place * len(whole))
+    damaged = bytearray(whole)
+    damaged[position] ^= 1 << bit
+    try:
+        (folder / file).write_bytes(whole[:position] if cut else bytes(damaged))
+        arrays = (np.ones((1, FRAMES, WIDTH), np.float16), np.ones((1, FRAMES), bool))
+        try:
+            model = run.load(folder)
+        except RunError as error:
+            assert file in str(error)
+        else:
+            assert not cut
+            assert np.isfinite(model.scores_of(arrays)).all()
+    finally:
+        (folder / file).write_bytes(whole)

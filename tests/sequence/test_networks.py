@@ -1,0 +1,129 @@
+"""What holds of every network, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepfake_seq.config import INPUTS, MODELS, ModelConfig
+from deepfake_seq.sequence.models import build_model
+from deepfake_seq.sequence.networks import (
+    KerasNetwork,
+    LogisticNetwork,
+    Network,
+    restore,
+    statistics,
+)
+from deepfake_seq.sequence.preprocessing import Preprocessor
+
+FRAMES, WIDTH = 12, 6
+CONFIGS = [
+    *[ModelConfig(name, inputs="both" if name == "logistic" else "features") for name in MODELS],
+    ModelConfig("gru", bidirectional=True),
+    ModelConfig("lstm", bidirectional=True),
+    ModelConfig("gru", bidirectional=True, inputs="both"),
+    ModelConfig("gru", inputs="delta", shuffle_frames=True),
+]
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.normal(1, 2, size=(11, FRAMES, WIDTH)).astype(np.float16)
+MASK = np.arange(FRAMES) < np.arange(2, 13)[:, None]
+
+
+def make(config: ModelConfig, seed: int = 0) -> Network:
+    """A network with random numbers in place of every weight."""
+    generator = np.random.default_rng(seed)
+
+    def numbers(*shape: int) -> Any:
+        return generator.normal(0, 0.3, size=shape).astype(np.float32)
+
+    if config.name == "logistic":
+        count = {"features": 2, "delta": 1, "both": 3}[config.inputs]
+        return LogisticNetwork(config.inputs, numbers(count * WIDTH), numbers(1))
+    preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
+    model = build_model(config, FRAMES, len(preprocessor.mean))
+    weights = [numbers(*variable.shape) for variable in model.weights]
+    weights = [abs(own) + 0.1 if own.ndim == 1 else own for own in weights]  # no variance is < 0
+    return KerasNetwork(config, FRAMES, preprocessor, weights)
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.title}-{config.inputs}")
+def config(request: pytest.FixtureRequest) -> ModelConfig:
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_what_stands_in_masked_frames_changes_no_logit_before_or_after_saving(
+    config: ModelConfig,
+) -> None:
+    network = make(config)
+    again = restore(config, FRAMES, WIDTH, network.tensors)
+    clean = network.logits((FEATURES, MASK))
+    assert len(np.unique(clean)) == len(clean), "a constant network would show nothing"
+    for seed in range(5):
+        dirty = FEATURES.copy()
+        noise = np.random.default_rng(seed).normal(0, 1e4, size=dirty.shape).astype(np.float16)
+        noise[..., seed] = np.nan
+        dirty[~MASK] = noise[~MASK]
+        assert np.array_equal(network.logits((dirty, MASK)), clean)
+        assert np.array_equal(again.logits((dirty, MASK)), clean)
+
+
+def test_each_clip_is_judged_by_itself(config: ModelConfig) -> None:
+    network = make(config)
+    together = network.logits((FEATURES, MASK))
+    alone = [network.logits((FEATURES[n : n + 1], MASK[n : n + 1]))[0] for n in range(len(MASK))]
+    assert np.allclose(together, alone, atol=1e-5)
+
+
+def test_no_clips_give_no_logits(config: ModelConfig) -> None:
+    assert make(config).logits((FEATURES[:0], MASK[:0])).shape == (0,)
+
+
+def test_networks_of_one_kind_keep_their_own_weights(config: ModelConfig) -> None:
+    one, other = make(config, 0), make(config, 1)
+    first, second = one.logits((FEATURES, MASK)), other.logits((FEATURES, MASK))
+    assert not np.allclose(first, second)
+    assert np.array_equal(one.logits((FEATURES, MASK)), first)
+
+
+def test_the_parameters_are_those_of_the_tensors(config: ModelConfig) -> None:
+    network = make(config)
+    count = sum(
+        tensor.size for name, tensor in network.tensors.items() if "preprocessor" not in name
+    )
+    assert network.parameters["total"] == count
+    assert 0 < network.parameters["trainable"] <= count
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "shape", "nan", "dtype"])
+def test_tensors_that_do_not_fit_are_refused_by_name(config: ModelConfig, change: str) -> None:
+    tensors = dict(make(config).tensors)
+    name = sorted(tensors)[-1]
+    if change == "missing":
+        del tensors[name]
+    elif change == "extra":
+        tensors[name := "intruder"] = np.zeros(3, np.float32)
+    elif change == "shape":
+        tensors[name] = np.zeros((*tensors[name].shape, 1), np.float32)
+    elif change == "nan":
+        tensors[name] = np.full_like(tensors[name], np.nan)
+    else:
+        tensors[name] = tensors[name].astype(np.float64)
+    with pytest.raises(ValueError, match=name):
+        restore(config, FRAMES, WIDTH, tensors)
+
+
+@pytest.mark.parametrize("inputs", [*INPUTS, "mean"])
+def test_statistics_are_those_of_the_valid_frames(inputs: str) -> None:
+    found = statistics((FEATURES, MASK), inputs)
+    for row, features, mask in zip(found, FEATURES, MASK, strict=True):
+        valid = features[mask].astype(np.float64)
+        change = np.abs(np.diff(valid, axis=0)).mean(axis=0)
+        expected = {
+            "mean": [valid.mean(axis=0)],
+            "features": [valid.mean(axis=0), valid.std(axis=0)],
+            "delta": [change],
+            "both": [valid.mean(axis=0), valid.std(axis=0), change],
+        }[inputs]
+        assert np.allclose(row, np.concatenate(expected), atol=1e-3)
