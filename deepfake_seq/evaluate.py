@@ -23,8 +23,9 @@ from deepfake_seq.sequence.data import SequenceData, load
 from deepfake_seq.sequence.history import read_histories
 from deepfake_seq.sequence.metrics import at_threshold
 from deepfake_seq.sequence.predictions import Predictions
-from deepfake_seq.sequence.report import Evaluation, Mistake, evaluation_rows, render
+from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.tables import metrics_rows
 from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import FeatureStore
 
@@ -167,7 +168,7 @@ def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> d
     notes = run.describe(run_folder)
     histories = read_histories(run_folder)
     try:
-        evaluation_rows(model.config.title, metrics)
+        metrics_rows(model.config.title, metrics)
         best_epochs = [int(epoch) for epoch in notes["training"]["best_epochs"]]
         if histories and len(histories) != len(best_epochs):
             raise ValueError(f"it has {len(best_epochs)} networks and {len(histories)} histories")

@@ -73,7 +73,15 @@ def fitted(folder: Path, extracted: dict[str, Any]) -> dict[str, Any]:
         "--epochs", 3, "--learning-rate", 0.01,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
+    # Noise cannot be told apart, so this run would be in doubt about everything.
+    without_doubt(folder / "runs" / "one")
     return dict(json.loads(result.stdout))
+
+
+def without_doubt(run: Path) -> None:
+    values = json.loads((run / "model.json").read_text())
+    values["decision"]["band"] = [values["decision"]["threshold"]] * 2
+    (run / "model.json").write_text(json.dumps(values))
 
 
 def test_extract_reports_in_the_agreed_keys(extracted: dict[str, Any], folder: Path) -> None:
@@ -101,14 +109,17 @@ def test_fit_reports_in_the_agreed_keys(fitted: dict[str, Any], folder: Path) ->
     assert set(fitted) == {
         "run",
         "model",
+        "members",
         "parameters",
         "split",
+        "threshold",
+        "warnings",
         "validation",
         "test",
         "baselines",
     }
     assert fitted["parameters"] == {"total": 418_657, "trainable": 418_465}
-    assert sum(fitted["split"].values()) == 10
+    assert set(fitted["split"]) == {"train", "validation", "test", "dropped"}
     assert (folder / "runs" / "one" / "plots" / "training.png").is_file()
 
 
@@ -128,8 +139,10 @@ def test_predict_judges_what_can_be_judged(
     assert (few["verdict"], few["score"]) == ("inconclusive", None)
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
-        "path", "verdict", "score", "threshold", "frames_used", "frames_sampled", "reason", "run",
+        "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
+        "frames_sampled", "reason", "run",
     }  # fmt: skip
+    assert good["decision"]["clips"].keys() == {"real", "fake"}
 
 
 def test_predict_for_people_names_score_threshold_and_frames(
@@ -140,6 +153,26 @@ def test_predict_for_people_names_score_threshold_and_frames(
     assert result.exit_code == 0
     assert "videos/real/0.mp4: " in result.stdout
     assert "threshold" in result.stdout and "8 of 8 frames; runs/one" in result.stdout
+    assert "set for the best balanced accuracy, with a false-positive rate of" in result.stdout
+    assert "fake validation clips of features; " in result.stdout
+
+
+def test_predict_in_doubt_gives_no_score_and_says_where_the_doubt_lies(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "runs" / "one", run)
+    described = json.loads((run / "model.json").read_text())
+    described["decision"]["band"] = [0.0, 1.0]
+    (run / "model.json").write_text(json.dumps(described))
+    clip = folder / "videos" / "real" / "0.mp4"
+    result = deepseq("predict", clip, "--run", run, "--json")
+    assert result.exit_code == 4
+    (verdict,) = json.loads(result.stdout)
+    assert (verdict["verdict"], verdict["score"]) == ("inconclusive", None)
+    assert verdict["reason"] == (
+        "its score lies in the run's band of doubt, from 0.000 to below 1.000"
+    )
     assert "the figures mean nothing" in result.stderr
 
 
@@ -165,7 +198,7 @@ def test_info_says_what_is_in_a_store_and_in_a_run(fitted: dict[str, Any], folde
     assert (as_json["videos"], as_json["groups"]) == (11, 6)
     run = deepseq("info", folder / "runs" / "one")
     assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
-    assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["threshold"]
+    assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 
 def test_weights_that_cannot_be_used_leave_no_store_behind(folder: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def evaluate(
     from deepfake_seq import console
     from deepfake_seq import evaluate as evaluating
     from deepfake_seq.sequence import run
-    from deepfake_seq.sequence.report import evaluation_rows
+    from deepfake_seq.sequence.tables import metrics_rows
     from deepfake_seq.store import FeatureStore
 
     store = FeatureStore.open(features)
@@ -51,6 +51,6 @@ def evaluate(
     click.echo(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
     if evaluation.excluded:
         click.echo(f"left out: {console.counts(dict(evaluation.excluded))}")
-    click.echo(console.table(evaluation_rows(evaluation.model, evaluation.metrics)))
+    click.echo(console.table(metrics_rows(evaluation.model, evaluation.metrics)))
     for name, path in written.items():
         click.echo(f"{name}: {path}")

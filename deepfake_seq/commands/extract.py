@@ -77,7 +77,7 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
     if settings.backbone.weights == config.UNTRAINED:
         say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
     click.echo(report(collection), err=options["as_json"])
-    description = StoreDescription(resolved.fingerprint, settings.to_dict())
+    description = StoreDescription(resolved.fingerprint, settings.without_folders().to_dict())
     with (
         StoreWriter.create(out, description) as store,
         console.progress("extract", len(collection.items), "videos") as step,

@@ -66,7 +66,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     from deepfake_seq import config, console
     from deepfake_seq.errors import RunError
     from deepfake_seq.sequence import run
-    from deepfake_seq.sequence.report import evaluation_rows
+    from deepfake_seq.sequence.tables import metrics_rows
 
     values = run.describe(path)
     try:
@@ -82,7 +82,7 @@ def _run_info(path: Path, as_json: bool) -> None:
         click.echo(f"fingerprint  {values['fingerprint_id']}")
         decision = values["decision"]
         click.echo(f"threshold    {decision['threshold']:.3f}, by the rule {decision['rule']}")
-        click.echo(console.table(evaluation_rows(title, metrics)))
+        click.echo(console.table(metrics_rows(title, metrics)))
         for warning in values["warnings"]:
             click.echo(f"note         {warning}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

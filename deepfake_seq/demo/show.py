@@ -131,7 +131,9 @@ def _resolve(say: Say) -> ResolvedConfig:
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
     found, _ = datasets.discover([out / "clips"])
     items, _ = datasets.apply_labels(found, out / "clips" / "labels.csv")
-    description = StoreDescription(resolved.fingerprint, resolved.config.to_dict())
+    description = StoreDescription(
+        resolved.fingerprint, resolved.config.without_folders().to_dict()
+    )
     with (
         StoreWriter.create(out / "features", description) as store,
         console.progress("   extract", len(items), "clips") as step,

@@ -14,7 +14,7 @@ from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import parts, predictions, run
 from deepfake_seq.sequence.intervals import DeLong, delong
 from deepfake_seq.sequence.predictions import Predictions
-from deepfake_seq.sequence.tables import Rows, figure
+from deepfake_seq.sequence.tables import Rows, with_interval
 from deepfake_seq.sequence.untrusted import read_json
 
 _METRICS_BYTES = 1 << 26
@@ -158,7 +158,7 @@ def _cells(metrics: dict[str, Any] | None) -> list[str]:
         return ["none", "–", "–", "–"]
     clips, intervals = metrics["clips"], metrics["intervals"]
     names = ("auc", "balanced_accuracy", "macro_f1")
-    figures = [figure(metrics[name], intervals[name]) for name in names]
+    figures = [with_interval(metrics[name], intervals[name]) for name in names]
     return [f"{clips['real']} + {clips['fake']}", *figures]
 
 

@@ -58,8 +58,8 @@ class Decision:
         if self.rule == "fpr":
             return f"set for a false-positive rate of {self.target_fpr:.1%} on {counts}"
         return (
-            f"set for the best balanced accuracy on {counts}, with a false-positive rate of "
-            f"{self.validation_fpr:.1%} there"
+            f"set for the best balanced accuracy, with a false-positive rate of "
+            f"{self.validation_fpr:.1%}, on {counts}"
         )
 
     @property

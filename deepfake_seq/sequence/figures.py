@@ -45,7 +45,7 @@ def roc(labels: Labels, scores: Scores, threshold: float, title: str, band: Band
     axes.plot(fpr, tpr, color=REAL_COLOUR, linewidth=1.8, solid_joinstyle="miter", clip_on=False)
     calls = scores >= threshold
     _point(axes, calls[labels == REAL].mean(), calls[labels == FAKE].mean(), threshold)
-    axes.set(xlabel="real clips called fake", ylabel="fake clips called fake", title=title)
+    axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title=title)
     _unit_square(axes)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     return _png(figure)
@@ -65,7 +65,7 @@ def precision_recall(labels: Labels, scores: Scores, threshold: float, title: st
     calls = scores >= threshold
     if calls.any():
         _point(axes, calls[labels == FAKE].mean(), (labels[calls] == FAKE).mean(), threshold)
-    axes.set(xlabel="fake clips called fake", ylabel="fakes among the clips called fake")
+    axes.set(xlabel="recall of fakes", ylabel="precision")
     axes.set_title(title)
     _unit_square(axes)
     axes.legend(loc="lower left", frameon=False, fontsize=9)
@@ -119,10 +119,10 @@ def reliability(labels: Labels, scores: Scores, title: str) -> bytes:
         linewidth=1.2,
         clip_on=False,
     )
-    upper.set(ylabel="share of fakes", ylim=(0, 1), title=title)
+    upper.set(ylabel="observed share of fakes", ylim=(0, 1), title=title)
     edges = np.arange(BINS + 1) / BINS
     lower.stairs(np.bincount(bins, minlength=BINS), edges, fill=True, color=REAL_COLOUR, alpha=0.6)
-    lower.set(xlabel="score", ylabel="clips", xlim=(0, 1))
+    lower.set(xlabel="score: calibrated probability of fake", ylabel="clips", xlim=(0, 1))
     _whole_numbers(lower.yaxis, 3)
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)

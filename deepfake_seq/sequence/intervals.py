@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.weighted import Floats, WeightedFigures
+from deepfake_seq.sequence.weighted import FIGURES, Floats, WeightedFigures
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,7 +52,7 @@ def bootstrap(
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, tuple[float, float]] | None:
+) -> dict[str, tuple[float, float] | None]:
     """The 95 % percentile interval of each figure of `WeightedFigures`.
 
     Whole units are drawn, with their number kept: clips of one person resemble each other, and
@@ -68,16 +68,18 @@ def bootstrap(
         seed: Of the drawing.
 
     Returns:
-        None where a class stands in fewer than two units.
+        None for a figure where the clips do not tell: a class stands in fewer than two units, or
+        nearly all resamples give the same, as they do of a model that makes no mistake on a few
+        clips.
     """
     if not _can_draw(labels, unit):
-        return None
+        return dict.fromkeys(FIGURES)
     figures = WeightedFigures.of(labels, scores, threshold)
     drawn = [figures(weights) for weights in _drawn(labels, unit, resamples, seed)]
-    result = {}
-    for name in drawn[0]:
+    result: dict[str, tuple[float, float] | None] = {}
+    for name in FIGURES:
         low, high = np.percentile(np.concatenate([part[name] for part in drawn]), _LIMITS)
-        result[name] = (float(low), float(high))
+        result[name] = (float(low), float(high)) if low < high else None
     return result
 
 

@@ -10,23 +10,10 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.sequence.intervals import bootstrap, units
-from deepfake_seq.sequence.weighted import WeightedFigures
+from deepfake_seq.sequence.weighted import FIGURES, WeightedFigures
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-
-FIGURES = (
-    "auc",
-    "average_precision",
-    "eer",
-    "tpr_at_1_fpr",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "ece",
-    "brier",
-)
-"""The figures that have an interval."""
 
 
 def auc(labels: Labels, scores: Scores) -> float | None:
@@ -70,9 +57,7 @@ def at_threshold(
     """
     unit = units(groups, len(labels))
     both = len(np.unique(labels)) == 2
-    intervals = None
-    if both:
-        intervals = bootstrap(labels, scores, threshold, unit, resamples=resamples, seed=seed)
+    intervals = bootstrap(labels, scores, threshold, unit, resamples=resamples, seed=seed)
     calls = (scores >= threshold).astype(np.int64)
     return {
         "clips": {"real": int((labels == REAL).sum()), "fake": int((labels == FAKE).sum())},
@@ -82,7 +67,7 @@ def at_threshold(
         "accuracy": float((calls == labels).mean()) if len(labels) else None,
         **_decisions(labels, calls),
         "doubt": _doubt(labels, scores, calls, band),
-        "intervals": {name: list(intervals[name]) if intervals else None for name in FIGURES},
+        "intervals": {name: span and list(span) for name, span in intervals.items()},
     }
 
 

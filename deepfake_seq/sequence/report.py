@@ -12,7 +12,6 @@ from deepfake_seq.datasets.survey import ClassCount
 from deepfake_seq.sequence import breakdown, figures
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.intervals import roc_band, units
-from deepfake_seq.sequence.metrics import FIGURES
 from deepfake_seq.sequence.page import (
     facts,
     heading,
@@ -24,8 +23,8 @@ from deepfake_seq.sequence.page import (
     table,
 )
 from deepfake_seq.sequence.predictions import Predictions
-from deepfake_seq.sequence.tables import COLUMNS, Rows, figure, metrics_rows
-from deepfake_seq.sequence.tables import figures as figures_of
+from deepfake_seq.sequence.tables import Rows, figure, metrics_rows, with_interval
+from deepfake_seq.sequence.weighted import FIGURES
 
 _MOST_GROUPS = 40
 _NAMES = {
@@ -117,16 +116,6 @@ def render(evaluation: Evaluation) -> str:
     return page(title, parts)
 
 
-def evaluation_rows(model: str, metrics: dict[str, Any]) -> Rows:
-    """As `metrics_rows`, with one for the clips that the run has never met."""
-    rows = metrics_rows(model, metrics)
-    values = metrics.get("unseen")
-    if values:
-        counts = f"{values['clips']['real']} + {values['clips']['fake']}"
-        rows.append([f"unseen: {model}", counts, *figures_of(values, COLUMNS.values())])
-    return rows
-
-
 def _head(title: str, evaluation: Evaluation) -> list[str]:
     told = {
         "run": f"{evaluation.run}, made on {evaluation.created}",
@@ -160,10 +149,12 @@ def _figures(evaluation: Evaluation) -> list[str]:
     every: Rows = [["", *judged]]
     for key in FIGURES:
         values = [metrics[name] for name in judged]
-        every.append([_NAMES[key], *(figure(own[key], own["intervals"][key]) for own in values)])
+        every.append(
+            [_NAMES[key], *(with_interval(own[key], own["intervals"][key]) for own in values)]
+        )
     return [
         heading("Figures"),
-        table(evaluation_rows(evaluation.model, metrics)),
+        table(metrics_rows(evaluation.model, metrics)),
         paragraph(
             "In brackets stand 95 % intervals, from drawing whole groups of clips anew. The "
             "calibration and the threshold come from the validation clips: their figures are too "
@@ -183,7 +174,7 @@ def _part(name: str, judged: Predictions, evaluation: Evaluation) -> list[str]:
     pictures = []
     if metrics["auc"] is not None:
         band = roc_band(labels, scores, units(judged.groups, len(judged)))
-        shown = {key: figure(metrics[key], interval[key]) for key in FIGURES}
+        shown = {key: with_interval(metrics[key], interval[key]) for key in FIGURES}
         title = f"AUC {shown['auc']}"
         pictures += [
             image(figures.roc(labels, scores, threshold, title, band), "ROC."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.features import Rows
 
 _NAMED = 5
+_PERSON = re.compile(r"#\d+$")
+"""What the ids of the people of one video differ in."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,7 @@ def split_clips(data: SequenceData, config: SplitConfig) -> Parts:
         split.parts(),
         shared_allowed=official and (config.allow_shared or published),
     )
-    known = [clip.sha256 for clip in data.clips if clip.sha256]
-    return Parts(split, official, len(known) - len(set(known)), in_common)
+    return Parts(split, official, _count_twins(data), in_common)
 
 
 def fold_clips(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Rows]]:
@@ -137,6 +139,12 @@ def require_apart(
             "it with --allow-shared."
         )
     return by_group
+
+
+def _count_twins(data: SequenceData) -> int:
+    """How many videos are the same file as another one; the people of one video are no twins."""
+    videos = {(clip.sha256, _PERSON.sub("", clip.video_id)) for clip in data.clips if clip.sha256}
+    return len(videos) - len({digest for digest, _ in videos})
 
 
 def _names(values: Mapping[str, object]) -> str:

@@ -25,9 +25,10 @@ from deepfake_seq.sequence.fit import Problem, new_folder
 from deepfake_seq.sequence.intervals import bootstrap, units
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
-from deepfake_seq.sequence.metrics import FIGURES, Scores, at_threshold, auc
+from deepfake_seq.sequence.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.splitting import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
+from deepfake_seq.sequence.weighted import FIGURES
 
 CONTENDERS = (
     ModelConfig("gru"),
@@ -264,10 +265,10 @@ def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) 
     labels = np.array([truth[video_id] for video_id in sums])
     means = np.array([np.mean(values) for values in sums.values()])
     unit = units([groups[video_id] for video_id in sums], len(labels))
-    intervals = bootstrap(labels, means, 0.5, unit, resamples=1000, seed=0)
+    interval = bootstrap(labels, means, 0.5, unit)["auc"]
     return {
         **{name: float(np.mean(values)) for name, values in figures.items()},
-        "interval": list(intervals["auc"]) if intervals else None,
+        "interval": interval and list(interval),
         "clips": {"real": int((labels == 0).sum()), "fake": int(labels.sum())},
     }
 

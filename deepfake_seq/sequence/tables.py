@@ -7,11 +7,12 @@ from typing import Any
 
 COLUMNS = {
     "AUC": "auc",
-    "TPR at 1 % FPR": "tpr_at_1_fpr",
-    "balanced accuracy": "balanced_accuracy",
+    "TPR@1%FPR": "tpr_at_1_fpr",
+    "bal. accuracy": "balanced_accuracy",
     "macro-F1": "macro_f1",
     "ECE": "ece",
 }
+_WITH_INTERVAL = ("auc", "macro_f1")
 """What is told of a model on one line, and its name in `metrics.json`."""
 
 Rows = list[list[str]]
@@ -24,15 +25,16 @@ def metrics_rows(model: str, metrics: dict[str, Any]) -> Rows:
         model: The model's name.
         metrics: What `metrics.json` says.
     """
-    rows = [["", "clips (real + fake)", *COLUMNS]]
-    for part in ("validation", "test"):
-        named = {model: metrics[part]}
-        named |= {name: values[part] for name, values in metrics["baselines"].items()}
+    rows = [["", "real + fake", *COLUMNS, "in doubt"]]
+    for part in ("validation", "test", "unseen"):
+        named = {model: metrics.get(part)}
+        named |= {name: values.get(part) for name, values in metrics["baselines"].items()}
         for name, values in named.items():
             if values:
-                clips = values["clips"]
+                clips, doubt = values["clips"], values["doubt"]["share"]
                 counts = f"{clips['real']} + {clips['fake']}"
-                rows.append([f"{part}: {name}", counts, *figures(values, COLUMNS.values())])
+                row = [f"{part}: {name}", counts, *figures(values, COLUMNS.values())]
+                rows.append([*row, f"{doubt:.0%}"])
     return rows
 
 
@@ -82,7 +84,7 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
                     f"{figure(values['mean'][column])} ± {figure(values['sd'][column])}"
                     for column in ("auc", "balanced_accuracy", "macro_f1")
                 ],
-                figure(pooled["auc"], pooled["interval"]),
+                with_interval(pooled["auc"], pooled["interval"]),
                 figure(pooled["macro_f1"]),
                 figure(pooled["best_macro_f1"]),
             ]
@@ -91,15 +93,26 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
 
 
 def figures(values: dict[str, Any], names: Any) -> list[str]:
-    """The figures called `names`, each with its interval; a dash where there is none."""
-    return [figure(values[name], values["intervals"].get(name)) for name in names]
+    """The figures called `names`, the most telling ones with their intervals."""
+    return [
+        with_interval(values[name], values["intervals"].get(name))
+        if name in _WITH_INTERVAL
+        else figure(values[name])
+        for name in names
+    ]
 
 
-def figure(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """`0.912 [0.80, 0.98]`, `0.912` or a dash."""
+def figure(value: float | None) -> str:
+    """Three decimals, or a dash."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def with_interval(value: float | None, interval: Sequence[float] | None) -> str:
+    """`0.912 [0.80, 0.98]`, or `1.000 [–]` where the clips do not tell how uncertain it is."""
     if value is None:
         return "–"
-    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+    span = "–" if interval is None else f"{interval[0]:.2f}, {interval[1]:.2f}"
+    return f"{value:.3f} [{span}]"
 
 
 def markdown(rows: Rows) -> list[str]:

@@ -19,6 +19,20 @@ def bin_of(scores: Floats) -> Ints:
     return np.minimum((scores * BINS).astype(np.int64), BINS - 1)
 
 
+FIGURES = (
+    "auc",
+    "average_precision",
+    "eer",
+    "tpr_at_1_fpr",
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "ece",
+    "brier",
+)
+"""The figures that have an interval."""
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedFigures:
     """How well scores tell fake from real when each clip counts as often as its weight says.

@@ -53,6 +53,17 @@ def test_the_same_file_under_two_names_never_stands_on_two_sides() -> None:
             assert not digests[0] & digests[1]
 
 
+def test_the_people_of_one_video_stay_together_and_are_no_twins() -> None:
+    clips = [
+        Clip(f"{n // 2:02}.mp4#{n % 2}", n // 2 % 2, sha256=f"{n // 2:064x}") for n in range(60)
+    ]
+    parts = split_clips(data_of(clips), SplitConfig())
+    assert parts.twins == 0 and not parts.warnings
+    for positions in parts.split.parts().values():
+        videos = [clips[position].sha256 for position in positions]
+        assert all(videos.count(video) == 2 for video in videos)
+
+
 def test_a_given_split_with_the_same_file_in_two_parts_is_refused_by_both_names() -> None:
     clips = [assigned(n, sha256="ab" * 32 if n in (0, 19) else f"{n:064x}") for n in range(20)]
     with pytest.raises(DatasetError, match=r"in train and in test \(00\.mp4 is 19\.mp4\)"):

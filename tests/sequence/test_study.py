@@ -17,7 +17,7 @@ RECIPE = Recipe(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
-    return prepare(make_store(tmp_path_factory.mktemp("s") / "clips"), SplitConfig())
+    return prepare(make_store(tmp_path_factory.mktemp("s") / "clips", shift=0.2), SplitConfig())
 
 
 def test_with_folds_every_clip_is_tested_once_a_seed_on_a_model_that_met_nobody_in_it(
@@ -54,7 +54,7 @@ def test_a_study_says_how_well_each_model_does_and_how_much_of_it_is_luck(
     values = json.loads((tmp_path / "study" / "study.json").read_text())
     assert values["models"].keys() == {"logistic", "majority", "mean_pool_logistic"}
     own = values["models"]["logistic"]
-    assert own["rounds"] == 8 and own["mean"]["auc"] > 0.9
+    assert own["rounds"] == 8 and own["mean"]["auc"] > 0.7
     pooled = own["pooled"]
     assert pooled["clips"] == {"real": 20, "fake": 20}
     assert pooled["interval"][0] <= pooled["auc"] <= pooled["interval"][1]
