@@ -80,7 +80,7 @@ def with_twins(groups: Sequence[tuple[str, ...]], sha256s: Sequence[str]) -> lis
     for digest in sha256s:
         names[digest] = names.get(digest, 0) + 1
     return [
-        (*own, f"file {digest[:16]}") if digest and names[digest] > 1 else own
+        (*own, f"file {digest}") if digest and names[digest] > 1 else own
         for own, digest in zip(groups, sha256s, strict=True)
     ]
 
