@@ -49,7 +49,8 @@ def write_bytes(path: Path, data: bytes, scratch: Path | None = None) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=True) + "\n").encode())
+    text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+    write_bytes(path, f"{text}\n".encode())
 
 
 def _umask() -> int:

@@ -7,8 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 
+def plain(text: str) -> str:
+    """The text with what steers a terminal spelt out: names and notes may come from anybody."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned with spaces; the first row is the header."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -19,7 +19,7 @@ from deepfake_seq.extract import sheet
 from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
-from deepfake_seq.sequence.data import SequenceData, load
+from deepfake_seq.sequence.data import SequenceData, clip_key, load
 from deepfake_seq.sequence.history import read_histories
 from deepfake_seq.sequence.metrics import at_threshold
 from deepfake_seq.sequence.predictions import Predictions
@@ -115,14 +115,19 @@ def _require_same_features(run_folder: Path, model: SequenceModel, store: Featur
 def _holds_test(data: SequenceData, split: parts.Split) -> bool:
     """Whether the store holds all clips that the run was tested on, or else validated on."""
     needed = split.get("test") or split.get("validation") or {}
-    here = {clip.sha256 or clip.video_id for clip in data.clips}
-    return bool(needed) and {known.sha256 or name for name, known in needed.items()} <= here
+    here = {clip.key for clip in data.clips}
+    wanted = {clip_key(name, known.sha256) for name, known in needed.items()}
+    return bool(needed) and wanted <= here
 
 
 def _folder(run_folder: Path, store: FeatureStore, out: Path | None, complete: bool) -> Path:
     """Where to write."""
+    if out is None and complete:
+        return run_folder
     if out is None:
-        return run_folder if complete else run_folder / "evaluations" / store.path.resolve().name
+        out = run_folder / "evaluations" / store.path.resolve().name
+        if any(folder.is_symlink() for folder in (out, out.parent)):
+            raise RunError(f"{out} leads elsewhere by a link. Give --out, or remove the link.")
     own = out.resolve() == run_folder.resolve()
     if own and not complete:
         raise UsageError(f"{store.path} lacks test clips of {run_folder}. Give another --out.")
@@ -135,13 +140,13 @@ def _judge(
     model: SequenceModel, data: SequenceData, kinds: npt.NDArray[Any], said: Predictions
 ) -> dict[str, Predictions]:
     """The clips to judge by, with their scores; no part is empty."""
-    here = {clip.sha256 or clip.video_id for clip in data.clips}
+    here = {clip.key for clip in data.clips}
     validation = said.part("validation")
     kept = np.array([key in here for key in validation.keys], dtype=np.bool_)
     judged = {"validation": validation.take(np.flatnonzero(kept))}
     for part in ("test", "unseen"):
         own = data.take(np.flatnonzero(kinds == part))
-        judged[part] = Predictions.of(part, own.clips, model.scores(own))
+        judged[part] = Predictions.of(part, own.clips_with_twins, model.scores(own))
     return {part: own for part, own in judged.items() if len(own)}
 
 
@@ -170,7 +175,8 @@ def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> d
     try:
         metrics_rows(model.config.title, metrics)
         best_epochs = [int(epoch) for epoch in notes["training"]["best_epochs"]]
-        if histories and len(histories) != len(best_epochs):
+        members = len(model.members)
+        if len(best_epochs) != members or len(histories) not in (0, members):
             raise ValueError(f"it has {len(best_epochs)} networks and {len(histories)} histories")
         if type(notes["warnings"]) is not list:
             raise TypeError("warnings must be a list")

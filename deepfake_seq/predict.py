@@ -152,6 +152,10 @@ def _lacks(record: FeatureRecord) -> str:
 
 
 def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) -> ResolvedConfig:
+    if "faces" not in model.fingerprint.fields:
+        raise RunError(
+            f"{run_folder} was not trained on a feature store, so no clip can be prepared for it"
+        )
     faces, backbone = model.extract_config.faces, model.extract_config.backbone
     if faces.detector_weights is not None:
         path = override.detector or _given(model, run_folder, "faces", "--detector-weights")

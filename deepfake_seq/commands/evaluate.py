@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, PATH, json_option, print_json, say
+from deepfake_seq.commands.options import EXISTING, PATH, json_option, print_json, say, tell
 
 
 @click.command()
@@ -48,9 +48,9 @@ def evaluate(
         print_json({"run": str(run_folder), "files": written, **evaluation.metrics})
         return
     kinds = {kind: sum(own.values()) for kind, own in evaluation.counts.items()}
-    click.echo(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
+    tell(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
     if evaluation.excluded:
-        click.echo(f"left out: {console.counts(dict(evaluation.excluded))}")
+        tell(f"left out: {console.counts(dict(evaluation.excluded))}")
     click.echo(console.table(metrics_rows(evaluation.model, evaluation.metrics)))
     for name, path in written.items():
-        click.echo(f"{name}: {path}")
+        tell(f"{name}: {path}")

@@ -195,7 +195,10 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
         click.echo(f"{first.model}: {networks}{first.parameters['total']:,} parameters")
         click.echo(console.table(metrics_rows(first.model, first.metrics)))
         click.echo(f"threshold: {first.threshold:.3f}, {first.decision} of {problem.name}")
-    click.echo(f"run: {out}")
+    if len(results) > 1:
+        click.echo(f"runs: {', '.join(str(own.folder) for own in results)}")
+    else:
+        click.echo(f"run: {out}")
 
 
 def _epoch(row: dict[str, float]) -> str:
@@ -237,7 +240,12 @@ def _study(
     from deepfake_seq.store import FeatureStore
 
     fitting.require_new(out)
-    problem = fitting.prepare(FeatureStore.open(features), recipes[0].split)
+    split = recipes[0].split
+    if folds:
+        if split.strategy == "official":
+            raise UsageError("--folds deals the groups out anew: leave --split official out")
+        split = replace(split, strategy="group")
+    problem = fitting.prepare(FeatureStore.open(features), split)
     total = len(recipes) * (folds or 1) * seeds
     with console.progress("fit", total, "trainings") as step:
         found = studying.study(problem, recipes, folds, seeds, on_training=step)
@@ -245,7 +253,7 @@ def _study(
     for warning in found.warnings:
         say(f"NOTE: {warning}")
     if as_json:
-        print_json({"study": str(out), **found.summary})
+        print_json({"study": str(out), **found.summary, "warnings": found.warnings})
         return
     click.echo(console.table(study_rows(found.summary["models"])))
     click.echo(f"study: {out}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, json_option, labels_line, print_json
+from deepfake_seq.commands.options import EXISTING, json_option, labels_line, print_json, tell
 
 
 @click.command()
@@ -48,42 +48,41 @@ def _store_info(path: Path, as_json: bool) -> None:
         )
         return
     fields = store.fingerprint.fields
-    click.echo(f"store        {path}, {size / 1e6:.1f} MB")
-    click.echo(f"videos       {labels_line(records)}")
-    click.echo(f"status       {console.counts(statuses)}")
-    click.echo(f"groups       {len(groups) or 'none: nobody said who is in which clip'}")
-    click.echo(f"fingerprint  {store.fingerprint.id}")
+    tell(f"store        {path}, {size / 1e6:.1f} MB")
+    tell(f"videos       {labels_line(records)}")
+    tell(f"status       {console.counts(statuses)}")
+    tell(f"groups       {len(groups) or 'none: nobody said who is in which clip'}")
+    tell(f"fingerprint  {store.fingerprint.id}")
     for part, values in fields.items():
-        click.echo(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
+        tell(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
     for record in records:
         if record["status"] in FAILED_STATUSES:
-            click.echo(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
+            tell(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
 
 
 def _run_info(path: Path, as_json: bool) -> None:
-    import json
-
     from deepfake_seq import config, console
-    from deepfake_seq.errors import RunError
+    from deepfake_seq.errors import RunError, UsageError
     from deepfake_seq.sequence import run
     from deepfake_seq.sequence.tables import metrics_rows
+    from deepfake_seq.sequence.untrusted import read_json
 
     values = run.describe(path)
     try:
-        metrics = json.loads((path / run.METRICS).read_text())
+        metrics = read_json(path / run.METRICS, run.MOST_DESCRIPTION_BYTES)
         title = config.ModelConfig(**values["model"]).title
         if as_json:
             print_json({"run": str(path), **values, "metrics": metrics})
             return
-        click.echo(f"run          {path}, {values['created']}")
-        click.echo(f"model        {title}, {values['parameters']['total']:,} parameters")
+        tell(f"run          {path}, {values['created']}")
+        tell(f"model        {title}, {values['parameters']['total']:,} parameters")
         parts = ", ".join(f"{count} {name}" for name, count in values["split"].items())
-        click.echo(f"clips        {parts}")
-        click.echo(f"fingerprint  {values['fingerprint_id']}")
+        tell(f"clips        {parts}")
+        tell(f"fingerprint  {values['fingerprint_id']}")
         decision = values["decision"]
-        click.echo(f"threshold    {decision['threshold']:.3f}, by the rule {decision['rule']}")
+        tell(f"threshold    {decision['threshold']:.3f}, by the rule {decision['rule']}")
         click.echo(console.table(metrics_rows(title, metrics)))
         for warning in values["warnings"]:
-            click.echo(f"note         {warning}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            tell(f"note         {warning}")
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         raise RunError(f"{path} is damaged: {error!r}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deepfake_seq import config
+from deepfake_seq import config, console
 
 FAILED_VIDEOS = 3
 INCONCLUSIVE = 4
@@ -130,7 +130,6 @@ def absolute(path: Path | None) -> str | None:
 
 def labels_line(records: list[dict[str, Any]]) -> str:
     """`51 videos, 36 real, 15 fake`, from the metadata of records."""
-    from deepfake_seq import console
     from deepfake_seq.datasets import LABEL_NAMES
 
     labels = Counter(LABEL_NAMES[record["label"]] for record in records)
@@ -139,7 +138,12 @@ def labels_line(records: list[dict[str, Any]]) -> str:
 
 def say(message: str) -> None:
     """One line for people, on stderr."""
-    click.echo(f"deepseq: {message}", err=True)
+    click.echo(f"deepseq: {console.plain(message)}", err=True)
+
+
+def tell(line: str) -> None:
+    """One line of the result, on stdout."""
+    click.echo(console.plain(line))
 
 
 def print_json(value: Any) -> None:

@@ -21,6 +21,7 @@ from deepfake_seq.commands.options import (
     print_json,
     runtime_option,
     say,
+    tell,
     timeout_option,
     workers_option,
 )
@@ -60,7 +61,7 @@ def predict(
     for verdict in predicting.predict(clips, folder, execution, override):
         verdicts.append(verdict)
         if not as_json:
-            click.echo(_verdict_line(verdict))
+            tell(_verdict_line(verdict))
     if as_json:
         print_json([asdict(verdict) for verdict in verdicts])
     if any(verdict.verdict == predicting.INCONCLUSIVE for verdict in verdicts):

@@ -45,6 +45,11 @@ class ModelConfig:
             f"only {' and '.join(RECURRENT)} can be bidirectional",
             self.name,
         )
+        check(
+            self.name != "logistic" or not self.shuffle_frames,
+            "logistic regression knows no frames to shuffle",
+            self.name,
+        )
 
     @property
     def title(self) -> str:

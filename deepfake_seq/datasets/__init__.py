@@ -6,7 +6,7 @@ from deepfake_seq.datasets.labels_csv import apply_labels
 from deepfake_seq.datasets.layout import Coverage, DataSet
 from deepfake_seq.datasets.official import official_split, shared, with_twins
 from deepfake_seq.datasets.recognition import LAYOUTS, all_items, recognise
-from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group
+from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group, tied_units
 from deepfake_seq.datasets.survey import (
     ClassCount,
     count_classes,
@@ -37,5 +37,6 @@ __all__ = [
     "shared",
     "split_by_group",
     "straddling_groups",
+    "tied_units",
     "with_twins",
 ]

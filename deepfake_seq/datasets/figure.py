@@ -61,7 +61,7 @@ def _draw_panel(axes: Axes, rows: Sequence[ClassCount]) -> None:
             axes.bar_label(bar, labels=[f"{count:,}"], padding=3, fontsize=9, color=_INK)
             position += 1
         position += _GAP
-    axes.set_yticks(ticks, [row.name for row in rows], fontsize=10)
+    axes.set_yticks(ticks, [row.name for row in rows], fontsize=10, parse_math=False)
     axes.margins(x=0.16)
     axes.tick_params(left=False, bottom=False, labelbottom=False)
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -145,6 +145,17 @@ def grouped_folds(
     return folds
 
 
+def tied_units(groups: Sequence[tuple[str, ...]]) -> IntArray:
+    """The unit of each clip, (N,), numbered from 0: clips that groups tie together are one.
+
+    Args:
+        groups: The groups of each clip; one without any is a unit of its own.
+    """
+    if not groups:
+        return np.zeros(0, dtype=np.int64)
+    return np.unique(_Membership.of(groups).tied(), return_inverse=True)[1].astype(np.int64)
+
+
 def _require_both_classes(labels: IntArray) -> None:
     fakes, reals = int((labels == FAKE).sum()), int((labels == REAL).sum())
     if not fakes or not reals:
@@ -183,8 +194,23 @@ class _Membership:
     def to_deal_out(cls, groups: Sequence[tuple[str, ...]], most: float, clips: int) -> _Membership:
         """With groups that clips tie together as one, unless one had more than a share of all."""
         single = cls.of(groups)
-        tied = cls.of([(str(unit),) for unit in _tied_units(single)])
+        tied = cls.of([(str(unit),) for unit in single.tied()])
         return tied if tied.largest <= most * clips else single
+
+    def tied(self) -> IntArray:
+        """For each clip, the number of the connected component that its groups form."""
+        parent = list(range(self.count))
+
+        def root(group: int) -> int:
+            while parent[group] != group:
+                parent[group] = parent[parent[group]]
+                group = parent[group]
+            return group
+
+        for own in np.split(self.group, self.start[1:]):
+            for group in own[1:]:
+                parent[root(int(group))] = root(int(own[0]))
+        return np.array([root(int(group)) for group in self.group[self.start]], dtype=np.int64)
 
     @property
     def largest(self) -> int:
@@ -200,22 +226,6 @@ class _Membership:
     def touches(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Whether any group of each clip is among the chosen ones."""
         return np.maximum.reduceat(chosen[self.group], self.start)
-
-
-def _tied_units(membership: _Membership) -> IntArray:
-    """For each clip, the number of the connected component that its groups form."""
-    parent = list(range(membership.count))
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    for own in np.split(membership.group, membership.start[1:]):
-        for group in own[1:]:
-            parent[root(int(group))] = root(int(own[0]))
-    return np.array([root(int(group)) for group in membership.group[membership.start]])
 
 
 def _best_assignment(

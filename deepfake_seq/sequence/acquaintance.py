@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.parts import Split
 
 KINDS = ("train", "validation", "test", "dropped", "copy", "related", "unseen")
@@ -45,16 +45,16 @@ def _by_identity(clips: Sequence[Clip], split: Split) -> list[str]:
     """The kind of each clip as far as its name and its content tell it; "" otherwise."""
     contents: dict[str, str] = {}
     for part in KINDS:  # what is in training stays in training, whatever else it is in
-        for known in split.get(part, {}).values():
+        for name, known in split.get(part, {}).items():
             if known.sha256:
-                contents.setdefault(known.sha256, part)
+                contents.setdefault(clip_key(name, known.sha256), part)
     kinds = [_by_name(clip, split) for clip in clips]
     named = zip(clips, kinds, strict=True)
-    here = {clip.sha256 for clip, kind in named if kind not in ("", "related")}
+    here = {clip.key for clip, kind in named if kind not in ("", "related")}
     for position, clip in enumerate(clips):
-        if kinds[position] in ("", "related") and clip.sha256 in contents:
-            kinds[position] = "copy" if clip.sha256 in here else contents[clip.sha256]
-            here.add(clip.sha256)
+        if kinds[position] in ("", "related") and clip.key in contents:
+            kinds[position] = "copy" if clip.key in here else contents[clip.key]
+            here.add(clip.key)
     return kinds
 
 

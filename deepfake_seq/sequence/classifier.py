@@ -67,7 +67,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = _TRAIN.learning_rate,
         patience: int = _TRAIN.patience,
         gamma: float = _TRAIN.gamma,
-        balance: tuple[str, ...] = _TRAIN.balance,
+        balance: str | tuple[str, ...] = _TRAIN.balance,
         members: int = _TRAIN.members,
         validation: float = _SPLIT.validation,
         threshold: str = _DECISION.threshold,
@@ -171,6 +171,26 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fake = self.predict_proba(X, mask)[:, 1]
         return (fake >= self.decision_.threshold).astype(np.int64)
 
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        mask: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """The accuracy of `predict`, as of any classifier of scikit-learn."""
+        from sklearn.metrics import accuracy_score
+
+        return float(accuracy_score(y, self.predict(X, mask), sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Any:
+        """That X has three dimensions and that there are two classes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.classifier_tags.multi_class = False
+        return tags
+
     def save(self, folder: str | Path) -> None:
         """Write a run directory, which must not be there yet; `load` reads it."""
         check_is_fitted(self, "model_")
@@ -230,7 +250,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 learning_rate=self.learning_rate,
                 patience=self.patience,
                 gamma=self.gamma,
-                balance=tuple(self.balance),
+                balance=(self.balance,) if isinstance(self.balance, str) else tuple(self.balance),
                 members=self.members,
                 seed=self.seed,
             ),

@@ -12,6 +12,7 @@ import numpy as np
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import parts, predictions, run
+from deepfake_seq.sequence.data import clip_key
 from deepfake_seq.sequence.intervals import DeLong, delong
 from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.tables import Rows, with_interval
@@ -70,7 +71,7 @@ class Compared:
                 metrics=metrics["test"],
                 cells=_cells(metrics["test"]),
                 tested=predictions.read(folder / predictions.NAME).part("test"),
-                trained_on=frozenset(known.sha256 or video_id for video_id, known in own),
+                trained_on=frozenset(clip_key(video_id, known.sha256) for video_id, known in own),
             )
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise RunError(f"{folder} is damaged: {error!r}") from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,16 @@ from deepfake_seq.sequence.features import ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 _BATCH = 64
+_PERSON = re.compile(r"#\d+$")
+
+
+def clip_key(video_id: str, sha256: str) -> str:
+    """What tells a clip from others: its content or, where that is not known, its name.
+
+    Of a video with a record for each person (`VIDEO#0`, `VIDEO#1` …), the person belongs to it.
+    """
+    person = _PERSON.search(video_id)
+    return f"{sha256}{person[0] if person else ''}" if sha256 else video_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,11 @@ class Clip:
             float(np.sqrt(np.abs(sides.prod(axis=2))).mean()),
             record.facts,
         )
+
+    @property
+    def key(self) -> str:
+        """What tells it from others; see `clip_key`."""
+        return clip_key(self.video_id, self.sha256)
 
     @property
     def method(self) -> str:
@@ -102,6 +118,11 @@ class SequenceData:
     def groups_with_twins(self) -> list[tuple[str, ...]]:
         """The groups of each clip, with one more for clips that are the same file."""
         return with_twins(self.groups, [clip.sha256 for clip in self.clips])
+
+    @property
+    def clips_with_twins(self) -> tuple[Clip, ...]:
+        """The clips with these groups."""
+        return tuple(map(_in_groups, self.clips, self.groups_with_twins))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -183,19 +204,9 @@ def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> Sequ
         )
     video_ids = [clip.video_id for clip in clips]
     features = ArrayFeatures(*held) if held else StoreFeatures(store, video_ids, shape)
-    # By name, so that a seed gives the same model however the records lie on the disk.
+    # By name: from memory, a seed gives the same model however the records lie on the disk.
     order = np.array(sorted(range(len(clips)), key=video_ids.__getitem__), dtype=np.int64)
     return SequenceData(tuple(clips[row] for row in order), features, order, excluded)
-
-
-def from_records(records: Sequence[FeatureRecord]) -> SequenceData:
-    """A few records, in their order; each has a valid frame."""
-    features = ArrayFeatures(
-        np.stack([record.features for record in records]),
-        np.stack([record.mask for record in records]),
-    )
-    clips = tuple(Clip.of(record) for record in records)
-    return SequenceData(clips, features, np.arange(len(clips)))
 
 
 def _usable(store: FeatureStore, excluded: Counter[str]) -> Iterator[FeatureRecord]:
@@ -209,6 +220,10 @@ def _usable(store: FeatureStore, excluded: Counter[str]) -> Iterator[FeatureReco
             excluded[f"with fewer than {MIN_VALID_FRAMES} frames that show the face"] += 1
         else:
             yield record
+
+
+def _in_groups(clip: Clip, groups: tuple[str, ...]) -> Clip:
+    return replace(clip, groups=groups)
 
 
 def _evened(labels: npt.NDArray[np.int64], generator: np.random.Generator) -> Rows:

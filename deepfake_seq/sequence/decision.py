@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import DecisionConfig
+from deepfake_seq.config import THRESHOLDS, DecisionConfig
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.sequence.metrics import Labels, Scores
 
@@ -46,6 +46,10 @@ class Decision:
         numbers = {type(figure) for figure in figures} <= {int, float}
         if not numbers or not all(map(math.isfinite, figures)) or self.band[0] > self.band[1]:
             raise ValueError(f"not a decision. Received: {self}")
+        if self.rule not in THRESHOLDS or type(self.supported) is not bool:
+            raise ValueError(f"not a decision. Received: {self}")
+        if set(self.clips) != {"real", "fake"} or {type(n) for n in self.clips.values()} != {int}:
+            raise ValueError(f"not a decision. Received: {self}")
 
     def is_doubtful(self, score: float) -> bool:
         """Whether a score lies in the band of doubt."""
@@ -68,9 +72,9 @@ class Decision:
         if self.supported:
             return []
         return [
-            f"{self.clips['real']} real validation clips cannot support a false-positive rate of "
-            f"{self.target_fpr:.1%}: at least {_needed(self.target_fpr)} are needed. The threshold "
-            "is the one with the best balanced accuracy."
+            f"{self.clips['real']} real clips for validation cannot support a false-positive rate "
+            f"of {self.target_fpr:.1%}: at least {_needed(self.target_fpr)} are needed. The "
+            "threshold is the one with the best balanced accuracy."
         ]
 
 
@@ -107,19 +111,6 @@ def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
         supported=supported or config.threshold == "balanced",
         thresholds={"fpr": strict, "balanced": balanced},
     )
-
-
-def best_threshold(labels: Labels, scores: Scores) -> float:
-    """The threshold with the best balanced accuracy; of equals, the one nearest to 0.5.
-
-    Args:
-        labels: (N,) of both classes.
-        scores: (N,) probabilities.
-    """
-    candidates = _candidates(scores)
-    recall = _share_at_least(scores[labels == FAKE], candidates)
-    specificity = _share_below(scores[labels == REAL], candidates)
-    return _nearest_to_half(candidates, (recall + specificity) / 2)
 
 
 def best_macro_f1(labels: Labels, scores: Scores) -> float:

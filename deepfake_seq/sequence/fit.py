@@ -167,8 +167,8 @@ def fit(
         "versions": {name: version(name) for name in _PACKAGES},
     }
     scored = {
-        "validation": (learned.validation.clips, learned.validation_scores),
-        "test": (test.clips, learned.scores(test)),
+        "validation": (learned.validation.clips_with_twins, learned.validation_scores),
+        "test": (test.clips_with_twins, learned.scores(test)),
     }
     with new_folder(folder) as draft:
         run.save(draft, model, notes)

@@ -14,6 +14,8 @@ NAME = "history.csv"
 COLUMNS = ("member", "epoch", "loss", "val_loss", "val_auc")
 
 _MOST_BYTES = 1 << 26
+_MOST = 1e6
+"""No epoch and no loss is larger, and NaN is not smaller."""
 
 Histories = list[list[dict[str, float]]]
 
@@ -35,6 +37,8 @@ def read_histories(folder: Path) -> Histories:
             raise ValueError(f"the columns must be {','.join(COLUMNS)}")
         for row in reader:
             figures = {name: float(row[name]) for name in COLUMNS[1:]}
+            if not all(abs(figure) < _MOST for figure in figures.values()):
+                raise ValueError(f"not what training gives: {list(row.values())}")
             members.setdefault(row["member"], []).append(figures)
     except UnicodeDecodeError as error:
         raise RunError(f"{path} is not in UTF-8: {error}") from error

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.datasets import FAKE, REAL
+from deepfake_seq.datasets import FAKE, REAL, tied_units
 from deepfake_seq.sequence.weighted import FIGURES, Floats, WeightedFigures
 
 Ints = npt.NDArray[np.int64]
@@ -26,22 +26,7 @@ def units(groups: Sequence[tuple[str, ...]] | None, clips: int) -> Ints:
         groups: The groups of each clip; one without any is a unit of its own. None: all are.
         clips: How many there are.
     """
-    if groups is None:
-        return np.arange(clips)
-    parent = list(range(clips))
-
-    def root(clip: int) -> int:
-        while parent[clip] != clip:
-            parent[clip] = parent[parent[clip]]
-            clip = parent[clip]
-        return clip
-
-    first: dict[str, int] = {}
-    for clip, names in enumerate(groups):
-        for name in names:
-            parent[root(clip)] = root(first.setdefault(name, clip))
-    roots = np.array([root(clip) for clip in range(clips)], dtype=np.int64)
-    return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+    return np.arange(clips) if groups is None else tied_units(groups)
 
 
 def bootstrap(

@@ -39,7 +39,7 @@ def baselines(pairs: Sequence[Pair], test: SequenceData, recipe: Recipe) -> dict
 def _metrics(data: SequenceData, scores: Scores, learned: Learned) -> dict[str, Any]:
     decision = learned.decision
     return at_threshold(
-        data.labels, scores, decision.threshold, band=decision.band, groups=data.groups
+        data.labels, scores, decision.threshold, band=decision.band, groups=data.groups_with_twins
     )
 
 

@@ -112,6 +112,13 @@ def pairs_of(data: SequenceData, train: Rows, validation: Rows, recipe: Recipe) 
     return [(both.take(rest), both.take(held_out)) for rest, held_out in folds]
 
 
+def _seed_of(seed: int, member: int) -> int:
+    """Other members start from other weights, and none from those of another seed's."""
+    if not member:
+        return seed
+    return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+
+
 def members_of(recipe: Recipe, clips: int) -> int:
     """How many networks to train at most, with `clips` for training and validation together."""
     return recipe.train.members or (FEW_CLIPS_MEMBERS if clips < FEW_CLIPS else 1)
@@ -138,7 +145,7 @@ def learn(
 
     members, logits = [], []
     for number, (training, validation) in enumerate(pairs):
-        seed = (recipe.train.seed + number) % 2**32
+        seed = _seed_of(recipe.train.seed, number)
         members.append((trainer or default)(training, validation, seed))
         logits.append(predict_logits(members[-1].network, validation))
     held_out = SequenceData.joined([validation for _, validation in pairs])

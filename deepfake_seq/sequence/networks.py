@@ -192,6 +192,12 @@ def restore(config: ModelConfig, frames: int, width: int, tensors: Mapping[str, 
     scaling: Shapes = {_MEAN: (shown,), _SCALE: (shown,)}
     # Before a model is built, which takes as much memory as the file of settings says.
     _check({name: tensors[name] for name in scaling if name in tensors}, scaling)
+    if (tensors[_SCALE] <= 0).any():
+        raise ValueError(f"{_SCALE} must be above 0")
+    least = shown * shown if config.name == "attention" else shown
+    found = sum(tensor.size for tensor in tensors.values())
+    if found < least:
+        raise ValueError(f"at least {least} numbers are needed. Received: {found}")
     model = _SharedModel.of(config, frames, shown).model
     names = _names(model)
     wanted = dict(zip(names, (tuple(v.shape) for v in model.weights), strict=True))

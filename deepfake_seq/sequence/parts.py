@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +52,8 @@ def read_split(folder: Path) -> Split:
         RunError: It is not there, or something else.
     """
     path = folder / NAME
+    if not os.path.lexists(path):
+        raise RunError(f"{folder} has no {NAME}: it was not made by `deepseq fit`")
     values = read_json(path, _MOST_BYTES)
     try:
         return {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.metrics import Labels, Scores
 from deepfake_seq.sequence.untrusted import read_file
 
@@ -68,9 +68,8 @@ class Predictions:
 
     @property
     def keys(self) -> list[str]:
-        """What tells each clip from others: its content or, where that is not known, its name."""
-        pairs = zip(self.sha256s, self.video_ids, strict=True)
-        return [digest or video_id for digest, video_id in pairs]
+        """What tells each clip from others; see `clip_key`."""
+        return list(map(clip_key, self.video_ids, self.sha256s))
 
     def take(self, positions: npt.NDArray[np.int64]) -> Predictions:
         """The clips at `positions`."""

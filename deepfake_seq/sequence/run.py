@@ -63,9 +63,17 @@ class SequenceModel:
     fingerprint: Fingerprint
 
     def scores_of(self, arrays: Arrays) -> Scores:
-        """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T)."""
-        logits = [member.logits(arrays) for member in self.members]
-        return self.calibration.apply(np.mean(logits, axis=0))
+        """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T).
+
+        Raises:
+            RunError: A network says something that is no number.
+        """
+        logits = np.mean([member.logits(arrays) for member in self.members], axis=0)
+        if not np.isfinite(logits).all():
+            raise RunError(
+                f"the {self.config.title} gives a logit that is not finite: its weights are damaged"
+            )
+        return self.calibration.apply(logits)
 
     def scores(self, data: SequenceData) -> Scores:
         """Calibrated probabilities of fake, (N,), reading the clips in batches."""
@@ -130,6 +138,9 @@ def describe(folder: Path) -> dict[str, Any]:
             f"{path} is not of format {FORMAT} {FORMAT_VERSION}. Make the run again with "
             f"`deepseq fit`. Received: {kind}"
         )
+    warnings = values.get("warnings", [])
+    if type(warnings) is not list or not all(type(warning) is str for warning in warnings):
+        raise RunError(f"{path} is damaged or was altered: its warnings are no list of texts")
     return values
 
 
@@ -167,7 +178,8 @@ def load(folder: Path) -> SequenceModel:
         networks = tuple(restore(config, frames, width, tensors) for tensors in own)
     except (ValueError, StopIteration) as error:
         raise RunError(
-            f"{folder / WEIGHTS} is damaged or was altered: {error or f'{name} belongs to nothing'}"
+            f"{folder / WEIGHTS} is damaged or was altered: "
+            f"{str(error) or f'{name} belongs to no member'}"
         ) from error
     return SequenceModel(
         config,

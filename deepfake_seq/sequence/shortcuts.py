@@ -23,6 +23,8 @@ SUSPICIOUS_AUC = 0.65
 _MOST_CLIPS = 5_000
 _FOLDS = 5
 _TOLD = 3
+_MOST = 1e15
+"""A fact beyond this, or that is no number, is not known."""
 
 Table = npt.NDArray[np.float64]
 
@@ -95,10 +97,11 @@ def probe(data: SequenceData, seed: int = 0) -> Shortcut:
     }
     forest, tree = RandomForestClassifier(200, **how), DecisionTreeClassifier(max_depth=4, **how)
     alone = {
-        name: _held_out_auc(tree, table[:, [column]], labels, folds) or 0.5
+        name: _held_out_auc(tree, table[:, [column]], labels, folds)
         for column, name in enumerate(names)
     }
-    facts = dict(sorted(alone.items(), key=lambda item: -item[1]))
+    known = {name: value for name, value in alone.items() if value is not None}
+    facts = dict(sorted(known.items(), key=lambda item: -item[1]))
     return Shortcut(_held_out_auc(forest, table, labels, folds), facts, len(data))
 
 
@@ -141,7 +144,8 @@ def _table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
 
 def _number(clip: Clip, name: str) -> float:
     value = clip.facts.get(name)
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else -1.0
+    sensible = isinstance(value, int | float) and abs(value) < _MOST
+    return float(value) if sensible else -1.0  # type: ignore[arg-type]
 
 
 def _bit_rate(clip: Clip) -> float:

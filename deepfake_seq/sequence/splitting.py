@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.features import Rows
 
 _NAMED = 5
-_PERSON = re.compile(r"#\d+$")
-"""What the ids of the people of one video differ in."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +140,8 @@ def require_apart(
 
 def _count_twins(data: SequenceData) -> int:
     """How many videos are the same file as another one; the people of one video are no twins."""
-    videos = {(clip.sha256, _PERSON.sub("", clip.video_id)) for clip in data.clips if clip.sha256}
-    return len(videos) - len({digest for digest, _ in videos})
+    keys = [clip.key for clip in data.clips]
+    return len(keys) - len(set(keys))
 
 
 def _names(values: Mapping[str, object]) -> str:

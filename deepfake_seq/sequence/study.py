@@ -18,6 +18,7 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.datasets import split_by_group
+from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.card import about_data
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import best_macro_f1
@@ -112,6 +113,8 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
         )
         if not folds:
             split = split_clips(data, own.split).split
+            if not len(split.test):
+                raise UsageError("a study needs test clips: leave --test 0 out, or give --folds")
             pairs = pairs_of(data, split.train, split.validation, own)
             yield Round(seed, pairs, data.take(split.test))
             continue
@@ -149,16 +152,19 @@ def study(
     """
     data = problem.data
     outcomes: dict[str, list[Outcome]] = {}
+    told: dict[str, None] = {} if folds else dict.fromkeys(problem.parts.warnings)
     for own in rounds(data, recipes[0], folds, seeds):
         for recipe in recipes:
             seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
             learned = learn(own.pairs, seeded)
             outcomes.setdefault(recipe.model.title, []).append(_outcome(own, learned))
+            told |= dict.fromkeys(learned.members[0].balance.warnings + learned.decision.warnings)
             on_training(recipe.model.title)
         for name, baseline in BASELINES.items():
             learned = baseline(own.pairs, recipes[0])
             outcomes.setdefault(name, []).append(_outcome(own, learned))
-    groups = {clip.video_id: clip.groups for clip in data.clips}
+    names = [clip.video_id for clip in data.clips]
+    groups = dict(zip(names, data.groups_with_twins, strict=True))
     summary = {
         "data": problem.name,
         "clips": data.counts,
@@ -168,7 +174,7 @@ def study(
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
     cnn = str(problem.store.extract_config["backbone"]["weights"])
-    warnings = [*problem.shortcut.warnings, *about_data(data, cnn)]
+    warnings = [*told, *problem.shortcut.warnings, *about_data(data, cnn)]
     return Study(outcomes, summary, warnings)
 
 
@@ -241,12 +247,12 @@ def _outcome(own: Round, learned: Learned) -> Outcome:
         labels,
         scores,
         threshold,
-        at_threshold(labels, scores, threshold, groups=own.test.groups),
+        at_threshold(labels, scores, threshold, groups=own.test.groups_with_twins),
     )
 
 
 def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    figures: dict[str, list[float]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
+    figures: dict[str, list[Any]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
     sums: dict[str, list[float]] = {}
     truth: dict[str, int] = {}
     for seed in dict.fromkeys(own.seed for own in outcomes):
@@ -255,9 +261,10 @@ def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) 
         scores = np.concatenate([own.scores for own in mine])
         # Shifted, so that one threshold stands for the one that each round chose.
         margins = np.concatenate([own.scores - own.threshold for own in mine])
-        figures["auc"].append(auc(labels, scores) or np.nan)
-        figures["macro_f1"].append(_macro_f1(labels, margins >= 0))
-        figures["best_macro_f1"].append(best_macro_f1(labels, scores))
+        if len(np.unique(labels)) == 2:
+            figures["auc"].append(auc(labels, scores))
+            figures["macro_f1"].append(_macro_f1(labels, margins >= 0))
+            figures["best_macro_f1"].append(best_macro_f1(labels, scores))
         for own in mine:
             for video_id, label, score in zip(own.video_ids, own.labels, own.scores, strict=True):
                 sums.setdefault(video_id, []).append(float(score))
@@ -267,7 +274,7 @@ def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) 
     unit = units([groups[video_id] for video_id in sums], len(labels))
     interval = bootstrap(labels, means, 0.5, unit)["auc"]
     return {
-        **{name: float(np.mean(values)) for name, values in figures.items()},
+        **{name: float(np.mean(values)) if values else None for name, values in figures.items()},
         "interval": interval and list(interval),
         "clips": {"real": int((labels == 0).sum()), "fake": int(labels.sum())},
     }

@@ -118,12 +118,12 @@ def _run_epoch(
     config: TrainConfig,
 ) -> float:
     """One step for each batch of clips in random order; the mean loss over them."""
-    bench.start_epoch()
-    size, loss = config.batch_size, 0.0
+    size, loss, clips = min(config.batch_size, len(data)), 0.0, 0
     for (features, mask), labels in data.epoch(size, generator, balanced=balance.even_batches):
         shown = preprocessor.apply(features, mask)
-        loss = bench.step(shown, mask, _targets(labels), balance.weights(labels), size)
-    return loss
+        loss += bench.step(shown, mask, _targets(labels), balance.weights(labels), size)
+        clips += len(labels)
+    return loss / clips
 
 
 def _targets(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
 from deepfake_seq.errors import RunError
+
+_MOST_DIGITS = 18
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
@@ -42,7 +45,9 @@ def read_json(path: Path, most_bytes: int) -> dict[str, Any]:
     """
     content = read_file(path, most_bytes)
     try:
-        values = json.loads(content, parse_constant=_refuse)
+        values = json.loads(
+            content, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
+        )
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     if type(values) is not dict:
@@ -52,3 +57,16 @@ def read_json(path: Path, most_bytes: int) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"no JSON number: {constant}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"beyond all numbers: {text[:40]}")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"beyond all numbers: {text[:40]}")
+    return int(text)

@@ -60,14 +60,10 @@ class Workbench:
         _assign(self._model.variables, _values(build_model(*self._arguments).variables))
         _assign(self._model.optimizer.variables, self._optimizer_state)
 
-    def start_epoch(self) -> None:
-        """Begin the mean of the losses anew."""
-        self._model.reset_metrics()
-
     def step(
         self, shown: Floats, mask: Mask, targets: Floats, weights: Floats, batch_size: int
     ) -> float:
-        """One step of the optimizer; the mean loss of the epoch so far.
+        """One step of the optimizer; the sum of the clips' losses before it.
 
         Args:
             shown: (B, T, W), B at most `batch_size`.
@@ -83,7 +79,7 @@ class Workbench:
             for array in (shown, mask, targets, weights)
         ]
         result: Any = self._model.train_on_batch(arrays[:2], arrays[2], arrays[3])
-        return float(np.ravel(result)[0])
+        return float(np.ravel(result)[0]) * batch_size  # Keras divides by the clips of the batch
 
     def loss_of(self, targets: Floats, logits: npt.NDArray[np.float64], weights: Floats) -> float:
         """The weighted loss of clips, (B, 1), whose logits, (B, 1), are known."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from deepfake_seq.config import DecisionConfig
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.decision import Decision, best_macro_f1, best_threshold, decide
+from deepfake_seq.sequence.decision import Decision, best_macro_f1, decide
 
 
 def clips(seed: int, real: int = 200, fake: int = 100, apart: float = 2.0) -> tuple:
@@ -50,7 +50,8 @@ def test_no_threshold_does_better_on_the_clips_it_was_chosen_on(data: tuple) -> 
         return float((calls[labels == 1].mean() + (~calls[labels == 0]).mean()) / 2)
 
     others = np.concatenate([scores, scores + 1e-9, [0.5]])
-    assert balanced(best_threshold(labels, scores)) >= max(map(balanced, others)) - 1e-12
+    chosen = decide(labels, scores, DecisionConfig("balanced")).threshold
+    assert balanced(chosen) >= max(map(balanced, others)) - 1e-12
 
 
 @settings(max_examples=60)
@@ -98,7 +99,7 @@ def test_too_few_real_clips_for_the_rate_are_said_and_the_other_rule_is_taken() 
     assert not decision.supported and decision.rule == "balanced"
     assert decision.threshold == decision.thresholds["balanced"]
     (warning,) = decision.warnings
-    assert "19 real validation clips cannot support" in warning and "at least 20" in warning
+    assert "19 real clips for validation cannot support" in warning and "at least 20" in warning
     assert "balanced accuracy" in decision.basis
     enough = decide(*clips(0, real=20, fake=10), DecisionConfig(target_fpr=0.05))
     assert enough.supported and enough.rule == "fpr" and not enough.warnings
