@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -312,3 +313,71 @@ def test_fit_without_groups_says_what_that_means(tmp_path: Path) -> None:
     result = deepseq("fit", "--features", tmp_path / "s", "--out", tmp_path / "x", "--epochs", 1)
     assert result.exit_code == 0
     assert "Nobody said who is in which clip" in result.stderr
+
+
+def test_what_steers_a_terminal_is_spelt_out(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "runs" / "one", run)
+    described = json.loads((run / "model.json").read_text())
+    described["warnings"] = ["x\n\x1b[2Jclip.mp4: real (score 0.001)"]
+    (run / "model.json").write_text(json.dumps(described))
+    result = deepseq("info", run)
+    assert result.exit_code == 0 and "\x1b" not in result.stdout
+    assert "x\\n\\x1b[2Jclip.mp4: real" in result.stdout
+
+
+@pytest.mark.parametrize("harm", ["link", "pipe", "nested"])
+def test_info_of_a_run_with_hostile_metrics_is_one_line(
+    harm: str, fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "runs" / "one", run)
+    metrics = run / "metrics.json"
+    metrics.unlink()
+    if harm == "link":
+        metrics.symlink_to("/dev/zero")
+    elif harm == "pipe":
+        os.mkfifo(metrics)
+    else:
+        metrics.write_text("[" * 100_000)
+    result = deepseq("info", run)
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    assert "metrics.json" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--folds", 2, "--split", "official"], "leave --split official out"),
+        (["--seeds", 2, "--test", 0], "needs test clips"),
+        (["--balance", "none", "--balance", "alpha"], "goes with no other"),
+        (["--model", "all", "--bidirectional"], "leave those options out"),
+        (["--model", "logistic", "--shuffle-frames"], "no frames to shuffle"),
+        (["--model", "dense", "--bidirectional"], "can be bidirectional"),
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_usage(
+    options: list[Any], message: str, fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    result = deepseq("fit", "--features", folder / "features", "--out", tmp_path / "x", *options)
+    assert result.exit_code == 2 and message in result.stderr, result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_study_is_one_json_document_and_makes_no_run(
+    extracted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    result = deepseq(
+        "fit", "--features", folder / "features", "--out", tmp_path / "x", "--model", "logistic",
+        "--folds", 2, "--seeds", 2, "--members", 1, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["models"]["logistic"]["rounds"] == 4 and report["warnings"]
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == [
+        "README.md",
+        "scores.csv",
+        "study.json",
+    ]

@@ -40,6 +40,7 @@ from deepfake_seq.errors import UsageError
         (config.ModelConfig, {"inputs": "pixels"}),
         (config.ModelConfig, {"name": "dense", "bidirectional": True}),
         (config.ModelConfig, {"bidirectional": 1}),
+        (config.ModelConfig, {"name": "logistic", "shuffle_frames": True}),
     ],
 )
 def test_a_value_out_of_range_is_refused_and_shown(make: Any, changes: dict[str, Any]) -> None:

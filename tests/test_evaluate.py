@@ -203,6 +203,19 @@ def test_figures_on_half_the_test_clips_do_not_take_the_place_of_all(
     assert values["baselines"] == {}
 
 
+@pytest.mark.parametrize("name", ["evaluations", "evaluations/new"])
+def test_nothing_is_written_through_a_link(name: str, run: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = run / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside)
+    write_store(tmp_path / "new", strangers())
+    result = deepseq("evaluate", run, "--features", tmp_path / "new")
+    assert result.exit_code == 1 and "leads elsewhere by a link" in result.stderr
+    assert not list(outside.iterdir())
+
+
 def test_another_run_is_not_written_over(run: Path, fitted: Path, store: FeatureStore) -> None:
     result = deepseq("evaluate", run, "--features", store.path, "--out", fitted)
     assert result.exit_code == 2 and "another run" in result.stderr

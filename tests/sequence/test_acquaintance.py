@@ -64,3 +64,10 @@ def test_no_content_is_judged_twice() -> None:
     assert kinds(*twins) == ["test", "copy"]
     assert kinds(*reversed(twins)) == ["copy", "test"]
     assert kinds(clip("one.mp4", "tt"), clip("two.mp4", "tt")) == ["test", "copy"]
+
+
+def test_the_people_of_a_test_video_are_its_own_clips_under_any_root() -> None:
+    split = {"test": {"v.mp4#0": SplitClip("vv", ()), "v.mp4#1": SplitClip("vv", ())}}
+    moved = [clip("moved/v.mp4#0", "vv"), clip("moved/v.mp4#1", "vv")]
+    assert sort_clips(moved, split) == ["test", "test"]
+    assert sort_clips([*moved, clip("again/v.mp4#1", "vv")], split) == ["test", "test", "copy"]

@@ -84,3 +84,13 @@ def test_a_run_that_was_not_tested_has_dashes() -> None:
     header, first, second = rows([one, empty], [pair(one.tested, empty.tested)])
     assert len(header) == len(first) == len(second)
     assert (first[-1], second[-1]) == ("–", "–")
+
+
+def test_the_people_of_one_video_are_paired_with_themselves() -> None:
+    names = [f"{video}.mp4#{person}" for video in "abcdef" for person in (0, 1)]
+    clips = [Clip(name, ord(name[0]) % 2, sha256=name[0] * 64) for name in names]
+    scores = np.random.default_rng(0).random(len(clips))
+    own = Predictions.of("test", clips, scores)
+    assert pair(own, own) == pair(own, replace(own))
+    result = pair(own, own)
+    assert result.clips == 12 and result.test == (0.0, 0.0, 1.0)

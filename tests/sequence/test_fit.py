@@ -189,6 +189,18 @@ def test_training_that_diverges_is_an_error_and_no_model(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("batch_size", [16, 23, 65_536])
+def test_the_loss_that_is_told_does_not_depend_on_the_batches(
+    store: FeatureStore, tmp_path: Path, batch_size: int
+) -> None:
+    still = {"epochs": 1, "learning_rate": 1e-9, "balance": ()}
+    fitted_to(store, tmp_path / "x", **still, batch_size=batch_size)
+    row = (tmp_path / "x" / "history.csv").read_text().splitlines()[1].split(",")
+    told = float(row[2])
+    # Focal loss of an undecided model: 0.25 · ln 2, give or take the network's initial opinion.
+    assert told == pytest.approx(0.173, abs=0.06)
+
+
 def test_two_ways_of_balancing_at_once_are_warned_about(
     store: FeatureStore, tmp_path: Path
 ) -> None:

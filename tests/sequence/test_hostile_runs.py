@@ -166,6 +166,23 @@ HARMS: dict[str, tuple[str, Harm]] = {
     "threshold that is no number": (MODEL, setting("decision", "threshold", to=[0.5])),
     "band turned round": (MODEL, setting("decision", "band", to=[0.9, 0.1])),
     "NaN in the JSON": (MODEL, content(MODEL, b'{"format": "deepseq-run", "x": NaN}')),
+    "a number beyond all numbers": (
+        MODEL,
+        content(MODEL, b'{"format": "deepseq-run", "format_version": 1e999}'),
+    ),
+    "an endless number": (MODEL, content(MODEL, b'{"format": ' + b"9" * 400 + b"}")),
+    "a rule that there is not": (MODEL, setting("decision", "rule", to="always fake")),
+    "clips that are a list": (MODEL, setting("decision", "clips", to=[])),
+    "warnings that are a number": (MODEL, setting("warnings", to=5)),
+    "attention beyond memory": (
+        WEIGHTS,
+        described(
+            lambda values: values.update(
+                model={**values["model"], "name": "attention", "inputs": "both"},
+                input={"frames": 16, "width": 65_536},
+            )
+        ),
+    ),
     "altered fingerprint": (MODEL, setting("fingerprint", "faces", to={"detector": "mtcnn"})),
     "fingerprint of another kind": (MODEL, setting("fingerprint", to=3)),
     "another format": (MODEL, setting("format", to="keras")),
@@ -214,6 +231,28 @@ def test_a_hostile_run_is_refused_by_the_name_of_its_file(
         run.load(folder)
     assert opened and all(Path(path).parent == folder for path in opened)
     assert not Path("executed").exists()
+
+
+def test_weights_that_give_no_number_give_no_score(folder: Path) -> None:
+    tensor("member_0/logistic/weights", np.full(8, 3e38, np.float32))(folder)
+    model = run.load(folder)
+    wild = np.full((1, FRAMES, WIDTH), 6e4, np.float16)
+    object.__setattr__(model.members[0], "_weights", np.full(8, np.inf, np.float32))
+    with np.errstate(all="ignore"), pytest.raises(RunError, match="not finite"):
+        model.scores_of((wild, np.ones((1, FRAMES), bool)))
+
+
+def test_an_attention_model_is_not_built_before_its_weights_are_there(folder: Path) -> None:
+    # 65,536 wide and with both inputs, its kernel alone would take 68 GB.
+    width = 2 * 65_536
+    scaling = {
+        "member_0/preprocessor/mean": np.zeros(width, np.float32),
+        "member_0/preprocessor/scale": np.ones(width, np.float32),
+    }
+    save_file(scaling, folder / WEIGHTS)
+    HARMS["attention beyond memory"][1](folder)
+    with pytest.raises(RunError, match="at least 17179869184 numbers are needed"):
+        run.load(folder)
 
 
 SPLITS = {

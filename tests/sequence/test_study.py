@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from records import make_store
+from records import make_record, make_store, write_store
 
-from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.fit import Problem, prepare
 from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.sequence.study import CONTENDERS, rounds, save, study
@@ -79,6 +81,32 @@ def test_pooled_decisions_are_those_of_each_rounds_own_threshold(problem: Proble
     assert told == pytest.approx(f1_score(labels, calls, average="macro"))
 
 
+def test_a_study_tells_what_a_fit_would_tell(tmp_path: Path) -> None:
+    records = (
+        make_record(
+            f"{n:03}.mp4",
+            seed=n,
+            label=n % 2,
+            groups=(f"id{n % 7}",),
+            split="train" if n < 24 else "validation" if n < 32 else "test",
+            facts={"dataset": "celeb-df-v2", "frames_sampled": 16},
+        )
+        for n in range(40)
+    )
+    leaking = prepare(write_store(tmp_path / "s", records), SplitConfig())
+    train = TrainConfig(balance=("alpha", "weights"), members=1)
+    recipe = replace(RECIPE, train=train, decision=DecisionConfig(target_fpr=0.001))
+    told = " ".join(study(leaking, [recipe], folds=0, seeds=2).warnings)
+    assert "shares 7 identities" in told and "2 times over" in told and "cannot support" in told
+    assert "identities" not in " ".join(study(leaking, [recipe], folds=2, seeds=1).warnings)
+
+
+def test_a_study_without_test_clips_is_refused(problem: Problem) -> None:
+    recipe = replace(RECIPE, split=SplitConfig(test=0.0))
+    with pytest.raises(UsageError, match="needs test clips"):
+        study(problem, [recipe], folds=0, seeds=1)
+
+
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
     titles = [config.title for config in CONTENDERS]
     assert titles == ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
@@ -88,7 +116,6 @@ def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
     tmp_path: Path,
 ) -> None:
     # Fakes rise and real clips fall; every frame by itself is the same in both.
-    from records import make_record, write_store
 
     from deepfake_seq.sequence.learning import learn
 
