@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from deepfake_seq.sequence.data import load
 from deepfake_seq.sequence.fit import FitResult, fit, prepare
 from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
 from deepfake_seq.sequence.workbench import Workbench
-from deepfake_seq.store import FeatureStore
+from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]
 QUICK = Recipe(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
@@ -265,6 +266,26 @@ def test_the_data_sets_own_split_is_kept(tmp_path: Path) -> None:
     )
     result = fitted_to(write_store(tmp_path / "s", records), tmp_path / "x", epochs=1)
     assert result.split == {"train": 12, "validation": 6, "test": 6, "dropped": 0}
+
+
+def test_the_test_clips_decide_nothing(tmp_path: Path) -> None:
+    # With their labels turned round, all that differs is how well the same model does on them.
+    def records(turned: bool) -> Iterator[FeatureRecord]:
+        for n in range(40):
+            part = "train" if n < 20 else "validation" if n < 30 else "test"
+            label = n % 2 if part != "test" or not turned else 1 - n % 2
+            yield make_record(f"{n:02}.mp4", seed=n, shift=0.5 * (n % 2), label=label, split=part)
+
+    auc = {}
+    for turned in (False, True):
+        store = write_store(tmp_path / f"s{turned}", records(turned))
+        result = fitted_to(store, tmp_path / f"x{turned}", epochs=3)
+        auc[turned] = result.metrics["test"]["auc"]
+    runs = [tmp_path / f"x{turned}" for turned in (False, True)]
+    one, other = (run.load(folder) for folder in runs)
+    assert one.decision == other.decision and one.calibration == other.calibration
+    assert (runs[0] / run.WEIGHTS).read_bytes() == (runs[1] / run.WEIGHTS).read_bytes()
+    assert auc[True] == pytest.approx(1 - auc[False]) != 0.5
 
 
 def test_missing_groups_are_pointed_out(tmp_path: Path) -> None:
