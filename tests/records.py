@@ -51,7 +51,9 @@ def make_record(
         "label": 0,
         "groups": (),
         "split": "",
-        "source": SourceFile(1000, 123, hashlib.sha256(video_id.encode()).hexdigest()),
+        "source": SourceFile(
+            1000, 123, hashlib.sha256(video_id.encode("utf-8", "surrogatepass")).hexdigest()
+        ),
         "facts": {"frames_sampled": frames, "faces_found": valid},
         **arrays,
     }
