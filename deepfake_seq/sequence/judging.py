@@ -13,10 +13,10 @@ from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.inference import Tensor
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
 from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.metrics import Scores, at_threshold
-from deepfake_seq.sequence.networks import Tensor
 from deepfake_seq.sequence.training import Trained
 
 _SURE = 40.0

@@ -11,9 +11,7 @@ from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-
-RECURRENT_UNITS = (64, 32, 16)
-_DENSE_UNITS = 32
+from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS, RECURRENT_UNITS
 
 
 def build_model(config: ModelConfig, frames: int, width: int) -> Any:
@@ -49,7 +47,7 @@ def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
         x = layer(x, mask=mask)
         if not last:
             x = layers.BatchNormalization(name=f"norm_{number}")(x, mask=mask)
-    x = layers.Dense(_DENSE_UNITS, activation="relu", name="dense")(x)
+    x = layers.Dense(DENSE_UNITS, activation="relu", name="dense")(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
     return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
 
@@ -61,7 +59,7 @@ def _dense(config: ModelConfig, frames: int, width: int) -> Any:
 
     features, mask = _entrance(frames, width)
     x = features
-    for units in (256, 128, 64):
+    for units in FRAME_UNITS:
         x = layers.Dense(units, activation="relu", name=f"dense_{units}")(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
     logits = layers.Dense(1, name="frame_logit")(x)

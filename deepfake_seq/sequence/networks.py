@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
+from deepfake_seq.sequence import inference
 from deepfake_seq.sequence.features import Arrays
-from deepfake_seq.sequence.models import build_model
+from deepfake_seq.sequence.inference import Shapes, Tensor, Weights
 from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, input_width
 
-Tensor = npt.NDArray[np.float32]
-Shapes = dict[str, tuple[int, ...]]
-
 _BATCH = 256
+_NETWORK = "network/"
 _MEAN, _SCALE = "preprocessor/mean", "preprocessor/scale"
 _WEIGHTS, _BIAS = "logistic/weights", "logistic/bias"
 
@@ -44,33 +41,27 @@ class Network(Protocol):
         ...
 
 
-class KerasNetwork:
-    """A model of `sequence.models`.
-
-    Networks of one architecture share one `keras.Model`, which takes on the weights of the one that
-    is asked: building and tracing a model takes longer than running it.
+class SequenceNetwork:
+    """A model of `sequence.models`, trained by Keras and run by NumPy.
 
     Args:
         config: Which model.
         preprocessor: Of its inputs.
-        weights: In the order of the model's.
-        frames: T.
+        weights: What `inference.shapes` names.
     """
 
-    def __init__(
-        self, config: ModelConfig, frames: int, preprocessor: Preprocessor, weights: list[Tensor]
-    ) -> None:
-        self._shared = _SharedModel.of(config, frames, len(preprocessor.mean))
+    def __init__(self, config: ModelConfig, preprocessor: Preprocessor, weights: Weights) -> None:
+        self._config = config
         self._preprocessor = preprocessor
         self._weights = weights
 
     @property
     def parameters(self) -> dict[str, int]:
         """See `Network`."""
-        model = self._shared.model
+        sizes = {name: tensor.size for name, tensor in self._weights.items()}
         return {
-            "total": sum(math.prod(variable.shape) for variable in model.weights),
-            "trainable": sum(math.prod(variable.shape) for variable in model.trainable_weights),
+            "total": sum(sizes.values()),
+            "trainable": sum(size for name, size in sizes.items() if inference.trainable(name)),
         }
 
     @property
@@ -79,40 +70,18 @@ class KerasNetwork:
         return {
             _MEAN: self._preprocessor.mean,
             _SCALE: self._preprocessor.scale,
-            **dict(zip(_names(self._shared.model), self._weights, strict=True)),
+            **{f"{_NETWORK}{name}": tensor for name, tensor in self._weights.items()},
         }
 
     def logits(self, arrays: Arrays) -> npt.NDArray[np.float64]:
         """See `Network`."""
         features, mask = arrays
-        model = self._shared.with_weights(self._weights)
-        parts = [np.zeros((0, 1))]
+        parts: list[npt.NDArray[Any]] = [np.zeros(0)]
         for start in range(0, len(mask), _BATCH):
             own = slice(start, start + _BATCH)
             shown = self._preprocessor.apply(features[own], mask[own])
-            parts.append(np.asarray(model.predict_on_batch([shown, mask[own]])))
-        return np.concatenate(parts)[:, 0].astype(np.float64)
-
-
-class _SharedModel:
-    """One `keras.Model` for all networks of its architecture."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self._current: list[Tensor] | None = None
-
-    @staticmethod
-    @lru_cache(maxsize=16)
-    def of(config: ModelConfig, frames: int, width: int) -> _SharedModel:
-        """The one for these settings, T and W."""
-        return _SharedModel(build_model(config, frames, width))
-
-    def with_weights(self, weights: list[Tensor]) -> Any:
-        """The model with these weights."""
-        if self._current is not weights:
-            self.model.set_weights(weights)
-            self._current = weights
-        return self.model
+            parts.append(inference.run(self._config, self._weights, shown, mask[own]))
+        return np.concatenate(parts, dtype=np.float64)
 
 
 class LogisticNetwork:
@@ -172,12 +141,11 @@ def statistics(arrays: Arrays, inputs: str) -> Tensor:
     return np.concatenate(chosen, axis=1)
 
 
-def restore(config: ModelConfig, frames: int, width: int, tensors: Mapping[str, Tensor]) -> Network:
+def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> Network:
     """The network whose `tensors` these are.
 
     Args:
         config: Which model.
-        frames: T of the features.
         width: D of the features.
         tensors: From anybody.
 
@@ -189,23 +157,16 @@ def restore(config: ModelConfig, frames: int, width: int, tensors: Mapping[str, 
         _check(tensors, {_WEIGHTS: (count * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
     shown = input_width(config.inputs, width)
-    scaling: Shapes = {_MEAN: (shown,), _SCALE: (shown,)}
-    # Before a model is built, which takes as much memory as the file of settings says.
-    _check({name: tensors[name] for name in scaling if name in tensors}, scaling)
+    own = inference.shapes(config, shown)
+    wanted = {f"{_NETWORK}{name}": shape for name, shape in own.items()}
+    _check(tensors, {_MEAN: (shown,), _SCALE: (shown,), **wanted})
     if (tensors[_SCALE] <= 0).any():
         raise ValueError(f"{_SCALE} must be above 0")
-    least = shown * shown if config.name == "attention" else shown
-    found = sum(tensor.size for tensor in tensors.values())
-    if found < least:
-        raise ValueError(f"at least {least} numbers are needed. Received: {found}")
-    model = _SharedModel.of(config, frames, shown).model
-    names = _names(model)
-    wanted = dict(zip(names, (tuple(v.shape) for v in model.weights), strict=True))
-    _check(tensors, {**scaling, **wanted})
     preprocessor = Preprocessor(
         config.inputs, config.shuffle_frames, tensors[_MEAN], tensors[_SCALE]
     )
-    return KerasNetwork(config, frames, preprocessor, [tensors[name] for name in names])
+    weights = {name: tensors[f"{_NETWORK}{name}"] for name in own}
+    return SequenceNetwork(config, preprocessor, weights)
 
 
 def _check(tensors: Mapping[str, Tensor], wanted: Shapes) -> None:
@@ -218,7 +179,3 @@ def _check(tensors: Mapping[str, Tensor], wanted: Shapes) -> None:
             raise ValueError(
                 f"{name} must be finite float32 {shape}. Received: {tensor.dtype} {tensor.shape}"
             )
-
-
-def _names(model: Any) -> list[str]:
-    return [f"network/{variable.path}" for variable in model.weights]

@@ -21,8 +21,9 @@ from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.inference import Tensor
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.networks import Network, Tensor, restore
+from deepfake_seq.sequence.networks import Network, restore
 from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import Fingerprint
 
@@ -175,7 +176,7 @@ def load(folder: Path) -> SequenceModel:
         for name, tensor in tensors.items():
             number = next(n for n in range(members) if name.startswith(_prefix(n)))
             own[number][name.removeprefix(_prefix(number))] = tensor
-        networks = tuple(restore(config, frames, width, tensors) for tensors in own)
+        networks = tuple(restore(config, width, tensors) for tensors in own)
     except (ValueError, StopIteration) as error:
         raise RunError(
             f"{folder / WEIGHTS} is damaged or was altered: "

@@ -14,7 +14,7 @@ from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.metrics import auc
-from deepfake_seq.sequence.networks import KerasNetwork, Network
+from deepfake_seq.sequence.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.preprocessing import Preprocessor
 from deepfake_seq.sequence.workbench import Workbench
 
@@ -76,10 +76,10 @@ def train(
     generator = np.random.default_rng(config.seed)
     history: list[Row] = []
     best: tuple[float, float] = (-np.inf, -np.inf)
-    network, best_epoch = KerasNetwork(model_config, frames, preprocessor, bench.weights), 0
+    network, best_epoch = SequenceNetwork(model_config, preprocessor, bench.weights), 0
     for epoch in range(1, config.epochs + 1):
         train_loss = _run_epoch(bench, preprocessor, training, generator, balance, config)
-        candidate = KerasNetwork(model_config, frames, preprocessor, bench.weights)
+        candidate = SequenceNetwork(model_config, preprocessor, bench.weights)
         logits = predict_logits(candidate, validation)
         if not np.isfinite(logits).all():
             raise TrainingError(

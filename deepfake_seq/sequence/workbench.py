@@ -87,9 +87,14 @@ class Workbench:
         return float(load_keras().ops.convert_to_numpy(loss))
 
     @property
-    def weights(self) -> list[Floats]:
-        """The weights as they are now."""
-        return [np.array(value, dtype=np.float32) for value in self._model.get_weights()]
+    def weights(self) -> dict[str, Floats]:
+        """The weights as they are now, by their names in `inference.shapes`."""
+        values = map(_as_float32, self._model.get_weights())
+        return dict(zip((own.path for own in self._model.weights), values, strict=True))
+
+
+def _as_float32(value: Any) -> Floats:
+    return np.array(value, dtype=np.float32)
 
 
 def _values(variables: Any) -> list[npt.NDArray[Any]]:

@@ -140,6 +140,19 @@ def test_training_from_the_disk_learns_as_well_as_from_memory(
     assert fitted_to(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 
+def test_a_model_is_loaded_and_asked_without_a_framework(fitted: FitResult) -> None:
+    code = (
+        "import sys, numpy as np\nfrom pathlib import Path\nimport deepfake_seq.predict\n"
+        "from deepfake_seq.sequence import run\n"
+        f"model = run.load(Path({str(fitted.folder)!r}))\n"
+        "arrays = np.ones((1, *model.shape), np.float16), np.ones((1, model.shape[0]), bool)\n"
+        "print(*model.scores_of(arrays), *{name.split('.')[0] for name in sys.modules})"
+    )
+    score, *loaded = run_python(code).split()
+    assert 0 < float(score) < 1
+    assert not {"tensorflow", "keras", "jax", "torch", "sklearn"} & set(loaded)
+
+
 def test_with_several_members_every_clip_is_validated_by_a_network_that_did_not_see_it(
     store: FeatureStore, tmp_path: Path
 ) -> None:
@@ -183,7 +196,8 @@ def test_every_model_learns_what_can_be_learnt(
 def test_training_that_diverges_is_an_error_and_no_model(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diverged = property(lambda bench: [own * np.nan for own in bench._model.get_weights()])
+    whole = Workbench.weights.fget  # type: ignore[attr-defined]
+    diverged = property(lambda bench: {name: own * np.nan for name, own in whole(bench).items()})
     monkeypatch.setattr(Workbench, "weights", diverged)
     with pytest.raises(TrainingError, match=r"gru diverged in epoch 1: .* lower --learning-rate"):
         fitted_to(store, tmp_path / "x")

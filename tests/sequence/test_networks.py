@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from deepfake_seq.config import INPUTS, MODELS, ModelConfig
+from deepfake_seq.sequence.inference import shapes
 from deepfake_seq.sequence.models import build_model
 from deepfake_seq.sequence.networks import (
-    KerasNetwork,
     LogisticNetwork,
     Network,
+    SequenceNetwork,
     restore,
     statistics,
 )
@@ -42,10 +43,13 @@ def make(config: ModelConfig, seed: int = 0) -> Network:
         count = {"features": 2, "delta": 1, "both": 3}[config.inputs]
         return LogisticNetwork(config.inputs, numbers(count * WIDTH), numbers(1))
     preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
-    model = build_model(config, FRAMES, len(preprocessor.mean))
-    weights = [numbers(*variable.shape) for variable in model.weights]
-    weights = [abs(own) + 0.1 if own.ndim == 1 else own for own in weights]  # no variance is < 0
-    return KerasNetwork(config, FRAMES, preprocessor, weights)
+    weights = {
+        name: numbers(*shape) for name, shape in shapes(config, len(preprocessor.mean)).items()
+    }
+    for name, own in weights.items():
+        if name.endswith("variance"):
+            weights[name] = abs(own) + 0.1
+    return SequenceNetwork(config, preprocessor, weights)
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.title}-{config.inputs}")
@@ -57,7 +61,7 @@ def test_what_stands_in_masked_frames_changes_no_logit_before_or_after_saving(
     config: ModelConfig,
 ) -> None:
     network = make(config)
-    again = restore(config, FRAMES, WIDTH, network.tensors)
+    again = restore(config, WIDTH, network.tensors)
     clean = network.logits((FEATURES, MASK))
     assert len(np.unique(clean)) == len(clean), "a constant network would show nothing"
     for seed in range(5):
@@ -74,6 +78,24 @@ def test_each_clip_is_judged_by_itself(config: ModelConfig) -> None:
     together = network.logits((FEATURES, MASK))
     alone = [network.logits((FEATURES[n : n + 1], MASK[n : n + 1]))[0] for n in range(len(MASK))]
     assert np.allclose(together, alone, atol=1e-5)
+
+
+def test_numpy_says_what_keras_says(config: ModelConfig) -> None:
+    if config.name == "logistic":
+        pytest.skip("has no Keras model")
+    network = make(config)
+    preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
+    model = build_model(config, FRAMES, len(preprocessor.mean))
+    names = [variable.path for variable in model.weights]
+    assert names == list(shapes(config, len(preprocessor.mean)))
+    model.set_weights([network.tensors[f"network/{name}"] for name in names])
+    shown = preprocessor.apply(FEATURES, MASK)
+    expected = np.asarray(model.predict_on_batch([shown, MASK]))[:, 0]
+    assert np.allclose(network.logits((FEATURES, MASK)), expected, rtol=1e-4, atol=1e-5)
+    assert network.parameters == {
+        "total": sum(int(np.prod(own.shape)) for own in model.weights),
+        "trainable": sum(int(np.prod(own.shape)) for own in model.trainable_weights),
+    }
 
 
 def test_no_clips_give_no_logits(config: ModelConfig) -> None:
@@ -111,7 +133,7 @@ def test_tensors_that_do_not_fit_are_refused_by_name(config: ModelConfig, change
     else:
         tensors[name] = tensors[name].astype(np.float64)
     with pytest.raises(ValueError, match=name):
-        restore(config, FRAMES, WIDTH, tensors)
+        restore(config, WIDTH, tensors)
 
 
 @pytest.mark.parametrize("inputs", [*INPUTS, "mean"])
