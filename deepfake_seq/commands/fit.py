@@ -190,14 +190,12 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     _tell_data(problem, first)
     if len(results) > 1:
         click.echo(console.table(runs_rows({own.model: own.metrics for own in results})))
+        click.echo(f"runs: {', '.join(str(own.folder) for own in results)}")
     else:
         networks = f"{first.members} networks of " if first.members > 1 else ""
         click.echo(f"{first.model}: {networks}{first.parameters['total']:,} parameters")
         click.echo(console.table(metrics_rows(first.model, first.metrics)))
         click.echo(f"threshold: {first.threshold:.3f}, {first.decision} of {problem.name}")
-    if len(results) > 1:
-        click.echo(f"runs: {', '.join(str(own.folder) for own in results)}")
-    else:
         click.echo(f"run: {out}")
 
 

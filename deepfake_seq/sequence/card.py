@@ -85,12 +85,12 @@ def about_data(data: SequenceData, cnn: str) -> list[str]:
     return warnings
 
 
-def beaten(metrics: dict[str, Any]) -> list[str]:
+def beaten(title: str, metrics: dict[str, Any]) -> list[str]:
     """A warning for each baseline that does as well, on the test clips or else on validation."""
     judged = "test" if metrics["test"] else "validation"
     own = metrics[judged]["macro_f1"]
     return [
-        f"It is no better than the baseline {name} on the {judged} clips (macro-F1 {own:.3f} "
+        f"{title} is no better than the baseline {name} on the {judged} clips (macro-F1 {own:.3f} "
         f"against {values[judged]['macro_f1']:.3f})."
         for name, values in metrics["baselines"].items()
         if own is not None and own <= values[judged]["macro_f1"]

@@ -136,7 +136,7 @@ def fit(
         *problem.parts.warnings,
         *problem.shortcut.warnings,
         *about_data(data, model.extract_config.backbone.weights),
-        *beaten(metrics),
+        *beaten(recipe.model.title, metrics),
     ]
     result = FitResult(
         folder=folder,
