@@ -98,13 +98,13 @@ class FeatureStore:
         self._index = Index(path, description.fingerprint.id)
 
     @classmethod
-    def open(cls, path: Path) -> FeatureStore:
+    def open(cls, path: Path | str) -> FeatureStore:
         """Open the store at `path`.
 
         Raises:
             StoreError: There is none, or a file in it is not what it should be.
         """
-        return FeatureStore(path, StoreDescription.read(path))
+        return FeatureStore(Path(path), StoreDescription.read(Path(path)))
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -215,3 +215,8 @@ def test_a_store_can_be_read_after_a_fork(tmp_path: Path) -> None:
         "print([os.waitpid(child, 0)[1] for child in children])\n"
     )
     assert output.strip() == "[0, 0, 0]"
+
+
+def test_a_store_is_opened_by_a_path_or_by_its_name(tmp_path: Path) -> None:
+    write_store(tmp_path / "s", [make_record("a.mp4")])
+    assert FeatureStore.open(str(tmp_path / "s"))["a.mp4"].video_id == "a.mp4"
