@@ -8,20 +8,12 @@ needs: OpenVINO, PyAV, OpenCV, h5py.
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 import sys
-import time
+
+from turns import medians
 
 ROUNDS = 5
 NEEDED = "import av, cv2, h5py, numpy, openvino, safetensors"
-
-
-def seconds(*arguments: str) -> float:
-    begin = time.perf_counter()
-    result = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
-    assert result.returncode in (0, 4), result.stderr.decode()  # 4: the clip is inconclusive
-    return time.perf_counter() - begin
 
 
 def main() -> None:
@@ -31,13 +23,9 @@ def main() -> None:
         "import what predict needs": ("-c", NEEDED),
         "deepseq predict": ("-m", "deepfake_seq", "predict", clip, "--run", run),
     }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(ROUNDS):
-        for name, arguments in commands.items():
-            times[name].append(seconds(*arguments))
-    baseline = statistics.median(times["import tensorflow"])
-    for name, values in times.items():
-        middle = statistics.median(values)
+    times = medians(commands, ROUNDS, good=(0, 4))  # 4: the clip is inconclusive
+    baseline = times["import tensorflow"]
+    for name, middle in times.items():
         print(f"{name:26} {middle:6.2f} s  {middle / baseline:.2f} x")
 
 

@@ -5,18 +5,9 @@ python benchmarks/startup.py
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import time
+from turns import medians
 
 ROUNDS = 15
-
-
-def seconds(*arguments: str) -> float:
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    return time.perf_counter() - begin
 
 
 def main() -> None:
@@ -25,14 +16,9 @@ def main() -> None:
         "deepseq --help": ("-m", "deepfake_seq", "--help"),
         "deepseq extract --help": ("-m", "deepfake_seq", "extract", "--help"),
     }
-    # In turn, so that whatever else the machine does falls on all alike.
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(ROUNDS):
-        for name, arguments in commands.items():
-            times[name].append(seconds(*arguments))
-    floor = statistics.median(times["python -c 'import click'"])
-    for name, values in times.items():
-        middle = statistics.median(values)
+    times = medians(commands, ROUNDS)
+    floor = times["python -c 'import click'"]
+    for name, middle in times.items():
         print(f"{name:28} {middle:.3f} s  {middle - floor:+.3f} s  {middle / floor:.2f} x")
 
 
