@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,8 +82,15 @@ def fitted(folder: Path, extracted: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_doubt(run: Path) -> None:
+    with described(run) as values:
+        values["decision"]["band"] = [values["decision"]["threshold"]] * 2
+
+
+@contextmanager
+def described(run: Path) -> Iterator[dict[str, Any]]:
+    """What `model.json` says, to be changed."""
     values = json.loads((run / "model.json").read_text())
-    values["decision"]["band"] = [values["decision"]["threshold"]] * 2
+    yield values
     (run / "model.json").write_text(json.dumps(values))
 
 
@@ -163,9 +172,8 @@ def test_predict_in_doubt_gives_no_score_and_says_where_the_doubt_lies(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "runs" / "one", run)
-    described = json.loads((run / "model.json").read_text())
-    described["decision"]["band"] = [0.0, 1.0]
-    (run / "model.json").write_text(json.dumps(described))
+    with described(run) as values:
+        values["decision"]["band"] = [0.0, 1.0]
     clip = folder / "videos" / "real" / "0.mp4"
     result = deepseq("predict", clip, "--run", run, "--json")
     assert result.exit_code == 4
@@ -182,9 +190,8 @@ def test_predict_refuses_a_run_made_with_other_features(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "runs" / "one", run)
-    described = json.loads((run / "model.json").read_text())
-    described["extract_config"]["faces"]["margin"] = 0.5
-    (run / "model.json").write_text(json.dumps(described))
+    with described(run) as values:
+        values["extract_config"]["faces"]["margin"] = 0.5
     result = deepseq("predict", folder / "videos" / "real" / "0.mp4", "--run", run)
     assert result.exit_code == 1
     assert "faces.margin is 0.3 there, 0.5 here" in result.stderr
@@ -320,9 +327,8 @@ def test_what_steers_a_terminal_is_spelt_out(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "runs" / "one", run)
-    described = json.loads((run / "model.json").read_text())
-    described["warnings"] = ["x\n\x1b[2Jclip.mp4: real (score 0.001)"]
-    (run / "model.json").write_text(json.dumps(described))
+    with described(run) as values:
+        values["warnings"] = ["x\n\x1b[2Jclip.mp4: real (score 0.001)"]
     result = deepseq("info", run)
     assert result.exit_code == 0 and "\x1b" not in result.stdout
     assert "x\\n\\x1b[2Jclip.mp4: real" in result.stdout
