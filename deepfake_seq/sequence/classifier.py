@@ -27,7 +27,7 @@ from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data import Clip, SequenceData
 from deepfake_seq.sequence.features import ArrayFeatures, Arrays
 from deepfake_seq.sequence.fit import new_folder, require_new
-from deepfake_seq.sequence.judging import judge
+from deepfake_seq.sequence.judging import on_validation
 from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.sequence.untrusted import read_json
@@ -137,7 +137,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ExtractConfig(),
             _OWN_ARRAYS,
         )
-        self._take(model, judge(learned, data.take(split.test))["validation"])
+        self._take(model, on_validation(learned))
         return self
 
     def predict_proba(

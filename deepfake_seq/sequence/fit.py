@@ -126,7 +126,11 @@ def fit(
     pairs = pairs_of(data, split.train, split.validation, recipe)
     test = data.take(split.test)
     learned = learn(pairs, recipe, on_epoch=on_epoch)
-    metrics = {**judge(learned, test), "baselines": baselines(pairs, test, recipe)}
+    test_scores = learned.scores(test)
+    metrics = {
+        **judge(learned, test, test_scores),
+        "baselines": baselines(pairs, test, recipe),
+    }
     model = _model(learned, recipe, problem)
     balance = learned.members[0].balance
     parts = _clips(data, pairs, test)
@@ -168,7 +172,7 @@ def fit(
     }
     scored = {
         "validation": (learned.validation.clips_with_twins, learned.validation_scores),
-        "test": (test.clips_with_twins, learned.scores(test)),
+        "test": (test.clips_with_twins, test_scores),
     }
     with new_folder(folder) as draft:
         run.save(draft, model, notes)

@@ -23,17 +23,23 @@ _SURE = 40.0
 """The logit whose probability is 1 in float64."""
 
 
-def judge(learned: Learned, test: SequenceData) -> dict[str, Any]:
+def judge(learned: Learned, test: SequenceData, test_scores: Scores) -> dict[str, Any]:
     """The metrics of a model on its validation clips and on `test` (None where that is empty)."""
     return {
-        "validation": _metrics(learned.validation, learned.validation_scores, learned),
-        "test": _metrics(test, learned.scores(test), learned) if len(test) else None,
+        "validation": on_validation(learned),
+        "test": _metrics(test, test_scores, learned) if len(test) else None,
     }
+
+
+def on_validation(learned: Learned) -> dict[str, Any]:
+    """The metrics of a model on the clips that it was calibrated and decides by."""
+    return _metrics(learned.validation, learned.validation_scores, learned)
 
 
 def baselines(pairs: Sequence[Pair], test: SequenceData, recipe: Recipe) -> dict[str, Any]:
     """The metrics of each baseline on the validation clips and on `test`."""
-    return {name: judge(make(pairs, recipe), test) for name, make in BASELINES.items()}
+    made = {name: make(pairs, recipe) for name, make in BASELINES.items()}
+    return {name: judge(own, test, own.scores(test)) for name, own in made.items()}
 
 
 def _metrics(data: SequenceData, scores: Scores, learned: Learned) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import Decision, decide
 from deepfake_seq.sequence.features import Rows
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.networks import Network
+from deepfake_seq.sequence.networks import Network, mean_logits
 from deepfake_seq.sequence.splitting import fold_clips
 from deepfake_seq.sequence.training import OnEpoch, Trained, predict_logits, train
 
@@ -78,8 +78,8 @@ class Learned:
 
     def scores(self, data: SequenceData) -> Scores:
         """Calibrated probabilities of fake, (N,)."""
-        logits = [predict_logits(network, data) for network in self.networks]
-        return self.calibration.apply(np.mean(logits, axis=0))
+        logits = [mean_logits(self.networks, batch) for batch in data.batches()]
+        return self.calibration.apply(np.concatenate([np.zeros(0), *logits]))
 
 
 def pairs_of(data: SequenceData, train: Rows, validation: Rows, recipe: Recipe) -> list[Pair]:

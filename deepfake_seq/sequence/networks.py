@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence import inference
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.inference import Shapes, Tensor, Weights
-from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, input_width
+from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, input_width, valid_rows
 
 _BATCH = 256
 _NETWORK = "network/"
@@ -39,6 +39,11 @@ class Network(Protocol):
         What stands in masked rows of the features changes nothing.
         """
         ...
+
+
+def mean_logits(networks: Sequence[Network], arrays: Arrays) -> npt.NDArray[np.float64]:
+    """The logit of several networks together, (N,): the mean of theirs."""
+    return np.asarray(np.mean([network.logits(arrays) for network in networks], axis=0))
 
 
 class SequenceNetwork:
@@ -127,7 +132,7 @@ def statistics(arrays: Arrays, inputs: str) -> Tensor:
         float32 (N, S), S being D for each statistic.
     """
     features, mask = arrays
-    values = np.where(mask[..., None], features, 0).astype(np.float32)
+    values = valid_rows(features, mask)
     count = mask.sum(axis=1, keepdims=True).astype(np.float32)
     mean: Tensor = values.sum(axis=1) / count
     if inputs == "mean":

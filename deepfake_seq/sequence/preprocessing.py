@@ -85,6 +85,11 @@ def input_width(inputs: str, width: int) -> int:
     return 2 * width if inputs == "both" else width
 
 
+def valid_rows(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
+    """The features as float32, with zeros for whatever stands in masked rows."""
+    return np.where(mask[..., None], features, 0).astype(np.float32)
+
+
 def deltas(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
     """|Δ| between consecutive valid frames: row t is |f[t] - f[t-1]|.
 
@@ -95,7 +100,7 @@ def deltas(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.floa
     Returns:
         float32 (N, T, D); zeros in the first row and in masked ones, which have no frame before.
     """
-    values = _valid(features, mask)
+    values = valid_rows(features, mask)
     change = np.zeros_like(values)
     np.abs(values[:, 1:] - values[:, :-1], out=change[:, 1:])
     return np.where(_after_first(mask)[..., None], change, np.float32(0.0))
@@ -120,17 +125,12 @@ def _inputs(
     """The inputs before standardising, (N, T, W), and where they are known, (N, T, 1 or W)."""
     valid, changed = mask[..., None], _after_first(mask)[..., None]
     if inputs == "features":
-        return _valid(features, mask), valid
+        return valid_rows(features, mask), valid
     if inputs == "delta":
         return deltas(features, mask), changed
     width = features.shape[2]
     known = np.concatenate([np.repeat(valid, width, 2), np.repeat(changed, width, 2)], axis=2)
-    return np.concatenate([_valid(features, mask), deltas(features, mask)], axis=2), known
-
-
-def _valid(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
-    """The features as float32, with zeros for whatever stands in masked rows."""
-    return np.where(mask[..., None], features, 0).astype(np.float32)
+    return np.concatenate([valid_rows(features, mask), deltas(features, mask)], axis=2), known
 
 
 def _after_first(mask: Mask) -> Mask:

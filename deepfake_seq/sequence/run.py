@@ -23,7 +23,7 @@ from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.inference import Tensor
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.networks import Network, restore
+from deepfake_seq.sequence.networks import Network, mean_logits, restore
 from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import Fingerprint
 
@@ -69,7 +69,7 @@ class SequenceModel:
         Raises:
             RunError: A network says something that is no number.
         """
-        logits = np.mean([member.logits(arrays) for member in self.members], axis=0)
+        logits = mean_logits(self.members, arrays)
         if not np.isfinite(logits).all():
             raise RunError(
                 f"the {self.config.title} gives a logit that is not finite: its weights are damaged"

@@ -12,8 +12,9 @@ COLUMNS = {
     "macro-F1": "macro_f1",
     "ECE": "ece",
 }
-_WITH_INTERVAL = ("auc", "macro_f1")
 """What is told of a model on one line, and its name in `metrics.json`."""
+
+_WITH_INTERVAL = ("auc", "macro_f1")
 
 Rows = list[list[str]]
 

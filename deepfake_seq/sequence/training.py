@@ -72,7 +72,8 @@ def train(
     bench = Workbench.of(model_config, frames, width, config.gamma, config.learning_rate)
     bench.start(config.seed)
 
-    targets, weights = _targets(validation.labels), balance.weights(validation.labels)
+    labels = validation.labels
+    targets, weights = _targets(labels), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
     history: list[Row] = []
     best: tuple[float, float] = (-np.inf, -np.inf)
@@ -91,7 +92,7 @@ def train(
             "epoch": float(epoch),
             "loss": train_loss,
             "val_loss": bench.loss_of(targets, logits[:, None], weights),
-            "val_auc": float(auc(validation.labels, logits) or 0.0),
+            "val_auc": float(auc(labels, logits) or 0.0),
         }
         history.append(row)
         on_epoch(epoch, row)
