@@ -16,12 +16,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from deepfake_seq.extract.workers import Decoders
 
 from deepfake_seq.config import FaceConfig, LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.people import find_people
-from deepfake_seq.extract.workers import Decoders
 
 CLIPS = 2000
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from deepfake_seq.extract.workers import Decoders
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.store import STATUSES
 
 CLIPS = 1000

@@ -12,8 +12,10 @@ import json
 import logging
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from pathlib import Path
 
 from deepfake_seq import atomic
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _MAGIC = {"hdf5": b"\x89HDF\r\n\x1a\n", "onnx": b"\x08"}
 _TIMEOUT_SECONDS = 20.0
+_SETTLED_NS = 2_000_000_000
+"""A file that changed less than this ago may change again without looking different."""
 _LEDGER = "sha256.json"
 _GIVEN = "given.json"
 
@@ -183,7 +187,16 @@ def _given() -> dict[str, str]:
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """The hex digest of a file's content."""
+    """The hex digest of a file's content; read once, as long as the file looks the same."""
+    status = path.stat()
+    if time.time_ns() - status.st_ctime_ns < _SETTLED_NS:
+        return _digest.__wrapped__(path, algorithm, ())
+    looks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _digest(path, algorithm, looks)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, algorithm: str, looks: tuple[int, ...]) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from calling import deepseq
 from clips import number_in, write_clip
+from deepfake_seq.extract.workers import Decoders
 from records import make_record
 
 from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
@@ -18,7 +19,6 @@ from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.people import Person
 from deepfake_seq.extract.sheet import Looked, _cells, cells_of, draw
 from deepfake_seq.extract.video import DecodedVideo, SampledFrames, identify
-from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.store import SourceFile
 
 

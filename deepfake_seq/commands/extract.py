@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,7 +28,12 @@ from deepfake_seq.commands.options import (
 )
 from deepfake_seq.commands.videos import collect, report, video_options
 
+if TYPE_CHECKING:
+    from deepfake_seq.extract.profiling import Profile
+    from deepfake_seq.extract.resume import Outcome
+
 _BACKBONE = config.BackboneConfig()
+_EXECUTION = config.ExecutionConfig()
 
 
 @click.command()
@@ -54,7 +59,21 @@ _BACKBONE = config.BackboneConfig()
 @workers_option
 @timeout_option
 @memory_option
+@click.option(
+    "--engine",
+    type=click.Choice(config.ENGINES),
+    default=_EXECUTION.engine,
+    show_default=True,
+    help="This machine, or all machines of a Ray cluster.",
+)
+@click.option(
+    "--address",
+    default=_EXECUTION.address,
+    metavar="HOST:PORT",
+    help="The Ray cluster.  [default: one that runs here, or else one that is started here]",
+)
 @click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
+@click.option("--profile", is_flag=True, help="Print at the end where the time went.")
 @json_option
 def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Extract features from videos, or from all videos in folders, into a store.
@@ -70,7 +89,11 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
 
     settings = _extract_config(**options)
     execution = config.ExecutionConfig(
-        options["runtime"], options["workers"], limits(options["timeout"], options["memory"])
+        options["runtime"],
+        options["workers"],
+        limits(options["timeout"], options["memory"]),
+        options["engine"],
+        options["address"],
     )
     collection = collect(paths, options)
     resolved = resolve(settings)
@@ -88,7 +111,7 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
             store,
             execution,
             retry_failed=options["retry_failed"],
-            on_video=lambda record: step(record.status if record else "skipped"),
+            on_video=lambda outcome, profile: step(_note(outcome, profile)),
         )
         totals = labels_line([entry.metadata for entry in store.entries()])
     for failure in summary.failures:
@@ -98,19 +121,22 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
         say(
             f"{summary.failed_before} videos failed in an earlier run: --retry-failed takes them up"
         )
+    if options["profile"] and summary.profile:
+        click.echo(_profile_table(summary.profile), err=True)
     if options["as_json"]:
-        print_json(
-            {
-                "store": str(out),
-                "fingerprint_id": resolved.fingerprint.id,
-                "videos": summary.videos,
-                "ok": summary.ok,
-                "failed": summary.failed,
-                "skipped": summary.skipped,
-                "by_status": dict(summary.by_status),
-                "seconds": round(summary.seconds, 3),
-            }
-        )
+        document = {
+            "store": str(out),
+            "fingerprint_id": resolved.fingerprint.id,
+            "videos": summary.videos,
+            "ok": summary.ok,
+            "failed": summary.failed,
+            "skipped": summary.skipped,
+            "by_status": dict(summary.by_status),
+            "seconds": round(summary.seconds, 3),
+        }
+        if options["profile"] and summary.profile:
+            document["profile"] = summary.profile.to_dict()
+        print_json(document)
     else:
         click.echo(
             f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
@@ -121,6 +147,40 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
+
+
+def _note(outcome: Outcome, profile: Profile | None) -> str:
+    """What the progress bar says behind a video."""
+    status = "skipped" if outcome.skipped else outcome.status
+    return f"{status}, waiting for {profile.bottleneck}" if profile else status
+
+
+def _profile_table(profile: Profile) -> str:
+    """Stages with their times, waits and rates, and what to make faster first."""
+    from deepfake_seq import console
+
+    header = ["stage", "side by side", "busy", "idle", "done", "each", "per second"]
+    rows = []
+    for name, row in profile.to_dict()["stages"].items():
+        each = f"{1000 * row['busy_seconds'] / row['done']:.1f} ms" if row["done"] else ""
+        rows.append(
+            [
+                name,
+                str(row["lanes"]),
+                f"{row['busy_seconds']:.1f} s",
+                "" if row["idle_seconds"] is None else f"{row['idle_seconds']:.1f} s",
+                f"{row['done']:,} {row['unit']}",
+                each,
+                f"{row['per_second']:.1f}",
+            ]
+        )
+    return "\n".join(
+        [
+            console.table([header, *rows]),
+            f"{profile.seconds:.1f} s without start-up; bottleneck: {profile.bottleneck}, "
+            f"busy {profile.pressure(profile.bottleneck):.0%} of the time",
+        ]
+    )
 
 
 def _extract_config(**options: Any) -> config.ExtractConfig:

@@ -35,7 +35,7 @@ workers_option = click.option(
     "--workers",
     type=int,
     default=_EXECUTION.workers,
-    help="Decoding processes.  [default: one for each core, at most 4]",
+    help="Decoding processes.  [default: one for each core, at most 32]",
 )
 timeout_option = click.option(
     "--timeout",

@@ -5,7 +5,7 @@ object is made. `ExtractConfig` travels with every trained model, so that `predi
 exactly as the training clips were treated.
 """
 
-from deepfake_seq.config.execution import RUNTIMES, ExecutionConfig, LimitsConfig
+from deepfake_seq.config.execution import ENGINES, RUNTIMES, ExecutionConfig, LimitsConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
@@ -39,6 +39,7 @@ __all__ = [
     "BACKBONES",
     "BALANCES",
     "DETECTORS",
+    "ENGINES",
     "IMAGENET",
     "INPUTS",
     "MIN_VALID_FRAMES",

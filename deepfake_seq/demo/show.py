@@ -143,7 +143,7 @@ def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipelin
             resolved,
             store,
             ExecutionConfig(),
-            on_video=lambda record: step(record.status if record else ""),
+            on_video=lambda outcome, _: step(outcome.status),
         )
     return store, summary
 

@@ -41,8 +41,8 @@ BACKBONE_TABLE = {
     "efficientnet_b1": Backbone("EfficientNetB1", 240, 1280, "raw"),
 }
 
-# Keras's `imagenet_utils.preprocess_input`, mode "caffe": the ImageNet means in BGR order.
-_CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+"""The ImageNet means of Keras's `imagenet_utils.preprocess_input`, mode "caffe"."""
 
 
 def preprocess(images_rgb: npt.NDArray[np.uint8], inputs: str) -> npt.NDArray[np.float32]:
@@ -59,7 +59,7 @@ def preprocess(images_rgb: npt.NDArray[np.uint8], inputs: str) -> npt.NDArray[np
     if inputs == "tf":
         return images / np.float32(127.5) - np.float32(1.0)
     if inputs == "caffe":
-        return np.ascontiguousarray(images[..., ::-1] - _CAFFE_MEANS_BGR)
+        return np.ascontiguousarray(images[..., ::-1] - CAFFE_MEANS_BGR)
     return images
 
 

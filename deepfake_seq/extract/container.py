@@ -83,6 +83,7 @@ def open_video(
         # The size can change on the way; the decoder then refuses what is too large.
         context.options = {"max_pixels": str(limits.pixels)}
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = limits.threads
         yield container, stream
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import resource
 import signal
 import threading
@@ -19,6 +18,7 @@ from typing import Any
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import EngineError, VideoError
+from deepfake_seq.extract import transfer
 
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
@@ -59,7 +59,7 @@ class IsolatedProcess:
             watch.start()
             try:
                 self._connection.send((function, arguments))
-                return _receive(self._connection)
+                return transfer.receive(self._connection)
             except (EOFError, OSError) as error:
                 self._process.join()
                 if late.is_set():
@@ -133,7 +133,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             function, arguments = connection.recv()
         except EOFError:
             return
-        _send(connection, function(*arguments))
+        transfer.send(connection, function(*arguments))
 
 
 def _limit_memory(memory_bytes: int) -> None:
@@ -144,24 +144,3 @@ def _limit_memory(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))
     except (OSError, ValueError):  # macOS knows the limit by name only
         return
-
-
-def _send(connection: Connection, value: Any) -> None:
-    """Send a value, its arrays straight from where they lie."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    raw = [buffer.raw() for buffer in buffers]
-    connection.send((head, [part.nbytes for part in raw]))
-    for part in raw:
-        connection.send_bytes(part)
-
-
-def _receive(connection: Connection) -> Any:
-    head, sizes = connection.recv()
-    buffers = [bytearray(size) for size in sizes]
-    for buffer in buffers:
-        if buffer:
-            connection.recv_bytes_into(buffer)
-        else:
-            connection.recv_bytes()
-    return pickle.loads(head, buffers=buffers)

@@ -5,30 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.engines import Job, build_engine
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.resume import Resumption
-from deepfake_seq.extract.workers import Decoders, default_workers
-from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, StoreWriter
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption
+from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, StoreWriter
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
-
-
-class Failure(NamedTuple):
-    """A video that gave no features; see `FeatureRecord` for the fields."""
-
-    video_id: str
-    status: str
-    reason: str
-    transient: bool
 
 
 @dataclass
@@ -43,6 +33,7 @@ class Summary:
         by_status: How many were extracted with each status.
         failures: Those that failed in this run.
         seconds: Wall time.
+        profile: Where it went; None where there was nothing to extract.
     """
 
     videos: int = 0
@@ -50,8 +41,21 @@ class Summary:
     failed_before: int = 0
     relabelled: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
+    profile: Profile | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what became of a video."""
+        failed = outcome.status in FAILED_STATUSES
+        if outcome.skipped:
+            self.skipped += 1
+            self.relabelled += outcome.relabelled
+            self.failed_before += failed
+            return
+        self.by_status[outcome.status] += 1
+        if failed:
+            self.failures.append(outcome)
 
     @property
     def failed(self) -> int:
@@ -64,7 +68,7 @@ class Summary:
         return self.by_status.total() - self.failed
 
 
-OnVideo = Callable[[FeatureRecord | None], None]
+OnVideo = Callable[[Outcome, Profile | None], None]
 
 
 def extract(
@@ -74,7 +78,7 @@ def extract(
     execution: ExecutionConfig,
     *,
     retry_failed: bool = False,
-    on_video: OnVideo = lambda record: None,
+    on_video: OnVideo = lambda outcome, profile: None,
 ) -> Summary:
     """Extract into `store` what is not there yet.
 
@@ -86,9 +90,10 @@ def extract(
         items: The videos.
         resolved: The settings, with their weights found.
         store: Where the records go; its fingerprint is that of `resolved`.
-        execution: How to use the machine.
+        execution: How to use the machines.
         retry_failed: Extract again what failed before.
-        on_video: Called after each video with its new record, or None where it was skipped.
+        on_video: Called with what became of each video, and where the time goes, once that is
+            known.
 
     Raises:
         DeepseqError: The run cannot go on. What was committed stays.
@@ -96,33 +101,26 @@ def extract(
     begin = time.monotonic()
     summary = Summary(videos=len(items))
 
-    def on_standing(entry: Entry, relabelled: bool) -> None:
-        summary.skipped += 1
-        summary.relabelled += relabelled
-        summary.failed_before += entry.status in FAILED_STATUSES
-        on_video(None)
+    def tell(outcome: Outcome) -> None:
+        summary.add(outcome)
+        on_video(outcome, summary.profile)
 
-    everyone = resolved.config.faces.people == "all"
-    resumption = Resumption(store, everyone, retry_failed, on_standing)
-    pending = resumption.pending(items)
-    extractor = Extractor.build(resolved, execution.runtime) if pending else None
-    while extractor and pending:
-        elsewhere: list[VideoItem] = []
-        claimed = resumption.claimed(pending, elsewhere.append)
-        with _decoders(resolved, execution, len(pending)) as decoders:
-            for item, records in _records(claimed, extractor, decoders):
-                resumption.commit(item, records)
-                first = records[0]
-                summary.by_status[first.status] += 1
-                if first.failed:
-                    summary.failures.append(
-                        Failure(item.video_id, first.status, first.reason, first.transient)
-                    )
-                on_video(first)
-        pending = elsewhere
-        if pending:
-            _LOG.info("waiting for %d videos that another run is extracting", len(pending))
-            time.sleep(_POLL_SECONDS)
+    job = Job(resolved, execution, retry_failed, len(items))
+    pending = Resumption(store, job.everyone, retry_failed, tell).pending(items)
+    if pending:
+        with build_engine(job, store) as engine:
+            summary.profile = engine.profile
+            while pending:
+                elsewhere = set()
+                for outcome in engine.run(pending):
+                    if outcome.status == ELSEWHERE:
+                        elsewhere.add(outcome.video_id)
+                    else:
+                        tell(outcome)
+                pending = [todo for todo in pending if todo.item.video_id in elsewhere]
+                if pending:
+                    _LOG.info("waiting for %d videos that another run has", len(pending))
+                    time.sleep(_POLL_SECONDS)
     if summary.by_status or summary.relabelled:
         store.seal()
     summary.seconds = time.monotonic() - begin
@@ -133,20 +131,6 @@ def extract_records(
     items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
 ) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
     """Extract videos and give their records as they get ready; no store is needed."""
-    if not items:
-        return
-    extractor = Extractor.build(resolved, execution.runtime)
-    with _decoders(resolved, execution, len(items)) as decoders:
-        yield from _records(items, extractor, decoders)
-
-
-def _records(
-    items: Iterable[VideoItem], extractor: Extractor, decoders: Decoders
-) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
-    for item, video in decoders.decode_all(items):
-        yield item, extractor.extract(item, video, partial(decoders.frames_at, item.path))
-
-
-def _decoders(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Decoders:
-    workers = min(execution.workers or default_workers(), videos)
-    return Decoders(workers, resolved.config.sampling, execution.limits)
+    if items:
+        with Machine.build(resolved, execution, len(items)) as machine:
+            yield from machine.records(items)

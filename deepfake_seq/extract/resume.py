@@ -5,12 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import identify
 from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, SourceFile, StoreWriter
 from deepfake_seq.store.record import ASSIGNED_FACTS, empty_arrays
+
+
+class Todo(NamedTuple):
+    """A video to be extracted.
+
+    Attributes:
+        item: The video.
+        revision: The newest of its records that was seen, which does not stand; 0 if there is none.
+    """
+
+    item: VideoItem
+    revision: int
+
+
+ELSEWHERE = "elsewhere"
+"""The status of a video that another run is extracting."""
+
+
+class Outcome(NamedTuple):
+    """What became of a video.
+
+    Attributes:
+        video_id: The video.
+        status: A key of `store.STATUSES`, or `ELSEWHERE`.
+        reason: Why it is not `ok`.
+        transient: Whether a failure says nothing about the video itself.
+        skipped: Whether its records stand as they were, or were made by another run.
+        relabelled: Whether the data set tells something else of it than before.
+    """
+
+    video_id: str
+    status: str
+    reason: str = ""
+    transient: bool = False
+    skipped: bool = False
+    relabelled: bool = False
 
 
 class Resumption:
@@ -24,8 +61,7 @@ class Resumption:
         store: Where the records are.
         everyone: Whether a video has a record for each person.
         retry_failed: Whether to take up failures that lie in the video, too.
-        on_standing: Called with the first record of each video whose records stand, and whether
-            the data set tells something else than before.
+        on_standing: Called with what became of each video whose records stand.
     """
 
     def __init__(
@@ -33,43 +69,42 @@ class Resumption:
         store: StoreWriter,
         everyone: bool,
         retry_failed: bool,
-        on_standing: Callable[[Entry, bool], None],
+        on_standing: Callable[[Outcome], None],
     ) -> None:
         self._store = store
         self._everyone = everyone
         self._retry_failed = retry_failed
         self._on_standing = on_standing
-        self._seen: dict[str, int] = {}
 
-    def pending(self, items: Iterable[VideoItem]) -> list[VideoItem]:
+    def pending(self, items: Iterable[VideoItem]) -> list[Todo]:
         """Those of `items` that must be extracted."""
         pending = []
         for item in items:
             entry = self._first(item)
-            self._seen[item.video_id] = entry.revision if entry else 0
             if entry is None or self._tries_again(entry) or not self._keep(item, entry):
                 self._store.release(item.video_id)  # so that nothing is claimed while others wait
-                pending.append(item)
+                pending.append(Todo(item, entry.revision if entry else 0))
         return pending
 
     def claimed(
-        self, pending: Iterable[VideoItem], on_elsewhere: Callable[[VideoItem], None]
-    ) -> Iterator[VideoItem]:
-        """Those of `pending` that this run may extract now, each claimed as it is asked for.
+        self, todos: Iterable[Todo], on_elsewhere: Callable[[Todo], None]
+    ) -> Iterator[Todo]:
+        """Those of `todos` that this run may extract now, each claimed as it is asked for.
 
         Args:
-            pending: What `pending` gave.
+            todos: What `pending` gave, here or in another process.
             on_elsewhere: Called with each video that another run is extracting.
         """
-        for item in pending:
+        for todo in todos:
+            item = todo.item
             if not self._store.claim(item.video_id):
-                on_elsewhere(item)
+                on_elsewhere(todo)
                 continue
             entry = self._first(item)
             # Whatever another run has made of it since is not made again.
-            since = entry is not None and entry.revision > self._seen[item.video_id]
+            since = entry is not None and entry.revision > todo.revision
             if not (since and entry is not None and self._keep(item, entry)):
-                yield item
+                yield todo
 
     def commit(self, item: VideoItem, records: Sequence[FeatureRecord]) -> None:
         """Keep the records of a claimed video, the first one last: with it, the video is done."""
@@ -113,7 +148,8 @@ class Resumption:
             for name in reversed(names or [item.video_id]):
                 self._store.commit(_assigned(self._store[name], item, source))
         self._store.release(item.video_id)
-        self._on_standing(entry, relabelled)
+        standing = Outcome(item.video_id, entry.status, skipped=True, relabelled=relabelled)
+        self._on_standing(standing)
         return True
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from deepfake_seq.extract.extractor import Extractor
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import DecodedVideo, SampledFrames

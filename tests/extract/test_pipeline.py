@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from clips import write_clip
+from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.workers import Decoders
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -26,12 +28,10 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
-from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video import DecodedVideo, decode
-from deepfake_seq.extract.workers import Decoders
 from deepfake_seq.store import FeatureRecord, FeatureStore, StoreDescription, StoreWriter
 from deepfake_seq.store.repair import repair
 from deepfake_seq.store.verify import verify

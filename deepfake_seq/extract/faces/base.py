@@ -58,7 +58,7 @@ class FaceTrack:
 
 
 class FaceDetector(Protocol):
-    """Finds the faces in a batch of images."""
+    """Finds the faces in a batch of images. Several threads may use it at once."""
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """Find faces.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,35 +25,46 @@ class YuNetDetector:
     """
 
     def __init__(self, weights: Path) -> None:
-        # OpenCV 5 warns at each start that its new engine has no other target than the CPU.
-        before = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        try:
-            self._network = cv2.FaceDetectorYN.create(
-                str(weights), "", (320, 320), MIN_SCORE, _NMS_THRESHOLD
-            )
-            # Only running it shows whether the network is this detector's.
-            self._network.detect(np.zeros((320, 320, 3), dtype=np.uint8))
-        except cv2.error as error:
-            raise WeightsError(
-                f"{weights} is not a YuNet network: {' '.join(error.err.split())}"
-            ) from error
-        finally:
-            cv2.utils.logging.setLogLevel(before)
+        self._weights = weights
+        self._idle = [_load(weights)]  # a network serves one thread at a time
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
         height, width = images_rgb.shape[1:3]
         if min(height, width) < _SMALLEST_SIDE:
             return [[] for _ in images_rgb]
-        self._network.setInputSize((width, height))
-        return [self._detect_one(image) for image in images_rgb]
+        try:
+            network = self._idle.pop()
+        except IndexError:
+            network = _load(self._weights)
+        network.setInputSize((width, height))
+        found = [_faces(network, image) for image in images_rgb]
+        self._idle.append(network)
+        return found
 
-    def _detect_one(self, image_rgb: npt.NDArray[np.uint8]) -> list[Face]:
-        _, rows = self._network.detect(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
-        faces = []
-        for row in rows if rows is not None else ():
-            left, top, width, height = row[:4]
-            box = np.array([left, top, left + width, top + height], dtype=np.float32)
-            faces.append(Face(box, float(row[14]), row[4:14].reshape(5, 2).astype(np.float32)))
-        return sorted(faces, key=lambda face: -face.score)
+
+def _load(weights: Path) -> Any:
+    # OpenCV 5 warns at each start that its new engine has no other target than the CPU.
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        network = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), MIN_SCORE, _NMS_THRESHOLD)
+        # Only running it shows whether the network is this detector's.
+        network.detect(np.zeros((320, 320, 3), dtype=np.uint8))
+    except cv2.error as error:
+        raise WeightsError(
+            f"{weights} is not a YuNet network: {' '.join(error.err.split())}"
+        ) from error
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+    return network
+
+
+def _faces(network: Any, image_rgb: npt.NDArray[np.uint8]) -> list[Face]:
+    _, rows = network.detect(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+    faces = []
+    for row in rows if rows is not None else ():
+        left, top, width, height = row[:4]
+        box = np.array([left, top, left + width, top + height], dtype=np.float32)
+        faces.append(Face(box, float(row[14]), row[4:14].reshape(5, 2).astype(np.float32)))
+    return sorted(faces, key=lambda face: -face.score)

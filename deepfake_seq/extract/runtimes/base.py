@@ -11,12 +11,18 @@ import numpy.typing as npt
 from deepfake_seq.config import BackboneConfig
 
 BATCH = 16
-"""Images in each run of the network. Always the same, so that a clip's features do not depend on
-which other clips it was extracted with."""
+"""Images in each run of a network that takes batches. Always the same, so that a clip's features do
+not depend on which other clips it was extracted with."""
 
 
 class CnnRuntime(Protocol):
-    """A CNN that is ready to run."""
+    """A CNN that is ready to run, for one thread at a time.
+
+    Attributes:
+        batch: How many crops it wants in one call to be as fast as it can.
+    """
+
+    batch: int
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Pooled features.

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 BAD_WEIGHTS = 3
 
@@ -22,6 +23,7 @@ def main(name: str, weights: str, target: str) -> int:
     """Write TARGET.xml and TARGET.bin, whole; an empty WEIGHTS means untrained."""
     os.environ["KERAS_BACKEND"] = "openvino"
     import keras
+    import openvino
 
     from deepfake_seq.errors import WeightsError
     from deepfake_seq.extract.backbones import build_keras_model
@@ -36,10 +38,37 @@ def main(name: str, weights: str, target: str) -> int:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         draft = Path(folder, final.name)
         model.export(str(draft), format="openvino", verbose=False)
+        openvino.save_model(_taking_crops(draft, name), draft, compress_to_fp16=False)
         # The .xml goes last: where it is, the .bin is there too.
         for suffix in (".bin", ".xml"):
             draft.with_suffix(suffix).replace(final.with_suffix(suffix))
     return 0
+
+
+def _taking_crops(network: Path, name: str) -> Any:
+    """The network, taking one uint8 RGB crop (1, S, S, 3): what `preprocess` does is part of it."""
+    import openvino
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    from deepfake_seq.extract.backbones import BACKBONE_TABLE, CAFFE_MEANS_BGR
+
+    row = BACKBONE_TABLE[name]
+    # Read from bytes, so that the file is not in use when it is written over.
+    model = openvino.Core().read_model(
+        network.read_bytes(), network.with_suffix(".bin").read_bytes()
+    )
+    model.reshape([1, 3, row.crop_size, row.crop_size])
+    processor = PrePostProcessor(model)
+    tensor, steps = processor.input().tensor(), processor.input().preprocess()
+    tensor.set_layout(openvino.Layout("NHWC")).set_element_type(openvino.Type.u8)
+    tensor.set_color_format(ColorFormat.RGB)
+    processor.input().model().set_layout(openvino.Layout("NCHW"))
+    steps.convert_element_type(openvino.Type.f32)
+    if row.inputs == "tf":
+        steps.scale(127.5).mean(1.0)
+    elif row.inputs == "caffe":
+        steps.convert_color(ColorFormat.BGR).mean([float(mean) for mean in CAFFE_MEANS_BGR])
+    return processor.build()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, build_keras_model, preprocess
-from deepfake_seq.extract.runtimes.base import in_batches
+from deepfake_seq.extract.runtimes.base import BATCH, in_batches
 
 
 class KerasRuntime:
@@ -19,6 +19,7 @@ class KerasRuntime:
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
         keras = load_keras()
 
+        self.batch = BATCH
         self._row = BACKBONE_TABLE[config.name]
         policy = "float32" if config.precision == "float32" else f"mixed_{config.precision}"
         before = keras.config.dtype_policy()

@@ -12,13 +12,13 @@ from pathlib import Path
 import hostile
 import pytest
 from clips import number_in, write_clip
+from deepfake_seq.extract.workers import Decoders, default_workers
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.isolation import IsolatedProcess
 from deepfake_seq.extract.video import decode
-from deepfake_seq.extract.workers import Decoders, default_workers
 
 FOUR = SamplingConfig(frames=4)
 LIMITS = LimitsConfig()

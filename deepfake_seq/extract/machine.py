@@ -1,0 +1,180 @@
+"""One machine at work: its cores decode, detect and crop videos while its CNN computes features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.decoders import Decoders, default_workers
+from deepfake_seq.extract.faces import FaceDetector, build_detector
+from deepfake_seq.extract.preparation import Preparation, Prepared
+from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.resolve import ResolvedConfig
+from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.store import FeatureRecord
+
+_BATCHES_AHEAD = 2
+"""How many batches of crops wait for the CNN, so that it never waits for the next one."""
+
+
+class Machine:
+    """What turns videos into records on one machine; a context manager.
+
+    Each of several threads takes one video through decoding (in a process of its own), detection
+    and cropping. One more thread runs the CNN on batches that are filled across videos. Nobody
+    waits for anybody but where work is missing, or where too much of it has piled up.
+
+    Args:
+        resolved: The settings.
+        detector: Finds faces; several threads use it at once.
+        cnn: Computes features of crops.
+        decoders: Decode; there are as many threads as processes.
+    """
+
+    def __init__(
+        self, resolved: ResolvedConfig, detector: FaceDetector, cnn: CnnRuntime, decoders: Decoders
+    ) -> None:
+        self.profile = Profile()
+        self._cnn = cnn
+        self._decoders = decoders
+        self._preparation = Preparation(resolved.config, detector, decoders, self.profile)
+
+    @classmethod
+    def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
+        """Load the detector and the CNN.
+
+        Args:
+            resolved: The settings, with their weights found.
+            execution: How to use the machine.
+            videos: How many there are at most; for fewer than cores, fewer processes are started.
+
+        Raises:
+            WeightsError: A weights file cannot be read.
+            EngineError: A library that is needed cannot be used.
+        """
+        config = resolved.config
+        workers = max(min(execution.workers or default_workers(), videos), 1)
+        detector = build_detector(config.faces.detector, resolved.detector_weights)
+        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        return cls(resolved, detector, cnn, Decoders(workers, config.sampling, execution.limits))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its processes."""
+        self._decoders.close()
+
+    def records(
+        self, items: Iterable[VideoItem]
+    ) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+        """Extract videos and give their records as they get ready.
+
+        `items` is asked for the next one only when there is room for it, so memory does not grow
+        with their number.
+
+        Yields:
+            Each video once, with one record; or, where everybody is asked for, one for each person.
+            Who does not take them all cannot use the machine again.
+        """
+        self.profile.start(self._decoders.workers)
+        try:
+            with _Flow(self._preparation, self._cnn, self._decoders.workers, self.profile) as flow:
+                try:
+                    yield from flow.run(items)
+                except BaseException:
+                    self._decoders.close()  # so that nobody waits for what nobody wants
+                    raise
+        finally:
+            self.profile.stop()
+
+
+@dataclass(eq=False)
+class _Video:
+    """A video of which some people may still be at the CNN."""
+
+    item: VideoItem
+    people: list[Prepared]
+    records: dict[int, FeatureRecord] = field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.records) == len(self.people)
+
+    @property
+    def in_order(self) -> list[FeatureRecord]:
+        return [self.records[number] for number in range(len(self.people))]
+
+
+_Owner = tuple[_Video, int]
+
+
+class _Flow(ExitStack):
+    """What is under way at one time. All its bookkeeping happens in the caller's thread."""
+
+    def __init__(
+        self, preparation: Preparation, cnn: CnnRuntime, lanes: int, profile: Profile
+    ) -> None:
+        super().__init__()
+        self._preparation = preparation
+        self._cnn = cnn
+        self._lanes = lanes
+        self._profile = profile
+        self._preparers = ThreadPoolExecutor(lanes, "prepare")
+        self._computer = ThreadPoolExecutor(1, "cnn")
+        for executor in (self._preparers, self._computer):
+            self.callback(executor.shutdown, cancel_futures=True)
+        self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
+        self._preparing: dict[Future[list[Prepared]], VideoItem] = {}
+        self._computing: dict[Future[Features], Batch[_Owner]] = {}
+
+    def run(self, items: Iterable[VideoItem]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+        queue = iter(items)
+        while True:
+            while self._has_room and (item := next(queue, None)) is not None:
+                self._preparing[self._preparers.submit(self._preparation.prepare, item)] = item
+            while len(self._computing) < _BATCHES_AHEAD and (
+                batch := self._batcher.take(partial=not self._preparing)
+            ):
+                self._computing[self._computer.submit(self._features, batch)] = batch
+            if not self._preparing and not self._computing:
+                return
+            under_way: list[Future[Any]] = [*self._preparing, *self._computing]
+            ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in ready:
+                finish = self._prepared if future in self._preparing else self._computed
+                yield from finish(future)
+
+    @property
+    def _has_room(self) -> bool:
+        crops = _BATCHES_AHEAD * self._cnn.batch
+        return len(self._preparing) <= self._lanes and self._batcher.waiting < crops
+
+    def _features(self, batch: Batch[_Owner]) -> Features:
+        with self._profile.measure("cnn", len(batch.crops_rgb)):
+            return self._cnn.features(batch.crops_rgb)
+
+    def _prepared(self, future: Future[Any]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+        video = _Video(self._preparing.pop(future), future.result())
+        for number, person in enumerate(video.people):
+            if len(person.crops_rgb):
+                self._batcher.add((video, number), person.crops_rgb)
+            else:
+                video.records[number] = person.finished()
+        if video.is_done:
+            yield video.item, video.in_order
+
+    def _computed(self, future: Future[Any]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+        for (video, number), features in returned(self._computing.pop(future), future.result()):
+            video.records[number] = video.people[number].finished(features)
+            if video.is_done:
+                yield video.item, video.in_order

@@ -1,0 +1,130 @@
+"""Where the time of a run goes: what each stage was busy with, and for how long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+PREPARING = ("decode", "detect", "crop")
+"""The stages that a video goes through one after the other, in one of several lanes."""
+
+STAGES = {
+    "decode": "videos",
+    "detect": "frames",
+    "crop": "faces",
+    "cnn": "faces",
+    "store": "videos",
+}
+"""The stages and what they do one of at a time."""
+
+
+@dataclass
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        busy_seconds: Wall time spent in it, summed over its lanes.
+        done: How many videos, frames or faces went through it.
+        lanes: How many of it run side by side.
+    """
+
+    busy_seconds: float = 0.0
+    done: int = 0
+    lanes: int = 1
+
+
+class Profile:
+    """Adds up stages; several threads may do so at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begin: float | None = None
+        self._end: float | None = None
+        self.stages = {name: Stage() for name in STAGES}
+
+    def start(self, lanes: int) -> None:
+        """Begin the clock, or let it go on: everything is ready, and the work begins.
+
+        Args:
+            lanes: How many videos are prepared side by side.
+        """
+        now = time.monotonic()
+        if self._begin is None or self._end is None:
+            self._begin = self._begin or now
+        else:
+            self._begin += now - self._end
+        self._end = None
+        for name in PREPARING:
+            self.stages[name].lanes = lanes
+
+    def stop(self) -> None:
+        """Stop the clock."""
+        self._end = time.monotonic()
+
+    @contextmanager
+    def measure(self, stage: str, done: int = 0) -> Iterator[None]:
+        """Count the block as time of a stage in which so many units were done."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(stage, time.monotonic() - begin, done)
+
+    def add(self, stage: str, busy_seconds: float, done: int) -> None:
+        """Count time of a stage that was measured elsewhere."""
+        with self._lock:
+            self.stages[stage].busy_seconds += busy_seconds
+            self.stages[stage].done += done
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from the start to the stop, or to now."""
+        if self._begin is None:
+            return 0.0
+        return (self._end or time.monotonic()) - self._begin
+
+    def pressure(self, stage: str) -> float:
+        """The share of the time in which what a stage runs on was busy, with it or another, 0 to 1.
+
+        The stages of preparing run on the same lanes, so they are under the same pressure.
+        """
+        if not self.seconds:
+            return 0.0
+        names = PREPARING if stage in PREPARING else (stage,)
+        busy = sum(self.stages[name].busy_seconds for name in names)
+        return busy / (self.stages[stage].lanes * self.seconds)
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage to make faster first: the longest of those under the greatest pressure."""
+        return max(STAGES, key=lambda name: (self.pressure(name), self.stages[name].busy_seconds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as plain JSON values.
+
+        Per stage `lanes`, `busy_seconds` (summed over them), `idle_seconds` (of the lanes, at the
+        last stage that uses them; elsewhere None), `done`, its `unit`, and `per_second` of wall
+        time.
+        """
+        stages = {}
+        for name, unit in STAGES.items():
+            stage = self.stages[name]
+            idle = stage.lanes * self.seconds * (1.0 - self.pressure(name))
+            shares = name in PREPARING[:-1]
+            stages[name] = {
+                "lanes": stage.lanes,
+                "busy_seconds": round(stage.busy_seconds, 3),
+                "idle_seconds": None if shares else round(max(idle, 0.0), 3),
+                "done": stage.done,
+                "unit": unit,
+                "per_second": round(stage.done / self.seconds, 3) if self.seconds else 0.0,
+            }
+        return {
+            "seconds": round(self.seconds, 3),
+            "bottleneck": self.bottleneck,
+            "stages": stages,
+        }

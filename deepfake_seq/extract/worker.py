@@ -1,0 +1,59 @@
+"""Extraction into a store: what a machine does with the videos that it is given."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
+from deepfake_seq.store import StoreWriter
+
+
+class Worker:
+    """Extracts videos into a store, on this machine or in an actor on another.
+
+    Args:
+        machine: Extracts.
+        store: Takes the records.
+        everyone: Whether a video has a record for each person.
+        retry_failed: Whether to take up failures that lie in the video, too.
+    """
+
+    def __init__(
+        self, machine: Machine, store: StoreWriter, *, everyone: bool, retry_failed: bool
+    ) -> None:
+        self._machine = machine
+        self._aside: deque[Outcome] = deque()
+        self._resumption = Resumption(store, everyone, retry_failed, self._aside.append)
+
+    def extract(self, todos: Iterable[Todo]) -> Iterator[Outcome]:
+        """Claim, extract and commit videos.
+
+        Yields:
+            What became of each, once it is on the disk.
+        """
+        for item, records in self._machine.records(self._claimed(todos)):
+            with self._machine.profile.measure("store", 1):
+                self._resumption.commit(item, records)
+            first = records[0]
+            yield Outcome(item.video_id, first.status, first.reason, first.transient)
+            yield from self._set_aside()
+        yield from self._set_aside()
+
+    def _claimed(self, todos: Iterable[Todo]) -> Iterator[VideoItem]:
+        claimed = self._resumption.claimed(todos, self._on_elsewhere)
+        while True:
+            with self._machine.profile.measure("store"):
+                todo = next(claimed, None)
+            if todo is None:
+                return
+            yield todo.item
+
+    def _on_elsewhere(self, todo: Todo) -> None:
+        self._aside.append(Outcome(todo.item.video_id, ELSEWHERE))
+
+    def _set_aside(self) -> Iterator[Outcome]:
+        while self._aside:
+            yield self._aside.popleft()
