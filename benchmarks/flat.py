@@ -2,8 +2,8 @@
 
 python benchmarks/flat.py [CLIPS]
 
-Decodes the same short clip under 2,000 names, as `deepseq extract` does, and takes the whole frame
-for a face. Prints the most memory that this process held in each quarter.
+Extracts the same short clip under 2,000 names, as `deepseq extract` does, with the whole frame for
+a face and a CNN that only pretends. Prints the most memory that this process held in each quarter.
 """
 
 from __future__ import annotations
@@ -16,14 +16,33 @@ from pathlib import Path
 
 import av
 import numpy as np
-from deepfake_seq.extract.workers import Decoders
+import numpy.typing as npt
 
-from deepfake_seq.config import FaceConfig, LimitsConfig, SamplingConfig
+from deepfake_seq.config import (
+    BackboneConfig,
+    ExtractConfig,
+    FaceConfig,
+    LimitsConfig,
+    SamplingConfig,
+)
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
-from deepfake_seq.extract.people import find_people
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.resolve import resolve
 
 CLIPS = 2000
+CONFIG = ExtractConfig(faces=FaceConfig("none"), backbone=BackboneConfig(weights="untrained"))
+
+
+class MeanCnn:
+    """Each feature is the crop's mean grey level."""
+
+    batch = 16
+
+    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """See `CnnRuntime.features`."""
+        return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 2048, axis=1)
 
 
 def write_clip(path: Path) -> None:
@@ -44,7 +63,6 @@ def resident() -> int:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else CLIPS
     most = [0, 0, 0, 0]
-    detector = build_detector("none", None)
     with tempfile.TemporaryDirectory() as folder:
         original = Path(folder, "clip.mp4")
         write_clip(original)
@@ -53,11 +71,12 @@ def main() -> None:
             path = Path(folder, f"{number}.mp4")
             path.hardlink_to(original)
             items.append(VideoItem(path, path.name))
-        with Decoders(2, SamplingConfig(), LimitsConfig()) as decoders:
-            for number, (_, video) in enumerate(decoders.decode_all(items)):
-                assert video.frames is not None, video.reason
-                total = int(video.facts["frames_total"])
-                find_people(video.frames, detector, FaceConfig("none"), total, lambda at: None)
+        decoders = Decoders(2, SamplingConfig(), LimitsConfig())
+        detector = build_detector("none", None)
+        with Machine(resolve(CONFIG), detector, MeanCnn(), decoders) as machine:
+            for number, (item, (record,)) in enumerate(machine.records(items)):
+                if record.status != "ok":
+                    raise SystemExit(f"{item.path}: {record.status}: {record.reason}")
                 if number % 50 == 0:
                     gc.collect()
                 quarter = 4 * number // count

@@ -15,15 +15,16 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from deepfake_seq.extract.workers import Decoders
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.store import STATUSES
 
 CLIPS = 1000
@@ -100,8 +101,12 @@ def main() -> None:
             path = Path(folder, f"{number}-{name}")
             path.write_bytes(mutated(originals[name], generator))
             items.append(VideoItem(path, path.name))
-        with Decoders(2, SamplingConfig(), LimitsConfig()) as decoders:
-            for item, video in decoders.decode_all(items):
+        with (
+            Decoders(2, SamplingConfig(), LimitsConfig()) as decoders,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            paths = [item.path for item in items]
+            for item, video in zip(items, threads.map(decoders.decode, paths), strict=True):
                 name = item.video_id.split("-", 1)[1]
                 statuses[name][video.status] += 1
                 missing = FRAMES - video.facts.get("frames_total", 0)

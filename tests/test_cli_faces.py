@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from calling import deepseq
 from clips import number_in, write_clip
-from deepfake_seq.extract.workers import Decoders
 from records import make_record
 
 from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.people import Person
 from deepfake_seq.extract.sheet import Looked, _cells, cells_of, draw

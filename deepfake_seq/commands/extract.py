@@ -53,7 +53,7 @@ _EXECUTION = config.ExecutionConfig()
     type=click.Choice(config.PRECISIONS),
     default=_BACKBONE.precision,
     show_default=True,
-    help="The CNN's arithmetic.",
+    help="The arithmetic of the CNN and of retinaface.",
 )
 @runtime_option
 @workers_option

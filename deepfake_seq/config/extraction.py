@@ -80,7 +80,7 @@ class BackboneConfig:
     Attributes:
         name: A key of `extract.backbones.BACKBONE_TABLE`.
         weights: `imagenet`, `untrained` (seeded noise, for trials only), or a weights file.
-        precision: The arithmetic of the CNN.
+        precision: The arithmetic of the CNN, and of the detector `retinaface`.
     """
 
     name: str = "inception_v3"

@@ -60,7 +60,9 @@ class Machine:
         """
         config = resolved.config
         workers = max(min(execution.workers or default_workers(), videos), 1)
-        detector = build_detector(config.faces.detector, resolved.detector_weights)
+        detector = build_detector(
+            config.faces.detector, resolved.detector_weights, config.backbone.precision
+        )
         cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
         return cls(resolved, detector, cnn, Decoders(workers, config.sampling, execution.limits))
 
@@ -142,8 +144,9 @@ class _Flow(ExitStack):
         while True:
             while self._has_room and (item := next(queue, None)) is not None:
                 self._preparing[self._preparers.submit(self._preparation.prepare, item)] = item
+            # An idle CNN takes what there is; a busy one is given full batches.
             while len(self._computing) < _BATCHES_AHEAD and (
-                batch := self._batcher.take(partial=not self._preparing)
+                batch := self._batcher.take(partial=not self._computing)
             ):
                 self._computing[self._computer.submit(self._features, batch)] = batch
             if not self._preparing and not self._computing:

@@ -100,6 +100,8 @@ def _fingerprint(
         fields["versions"]["mtcnn"] = version("mtcnn")
     if faces.detector == "retinaface":
         fields["versions"]["retina-face"] = version("retina-face")
+        if config.backbone.precision != "float32":
+            fields["faces"]["precision"] = config.backbone.precision
     return Fingerprint(fields)
 
 

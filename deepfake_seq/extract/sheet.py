@@ -67,7 +67,9 @@ def look_at(path: Path, resolved: ResolvedConfig, execution: ExecutionConfig) ->
         VideoError: There is nothing to look at.
     """
     config = resolved.config
-    detector = build_detector(config.faces.detector, resolved.detector_weights)
+    detector = build_detector(
+        config.faces.detector, resolved.detector_weights, config.backbone.precision
+    )
     with Decoders(1, config.sampling, execution.limits) as decoders:
         video = decoders.decode(path)
         if video.frames is None:

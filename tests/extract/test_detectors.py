@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,17 @@ def test_tiny_images_do_not_fail(detector: FaceDetector, size: tuple[int, int]) 
     assert len(detector.detect(images)) == 2
 
 
+def test_several_threads_may_use_a_detector_at_once(
+    detector: FaceDetector, five_images: Images
+) -> None:
+    sizes = [five_images, five_images[:, ::2, ::2], five_images[1:], five_images[:, ::3, ::3]]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(detector.detect, sizes * 3))
+    for images, found in zip(sizes * 3, together, strict=True):
+        for faces, alone in zip(found, detector.detect(images), strict=True):
+            assert_same_faces(faces, alone)
+
+
 def test_no_images_give_no_lists(detector: FaceDetector) -> None:
     assert detector.detect(np.zeros((0, 64, 64, 3), np.uint8)) == []
 
@@ -288,22 +300,26 @@ def test_retinaface_in_batches_equals_the_package_image_by_image(
     assert min(counts) > 0
 
 
-def spot_network(images: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+def spot_network(
+    images: list[npt.NDArray[np.float32]],
+) -> list[list[npt.NDArray[np.float32]]]:
     """Stands in for RetinaFace: one face of side 64 about the bright spot of each image."""
-    count, height, width = images.shape[:3]
-    outputs = [
-        np.zeros((count, height // stride, width // stride, channels), np.float32)
-        for stride in STRIDES
-        for channels in (4, 8, 20)
-    ]
-    for position, image in enumerate(images):
+    found = []
+    for image in images:
+        height, width = image.shape[:2]
+        outputs = [
+            np.zeros((1, height // stride, width // stride, channels), np.float32)
+            for stride in STRIDES
+            for channels in (4, 8, 20)
+        ]
         centre = np.argwhere(image[..., 0] > 128).mean(axis=0)
         row, column = (centre // 16).astype(int)
         probability, deltas = outputs[3], outputs[4]
-        probability[position, row, column, 3] = 0.99  # the second anchor of stride 16, side 64
+        probability[0, row, column, 3] = 0.99  # the second anchor of stride 16, side 64
         shift = (centre - (16 * np.array([row, column]) + 7.5)) / 64
-        deltas[position, row, column, 4:6] = shift[::-1]
-    return outputs
+        deltas[0, row, column, 4:6] = shift[::-1]
+        found.append(outputs)
+    return found
 
 
 @pytest.mark.parametrize("size", [(480, 640), (1200, 1280), (400, 2400)])

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,25 +14,26 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from clips import write_clip
-from deepfake_seq.extract.extractor import Extractor
-from deepfake_seq.extract.workers import Decoders
 
 from deepfake_seq.config import (
     BackboneConfig,
     ExecutionConfig,
     ExtractConfig,
     FaceConfig,
-    LimitsConfig,
     SamplingConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
+from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video import DecodedVideo, decode
-from deepfake_seq.store import FeatureRecord, FeatureStore, StoreDescription, StoreWriter
+from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
 from deepfake_seq.store.repair import repair
 from deepfake_seq.store.verify import verify
 
@@ -46,6 +47,8 @@ CONFIG = ExtractConfig(
 class MeanCnn:
     """Each feature is the crop's mean grey level."""
 
+    batch = 6
+
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
 
@@ -53,23 +56,24 @@ class MeanCnn:
 class DecodersHere(Decoders):
     """Decodes in this process."""
 
-    def __init__(self, workers: int, sampling: SamplingConfig, limits: LimitsConfig) -> None:
-        super().__init__(1, sampling, limits)
+    def decode(self, path: Path) -> DecodedVideo:
+        return decode(path, self._sampling, self._limits)
 
-    def decode_all(self, items: Iterable[VideoItem]) -> Iterator[tuple[VideoItem, DecodedVideo]]:
-        for item in items:
-            yield item, decode(item.path, self._sampling, self._limits)
+
+def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
+    """What stands in for `Machine.build`: the real machine with a CNN that costs nothing."""
+
+    def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
+        own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
+        return Machine(resolved, build_detector("none", None), MeanCnn(), own)
+
+    return build
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CNN that costs nothing, and decoding in this process."""
-
-    def build(resolved: ResolvedConfig, runtime: str) -> Extractor:
-        return Extractor(resolved, build_detector("none", None), MeanCnn())
-
-    monkeypatch.setattr(Extractor, "build", build)
-    monkeypatch.setattr(pipeline, "Decoders", DecodersHere)
+    monkeypatch.setattr(Machine, "build", build_with(DecodersHere))
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def run(tmp_path: Path) -> Run:
         items: list[VideoItem],
         *,
         retry_failed: bool = False,
-        on_video: pipeline.OnVideo = lambda record: None,
+        on_video: pipeline.OnVideo = lambda outcome, profile: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
         description = StoreDescription(resolved.fingerprint, CONFIG.to_dict())
@@ -145,7 +149,7 @@ def test_a_second_run_skips_everything_failures_too(
 ) -> None:
     run(videos)
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
-    monkeypatch.setattr(Extractor, "build", None)
+    monkeypatch.setattr(Machine, "build", None)
     summary = run(videos)
     assert counts(summary) == (3, 3, 0, 0)
     assert summary.relabelled == 0
@@ -209,17 +213,14 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
     decoded: list[str] = []
 
     class Failing(DecodersHere):
-        def decode_all(
-            self, items: Iterable[VideoItem]
-        ) -> Iterator[tuple[VideoItem, DecodedVideo]]:
-            for item in items:
-                decoded.append(item.video_id)
-                with monkeypatch.context() as patch:
-                    if item.video_id == name:
-                        patch.setattr("deepfake_seq.extract.container.av.open", raising(error))
-                    yield item, decode(item.path, self._sampling)
+        def decode(self, path: Path) -> DecodedVideo:
+            decoded.append(path.name)
+            with monkeypatch.context() as patch:
+                if path.name == name:
+                    patch.setattr("deepfake_seq.extract.container.av.open", raising(error))
+                return super().decode(path)
 
-    monkeypatch.setattr(pipeline, "Decoders", Failing)
+    monkeypatch.setattr(Machine, "build", build_with(Failing))
     return decoded
 
 
@@ -278,7 +279,7 @@ def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
     summaries: list[Summary] = []
     threads: list[threading.Thread] = []
 
-    def start_another(record: FeatureRecord | None) -> None:
+    def start_another(outcome: Outcome, profile: Profile | None) -> None:
         if not threads:
             threads.append(threading.Thread(target=lambda: summaries.append(run(videos))))
             threads[0].start()
@@ -325,7 +326,7 @@ def test_a_new_label_is_stored_without_extracting_again(
 ) -> None:
     run(videos)
     before = stored(tmp_path)["a.mp4"]
-    monkeypatch.setattr(Extractor, "build", None)
+    monkeypatch.setattr(Machine, "build", None)
     changed = replace(videos[0], label=FAKE, groups=("x", "y"), split="test")
     summary = run([changed, *videos[1:]])
     assert counts(summary) == (3, 3, 0, 0)
@@ -357,19 +358,29 @@ def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
 
 
 def test_each_video_is_told_once(videos: list[VideoItem], run: Run) -> None:
-    told: list[FeatureRecord | None] = []
+    told: list[Outcome] = []
     run(videos[:1])
-    run(videos, on_video=told.append)
-    names = [record.video_id if record else None for record in told]
-    assert names[0] is None
-    assert sorted(filter(None, names)) == ["b.mp4", "c.mp4"]
-    assert len(names) == 3
+    run(videos, on_video=lambda outcome, profile: told.append(outcome))
+    assert (told[0].video_id, told[0].skipped) == ("a.mp4", True)
+    assert sorted(told)[1:] == [
+        Outcome("b.mp4", "ok"),
+        Outcome("c.mp4", "decode_error", told[-1].reason or told[1].reason),
+    ]
+
+
+def test_what_is_told_says_where_the_time_goes(videos: list[VideoItem], run: Run) -> None:
+    told: list[Profile | None] = []
+    summary = run(videos, on_video=lambda outcome, profile: told.append(profile))
+    assert summary.profile is not None and set(told) == {summary.profile}
+    done = {name: stage.done for name, stage in summary.profile.stages.items()}
+    assert done == {"decode": 3, "detect": 8, "crop": 8, "cnn": 8, "store": 3}
+    assert run(videos).profile is None
 
 
 def test_a_run_that_is_interrupted_goes_on_where_it_was(
     videos: list[VideoItem], run: Run, tmp_path: Path
 ) -> None:
-    def interrupt(record: FeatureRecord | None) -> None:
+    def interrupt(outcome: Outcome, profile: Profile | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -387,6 +398,6 @@ def test_decoding_processes_give_the_same_records(
 ) -> None:
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
-    monkeypatch.setattr(pipeline, "Decoders", Decoders)
+    monkeypatch.setattr(Machine, "build", build_with(Decoders))
     extracted = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
     assert {item.video_id: record.sha256 for item, (record,) in extracted} == here

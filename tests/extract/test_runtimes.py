@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -94,16 +96,8 @@ def test_all_runtimes_give_the_same_numbers(together_of: Callable[[str], Feature
     assert_they_agree(together_of("openvino"), together_of("keras"))
 
 
-NOT_ON_OPENVINO = pytest.mark.xfail(
-    raises=EngineError, strict=True, reason="its translated graph fixes the batch size at 1"
-)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone",
-    ["vgg16", "resnet50", pytest.param("efficientnet_b1", marks=NOT_ON_OPENVINO)],
-)
+@pytest.mark.parametrize("backbone", ["vgg16", "resnet50", "efficientnet_b1"])
 def test_all_runtimes_give_the_same_numbers_for_every_backbone(
     backbone: str, portrait_rgb: Crops
 ) -> None:
@@ -151,11 +145,79 @@ def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
     assert not {"tensorflow", "keras", "torch", "jax"} & set(run_python(code).split())
 
 
-def test_a_network_is_translated_once(
+def compiled_files(home: Path) -> list[Path]:
+    return sorted((home / "deepseq" / "openvino").glob("inception_v3-untrained*.blob"))
+
+
+def test_a_network_is_translated_and_compiled_once(
     runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     runtime_of("openvino")
-    files = sorted((home / "deepseq" / "openvino").glob("inception_v3-untrained*"))
-    assert [file.suffix for file in files] == [".bin", ".xml"]
+    files = (home / "deepseq" / "openvino").glob("inception_v3-untrained*")
+    assert sorted(file.suffix for file in files) == [".bin", ".blob", ".xml"]
     monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr("deepfake_seq.extract.cpu.compile_for_throughput", None)
     build_runtime("openvino", UNTRAINED_INCEPTION, None)
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "foreign", "empty"])
+def test_a_damaged_compiled_network_is_made_anew(
+    runtime_of: Callable[[str], CnnRuntime],
+    crops: Crops,
+    together_of: Callable[[str], Features],
+    home: Path,
+    damage: str,
+) -> None:
+    runtime_of("openvino")
+    (file,) = compiled_files(home)
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    foreign = b"made by another version of OpenVINO"
+    contents = {
+        "cut": whole[: len(whole) // 2],
+        "bit": bytes(flipped),
+        "foreign": hashlib.sha256(foreign).digest() + foreign,
+        "empty": b"",
+    }
+    file.write_bytes(contents[damage])
+    features = build_runtime("openvino", UNTRAINED_INCEPTION, None).features(crops[:2])
+    np.testing.assert_array_equal(features, together_of("openvino")[:2])
+    assert len(file.read_bytes()) == pytest.approx(len(whole), rel=0.01)
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(
+    runtime_of: Callable[[str], CnnRuntime],
+    monkeypatch: pytest.MonkeyPatch,
+    crops: Crops,
+    home: Path,
+) -> None:
+    runtime_of("openvino")
+    for file in compiled_files(home):
+        file.unlink()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deepfake_seq.atomic.replacing", refuse)
+        runtime = build_runtime("openvino", UNTRAINED_INCEPTION, None)
+    assert runtime.features(crops[:1]).shape == (1, 2048)
+    assert compiled_files(home) == []
+    build_runtime("openvino", UNTRAINED_INCEPTION, None)
+    assert len(compiled_files(home)) == 1
+
+
+def test_bfloat16_points_the_same_way_as_float32(
+    together_of: Callable[[str], Features], crops: Crops
+) -> None:
+    try:
+        runtime = build_runtime(
+            "openvino", replace(UNTRAINED_INCEPTION, precision="bfloat16"), None
+        )
+    except EngineError as error:
+        pytest.skip(str(error))
+    exact, rounded = together_of("openvino"), runtime.features(crops)
+    assert np.abs(exact - rounded).max() > 0
+    lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)
+    assert ((exact * rounded).sum(axis=1) / lengths).min() > 0.999

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from deepfake_seq.extract.faces.base import Face, FaceDetector
 
 
-def build_detector(name: str, weights: Path | None) -> FaceDetector:
+def build_detector(name: str, weights: Path | None, precision: str = "float32") -> FaceDetector:
     """The detector called `name`; imports only what it needs.
 
     Args:
         name: One of `config.DETECTORS`.
         weights: The weights file of `retinaface` and `yunet`.
+        precision: Of the arithmetic of `retinaface`; the others always compute in float32.
 
     Raises:
         WeightsError: The weights cannot be read.
@@ -38,7 +39,7 @@ def build_detector(name: str, weights: Path | None) -> FaceDetector:
         return YuNetDetector(weights)
     from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
 
-    return RetinaFaceDetector.from_file(weights)
+    return RetinaFaceDetector.from_file(weights, precision)
 
 
 def detect_scaled(

@@ -1,8 +1,9 @@
-"""RetinaFace (Deng et al., 2020), from the `retina-face` package, on its ONNX network."""
+"""RetinaFace (Deng et al., 2020): the `retina-face` package round its network on OpenVINO."""
 
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,64 +13,55 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract.cpu import compile_for_throughput
 from deepfake_seq.extract.faces.base import Face
 
 MIN_SCORE = 0.9
-_BATCH = 4
 _SMALLEST_SIDE = 32
 _OUTPUTS = 9  # class, box and landmarks at each of three strides
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
-Network = Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+Images = list[npt.NDArray[np.float32]]
+Network = Callable[[Images], list[Images]]
 
 
 class RetinaFaceDetector:
-    """The package's own pre- and post-processing round one run of its network for many images."""
+    """The package's own pre- and post-processing round a network that runs many images at once.
+
+    Args:
+        network: Takes float32 (H, W, 3) RGB images of one size, 0 to 255; gives for each what the
+            package's network gives for it alone.
+    """
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._package = _import_package()
 
     @classmethod
-    def from_file(cls, weights: Path) -> RetinaFaceDetector:
+    def from_file(cls, weights: Path, precision: str) -> RetinaFaceDetector:
         """Load the ONNX network.
 
-        Raises:
-            WeightsError: ONNX Runtime cannot read the file.
-        """
-        import onnxruntime
+        Args:
+            weights: The package's `retinaface.onnx`.
+            precision: One of `config.PRECISIONS`.
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(str(weights), sess_options=options)
-        except Exception as error:  # ONNX Runtime's errors have no common base of their own
-            raise WeightsError(f"{weights} is not a RetinaFace network: {error}") from error
-        images = session.get_inputs()[0]
-        if len(session.get_outputs()) != _OUTPUTS or images.shape[-1] != 3:
-            raise WeightsError(
-                f"{weights} is not a RetinaFace network: it should take images (N, H, W, 3) and "
-                f"give {_OUTPUTS} outputs. Received: {images.shape}, {len(session.get_outputs())}"
-            )
-        return cls(lambda batch: list(session.run(None, {images.name: batch})))
+        Raises:
+            WeightsError: The file is not that network.
+            EngineError: The CPU does not compute in that precision.
+        """
+        return cls(OpenVinoNetwork(weights, precision))
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
-        if min(images_rgb.shape[1:3]) < _SMALLEST_SIDE:
+        if not len(images_rgb) or min(images_rgb.shape[1:3]) < _SMALLEST_SIDE:
             return [[] for _ in images_rgb]
-        faces = []
-        for start in range(0, len(images_rgb), _BATCH):
-            batch = images_rgb[start : start + _BATCH]
-            outputs = self._network(np.concatenate([self._prepare(image) for image in batch]))
-            for position, image in enumerate(batch):
-                own = [output[position : position + 1] for output in outputs]
-                faces.append(self._finish(image, own))
-        return faces
+        outputs = self._network([self._prepare(image) for image in images_rgb])
+        return [self._finish(image, own) for image, own in zip(images_rgb, outputs, strict=True)]
 
     def _prepare(self, image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The package's own input of one image: float32 (1, H, W, 3)."""
+        """The package's own input of one image: float32 (H, W, 3)."""
         tensor, _, _ = self._package.preprocess.preprocess_image(image_rgb[:, :, ::-1], False)
-        return np.asarray(tensor, dtype=np.float32)
+        return np.asarray(tensor[0], dtype=np.float32)
 
     def _finish(
         self, image_rgb: npt.NDArray[np.uint8], outputs: list[npt.NDArray[np.float32]]
@@ -89,6 +81,43 @@ class RetinaFaceDetector:
             )
             for face in found.values()
         ]
+
+
+class OpenVinoNetwork:
+    """The ONNX network on OpenVINO, as many images side by side as is best for the CPU."""
+
+    def __init__(self, weights: Path, precision: str) -> None:
+        import openvino
+
+        core = openvino.Core()
+        try:
+            model = core.read_model(weights)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[-200:]
+            raise WeightsError(f"{weights} is not a RetinaFace network: {said}") from error
+        images = model.input(0).partial_shape
+        if len(model.outputs) != _OUTPUTS or len(images) != 4 or str(images[3]) != "3":
+            raise WeightsError(
+                f"{weights} is not a RetinaFace network: it should take images (N, H, W, 3) and "
+                f"give {_OUTPUTS} outputs. Received: {images}, {len(model.outputs)}"
+            )
+        compiled = compile_for_throughput(core, model, precision)
+        self._requests = openvino.AsyncInferQueue(compiled)
+        self._requests.set_callback(_keep)
+        self._lock = threading.Lock()
+
+    def __call__(self, images: Images) -> list[Images]:
+        """The outputs of each image; float32 (1, H', W', C) each."""
+        found: list[Images] = [[] for _ in images]
+        with self._lock:
+            for image, outputs in zip(images, found, strict=True):
+                self._requests.start_async([image[None]], outputs)
+            self._requests.wait_all()
+        return found
+
+
+def _keep(request: Any, outputs: Images) -> None:
+    outputs.extend(tensor.data.copy() for tensor in request.output_tensors)
 
 
 def _import_package() -> Any:

@@ -22,12 +22,12 @@ from deepfake_seq import atomic
 from deepfake_seq import weights as weights_files
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
+from deepfake_seq.extract import cpu
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
 from deepfake_seq.extract.runtimes import export_ir
 
 _LOG = logging.getLogger(__name__)
 
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _LAYOUT_VERSION = 2
 _AHEAD = 8
 """How many images each of OpenVINO's streams is given at a time."""
@@ -45,12 +45,6 @@ class OpenVinoRuntime:
 
         self._width = BACKBONE_TABLE[config.name].width
         compiled = _compiled(config, translated(config.name, weights))
-        in_force = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if in_force != _PRECISIONS[config.precision]:
-            raise EngineError(
-                f"this CPU does not compute in {config.precision} (OpenVINO chose {in_force}). "
-                "Use --precision float32."
-            )
         self._requests = openvino.AsyncInferQueue(compiled)
         self._requests.set_callback(_keep)
         self.batch = _AHEAD * len(self._requests)
@@ -77,21 +71,20 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     import openvino
 
     core = openvino.Core()
-    settings = {
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "INFERENCE_PRECISION_HINT": _PRECISIONS[config.precision],
-    }
+    settings = cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
     key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
     path = network.with_name(f"{network.stem}-{config.precision}-{key}.blob")
     blob = _read(path)
     if blob is not None:
         try:
-            return core.import_model(blob, "CPU", settings)
+            compiled = core.import_model(blob, "CPU", settings)
+            cpu.require_precision(compiled, config.precision)
+            return compiled
         except RuntimeError as error:
             _LOG.info("%s is compiled anew: %s", path, error)
     try:
-        compiled = core.compile_model(core.read_model(network), "CPU", settings)
+        compiled = cpu.compile_for_throughput(core, core.read_model(network), config.precision)
     except RuntimeError as error:
         raise EngineError(
             f"OpenVINO cannot run {config.name}: use --runtime keras. "

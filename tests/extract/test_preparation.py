@@ -1,21 +1,30 @@
-"""Sampled frames in, a record out; with a detector and a CNN that only pretend."""
+"""Sampled frames in, a record out; with decoders, a detector and a CNN that only pretend."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from deepfake_seq.extract.extractor import Extractor
 
-from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
+from deepfake_seq.config import (
+    BackboneConfig,
+    ExecutionConfig,
+    ExtractConfig,
+    FaceConfig,
+    SamplingConfig,
+)
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.faces import Face
-from deepfake_seq.extract.resolve import ResolvedConfig
+from deepfake_seq.extract.faces import Face, FaceDetector
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.preparation import Preparation
+from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video import DecodedVideo, SampledFrames
-from deepfake_seq.store import FeatureRecord, Fingerprint, SourceFile
+from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest
 CONFIG = ExtractConfig(
@@ -23,6 +32,7 @@ CONFIG = ExtractConfig(
     faces=FaceConfig(detector="none"),
     backbone=BackboneConfig("vgg16", "untrained"),
 )
+EVERYONE = replace(CONFIG, faces=FaceConfig("none", people="all"))
 ITEM = VideoItem(Path("a/b.mp4"), "b.mp4", label=1, groups=("person",), split="train")
 SOURCE = SourceFile(1234, 5678, "ab" * 32)
 
@@ -53,13 +63,24 @@ class TwoPeople:
         ]
 
 
-class MeanCnn:
+def mean_features(crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Each feature is the crop's mean grey level."""
+    assert crops_rgb.shape[1:] == (224, 224, 3)
+    means = crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)
+    return np.repeat(means[:, None], WIDTH, axis=1)
 
-    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        assert crops_rgb.shape[1:] == (224, 224, 3)
-        means = crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)
-        return np.repeat(means[:, None], WIDTH, axis=1)
+
+class Ready:
+    """Stands for decoders: the video has been decoded."""
+
+    def __init__(self, video: DecodedVideo) -> None:
+        self._video = video
+
+    def decode(self, path: Path) -> DecodedVideo:
+        return self._video
+
+    def frames_at(self, path: Path, positions: object) -> None:
+        return None
 
 
 def video_of(levels: list[int], status: str = "ok", reason: str = "") -> DecodedVideo:
@@ -71,10 +92,21 @@ def video_of(levels: list[int], status: str = "ok", reason: str = "") -> Decoded
     return DecodedVideo(frames, status, reason, SOURCE, facts)
 
 
+def records_of(
+    video: DecodedVideo, detector: FaceDetector, config: ExtractConfig = CONFIG
+) -> list[FeatureRecord]:
+    decoders: Any = Ready(video)
+    prepared = Preparation(config, detector, decoders, Profile()).prepare(ITEM)
+    return [
+        person.finished(mean_features(person.crops_rgb))
+        if len(person.crops_rgb)
+        else person.finished()
+        for person in prepared
+    ]
+
+
 def extract(video: DecodedVideo, *blind: int) -> FeatureRecord:
-    resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    extractor = Extractor(resolved, GreyLevelDetector(*blind), MeanCnn())
-    (record,) = extractor.extract(ITEM, video, lambda positions: None)
+    (record,) = records_of(video, GreyLevelDetector(*blind))
     return record
 
 
@@ -152,17 +184,12 @@ def test_what_is_known_of_the_video_is_kept() -> None:
 
 
 def test_only_the_subject_of_several_people_is_kept() -> None:
-    resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    video = video_of([1, 2, 3, 4, 5, 6])
-    (record,) = Extractor(resolved, TwoPeople(), MeanCnn()).extract(ITEM, video, lambda at: None)
+    (record,) = records_of(video_of([1, 2, 3, 4, 5, 6]), TwoPeople())
     assert record.boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
 
 
 def test_each_of_several_people_has_a_record_where_all_are_asked_for() -> None:
-    config = replace(CONFIG, faces=FaceConfig("none", people="all"))
-    resolved = ResolvedConfig(config, None, None, Fingerprint({}))
-    video = video_of([1, 2, 3, 4, 5, 6])
-    records = Extractor(resolved, TwoPeople(), MeanCnn()).extract(ITEM, video, lambda at: None)
+    records = records_of(video_of([1, 2, 3, 4, 5, 6]), TwoPeople(), EVERYONE)
     assert [record.video_id for record in records] == ["b.mp4#0", "b.mp4#1"]
     assert records[0].boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
     assert records[1].boxes_xyxy.tolist() == [[80, 5, 100, 25]] * 6
@@ -170,36 +197,28 @@ def test_each_of_several_people_has_a_record_where_all_are_asked_for() -> None:
 
 
 def test_a_video_without_faces_has_one_record_where_all_are_asked_for() -> None:
-    config = replace(CONFIG, faces=FaceConfig("none", people="all"))
-    extractor = Extractor(
-        ResolvedConfig(config, None, None, Fingerprint({})), GreyLevelDetector(1), MeanCnn()
-    )
     for video in (video_of([1]), DecodedVideo(None, "rejected", "a limit", SOURCE)):
-        (record,) = extractor.extract(ITEM, video, lambda at: None)
+        (record,) = records_of(video, GreyLevelDetector(1), EVERYONE)
         assert record.video_id == "b.mp4#0" and record.failed
 
 
 def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
-    class LoudCnn:
-        def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            return np.full((len(crops_rgb), WIDTH), 1e6, np.float32)
-
-    resolved = ResolvedConfig(CONFIG, None, None, Fingerprint({}))
-    extractor = Extractor(resolved, GreyLevelDetector(), LoudCnn())
-    (record,) = extractor.extract(ITEM, video_of([10]), lambda at: None)
-    assert np.isfinite(record.features).all()
+    decoders: Any = Ready(video_of([10]))
+    (person,) = Preparation(CONFIG, GreyLevelDetector(), decoders, Profile()).prepare(ITEM)
+    record = person.finished(np.full((1, WIDTH), 1e6, np.float32))
+    assert (record.status, record.mask.any()) == ("rejected", False)
+    assert "1000000" in record.reason
+    assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6
 
 
 def test_the_real_parts_make_a_record_of_a_real_clip(portrait_clip: Path) -> None:
-    from deepfake_seq.extract.resolve import resolve
-    from deepfake_seq.extract.video import decode
-
     config = ExtractConfig(
         faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
     )
-    extractor = Extractor.build(resolve(config), "openvino")
-    video = decode(portrait_clip, config.sampling)
-    (record,) = extractor.extract(ITEM, video, lambda at: None)
+    item = replace(ITEM, path=portrait_clip)
+    with Machine.build(resolve(config), ExecutionConfig(), videos=1) as machine:
+        ((given, (record,)),) = machine.records([item])
+    assert given == item
     assert record.status == "ok"
     assert record.frames_valid == 16
     assert record.features.shape == (16, 2048)

@@ -1,0 +1,193 @@
+"""Videos through one machine: side by side, in full batches, and none lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from clips import write_clip
+
+from deepfake_seq.config import (
+    BackboneConfig,
+    ExtractConfig,
+    FaceConfig,
+    LimitsConfig,
+    SamplingConfig,
+)
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.decoders import Decoders
+from deepfake_seq.extract.faces import Face
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.video import DecodedVideo, decode
+
+CONFIG = ExtractConfig(
+    sampling=SamplingConfig(frames=4),
+    faces=FaceConfig(detector="none"),
+    backbone=BackboneConfig("vgg16", "untrained"),
+)
+
+
+class CountingCnn:
+    """Each feature is the crop's mean grey level; notes how many crops come at a time."""
+
+    batch = 6
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.sizes.append(len(crops_rgb))
+        return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
+
+
+class DecodersHere(Decoders):
+    """Decodes in this process."""
+
+    def decode(self, path: Path) -> DecodedVideo:
+        return decode(path, self._sampling, self._limits)
+
+
+class AlternatelyBlind:
+    """Takes the whole frame for a face, or sees none in frames of odd brightness."""
+
+    def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
+        height, width = images_rgb.shape[1:3]
+        box = np.array([0, 0, width, height], dtype=np.float32)
+        return [[Face(box, 1.0)] if image.mean() % 2 < 1 else [] for image in images_rgb]
+
+
+def machine_of(
+    cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
+) -> Machine:
+    own = decoders(workers, CONFIG.sampling, LimitsConfig())
+    return Machine(resolve(CONFIG), AlternatelyBlind(), cnn, own)
+
+
+def clips_in(folder: Path, count: int) -> list[VideoItem]:
+    return [
+        VideoItem(write_clip(folder / f"{number}.mp4", 5 + number), f"{number}.mp4")
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_video_comes_back_once_with_features_of_its_own(tmp_path: Path, workers: int) -> None:
+    items = clips_in(tmp_path, 9)
+    (tmp_path / "bad.mp4").write_text("no video")
+    items.insert(4, VideoItem(tmp_path / "bad.mp4", "bad.mp4"))
+    with machine_of(CountingCnn(), workers=workers) as machine:
+        together = {item.video_id: records for item, records in machine.records(items)}
+    assert together.keys() == {item.video_id for item in items}
+    assert together["bad.mp4"][0].status == "decode_error"
+    for item in items:
+        with machine_of(CountingCnn()) as machine:
+            ((_, (alone,)),) = machine.records([item])
+        (record,) = together[item.video_id]
+        assert record.sha256 == alone.sha256
+
+
+def test_a_busy_cnn_is_given_full_batches_of_several_videos(tmp_path: Path) -> None:
+    class Slow(CountingCnn):
+        def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            time.sleep(0.3)
+            return super().features(crops_rgb)
+
+    cnn = Slow()
+    with machine_of(cnn) as machine:
+        records = [record for _, (record,) in machine.records(clips_in(tmp_path, 12))]
+    assert sum(cnn.sizes) == sum(record.frames_valid for record in records)
+    assert cnn.sizes.count(cnn.batch) >= 3 > cnn.sizes[1:].count(4)
+
+
+def test_an_idle_cnn_does_not_wait_for_a_full_batch(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    class Last(DecodersHere):
+        def decode(self, path: Path) -> DecodedVideo:
+            if path.name == "1.mp4":
+                assert done.wait(timeout=60), "the first video waits for the second"
+            return super().decode(path)
+
+    with machine_of(CountingCnn(), Last) as machine:
+        for item, _ in machine.records(clips_in(tmp_path, 2)):
+            assert (item.video_id == "0.mp4") != done.is_set()
+            done.set()
+
+
+def test_the_next_videos_are_prepared_while_the_cnn_runs(tmp_path: Path) -> None:
+    prepared = threading.Event()
+
+    class Waiting(CountingCnn):
+        def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            assert prepared.wait(timeout=60), "nothing else goes on meanwhile"
+            return super().features(crops_rgb)
+
+    class Telling(DecodersHere):
+        def decode(self, path: Path) -> DecodedVideo:
+            if path.name == "5.mp4":
+                prepared.set()
+            return super().decode(path)
+
+    with machine_of(Waiting(), Telling) as machine:
+        assert len(list(machine.records(clips_in(tmp_path, 8)))) == 8
+
+
+def test_few_videos_are_under_way_at_a_time(tmp_path: Path) -> None:
+    taken = 0
+
+    def items() -> Iterator[VideoItem]:
+        nonlocal taken
+        for item in clips_in(tmp_path, 30):
+            taken += 1
+            yield item
+
+    with machine_of(CountingCnn()) as machine:
+        for done, _ in enumerate(machine.records(items())):
+            # Two in preparation and one about to be, and two or so for each batch ahead.
+            assert taken - done <= 12
+
+
+def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
+    with machine_of(CountingCnn(), Decoders) as machine:
+        next(iter(machine.records(clips_in(tmp_path, 12))))
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_does_not_wait_for_what_is_being_decoded(tmp_path: Path) -> None:
+    reasons: list[str] = []
+
+    class Hanging(Decoders):
+        def decode(self, path: Path) -> DecodedVideo:
+            if path.name == "0.mp4":
+                return super().decode(path)
+            return DecodedVideo(None, *self._hang(), source=decode(path, self._sampling).source)
+
+        def _hang(self) -> tuple[str, str]:
+            try:
+                self._call(time.sleep, 600)
+            except VideoError as error:
+                reasons.append(str(error))
+            return "timeout", ""
+
+    with pytest.raises(KeyboardInterrupt), machine_of(CountingCnn(), Hanging) as machine:
+        for _ in machine.records(clips_in(tmp_path, 3)):
+            raise KeyboardInterrupt
+    assert reasons and not any("took longer" in reason for reason in reasons)
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_of_the_cnn_ends_the_run(tmp_path: Path) -> None:
+    class Broken(CountingCnn):
+        def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            raise RuntimeError("out of order")
+
+    with machine_of(Broken()) as machine, pytest.raises(RuntimeError, match="out of order"):
+        list(machine.records(clips_in(tmp_path, 5)))
