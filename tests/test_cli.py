@@ -21,7 +21,10 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq import weights
 from deepfake_seq.cli import app
+from deepfake_seq.commands.extract import _note
 from deepfake_seq.errors import StoreError
+from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.resume import Outcome
 
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
 
@@ -105,6 +108,34 @@ def test_extract_reports_in_the_agreed_keys(extracted: dict[str, Any], folder: P
         "skipped": 0,
         "by_status": {"ok": 10, "decode_error": 1},
     }
+
+
+def test_a_profile_says_where_the_time_went(folder: Path, tmp_path: Path) -> None:
+    clips = [folder / "videos" / "real" / f"{number}.mp4" for number in (0, 2)]
+    command = ["extract", *clips, "--out", tmp_path / "store", *EXTRACT, "--profile", "--json"]
+    result = deepseq(*command)
+    assert result.exit_code == 0, result.stderr
+    profile = json.loads(result.stdout)["profile"]
+    done = {name: (row["done"], row["unit"]) for name, row in profile["stages"].items()}
+    assert done == {
+        "decode": (2, "videos"),
+        "detect": (16, "frames"),
+        "crop": (16, "faces"),
+        "cnn": (16, "faces"),
+        "store": (2, "videos"),
+    }
+    for text in ("stage", "idle", "16 faces", f"bottleneck: {profile['bottleneck']}"):
+        assert text in result.stderr
+    again = deepseq(*command)  # there is nothing to extract, so there is nothing to show
+    assert "profile" not in json.loads(again.stdout) and "bottleneck" not in again.stderr
+
+
+def test_the_progress_bar_says_what_the_others_wait_for() -> None:
+    profile = Profile()
+    profile.start(lanes=2)
+    profile.add("decode", 9.0, 3)
+    assert _note(Outcome("a.mp4", "ok"), profile) == "ok, waiting for decode"
+    assert _note(Outcome("a.mp4", "ok", skipped=True), None) == "skipped"
 
 
 def test_a_second_extract_skips_all_and_says_so(extracted: dict[str, Any], folder: Path) -> None:

@@ -42,6 +42,10 @@ class Profile:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
         self._begin: float | None = None
         self._end: float | None = None
         self.stages = {name: Stage() for name in STAGES}

@@ -1,0 +1,208 @@
+"""Extraction from end to end, beside its floor and beside the loop that one would write first.
+
+python benchmarks/extraction.py CLIPS --weights FILE [--detector yunet --detector-weights FILE]
+    [--precision bfloat16] [--naive 8] [--clips N]
+
+The floor is to decode the same clips and nothing else, plus to run the CNN on the same faces and
+nothing else, each with the whole machine. Start-up is left out everywhere. With --naive, so many
+clips also go through the naive loop: seek to each frame, MTCNN on it, `predict` on its one face.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq import datasets
+from deepfake_seq.config import (
+    DETECTORS,
+    PRECISIONS,
+    RUNTIMES,
+    BackboneConfig,
+    ExecutionConfig,
+    ExtractConfig,
+    FaceConfig,
+    LimitsConfig,
+    SamplingConfig,
+)
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract import video
+from deepfake_seq.extract.decoders import Decoders, default_workers
+from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.preparation import Preparation
+from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.worker import Worker
+from deepfake_seq.store import StoreDescription, StoreWriter
+
+Crops = npt.NDArray[np.uint8]
+
+
+def main() -> None:
+    options = _options()
+    given = options.detector_weights and str(options.detector_weights)
+    config = ExtractConfig(
+        faces=FaceConfig(options.detector, given),
+        backbone=BackboneConfig(weights=str(options.weights), precision=options.precision),
+    )
+    resolved, execution = resolve(config), ExecutionConfig(runtime=options.runtime)
+    found, _ = datasets.discover([options.clips_folder])
+    items = datasets.all_items(datasets.recognise(found))[: options.clips]
+
+    decode = _decode_only(items)
+    cnn = build_runtime(options.runtime, config.backbone, options.weights)
+    crops = _faces(items, resolved)
+    compute = _cnn_only(crops, cnn)
+    machine = _end_to_end(items, resolved, execution)
+    floor, ours = decode + compute, machine.seconds
+
+    print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
+    _line("decode only", decode, floor, len(items))
+    _line("CNN only", compute, floor, len(items))
+    _line("floor: both", floor, floor, len(items))
+    _line("extract", ours, floor, len(items))
+    for name, stage in machine.stages.items():
+        print(f"    {name:8} {stage.busy_seconds:7.2f} s in {stage.lanes}, {stage.done} done")
+    if options.naive:
+        step = len(items) / options.naive
+        few = [items[int(step * number)] for number in range(options.naive)]
+        naive = _naive(few, options.weights)
+        same = _end_to_end(few, resolved, execution).seconds
+        print(f"the same {len(few)} clips")
+        _line("naive loop", naive, same, len(few))
+        _line("extract", same, same, len(few))
+        print(f"extract is {naive / same:.1f} times as fast as the naive loop")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips_folder", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--detector", choices=DETECTORS, default="mtcnn")
+    parser.add_argument("--detector-weights", type=Path)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="openvino")
+    parser.add_argument("--naive", type=int, default=0)
+    parser.add_argument("--clips", type=int)
+    return parser.parse_args()
+
+
+def _line(what: str, seconds: float, unit: float, clips: int) -> None:
+    each = seconds / clips
+    print(
+        f"  {what:12} {seconds:7.2f} s  {each:6.3f} s a clip  {seconds / unit:5.2f} x", flush=True
+    )
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def decode_and_forget(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
+    return video.decode(path, sampling, limits).status
+
+
+class _Forgetful(Decoders):
+    """Decodes, but nothing leaves the processes."""
+
+    def forget(self, path: Path) -> str:
+        return str(self._call(decode_and_forget, path, self._sampling, self._limits))
+
+
+def _decode_only(items: Sequence[VideoItem]) -> float:
+    workers = default_workers()
+    with (
+        _Forgetful(workers, SamplingConfig(), LimitsConfig()) as decoders,
+        ThreadPoolExecutor(workers) as threads,
+    ):
+        paths = [item.path for item in items]
+        list(threads.map(decoders.forget, paths[:1] * 4 * workers))  # start-up
+        return _timed(lambda: list(threads.map(decoders.forget, paths)))
+
+
+def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
+    """The faces of all clips: uint8 (N, S, S, 3)."""
+    config = resolved.config
+    detector = build_detector(config.faces.detector, resolved.detector_weights)
+    with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
+        preparation = Preparation(config, detector, decoders, Profile())
+        people = [person for item in items for person in preparation.prepare(item)]
+    return np.concatenate([person.crops_rgb for person in people])
+
+
+def _cnn_only(crops: Crops, cnn: CnnRuntime) -> float:
+    cnn.features(crops[: cnn.batch])  # start-up
+    batches = [crops[at : at + cnn.batch] for at in range(0, len(crops), cnn.batch)]
+    return _timed(lambda: [cnn.features(batch) for batch in batches])
+
+
+def _end_to_end(
+    items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
+) -> Profile:
+    description = StoreDescription(resolved.fingerprint, resolved.config.to_dict())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        StoreWriter.create(Path(folder, "store"), description) as store,
+        Machine.build(resolved, execution, len(items)) as machine,
+    ):
+        list(machine.records(items[:1] * 2 * default_workers()))  # start-up
+        machine.profile.clear()
+        worker = Worker(machine, store, everyone=False, retry_failed=False)
+        outcomes = list(worker.extract([Todo(item, 0) for item in items]))
+        failed = [outcome for outcome in outcomes if outcome.status not in ("ok", "partial")]
+        if failed or len(outcomes) != len(items):
+            raise SystemExit(f"not all clips were extracted: {failed}")
+        return machine.profile
+
+
+def _naive(items: Sequence[VideoItem], weights: Path) -> float:
+    """Seconds of the loop that one would write first."""
+    import cv2
+
+    from deepfake_seq.backend import load_keras
+
+    keras = load_keras()
+    from mtcnn import MTCNN
+
+    model = keras.applications.InceptionV3(weights=weights, include_top=False, pooling="avg")
+    detector = MTCNN()
+
+    def extract(path: Path) -> npt.NDArray[np.float32]:
+        capture = cv2.VideoCapture(str(path))
+        total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        rows = []
+        for position in np.linspace(0, total - 1, 16).astype(int):
+            capture.set(cv2.CAP_PROP_POS_FRAMES, position)
+            read, image = capture.read()
+            if not read:
+                continue
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            faces = detector.detect_faces(image)
+            if not faces:
+                continue
+            left, top, width, height = np.maximum(faces[0]["box"], 0)
+            face = cv2.resize(image[top : top + height, left : left + width], (299, 299))
+            inputs = keras.applications.inception_v3.preprocess_input(face[None].astype("float32"))
+            rows.append(model.predict(inputs, verbose=0)[0])
+        capture.release()
+        return np.array(rows)
+
+    extract(items[0].path)  # start-up
+    return _timed(lambda: [extract(item.path) for item in items])
+
+
+if __name__ == "__main__":
+    main()
