@@ -85,6 +85,13 @@ _LOGISTIC_INPUTS = "both"
 )
 @click.option("--target-fpr", type=float, default=_DECISION.target_fpr, show_default=True)
 @click.option("--seed", type=int, default=_TRAIN.seed, show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(config.TRAINERS),
+    default=_TRAIN.runtime,
+    show_default=True,
+    help="What trains: NumPy on the CPU, or Keras, whose backend KERAS_BACKEND names.",
+)
 @click.option("--folds", type=click.IntRange(2, 100), help="Cross-validate; makes no model.")
 @click.option(
     "--seeds", type=click.IntRange(1, 100), help="Repeat with so many seeds; makes no model."
@@ -131,6 +138,7 @@ def _recipes(**options: Any) -> list[Recipe]:
             balance=() if balance == (_NONE,) else balance,
             members=options["members"],
             seed=options["seed"],
+            runtime=options["runtime"],
         ),
         split=config.SplitConfig(
             strategy=options["strategy"],

@@ -11,6 +11,7 @@ RECURRENT = ("gru", "lstm")
 INPUTS = ("features", "delta", "both")
 BALANCES = ("alpha", "weights", "batches")
 THRESHOLDS = ("fpr", "balanced")
+TRAINERS = ("numpy", "keras")
 SPLITS = ("auto", "official", "group")
 
 
@@ -105,6 +106,7 @@ class TrainConfig:
             else one. Each of several is trained with another share of the clips that are not for
             testing held out, so that all of these serve for validation.
         seed: Of the initial weights, the shuffling and the dropout.
+        runtime: What computes: `numpy` on a CPU, or `keras` (TensorFlow, or JAX for GPUs).
     """
 
     epochs: int = 100
@@ -115,8 +117,10 @@ class TrainConfig:
     balance: tuple[str, ...] = ("alpha",)
     members: int = 0
     seed: int = 0
+    runtime: str = "numpy"
 
     def __post_init__(self) -> None:
+        check_choice("runtime", self.runtime, TRAINERS)
         check(1 <= self.epochs <= 10_000, "epochs must be from 1 to 10000", self.epochs)
         check(1 <= self.batch_size <= 65_536, "batch size must be 1 to 65536", self.batch_size)
         check(0 < self.learning_rate <= 1, "learning rate must be in (0, 1]", self.learning_rate)

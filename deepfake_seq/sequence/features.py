@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +50,11 @@ class ArrayFeatures:
     """Features in memory.
 
     Args:
-        features: float16 (N, T, D).
+        features: float16 (N, T, D); or whatever is read in their place.
         mask: bool (N, T).
     """
 
-    def __init__(self, features: npt.NDArray[np.float16], mask: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, features: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> None:
         self._features = features
         self._mask = mask
         self.shape: tuple[int, int, int] = features.shape

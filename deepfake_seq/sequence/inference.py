@@ -1,27 +1,32 @@
 """The sequence models in NumPy: the same numbers as Keras's, without a framework to import.
 
-A clip is judged in milliseconds; importing TensorFlow would take seconds. So networks are trained
-by Keras and run by this module, which also says which tensors each of them has. Equations are those
-of the Keras layers in inference mode: `GRU(reset_after=True)` (Cho et al., 2014), `LSTM`
-(Hochreiter and Schmidhuber, 1997), `BatchNormalization` (Ioffe and Szegedy, 2015).
+A clip is judged in milliseconds; importing TensorFlow would take seconds. This module says which
+tensors each model has, and which layers it is made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS, RECURRENT_UNITS
+from deepfake_seq.sequence.cells import CELLS, Gradients, Tensor, Weights
+from deepfake_seq.sequence.layers import (
+    ChannelAttention,
+    Dense,
+    Dropout,
+    Layer,
+    MeanOfValid,
+    Norm,
+    Recurrent,
+)
 
-Tensor = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Weights = Mapping[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
-_EPSILON = 1e-3
 _GATES = {"gru": 3, "lstm": 4}
 
 
@@ -71,97 +76,71 @@ def run(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Ten
         shown: float32 (N, T, W), preprocessed.
         mask: bool (N, T), the valid frames first.
     """
-    return _MODELS[config.name](config, weights, shown, mask)[:, 0]
+    return Model(config).forward(weights, shown, mask)
 
 
-def _recurrent(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Tensor:
-    x = shown
+class Model:
+    """A sequence model, layer by layer; its weights are elsewhere.
+
+    Args:
+        config: Which model; not logistic regression.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._layers = _LAYERS[config.name](config)
+
+    def forward(
+        self,
+        weights: Weights,
+        shown: Tensor,
+        mask: Mask,
+        generator: np.random.Generator | None = None,
+    ) -> Tensor:
+        """One logit a clip, float32 (N,); see `run`.
+
+        Args:
+            weights: What `shapes` names.
+            shown: float32 (N, T, W).
+            mask: bool (N, T).
+            generator: Of what is random in training; None to judge.
+        """
+        # The frames first; what stands in masked ones must not matter, whatever it is.
+        x = np.ascontiguousarray(shown.transpose(1, 0, 2))
+        valid = mask.T[..., None].astype(np.float32)
+        for layer in self._layers:
+            x = layer.forward(weights, x, valid, generator)
+        return x[:, 0]
+
+    def backward(self, weights: Weights, gradient: Tensor) -> Gradients:
+        """The gradients of the weights, from that of the logits, (N,), of the last `forward`."""
+        gradients: Gradients = {}
+        x: Tensor | None = gradient[:, None]
+        for number, layer in reversed(list(enumerate(self._layers))):
+            assert x is not None, "only the first layer's inputs need no gradient"
+            x = layer.backward(weights, x, gradients, inputs=number > 0)
+        return gradients
+
+
+def _recurrent(config: ModelConfig) -> list[Layer]:
+    layers: list[Layer] = []
     for number in range(1, len(RECURRENT_UNITS) + 1):
-        cells = _cells(config, number)
-        steps = [
-            _STEPS[config.name](weights, cell, x, mask, backwards=bool(direction))
-            for direction, cell in enumerate(cells)
-        ]
-        if number == len(RECURRENT_UNITS):
-            # What each direction has seen when it is through.
-            x = np.concatenate([own[:, -1 if not way else 0] for way, own in enumerate(steps)], 1)
-        else:
-            x = _normalised(weights, f"norm_{number}", np.concatenate(steps, axis=2))
-    x = np.maximum(_dense_layer(weights, "dense", x), 0)
-    return _dense_layer(weights, "logit", x)
+        kind, last = CELLS[config.name], number == len(RECURRENT_UNITS)
+        names = _cells(config, number)
+        cells = [kind(name, backwards=bool(way)) for way, name in enumerate(names)]
+        layers.append(Recurrent(cells, sequences=not last))
+        if not last:
+            layers.append(Norm(f"norm_{number}"))
+    return [*layers, Dense("dense", relu=True), Dropout(config.dropout), Dense("logit")]
 
 
-def _gru(weights: Weights, cell: str, x: Tensor, mask: Mask, *, backwards: bool) -> Tensor:
-    """The state after every frame, (N, T, U); a masked frame leaves it as it was."""
-    recurrent, bias = weights[f"{cell}/recurrent_kernel"], weights[f"{cell}/bias"]
-    units = len(recurrent)
-    inputs = x @ weights[f"{cell}/kernel"] + bias[0]  # of all frames at once
-    state = np.zeros((len(x), units), dtype=np.float32)
-    states = np.empty((*x.shape[:2], units), dtype=np.float32)
-    for frame in _order(x.shape[1], backwards):
-        inner = state @ recurrent + bias[1]
-        own = inputs[:, frame]
-        update = _sigmoid(own[:, :units] + inner[:, :units])
-        reset = _sigmoid(own[:, units : 2 * units] + inner[:, units : 2 * units])
-        candidate = np.tanh(own[:, 2 * units :] + reset * inner[:, 2 * units :])
-        new = update * state + (1 - update) * candidate
-        state = np.where(mask[:, frame, None], new, state)
-        states[:, frame] = state
-    return states
-
-
-def _lstm(weights: Weights, cell: str, x: Tensor, mask: Mask, *, backwards: bool) -> Tensor:
-    """The output after every frame, (N, T, U); a masked frame leaves it as it was."""
-    recurrent = weights[f"{cell}/recurrent_kernel"]
-    inputs = x @ weights[f"{cell}/kernel"] + weights[f"{cell}/bias"]
-    output, memory = (np.zeros((len(x), len(recurrent)), dtype=np.float32) for _ in range(2))
-    outputs = np.empty((*x.shape[:2], len(recurrent)), dtype=np.float32)
-    for frame in _order(x.shape[1], backwards):
-        gates = np.split(inputs[:, frame] + output @ recurrent, 4, axis=1)
-        let_in, forget, out = _sigmoid(gates[0]), _sigmoid(gates[1]), _sigmoid(gates[3])
-        kept = forget * memory + let_in * np.tanh(gates[2])
-        valid = mask[:, frame, None]
-        output = np.where(valid, out * np.tanh(kept), output)
-        memory = np.where(valid, kept, memory)
-        outputs[:, frame] = output
-    return outputs
-
-
-def _frames(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Tensor:
+def _frames(config: ModelConfig) -> list[Layer]:
     """Each frame by itself; the mean of the valid frames' logits."""
-    x = shown
-    for units in FRAME_UNITS:
-        x = np.maximum(_dense_layer(weights, f"dense_{units}", x), 0)
-    return _mean_of_valid(_dense_layer(weights, "frame_logit", x), mask)
+    hidden = [Dense(f"dense_{units}", relu=True) for units in FRAME_UNITS]
+    return [*hidden, Dropout(config.dropout), Dense("frame_logit"), MeanOfValid()]
 
 
-def _attention(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Tensor:
-    pooled = _mean_of_valid(shown, mask)
-    attended = pooled * _sigmoid(_dense_layer(weights, "attention", pooled))
-    return _dense_layer(weights, "logit", attended)
-
-
-def _dense_layer(weights: Weights, name: str, x: Tensor) -> Tensor:
-    return np.asarray(x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"])
-
-
-def _normalised(weights: Weights, name: str, x: Tensor) -> Tensor:
-    scale = weights[f"{name}/gamma"] / np.sqrt(weights[f"{name}/moving_variance"] + _EPSILON)
-    return np.asarray((x - weights[f"{name}/moving_mean"]) * scale + weights[f"{name}/beta"])
-
-
-def _mean_of_valid(values: Tensor, mask: Mask) -> Tensor:
-    held = mask[..., None].astype(np.float32)
-    return np.asarray((values * held).sum(axis=1) / np.maximum(held.sum(axis=1), 1))
-
-
-def _sigmoid(x: Tensor) -> Tensor:
-    # By tanh, which does not overflow.
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), dtype=np.float32)
-
-
-def _order(frames: int, backwards: bool) -> range:
-    return range(frames - 1, -1, -1) if backwards else range(frames)
+def _attention(config: ModelConfig) -> list[Layer]:
+    return [MeanOfValid(), ChannelAttention("attention"), Dropout(config.dropout), Dense("logit")]
 
 
 def _cells(config: ModelConfig, number: int) -> list[str]:
@@ -176,8 +155,7 @@ def _dense_shapes(name: str, width: int, units: int) -> Shapes:
     return {f"{name}/kernel": (width, units), f"{name}/bias": (units,)}
 
 
-_STEPS: dict[str, Callable[..., Tensor]] = {"gru": _gru, "lstm": _lstm}
-_MODELS: dict[str, Callable[[ModelConfig, Weights, Tensor, Mask], Tensor]] = {
+_LAYERS: dict[str, Callable[[ModelConfig], list[Layer]]] = {
     "gru": _recurrent,
     "lstm": _recurrent,
     "dense": _frames,

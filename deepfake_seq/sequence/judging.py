@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.cells import Tensor
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
-from deepfake_seq.sequence.inference import Tensor
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
 from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.metrics import Scores, at_threshold

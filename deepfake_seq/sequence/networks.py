@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence import inference
+from deepfake_seq.sequence.cells import Tensor, Weights
 from deepfake_seq.sequence.features import Arrays
-from deepfake_seq.sequence.inference import Shapes, Tensor, Weights
+from deepfake_seq.sequence.inference import Shapes
 from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, input_width, valid_rows
 
 _BATCH = 256
@@ -47,7 +48,7 @@ def mean_logits(networks: Sequence[Network], arrays: Arrays) -> npt.NDArray[np.f
 
 
 class SequenceNetwork:
-    """A model of `sequence.models`, trained by Keras and run by NumPy.
+    """A model of `sequence.inference`, run by NumPy whatever trained it.
 
     Args:
         config: Which model.

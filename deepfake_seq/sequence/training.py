@@ -12,11 +12,14 @@ from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.inference import run
 from deepfake_seq.sequence.logistic import fit_logistic
+from deepfake_seq.sequence.losses import focal_losses
 from deepfake_seq.sequence.metrics import auc
 from deepfake_seq.sequence.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.preprocessing import Preprocessor
-from deepfake_seq.sequence.workbench import Workbench
+from deepfake_seq.sequence.shown import Shown
+from deepfake_seq.sequence.workbench import Workbench, build_workbench, initial_weights
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
@@ -69,38 +72,44 @@ def train(
         return Trained(fitted, [], 0, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
     frames, width = training.features.shape[1], len(preprocessor.mean)
-    bench = Workbench.of(model_config, frames, width, config.gamma, config.learning_rate)
-    bench.start(config.seed)
+    bench = build_workbench(
+        config.runtime, model_config, (frames, width), config.gamma, config.learning_rate
+    )
+    start = initial_weights(model_config, width, config.seed)
+    bench.start(start, config.seed)
+    shown, judged = Shown.of(preprocessor, training), Shown.of(preprocessor, validation)
 
     labels = validation.labels
-    targets, weights = _targets(labels), balance.weights(labels)
+    targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
     history: list[Row] = []
     best: tuple[float, float] = (-np.inf, -np.inf)
-    network, best_epoch = SequenceNetwork(model_config, preprocessor, bench.weights), 0
+    best_weights, best_epoch = start, 0
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(bench, preprocessor, training, generator, balance, config)
-        candidate = SequenceNetwork(model_config, preprocessor, bench.weights)
-        logits = predict_logits(candidate, validation)
+        train_loss = _run_epoch(bench, shown, generator, balance, config)
+        now = bench.weights
+        logits = np.concatenate([run(model_config, now, *arrays) for arrays in judged.batches()])
         if not np.isfinite(logits).all():
             raise TrainingError(
                 f"training {model_config.title} diverged in epoch {epoch}: its logits are not "
                 "finite. Try a lower --learning-rate. "
                 f"Received: {config.learning_rate:g}"
             )
+        losses = focal_losses(targets, logits, config.gamma) * weights
         row = {
             "epoch": float(epoch),
             "loss": train_loss,
-            "val_loss": bench.loss_of(targets, logits[:, None], weights),
-            "val_auc": float(auc(labels, logits) or 0.0),
+            "val_loss": float(losses.mean()),
+            "val_auc": float(auc(labels, logits.astype(np.float64)) or 0.0),
         }
         history.append(row)
         on_epoch(epoch, row)
         merit = (row["val_auc"], -row["val_loss"])
         if merit > best:
-            best, network, best_epoch = merit, candidate, epoch
+            best, best_weights, best_epoch = merit, now, epoch
         elif epoch - best_epoch >= config.patience:
             break
+    network = SequenceNetwork(model_config, preprocessor, best_weights)
     return Trained(network, history, best_epoch, balance)
 
 
@@ -112,20 +121,14 @@ def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float
 
 def _run_epoch(
     bench: Workbench,
-    preprocessor: Preprocessor,
-    data: SequenceData,
+    shown: Shown,
     generator: np.random.Generator,
     balance: Balance,
     config: TrainConfig,
 ) -> float:
     """One step for each batch of clips in random order; the mean loss over them."""
-    size, loss, clips = min(config.batch_size, len(data)), 0.0, 0
-    for (features, mask), labels in data.epoch(size, generator, balanced=balance.even_batches):
-        shown = preprocessor.apply(features, mask)
-        loss += bench.step(shown, mask, _targets(labels), balance.weights(labels), size)
+    size, loss, clips = min(config.batch_size, len(shown)), 0.0, 0
+    for arrays, labels in shown.epoch(size, generator, balanced=balance.even_batches):
+        loss += bench.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
         clips += len(labels)
     return loss / clips
-
-
-def _targets(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    return labels.astype(np.float32)[:, None]

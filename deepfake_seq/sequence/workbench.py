@@ -1,107 +1,101 @@
-"""Compiled Keras models that are trained again and again.
-
-Tracing a training step takes seconds, a step of a small data set milliseconds. So models of one
-architecture are trained one after the other on one compiled model, each from weights and an
-optimizer of its own; what comes out is the same as from a model of its own.
-"""
+"""What trains a network, step by step: NumPy on a CPU, or Keras."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.losses import focal_loss
-from deepfake_seq.sequence.models import build_model
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from deepfake_seq.sequence.cells import Tensor, Weights
+from deepfake_seq.sequence.inference import Mask, shapes
 
 
-class Workbench:
-    """One compiled model, for one training at a time.
+class Workbench(Protocol):
+    """Trains networks of one architecture with Adam on the focal loss, one after the other."""
 
-    Args:
-        config: Which model.
-        frames: T.
-        width: W of its inputs.
-        gamma: Of the focal loss.
-        learning_rate: Adam's.
-    """
+    def start(self, weights: Weights, seed: int) -> None:
+        """Begin a training.
 
-    def __init__(
-        self, config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
-    ) -> None:
-        keras = load_keras()
-
-        self._arguments = (config, frames, width)
-        self._model = build_model(*self._arguments)
-        self._loss = focal_loss(gamma)
-        optimizer = keras.optimizers.Adam(learning_rate)
-        self._model.compile(optimizer=optimizer, loss=self._loss)
-        optimizer.build(self._model.trainable_variables)
-        self._optimizer_state = _values(optimizer.variables)
-
-    @staticmethod
-    @lru_cache(maxsize=8)
-    def of(
-        config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
-    ) -> Workbench:
-        """The one for these settings."""
-        return Workbench(config, frames, width, gamma, learning_rate)
-
-    def start(self, seed: int) -> None:
-        """Begin a training from the weights and the dropout that `seed` gives."""
-        load_keras().utils.set_random_seed(seed)
-        _assign(self._model.variables, _values(build_model(*self._arguments).variables))
-        _assign(self._model.optimizer.variables, self._optimizer_state)
+        Args:
+            weights: Where it starts; what `inference.shapes` names.
+            seed: Of the dropout.
+        """
+        ...
 
     def step(
-        self, shown: Floats, mask: Mask, targets: Floats, weights: Floats, batch_size: int
+        self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
         """One step of the optimizer; the sum of the clips' losses before it.
 
         Args:
-            shown: (B, T, W), B at most `batch_size`.
-            mask: (B, T).
-            targets: (B, 1).
-            weights: (B,), of the clips.
-            batch_size: A smaller batch is filled up with clips of weight 0 and without a valid
-                frame: every clip counts the same, and another shape would be traced anew.
+            shown: float32 (B, T, W), B at most `batch_size`.
+            mask: bool (B, T).
+            targets: float32 (B,); 1 is fake.
+            weights: float32 (B,), of the clips.
+            batch_size: What the sum of the losses is divided by, so that every clip counts the same
+                in a last, smaller batch.
         """
-        missing = batch_size - len(mask)
-        arrays = [
-            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
-            for array in (shown, mask, targets, weights)
-        ]
-        result: Any = self._model.train_on_batch(arrays[:2], arrays[2], arrays[3])
-        return float(np.ravel(result)[0]) * batch_size  # Keras divides by the clips of the batch
-
-    def loss_of(self, targets: Floats, logits: npt.NDArray[np.float64], weights: Floats) -> float:
-        """The weighted loss of clips, (B, 1), whose logits, (B, 1), are known."""
-        loss = self._loss(targets, logits.astype(np.float32), weights[:, None])
-        return float(load_keras().ops.convert_to_numpy(loss))
+        ...
 
     @property
-    def weights(self) -> dict[str, Floats]:
-        """The weights as they are now, by their names in `inference.shapes`."""
-        values = map(_as_float32, self._model.get_weights())
-        return dict(zip((own.path for own in self._model.weights), values, strict=True))
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights as they are now, by their names in `inference.shapes`."""
+        ...
 
 
-def _as_float32(value: Any) -> Floats:
-    return np.array(value, dtype=np.float32)
+def build_workbench(
+    runtime: str, config: ModelConfig, shape: tuple[int, int], gamma: float, learning_rate: float
+) -> Workbench:
+    """The workbench of `runtime`; imports only what it needs.
+
+    Args:
+        runtime: One of `config.TRAINERS`.
+        config: Which model.
+        shape: T and W of its inputs.
+        gamma: Of the focal loss.
+        learning_rate: Adam's.
+    """
+    if runtime == "keras":
+        from deepfake_seq.sequence.keras_bench import KerasBench
+
+        return KerasBench.of(config, *shape, gamma, learning_rate)
+    from deepfake_seq.sequence.numpy_bench import NumpyBench
+
+    return NumpyBench(config, gamma, learning_rate)
 
 
-def _values(variables: Any) -> list[npt.NDArray[Any]]:
-    convert = load_keras().ops.convert_to_numpy
-    return [np.array(convert(variable)) for variable in variables]
+def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Tensor]:
+    """Weights such as Keras's layers begin with, from NumPy: the same whatever trains them.
+
+    Kernels are uniform (Glorot and Bengio, 2010), recurrent ones orthogonal (Saxe, McClelland and
+    Ganguli, 2013), an LSTM's forget gates open (Jozefowicz, Zaremba and Sutskever, 2015).
+
+    Args:
+        config: Which model.
+        width: W of its inputs.
+        seed: Of the numbers.
+    """
+    generator = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in shapes(config, width).items():
+        role = name.rsplit("/", 1)[-1]
+        values = np.zeros(shape)
+        if role == "kernel":
+            limit = np.sqrt(6 / sum(shape))
+            values = generator.uniform(-limit, limit, shape)
+        elif role == "recurrent_kernel":
+            values = _orthogonal(shape, generator)
+        elif role in ("gamma", "moving_variance"):
+            values = np.ones(shape)
+        elif role == "bias" and "lstm" in name:
+            units = shape[0] // 4
+            values[units : 2 * units] = 1
+        weights[name] = values.astype(np.float32)
+    return weights
 
 
-def _assign(variables: Any, values: list[npt.NDArray[Any]]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+def _orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """A wide matrix whose rows are orthogonal and of length 1, uniform among such."""
+    q, r = np.linalg.qr(generator.standard_normal(shape[::-1]))
+    return np.asarray((q * np.sign(np.diag(r))).T)

@@ -17,7 +17,7 @@ from deepfake_seq.sequence import predictions, run
 from deepfake_seq.sequence.data import load
 from deepfake_seq.sequence.fit import FitResult, fit, prepare
 from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
-from deepfake_seq.sequence.workbench import Workbench
+from deepfake_seq.sequence.numpy_bench import NumpyBench
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]
@@ -196,9 +196,9 @@ def test_every_model_learns_what_can_be_learnt(
 def test_training_that_diverges_is_an_error_and_no_model(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Workbench.weights.fget  # type: ignore[attr-defined]
+    whole = NumpyBench.weights.fget  # type: ignore[attr-defined]
     diverged = property(lambda bench: {name: own * np.nan for name, own in whole(bench).items()})
-    monkeypatch.setattr(Workbench, "weights", diverged)
+    monkeypatch.setattr(NumpyBench, "weights", diverged)
     with pytest.raises(TrainingError, match=r"gru diverged in epoch 1: .* lower --learning-rate"):
         fitted_to(store, tmp_path / "x")
     assert not (tmp_path / "x").exists()

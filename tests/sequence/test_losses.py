@@ -6,7 +6,7 @@ import pytest
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BALANCES
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.losses import focal_loss
+from deepfake_seq.sequence.losses import focal_gradient, focal_losses, keras_focal_loss
 
 MOSTLY_FAKE = np.array([1] * 90 + [0] * 10)
 
@@ -17,9 +17,9 @@ def sigmoid(logit: float) -> float:
 
 def loss_of(label: int, logit: float, balance: Balance, gamma: float) -> float:
     """The loss of one clip as training weighs it."""
-    target, output = np.array([[float(label)]], "float32"), np.array([[logit]], "float32")
-    weight = balance.weights(np.array([label]))[:, None]
-    return float(np.asarray(focal_loss(gamma)(target, output, weight)))
+    labels = np.array([label])
+    losses = focal_losses(labels.astype(np.float32), np.array([logit], np.float32), gamma)
+    return float((losses * balance.weights(labels))[0])
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -77,3 +77,37 @@ def test_an_undecided_model_is_pulled_to_neither_class() -> None:
     fakes = 90 * loss_of(1, 0.0, balance, 2.0)
     reals = 10 * loss_of(0, 0.0, balance, 2.0)
     assert fakes == pytest.approx(reals, rel=1e-4)
+
+
+LOGITS = np.linspace(-12, 12, 49, dtype=np.float32)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_the_losses_are_those_of_keras(label: float, gamma: float) -> None:
+    targets = np.full_like(LOGITS, label)
+    own = focal_losses(targets, LOGITS, gamma)
+    keras_loss = keras_focal_loss(gamma)
+    expected = [
+        float(
+            np.asarray(keras_loss(np.array([[label]], "float32"), np.array([[logit]], "float32")))
+        )
+        for logit in LOGITS
+    ]
+    assert np.allclose(own, expected, rtol=1e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_the_gradient_is_the_slope_of_the_loss(label: float, gamma: float) -> None:
+    targets, step = np.full_like(LOGITS, label), np.float32(0.05)
+    rise = focal_losses(targets, LOGITS + step, gamma) - focal_losses(targets, LOGITS - step, gamma)
+    assert np.allclose(focal_gradient(targets, LOGITS, gamma), rise / (2 * step), atol=2e-3)
+
+
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_logits_of_any_size_have_a_loss_and_a_gradient(logit: float) -> None:
+    for label in (0.0, 1.0):
+        arrays = np.array([label], np.float32), np.array([logit], np.float32)
+        assert np.isfinite(focal_losses(*arrays, 2.0)).all()
+        assert np.isfinite(focal_gradient(*arrays, 2.0)).all()
