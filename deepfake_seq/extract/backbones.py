@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import WeightsError
@@ -45,21 +44,22 @@ CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
 """The ImageNet means of Keras's `imagenet_utils.preprocess_input`, mode "caffe"."""
 
 
-def preprocess(images_rgb: npt.NDArray[np.uint8], inputs: str) -> npt.NDArray[np.float32]:
-    """What Keras's own `preprocess_input` does, without importing Keras.
+def preprocess(images_rgb: Any, inputs: str) -> Any:
+    """What Keras's own `preprocess_input` does, on whatever backend, also as part of a network.
 
     Args:
-        images_rgb: uint8 (N, S, S, 3).
+        images_rgb: uint8 (N, S, S, 3); an array, or a symbolic tensor.
         inputs: `Backbone.inputs`.
 
     Returns:
         float32 (N, S, S, 3).
     """
-    images = images_rgb.astype(np.float32)
+    ops = load_keras().ops
+    images = ops.cast(images_rgb, "float32")
     if inputs == "tf":
-        return images / np.float32(127.5) - np.float32(1.0)
+        return images / 127.5 - 1.0
     if inputs == "caffe":
-        return np.ascontiguousarray(images[..., ::-1] - CAFFE_MEANS_BGR)
+        return ops.flip(images, axis=-1) - CAFFE_MEANS_BGR
     return images
 
 

@@ -18,7 +18,8 @@ from children import run_python
 from deepfake_seq.config import RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE
-from deepfake_seq.extract.runtimes import BATCH, CnnRuntime, build_runtime
+from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.runtimes.keras import BATCH
 
 UNTRAINED_INCEPTION = BackboneConfig(weights="untrained")
 

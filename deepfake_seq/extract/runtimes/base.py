@@ -10,10 +10,6 @@ import numpy.typing as npt
 
 from deepfake_seq.config import BackboneConfig
 
-BATCH = 16
-"""Images in each run of a network that takes batches. Always the same, so that a clip's features do
-not depend on which other clips it was extracted with."""
-
 
 class CnnRuntime(Protocol):
     """A CNN that is ready to run, for one thread at a time.
@@ -55,15 +51,3 @@ def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) ->
     from deepfake_seq.extract.runtimes.keras import KerasRuntime
 
     return KerasRuntime(config, weights)
-
-
-def in_batches(crops_rgb: npt.NDArray[np.uint8]) -> list[tuple[npt.NDArray[np.uint8], int]]:
-    """Cut into batches of exactly `BATCH` images, the last one filled up; each with its count."""
-    batches = []
-    for start in range(0, len(crops_rgb), BATCH):
-        batch = crops_rgb[start : start + BATCH]
-        count = len(batch)
-        if count < BATCH:
-            batch = np.concatenate([batch, np.zeros((BATCH - count, *batch.shape[1:]), np.uint8)])
-        batches.append((batch, count))
-    return batches

@@ -1,4 +1,4 @@
-"""The CNN on Keras, with any of its backends: TensorFlow, or JAX for GPUs."""
+"""The CNN on Keras, compiled by whichever backend it is set to: TensorFlow, or JAX for GPUs."""
 
 from __future__ import annotations
 
@@ -10,29 +10,54 @@ import numpy.typing as npt
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones import BACKBONE_TABLE, build_keras_model, preprocess
-from deepfake_seq.extract.runtimes.base import BATCH, in_batches
+
+BATCH = 16
+"""Images in each run on a CPU."""
+
+GPU_BATCH = 128
+"""Images in each run on a GPU."""
 
 
 class KerasRuntime:
-    """See `CnnRuntime`."""
+    """See `CnnRuntime`.
 
-    def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
+    Images run in batches of one size, the last one filled up, so that a clip's features do not
+    depend on which other clips it was extracted with. They go to the device as bytes.
+
+    Args:
+        config: The backbone and its precision.
+        weights: Its weights file, or None for seeded noise.
+        batch: Images in each run; by default as many as suit the device.
+    """
+
+    def __init__(
+        self, config: BackboneConfig, weights: Path | None, batch: int | None = None
+    ) -> None:
         keras = load_keras()
 
-        self.batch = BATCH
-        self._row = BACKBONE_TABLE[config.name]
+        self.batch = batch or (GPU_BATCH if keras.distribution.list_devices("gpu") else BATCH)
+        row = BACKBONE_TABLE[config.name]
+        self._width = row.width
         policy = "float32" if config.precision == "float32" else f"mixed_{config.precision}"
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(policy)
         try:
-            self._model = build_keras_model(config.name, weights)
+            network = build_keras_model(config.name, weights)
+            crops = keras.Input((row.crop_size, row.crop_size, 3), dtype="uint8")
+            self._model = keras.Model(crops, network(preprocess(crops, row.inputs)))
         finally:
             keras.config.set_dtype_policy(before)
+        self._model.compile(jit_compile=True)
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
-        parts = [np.zeros((0, self._row.width), dtype=np.float32)]
-        for batch, count in in_batches(crops_rgb):
-            output = self._model.predict_on_batch(preprocess(batch, self._row.inputs))
-            parts.append(np.asarray(output, dtype=np.float32)[:count])
-        return np.concatenate(parts)
+        features = np.empty((len(crops_rgb), self._width), dtype=np.float32)
+        for start in range(0, len(crops_rgb), self.batch):
+            batch = crops_rgb[start : start + self.batch]
+            count = len(batch)
+            if count < self.batch:
+                empty = np.zeros((self.batch - count, *batch.shape[1:]), dtype=np.uint8)
+                batch = np.concatenate([batch, empty])
+            output = self._model.predict_on_batch(batch)
+            features[start : start + count] = np.asarray(output, dtype=np.float32)[:count]
+        return features
