@@ -1,0 +1,107 @@
+"""Training throughput on a CPU, beside plain Keras and beside what the matrix products allow.
+
+python benchmarks/fit.py [--clips 2048] [--batch 32 128]
+
+An epoch is what `deepseq fit` does in one: clips drawn in random order from memory, batch by batch,
+forwards, backwards and a step of Adam. The limit is the number of operations in the matrix products
+over the rate of a large float32 matrix product in this run. Two counts of the operations are given:
+forwards and twice as much backwards, as is usual; and exactly, without the gradient of the inputs
+that nobody needs. The baseline is the same network of Keras's own layers, compiled and run by
+KERAS_BACKEND (TensorFlow unless told otherwise).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+
+import numpy as np
+
+from deepfake_seq.backend import load_keras
+from deepfake_seq.config import ModelConfig
+from deepfake_seq.sequence.data import Clip, SequenceData
+from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.preprocessing import Preprocessor
+from deepfake_seq.sequence.shown import Shown
+from deepfake_seq.sequence.workbench import build_workbench, initial_weights
+
+FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=2048)
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
+    options = parser.parse_args()
+    data = _clips(options.clips)
+    shown = Shown.of(Preprocessor.fit(ModelConfig(), data.batches()), data)
+    backend = load_keras().backend.backend()
+    for bidirectional in (False, True):
+        config = ModelConfig(bidirectional=bidirectional)
+        usual, exact = (_operations(bidirectional, count) for count in (True, False))
+        print(f"{config.title}: {usual / 1e6:.1f} MFLOP a clip, {exact / 1e6:.1f} exactly")
+        for batch in options.batch:
+            rate = _matrix_rate()
+            limit = rate / usual
+            print(f"  batches of {batch}; limit {limit:,.0f} clips/s at {rate / 1e9:.0f} GFLOP/s")
+            baseline = 0.0
+            for runtime, name in (("keras", f"Keras on {backend}"), ("numpy", "NumPy")):
+                speed, start = _speed(runtime, config, shown, batch)
+                baseline = baseline or speed
+                print(
+                    f"    {name:20} {speed:6,.0f} clips/s  {speed / limit:4.0%} of the limit "
+                    f"({speed * exact / rate:4.0%} exactly)  {speed / baseline:4.2f} x  "
+                    f"first step after {start:.1f} s",
+                    flush=True,
+                )
+
+
+def _clips(count: int) -> SequenceData:
+    generator = np.random.default_rng(0)
+    features = generator.random((count, FRAMES, WIDTH), dtype=np.float32).astype(np.float16)
+    mask = np.ones((count, FRAMES), dtype=np.bool_)
+    clips = tuple(Clip(str(number), number % 2) for number in range(count))
+    return SequenceData(clips, ArrayFeatures(features, mask), np.arange(count), Counter())
+
+
+def _speed(runtime: str, config: ModelConfig, shown: Shown, batch: int) -> tuple[float, float]:
+    """Clips/s of the best of three epochs, and the seconds that the first step took."""
+    bench = build_workbench(runtime, config, (FRAMES, WIDTH), 2.0, 1e-3)
+    bench.start(initial_weights(config, WIDTH, 0), 0)
+    generator = np.random.default_rng(0)
+    times, start = [], 0.0
+    for _ in range(3):
+        begin = time.perf_counter()
+        for arrays, labels in shown.epoch(batch, generator, balanced=False):
+            weights = np.ones(len(labels), dtype=np.float32)
+            bench.step(*arrays, labels.astype(np.float32), weights, batch)
+            start = start or time.perf_counter() - begin
+        times.append(time.perf_counter() - begin)
+    return len(shown) / min(times), start
+
+
+def _operations(bidirectional: bool, usual: bool) -> float:
+    """Multiplications and additions in the matrix products of one step for one clip."""
+    total, width, ways = 0.0, WIDTH, 1 + bidirectional
+    for number, units in enumerate(UNITS):
+        inputs, recurrent = (ways * 2 * FRAMES * 3 * units * size for size in (width, units))
+        # Forwards, for the weights, for the inputs.
+        total += (3 if usual or number else 2) * inputs + 3 * recurrent
+        width = ways * units
+    return total
+
+
+def _matrix_rate() -> float:
+    """Operations/s of a float32 matrix product, the best of five."""
+    matrix = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - begin)
+    return 2 * 2048**3 / min(times)
+
+
+if __name__ == "__main__":
+    main()
