@@ -26,6 +26,7 @@ from deepfake_seq.config.learning import (
     MIN_VALID_FRAMES,
     MODELS,
     RECURRENT,
+    RECURRENT_UNITS,
     SPLITS,
     THRESHOLDS,
     TRAINING_MEMORY_BYTES,
@@ -33,6 +34,9 @@ from deepfake_seq.config.learning import (
     ModelConfig,
     SplitConfig,
     TrainConfig,
+    default_inputs,
+    read_units,
+    write_units,
 )
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "PEOPLE",
     "PRECISIONS",
     "RECURRENT",
+    "RECURRENT_UNITS",
     "RUNTIMES",
     "SAMPLERS",
     "SHARD_RECORDS",
@@ -64,4 +69,7 @@ __all__ = [
     "SamplingConfig",
     "SplitConfig",
     "TrainConfig",
+    "default_inputs",
+    "read_units",
+    "write_units",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS, RECURRENT_UNITS
+from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS
 
 Tensor = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -40,14 +40,14 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
     if config.name == "attention":
         return {**_dense_shapes("attention", width, width), **_dense_shapes("logit", width, 1)}
     found: Shapes = {}
-    for number, units in enumerate(RECURRENT_UNITS, start=1):
+    for number, units in enumerate(config.units, start=1):
         for cell in _cells(config, number):
             gates = _GATES[config.name] * units
             found[f"{cell}/kernel"] = (width, gates)
             found[f"{cell}/recurrent_kernel"] = (units, gates)
             found[f"{cell}/bias"] = (2, gates) if config.name == "gru" else (gates,)
         width = units * len(_cells(config, number))
-        if number < len(RECURRENT_UNITS):
+        if number < len(config.units):
             for name in ("gamma", "beta", "moving_mean", "moving_variance"):
                 found[f"norm_{number}/{name}"] = (width,)
     return {
@@ -76,13 +76,13 @@ def run(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Ten
 
 def _recurrent(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Tensor:
     x = shown
-    for number in range(1, len(RECURRENT_UNITS) + 1):
+    for number in range(1, len(config.units) + 1):
         cells = _cells(config, number)
         steps = [
             _STEPS[config.name](weights, cell, x, mask, backwards=bool(direction))
             for direction, cell in enumerate(cells)
         ]
-        if number == len(RECURRENT_UNITS):
+        if number == len(config.units):
             # What each direction has seen when it is through.
             x = np.concatenate([own[:, -1 if not way else 0] for way, own in enumerate(steps)], 1)
         else:
