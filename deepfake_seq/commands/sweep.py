@@ -103,8 +103,9 @@ def sweep(
     """Search settings by how well they do on validation clips.
 
     VALUES is a list (1e-4,1e-3), or a range (1e-4:1e-2) for random and tpe. Without any, GRU and
-    BiGRU are tried at several learning rates and dropouts. The store is read once; test clips are
-    not looked at. Whatever is finished is kept: after an interruption, the same command goes on.
+    BiGRU are tried at three learning rates (random and tpe: within ranges). The store is read once,
+    and test clips are not looked at. Whatever is finished is kept: after an interruption, the same
+    command goes on.
     """
     from deepfake_seq.errors import UsageError
     from deepfake_seq.sequence import fit as fitting

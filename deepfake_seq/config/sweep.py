@@ -15,7 +15,7 @@ SWEPT_MODELS = {
 }
 """What a sweep calls a model: its name, and whether it is bidirectional."""
 
-LISTS = {"model": "gru,bigru", "learning_rate": "3e-4,1e-3,3e-3", "dropout": "0.3,0.5"}
+LISTS = {"model": "gru,bigru", "learning_rate": "3e-4,1e-3,3e-3"}
 """What a grid searches where nobody says it."""
 
 RANGES = {"model": "gru,bigru", "learning_rate": "1e-4:1e-2", "dropout": "0:0.6"}

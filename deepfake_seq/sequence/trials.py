@@ -22,7 +22,7 @@ NAME = "trials.db"
 LOCK = ".lock"
 
 _STUDY = "sweep"
-_INDEX, _SETTING, _ROUNDS, _REASON = "index", "setting", "rounds", "reason"
+_TRIED, _ROUNDS, _REASON = "tried", "rounds", "reason"
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ class Ledger:
         for trial in self._study.get_trials(deepcopy=False):
             values = trial.user_attrs
             if trial.state == TrialState.COMPLETE or _REASON in values:
-                reason = values.get(_REASON, "")
-                found[values[_INDEX]] = Tried(
-                    values[_INDEX], values[_SETTING], _rounds(values), reason
+                tried = values[_TRIED]
+                found[tried["index"]] = Tried(
+                    **tried, rounds=_rounds(values), reason=values.get(_REASON, "")
                 )
         return dict(sorted(found.items()))
 
@@ -163,8 +163,7 @@ class Ledger:
             self._study.enqueue_trial({name: given[name] for name in searched})
         trial = self._study.ask()
         setting = self._space.suggest(trial)
-        trial.set_user_attr(_INDEX, index)
-        trial.set_user_attr(_SETTING, setting)
+        trial.set_user_attr(_TRIED, {"index": index, "setting": setting})
         return Attempt(self._study, trial, index, setting, self._known(setting))
 
     def _known(self, setting: Setting) -> Known:
@@ -173,7 +172,7 @@ class Ledger:
         reason = ""
         for trial in self._study.get_trials(deepcopy=False):
             values = trial.user_attrs
-            if _SETTING in values and key(values[_SETTING]) == key(setting):
+            if _TRIED in values and key(values[_TRIED]["setting"]) == key(setting):
                 rounds |= _rounds(values)
                 reason = reason or values.get(_REASON, "")
         return rounds, reason
