@@ -18,6 +18,7 @@ from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
 from deepfake_seq.commands.store import merge, verify
+from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError
 
@@ -58,6 +59,7 @@ for command in (
     dataset,
     extract,
     fit,
+    sweep,
     evaluate,
     compare,
     predict,

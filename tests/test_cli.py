@@ -393,6 +393,8 @@ def test_info_of_a_run_with_hostile_metrics_is_one_line(
         (["--model", "all", "--bidirectional"], "leave those options out"),
         (["--model", "logistic", "--shuffle-frames"], "no frames to shuffle"),
         (["--model", "dense", "--bidirectional"], "can be bidirectional"),
+        (["--model", "dense", "--units", "8"], "only gru and lstm have units"),
+        (["--units", "64;32"], "such as 64,32,16. Received: '64;32'"),
     ],
 )
 def test_options_that_contradict_each_other_are_wrong_usage(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -41,11 +42,30 @@ from deepfake_seq.errors import UsageError
         (config.ModelConfig, {"name": "dense", "bidirectional": True}),
         (config.ModelConfig, {"bidirectional": 1}),
         (config.ModelConfig, {"name": "logistic", "shuffle_frames": True}),
+        (config.ModelConfig, {"units": ()}),
+        (config.ModelConfig, {"units": (0,)}),
+        (config.ModelConfig, {"units": (513,)}),
+        (config.ModelConfig, {"units": (1, 1, 1, 1, 1)}),
+        (config.ModelConfig, {"units": [64, 32]}),
+        (config.ModelConfig, {"name": "dense", "units": (8,)}),
     ],
 )
 def test_a_value_out_of_range_is_refused_and_shown(make: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"Received: .+$"):
         make(**changes)
+
+
+@pytest.mark.parametrize("text", ["", "64;32", "64,", "64.5", "x"])
+def test_what_are_no_units_is_refused_and_shown(text: str) -> None:
+    with pytest.raises(UsageError, match=f"such as 64,32,16. Received: '{text}'"):
+        config.read_units(text)
+
+
+def test_model_settings_survive_json_and_those_of_old_runs_have_the_units_of_then() -> None:
+    settings = config.ModelConfig("lstm", units=(12, 6))
+    assert config.ModelConfig.from_dict(json.loads(json.dumps(asdict(settings)))) == settings
+    old = {key: value for key, value in asdict(config.ModelConfig()).items() if key != "units"}
+    assert config.ModelConfig.from_dict(old) == config.ModelConfig(units=(64, 32, 16))
 
 
 def test_extraction_settings_survive_json() -> None:

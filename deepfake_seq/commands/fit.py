@@ -10,16 +10,22 @@ import click
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import PATH, json_option, print_json, say
+from deepfake_seq.commands.training import (
+    balance_options,
+    balance_setting,
+    duration_options,
+    split_options,
+    split_settings,
+    trainer_option,
+)
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.sequence.fit import FitResult, Problem
     from deepfake_seq.sequence.learning import Recipe
 
-_MODEL, _SPLIT = config.ModelConfig(), config.SplitConfig()
-_TRAIN, _DECISION = config.TrainConfig(), config.DecisionConfig()
-_ALL, _NONE = "all", "none"
-_LOGISTIC_INPUTS = "both"
+_MODEL, _TRAIN, _DECISION = config.ModelConfig(), config.TrainConfig(), config.DecisionConfig()
+_ALL = "all"
 
 
 @click.command()
@@ -42,40 +48,19 @@ _LOGISTIC_INPUTS = "both"
     "logistic: both]",
 )
 @click.option("--shuffle-frames", is_flag=True, help="A control: hide the order of frames.")
+@click.option(
+    "--units",
+    default=config.write_units(_MODEL.units),
+    show_default=True,
+    help="Of the recurrent layers, from the first to the last.",
+)
 @click.option("--dropout", type=float, default=_MODEL.dropout, show_default=True)
-@click.option("--epochs", type=int, default=_TRAIN.epochs, show_default=True, help="At most.")
-@click.option("--patience", type=int, default=_TRAIN.patience, show_default=True)
+@duration_options
 @click.option("--batch-size", type=int, default=_TRAIN.batch_size, show_default=True)
 @click.option("--learning-rate", type=float, default=_TRAIN.learning_rate, show_default=True)
 @click.option("--gamma", type=float, default=_TRAIN.gamma, show_default=True, help="Focal loss.")
-@click.option(
-    "--balance",
-    type=click.Choice([*config.BALANCES, _NONE]),
-    multiple=True,
-    default=_TRAIN.balance,
-    show_default=True,
-    help="Against unequal classes: the focal loss's alpha, class weights, balanced batches.",
-)
-@click.option(
-    "--members",
-    type=int,
-    default=_TRAIN.members,
-    help="Networks that are averaged, each validated on other clips.  [default: 5 below 400 clips, "
-    "else 1]",
-)
-@click.option(
-    "--split",
-    "strategy",
-    type=click.Choice(config.SPLITS),
-    default=_SPLIT.strategy,
-    show_default=True,
-    help="The data set's own parts, or groups dealt out anew; auto takes the former if there.",
-)
-@click.option("--allow-shared", is_flag=True, help="Let a given split share identities.")
-@click.option(
-    "--validation", type=float, default=_SPLIT.validation, show_default=True, help="Share."
-)
-@click.option("--test", type=float, default=_SPLIT.test, show_default=True, help="Share.")
+@balance_options
+@split_options
 @click.option(
     "--threshold",
     type=click.Choice(config.THRESHOLDS),
@@ -85,13 +70,7 @@ _LOGISTIC_INPUTS = "both"
 )
 @click.option("--target-fpr", type=float, default=_DECISION.target_fpr, show_default=True)
 @click.option("--seed", type=int, default=_TRAIN.seed, show_default=True)
-@click.option(
-    "--runtime",
-    type=click.Choice(config.TRAINERS),
-    default=_TRAIN.runtime,
-    show_default=True,
-    help="What trains: NumPy on the CPU, or Keras, whose backend KERAS_BACKEND names.",
-)
+@trainer_option
 @click.option("--folds", type=click.IntRange(2, 100), help="Cross-validate; makes no model.")
 @click.option(
     "--seeds", type=click.IntRange(1, 100), help="Repeat with so many seeds; makes no model."
@@ -125,9 +104,6 @@ def _recipes(**options: Any) -> list[Recipe]:
     """One recipe, or those of all models."""
     from deepfake_seq.sequence.learning import Recipe
 
-    balance = tuple(dict.fromkeys(options["balance"]))
-    if _NONE in balance and len(balance) > 1:
-        raise UsageError(f"--balance none goes with no other. Received: {' '.join(balance)}")
     common = Recipe(
         train=config.TrainConfig(
             epochs=options["epochs"],
@@ -135,18 +111,12 @@ def _recipes(**options: Any) -> list[Recipe]:
             learning_rate=options["learning_rate"],
             patience=options["patience"],
             gamma=options["gamma"],
-            balance=() if balance == (_NONE,) else balance,
+            balance=balance_setting(options["balance"]),
             members=options["members"],
             seed=options["seed"],
             runtime=options["runtime"],
         ),
-        split=config.SplitConfig(
-            strategy=options["strategy"],
-            validation=options["validation"],
-            test=options["test"],
-            allow_shared=options["allow_shared"],
-            seed=options["seed"],
-        ),
+        split=split_settings(options),
         decision=config.DecisionConfig(options["threshold"], options["target_fpr"]),
     )
     return [replace(common, model=model) for model in _models(**options)]
@@ -157,19 +127,24 @@ def _models(
     bidirectional: bool,
     inputs: str | None,
     shuffle_frames: bool,
+    units: str,
     dropout: float,
     **_: Any,
 ) -> list[config.ModelConfig]:
     from deepfake_seq.sequence.study import CONTENDERS
 
+    layers = config.read_units(units)
     if model == _ALL:
         if bidirectional or shuffle_frames:
             raise UsageError(
                 "--model all has a bidirectional and a shuffled model: leave those options out"
             )
-        return [replace(own, dropout=dropout, inputs=inputs or own.inputs) for own in CONTENDERS]
-    inputs = inputs or (_LOGISTIC_INPUTS if model == "logistic" else _MODEL.inputs)
-    return [config.ModelConfig(model, bidirectional, dropout, inputs, shuffle_frames)]
+        chosen = [replace(own, dropout=dropout, inputs=inputs or own.inputs) for own in CONTENDERS]
+        return [
+            replace(own, units=layers) if own.name in config.RECURRENT else own for own in chosen
+        ]
+    inputs = inputs or config.default_inputs(model)
+    return [config.ModelConfig(model, bidirectional, dropout, inputs, shuffle_frames, layers)]
 
 
 def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> None:

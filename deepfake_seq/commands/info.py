@@ -70,7 +70,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     values = run.describe(path)
     try:
         metrics = read_json(path / run.METRICS, run.MOST_DESCRIPTION_BYTES)
-        title = config.ModelConfig(**values["model"]).title
+        title = config.ModelConfig.from_dict(values["model"]).title
         if as_json:
             print_json({"run": str(path), **values, "metrics": metrics})
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from deepfake_seq.config.checks import check, check_choice
+from deepfake_seq.errors import UsageError
 
 MODELS = ("gru", "lstm", "dense", "attention", "logistic")
 RECURRENT = ("gru", "lstm")
@@ -13,6 +15,36 @@ BALANCES = ("alpha", "weights", "batches")
 THRESHOLDS = ("fpr", "balanced")
 TRAINERS = ("numpy", "keras")
 SPLITS = ("auto", "official", "group")
+
+RECURRENT_UNITS = (64, 32, 16)
+"""Of runs that do not say their units."""
+
+_MOST_LAYERS, _MOST_UNITS = 4, 512
+"""Five networks as large as these allow, on 2,048 features, fit into the weights file of a run."""
+
+
+def read_units(text: str) -> tuple[int, ...]:
+    """The units that `64,32,16` stands for.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    try:
+        return tuple(int(units) for units in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"units are whole numbers, one for each layer, such as 64,32,16. Received: {text!r}"
+        ) from error
+
+
+def write_units(units: tuple[int, ...]) -> str:
+    """The inverse of `read_units`."""
+    return ",".join(map(str, units))
+
+
+def default_inputs(model: str) -> str:
+    """What a model is shown where nobody says it: logistic regression sees no order by itself."""
+    return "both" if model == "logistic" else "features"
 
 
 @dataclass(frozen=True)
@@ -27,6 +59,7 @@ class ModelConfig:
             change from one frame to the next (|Δ|), `both` the two side by side.
         shuffle_frames: Show it the frames of each clip in random order: the control that tells
             whether their order is used at all.
+        units: Of the recurrent layers, from the first to the last.
     """
 
     name: str = "gru"
@@ -34,6 +67,7 @@ class ModelConfig:
     dropout: float = 0.3
     inputs: str = "features"
     shuffle_frames: bool = False
+    units: tuple[int, ...] = RECURRENT_UNITS
 
     def __post_init__(self) -> None:
         check_choice("model", self.name, MODELS)
@@ -51,6 +85,28 @@ class ModelConfig:
             "logistic regression knows no frames to shuffle",
             self.name,
         )
+        check(
+            type(self.units) is tuple
+            and 1 <= len(self.units) <= _MOST_LAYERS
+            and all(type(units) is int and 1 <= units <= _MOST_UNITS for units in self.units),
+            f"units are 1 to {_MOST_LAYERS} whole numbers from 1 to {_MOST_UNITS}",
+            self.units,
+        )
+        check(
+            self.name in RECURRENT or self.units == RECURRENT_UNITS,
+            f"only {' and '.join(RECURRENT)} have units",
+            self.name,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, also after a way through JSON.
+
+        Raises:
+            UsageError: A value is out of range.
+            KeyError, TypeError: A key is unknown, or a value of another type.
+        """
+        return cls(**{**values, "units": tuple(values.get("units", RECURRENT_UNITS))})
 
     @property
     def title(self) -> str:

@@ -24,8 +24,9 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, split_by_group
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import run
+from deepfake_seq.sequence.arrays import checked_arrays, checked_labels
 from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures, Arrays
+from deepfake_seq.sequence.features import ArrayFeatures
 from deepfake_seq.sequence.fit import new_folder, require_new
 from deepfake_seq.sequence.judging import on_validation
 from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
@@ -62,6 +63,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs: str = _MODEL.inputs,
         shuffle_frames: bool = _MODEL.shuffle_frames,
         dropout: float = _MODEL.dropout,
+        units: tuple[int, ...] = _MODEL.units,
         epochs: int = _TRAIN.epochs,
         batch_size: int = _TRAIN.batch_size,
         learning_rate: float = _TRAIN.learning_rate,
@@ -79,6 +81,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.inputs = inputs
         self.shuffle_frames = shuffle_frames
         self.dropout = dropout
+        self.units = units
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -112,8 +115,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: The arrays do not fit together, or are not what they should be.
             DatasetError: There are too few clips or groups of a class.
         """
-        arrays = _checked(X, mask)
-        labels = _labels(y, len(arrays[1]))
+        arrays = checked_arrays(X, mask)
+        labels = checked_labels(y, len(arrays[1]))
         if groups is not None and len(groups) != len(labels):
             raise ValueError(f"one group a clip is needed. Received: {len(groups)} groups")
         clips = tuple(
@@ -154,7 +157,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             sklearn.exceptions.NotFittedError: Nothing was trained yet.
         """
         check_is_fitted(self, "model_")
-        arrays = _checked(X, mask)
+        arrays = checked_arrays(X, mask)
         if arrays[0].shape[1:] != self.model_.shape:
             raise ValueError(
                 f"X must be (N, {self.model_.shape[0]}, {self.model_.shape[1]}), as in training. "
@@ -242,7 +245,12 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _recipe(self) -> Recipe:
         return Recipe(
             ModelConfig(
-                self.model, self.bidirectional, self.dropout, self.inputs, self.shuffle_frames
+                self.model,
+                self.bidirectional,
+                self.dropout,
+                self.inputs,
+                self.shuffle_frames,
+                tuple(self.units),
             ),
             TrainConfig(
                 epochs=self.epochs,
@@ -257,40 +265,3 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             SplitConfig(validation=self.validation, test=0.0, seed=self.seed),
             DecisionConfig(self.threshold, self.target_fpr),
         )
-
-
-def _checked(X: npt.ArrayLike, mask: npt.ArrayLike | None) -> Arrays:
-    """Features and mask with the valid frames first, and zeros after them."""
-    features = np.asarray(X)
-    if features.ndim != 3 or 0 in features.shape[1:] or features.dtype.kind not in "fiu":
-        raise ValueError(
-            "X must be numbers (clips, frames, features). "
-            f"Received: {features.dtype} {features.shape}"
-        )
-    features = features.astype(np.float16 if features.dtype == np.float16 else np.float32)
-    held = np.ones(features.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
-    if held.shape != features.shape[:2] or held.dtype != np.bool_:
-        raise ValueError(
-            f"mask must be bool {features.shape[:2]}. Received: {held.dtype} {held.shape}"
-        )
-    empty = np.flatnonzero(~held.any(axis=1))
-    if len(empty):
-        raise ValueError(f"every clip needs a valid frame. Received none in clip {empty[0]}")
-    order = np.argsort(~held, axis=1, kind="stable")
-    held = np.take_along_axis(held, order, axis=1)
-    features = np.take_along_axis(features, order[..., None], axis=1)
-    features = np.where(held[..., None], features, features.dtype.type(0))
-    if not np.isfinite(features).all():
-        clip = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))[0]
-        raise ValueError(f"valid frames must be finite. Clip {clip} holds infinity or NaN")
-    return features, held
-
-
-def _labels(y: npt.ArrayLike, clips: int) -> npt.NDArray[np.int64]:
-    labels = np.asarray(y)
-    if labels.shape != (clips,) or not np.isin(labels, (REAL, FAKE)).all():
-        raise ValueError(
-            f"y must be {clips} labels, 1 for fake and 0 for real. "
-            f"Received: {labels.dtype} {labels.shape} with {np.unique(labels)[:5]}"
-        )
-    return labels.astype(np.int64)

@@ -63,7 +63,7 @@ class Compared:
         try:
             return cls(
                 folder=folder,
-                model=ModelConfig(**notes["model"]).title,
+                model=ModelConfig.from_dict(notes["model"]).title,
                 parameters=int(notes["parameters"]["total"]),
                 members=int(notes["members"]),
                 rule=str(notes["decision"]["rule"]),

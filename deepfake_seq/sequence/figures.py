@@ -48,7 +48,7 @@ def roc(labels: Labels, scores: Scores, threshold: float, title: str, band: Band
     axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title=title)
     _unit_square(axes)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def precision_recall(labels: Labels, scores: Scores, threshold: float, title: str) -> bytes:
@@ -69,7 +69,7 @@ def precision_recall(labels: Labels, scores: Scores, threshold: float, title: st
     axes.set_title(title)
     _unit_square(axes)
     axes.legend(loc="lower left", frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(counts: Mapping[str, int]) -> bytes:
@@ -92,7 +92,7 @@ def confusion(counts: Mapping[str, int]) -> bytes:
     axes.set_title(f"{table.sum():,} clips")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def reliability(labels: Labels, scores: Scores, title: str) -> bytes:
@@ -107,7 +107,7 @@ def reliability(labels: Labels, scores: Scores, title: str) -> bytes:
         for values in (np.ones(len(labels)), labels == FAKE, scores)
     )
     full = weight > 0
-    figure = _canvas(_SQUARE)
+    figure = canvas(_SQUARE)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
     upper.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     upper.plot(
@@ -127,7 +127,7 @@ def reliability(labels: Labels, scores: Scores, title: str) -> bytes:
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
     figure.align_ylabels()
-    return _png(figure)
+    return png(figure)
 
 
 def histogram(labels: Labels, scores: Scores, threshold: float, band: tuple[float, float]) -> bytes:
@@ -155,7 +155,7 @@ def histogram(labels: Labels, scores: Scores, threshold: float, band: tuple[floa
     axes.set_ylim(bottom=0)
     _whole_numbers(axes.yaxis, 5)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def training_curves(
@@ -167,7 +167,7 @@ def training_curves(
         histories: For each network rows with `epoch`, `loss`, `val_loss` and `val_auc`.
         best_epochs: The kept `epoch` of each network.
     """
-    figure = _canvas(_WIDE)
+    figure = canvas(_WIDE)
     left, right = figure.subplots(1, 2)
     thin = {"linewidth": 1.6 if len(histories) == 1 else 1.0, "alpha": max(0.3, 1 / len(histories))}
     for rows, best in zip(histories, best_epochs, strict=True):
@@ -203,11 +203,12 @@ def training_curves(
         (f"kept epoch{plural}", {"color": INK, "marker": "o", "linestyle": "", "markersize": 5}),
         ("chance", {"color": INK, "linestyle": ":", "linewidth": 0.8}),
     ]
-    _legend_below(figure, keys)
-    return _png(figure)
+    legend_below(figure, keys)
+    return png(figure)
 
 
-def _legend_below(figure: Figure, keys: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def legend_below(figure: Figure, keys: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """One legend for all of the picture: names, and how each is drawn."""
     from matplotlib.lines import Line2D
 
     figure.legend(
@@ -247,13 +248,14 @@ def _whole_numbers(axis: Any, most: int) -> None:
 
 
 def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
-    figure = _canvas(size)
+    figure = canvas(size)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _canvas(size: tuple[float, float]) -> Figure:
+def canvas(size: tuple[float, float]) -> Figure:
+    """An empty picture of `size` inches, which no display shows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -262,7 +264,8 @@ def _canvas(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The picture as a file's content."""
     for axes in figure.axes:
         axes.title.set(fontsize=11, color=INK, parse_math=False)
     buffer = io.BytesIO()

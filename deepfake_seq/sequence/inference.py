@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS, RECURRENT_UNITS
+from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS
 from deepfake_seq.sequence.cells import CELLS, Gradients, Tensor, Weights
 from deepfake_seq.sequence.layers import (
     ChannelAttention,
@@ -45,14 +45,14 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
     if config.name == "attention":
         return {**_dense_shapes("attention", width, width), **_dense_shapes("logit", width, 1)}
     found: Shapes = {}
-    for number, units in enumerate(RECURRENT_UNITS, start=1):
+    for number, units in enumerate(config.units, start=1):
         for cell in _cells(config, number):
             gates = _GATES[config.name] * units
             found[f"{cell}/kernel"] = (width, gates)
             found[f"{cell}/recurrent_kernel"] = (units, gates)
             found[f"{cell}/bias"] = (2, gates) if config.name == "gru" else (gates,)
         width = units * len(_cells(config, number))
-        if number < len(RECURRENT_UNITS):
+        if number < len(config.units):
             for name in ("gamma", "beta", "moving_mean", "moving_variance"):
                 found[f"norm_{number}/{name}"] = (width,)
     return {
@@ -123,8 +123,8 @@ class Model:
 
 def _recurrent(config: ModelConfig) -> list[Layer]:
     layers: list[Layer] = []
-    for number in range(1, len(RECURRENT_UNITS) + 1):
-        kind, last = CELLS[config.name], number == len(RECURRENT_UNITS)
+    for number in range(1, len(config.units) + 1):
+        kind, last = CELLS[config.name], number == len(config.units)
         names = _cells(config, number)
         cells = [kind(name, backwards=bool(way)) for way, name in enumerate(names)]
         layers.append(Recurrent(cells, sequences=not last))

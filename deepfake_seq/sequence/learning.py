@@ -46,7 +46,7 @@ class Recipe:
         """
         train = {**values["train"], "balance": tuple(values["train"]["balance"])}
         return cls(
-            ModelConfig(**values["model"]),
+            ModelConfig.from_dict(values["model"]),
             TrainConfig(**train),
             SplitConfig(**values["split"]),
             DecisionConfig(**values["decision"]),

@@ -11,7 +11,7 @@ from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS, RECURRENT_UNITS
+from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS
 
 
 def build_model(config: ModelConfig, frames: int, width: int) -> Any:
@@ -29,14 +29,14 @@ def build_model(config: ModelConfig, frames: int, width: int) -> Any:
 
 
 def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
-    """RNN 64 → BatchNorm → RNN 32 → BatchNorm → RNN 16 → Dense 32 → Dropout → Dense 1."""
+    """RNN → BatchNorm → … → RNN → Dense 32 → Dropout → Dense 1."""
     keras = load_keras()
     layers = keras.layers
 
     features, mask = _entrance(frames, width)
     x = features
-    for number, units in enumerate(RECURRENT_UNITS, start=1):
-        last = number == len(RECURRENT_UNITS)
+    for number, units in enumerate(config.units, start=1):
+        last = number == len(config.units)
         name = f"{config.name}_{number}"
         if config.name == "gru":
             layer = layers.GRU(units, return_sequences=not last, reset_after=True, name=name)

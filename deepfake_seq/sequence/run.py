@@ -153,7 +153,7 @@ def load(folder: Path) -> SequenceModel:
     """
     values = describe(folder)
     try:
-        config = ModelConfig(**values["model"])
+        config = ModelConfig.from_dict(values["model"])
         frames = _whole(values["input"]["frames"], _MOST_FRAMES)
         width = _whole(values["input"]["width"], _MOST_WIDTH)
         members = _whole(values["members"], _MOST_MEMBERS)

@@ -55,7 +55,11 @@ def test_masked_frames_mean_nothing_wherever_they_stand(fitted: SequenceClassifi
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"bidirectional": True, "inputs": "both"}, {"model": "logistic", "balance": ()}],
+    [
+        {"units": (6, 3)},
+        {"bidirectional": True, "inputs": "both"},
+        {"model": "logistic", "balance": ()},
+    ],
     ids=str,
 )
 def test_what_is_loaded_is_what_was_saved(params: dict[str, Any], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,10 +84,11 @@ def test_both_baselines_stand_beside_the_model(fitted: FitResult) -> None:
     [
         QUICK,
         replace(QUICK, model=ModelConfig(bidirectional=True, inputs="both")),
+        replace(QUICK, model=ModelConfig("lstm", units=(6, 3))),
         replace(QUICK, model=ModelConfig("logistic", inputs="both")),
         replace(QUICK, train=replace(QUICK.train, members=3, epochs=2)),
     ],
-    ids=["gru", "bigru", "logistic", "three members"],
+    ids=["gru", "bigru", "other units", "logistic", "three members"],
 )
 def test_a_loaded_model_gives_the_scores_of_the_trained_one(
     store: FeatureStore, tmp_path: Path, recipe: Recipe
@@ -102,6 +104,18 @@ def test_a_loaded_model_gives_the_scores_of_the_trained_one(
     assert np.allclose(model.scores(test), told.scores[judged], atol=1e-7)
     assert model.decision.threshold == result.threshold
     assert model.data == "store"
+
+
+def test_a_run_made_before_units_were_a_setting_loads_and_says_the_same(
+    fitted: FitResult, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(fitted.folder, old)
+    values = json.loads((old / run.DESCRIPTION).read_text())
+    del values["model"]["units"], values["recipe"]["model"]["units"]
+    (old / run.DESCRIPTION).write_text(json.dumps(values))
+    arrays = (np.ones((1, 16, 8), np.float16), np.ones((1, 16), bool))
+    assert run.load(old).scores_of(arrays) == run.load(fitted.folder).scores_of(arrays)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(

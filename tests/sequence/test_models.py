@@ -31,6 +31,18 @@ def test_the_bigru_reads_both_ways_with_its_own_parameters() -> None:
     }
 
 
+def test_the_bigrus_parameters_are_as_many_as_ever() -> None:
+    assert count_parameters(ModelConfig(bidirectional=True))["total"] == 852_609
+
+
+@pytest.mark.parametrize("units", [(8,), (128, 64), (4, 3, 2, 1)])
+def test_the_recurrent_layers_have_the_units_that_were_asked_for(units: tuple[int, ...]) -> None:
+    for name in ("gru", "lstm"):
+        model = build_model(ModelConfig(name, units=units), 4, 8)
+        layers = [layer for layer in model.layers if layer.name.startswith(name)]
+        assert tuple(layer.units for layer in layers) == units
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_output_does_not_depend_on_what_stands_in_masked_frames(bidirectional: bool) -> None:
     model = build_model(ModelConfig(bidirectional=bidirectional), 16, 8)

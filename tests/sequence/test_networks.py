@@ -26,6 +26,9 @@ CONFIGS = [
     ModelConfig("lstm", bidirectional=True),
     ModelConfig("gru", bidirectional=True, inputs="both"),
     ModelConfig("gru", inputs="delta", shuffle_frames=True),
+    ModelConfig("gru", units=(5,)),
+    ModelConfig("lstm", bidirectional=True, units=(7, 3)),
+    ModelConfig("gru", bidirectional=True, units=(4, 6, 2, 3)),
 ]
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.normal(1, 2, size=(11, FRAMES, WIDTH)).astype(np.float16)
@@ -52,7 +55,7 @@ def make(config: ModelConfig, seed: int = 0) -> Network:
     return SequenceNetwork(config, preprocessor, weights)
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.title}-{config.inputs}")
+@pytest.fixture(params=CONFIGS, ids=lambda own: f"{own.title}-{own.inputs}-{own.units}")
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     return request.param  # type: ignore[no-any-return]
 

@@ -1,0 +1,102 @@
+"""Options of stage 2 that `fit` and `sweep` share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from deepfake_seq import config
+from deepfake_seq.commands.options import Command, together
+from deepfake_seq.errors import UsageError
+
+_SPLIT, _TRAIN = config.SplitConfig(), config.TrainConfig()
+_NONE = "none"
+
+
+trainer_option = click.option(
+    "--runtime",
+    type=click.Choice(config.TRAINERS),
+    default=_TRAIN.runtime,
+    show_default=True,
+    help="What trains: NumPy on the CPU, or Keras, whose backend KERAS_BACKEND names.",
+)
+
+
+def duration_options(command: Command) -> Command:
+    """How long is trained."""
+    return together(
+        command,
+        click.option(
+            "--epochs", type=int, default=_TRAIN.epochs, show_default=True, help="At most."
+        ),
+        click.option("--patience", type=int, default=_TRAIN.patience, show_default=True),
+    )
+
+
+def balance_options(command: Command) -> Command:
+    """What makes up for unequal classes, and how many networks there are."""
+    return together(
+        command,
+        click.option(
+            "--balance",
+            type=click.Choice([*config.BALANCES, _NONE]),
+            multiple=True,
+            default=_TRAIN.balance,
+            show_default=True,
+            help="Against unequal classes: the focal loss's alpha, class weights, balanced "
+            "batches.",
+        ),
+        click.option(
+            "--members",
+            type=int,
+            default=_TRAIN.members,
+            help="Networks that are averaged, each validated on other clips.  [default: 5 below "
+            "400 clips, else 1]",
+        ),
+    )
+
+
+def split_options(command: Command) -> Command:
+    """Which clips are for what; `split_settings` reads them, and the seed."""
+    return together(
+        command,
+        click.option(
+            "--split",
+            "split_strategy",
+            type=click.Choice(config.SPLITS),
+            default=_SPLIT.strategy,
+            show_default=True,
+            help="The data set's own parts, or groups dealt out anew; auto takes the former if "
+            "there.",
+        ),
+        click.option("--allow-shared", is_flag=True, help="Let a given split share identities."),
+        click.option(
+            "--validation", type=float, default=_SPLIT.validation, show_default=True, help="Share."
+        ),
+        click.option("--test", type=float, default=_SPLIT.test, show_default=True, help="Share."),
+    )
+
+
+def balance_setting(chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The value of `TrainConfig.balance` for the values of --balance."""
+    balance = tuple(dict.fromkeys(chosen))
+    if _NONE in balance and len(balance) > 1:
+        raise UsageError(f"--balance none goes with no other. Received: {' '.join(balance)}")
+    return () if balance == (_NONE,) else balance
+
+
+def balance_values(balance: tuple[str, ...]) -> tuple[str, ...]:
+    """The inverse of `balance_setting`."""
+    return balance or (_NONE,)
+
+
+def split_settings(options: dict[str, Any]) -> config.SplitConfig:
+    """The settings that `split_options` and --seed ask for."""
+    return config.SplitConfig(
+        strategy=options["split_strategy"],
+        validation=options["validation"],
+        test=options["test"],
+        allow_shared=options["allow_shared"],
+        seed=options["seed"],
+    )

@@ -1,0 +1,168 @@
+"""`deepseq sweep` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calling import deepseq
+from records import make_store
+
+from deepfake_seq.cli import app
+from deepfake_seq.commands.sweep import fit_arguments
+from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.sequence import sweep as sweeping
+from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.store import FeatureStore
+
+QUICK = ["--model", "logistic,dense", "--learning-rate", "1e-3,1e-2", "--epochs", 2]
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stores") / "features"
+    make_store(path, shift=0.2)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_sweep_ends_with_a_table_and_the_command_that_trains_the_best(
+    features: Path, here: Path
+) -> None:
+    result = deepseq("sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 2)
+    assert result.exit_code == 0, result.stderr
+    first, header, *lines = result.stdout.splitlines()
+    assert first.startswith("3 settings, 2 seeds, 5 networks each, by ")
+    assert "test clips were not looked at" in first
+    assert header.split() == ["model", "learning", "rate", "validation", "AUC", "Brier", "trial"]
+    assert [line.split()[0] for line in lines[:3]] == ["1", "2", "3"] and "±" in lines[0]
+    assert lines[-3] == "sweep: x" and lines[-1].startswith("  deepseq fit --features ")
+    assert all(line.startswith("deepseq: NOTE: ") for line in result.stderr.splitlines())
+    again = deepseq("sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 2)
+    assert again.stdout == result.stdout
+    assert "x is complete: all of its 3 trials are done" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        ["--model", "dense,logistic", "--inputs", "both"],
+        ["--model", "bilstm", "--units", "6,3", "--units", "5", "--dropout", 0.1, "--members", 2],
+        ["--strategy", "random", "--trials", 2, "--learning-rate", "1e-4:1e-2", "--gamma", "0:3",
+         "--batch-size", "8:32", "--balance", "none", "--validation", 0.3, "--test", 0.1],
+        ["--strategy", "tpe", "--trials", 2, "--dropout", "0:0.5", "--balance", "weights",
+         "--members", 1, "--patience", 1, "--split", "group", "--seed", 3],
+    ],
+)  # fmt: skip
+def test_the_command_that_is_printed_gives_the_value_that_was_found(
+    search: list[Any], features: Path, here: Path
+) -> None:
+    options = ["--features", features, "--epochs", 2, *search]
+    swept = deepseq("sweep", *options, "--out", "x", "--seeds", 1, "--json")
+    assert swept.exit_code == 0, swept.stderr
+    report = json.loads(swept.stdout)
+    best = report["settings"][0]
+    assert best["auc"] == max(own["auc"] for own in report["settings"])
+    _, *words = shlex.split(report["fit"])
+    fitted = deepseq(*words, "--out", "run", "--json")
+    assert fitted.exit_code == 0, fitted.stderr
+    assert json.loads(fitted.stdout)["validation"]["auc"] == best["auc"]
+
+
+def test_the_command_says_all_that_differs_from_fits_own() -> None:
+    other = Recipe(
+        ModelConfig("lstm", True, 0.1, "delta", units=(6, 3)),
+        TrainConfig(7, 8, 0.1 + 0.2, 5, 1.5, ("alpha", "batches"), 3, 9),
+        SplitConfig("group", 0.25, 0.15, True, 9),
+    )
+    for recipe in (Recipe(), other, Recipe(ModelConfig("logistic", inputs="features"))):
+        _, name, *words = fit_arguments(Path("my features"), recipe)
+        context = app.commands[name].make_context(name, list(words))
+        from deepfake_seq.commands.fit import _recipes
+
+        assert _recipes(**context.params) == [recipe]
+
+
+def test_the_store_is_read_once_for_all_trainings(
+    features: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    whole = FeatureStore.records
+
+    def records(store: FeatureStore, *arguments: Any) -> Any:
+        reads.append(len(store))
+        return whole(store, *arguments)
+
+    monkeypatch.setattr(FeatureStore, "records", records)
+    monkeypatch.setattr(FeatureStore, "__getitem__", None)
+    result = deepseq("sweep", "--features", features, *QUICK, "--seeds", 2, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert reads == [40] and json.loads(result.stdout)["trials"] == 3
+
+
+def test_without_a_folder_the_same_command_goes_on_where_it_was(features: Path, here: Path) -> None:
+    search = ["sweep", "--features", features, "--model", "logistic", "--inputs", "both,delta"]
+    folders = [json.loads(deepseq(*search, "--json").stdout)["sweep"] for _ in range(2)]
+    other = json.loads(deepseq(*search, "--seeds", 2, "--json").stdout)["sweep"]
+    assert folders[0] == folders[1] != other
+    assert folders[0].startswith("sweeps/features-")
+
+
+def test_after_an_interruption_one_line_says_that_the_same_command_goes_on(
+    features: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ["sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 1]
+    whole, asked = sweeping.validate, []
+
+    def validate(pairs: Any, recipe: Recipe) -> Any:
+        asked.append(recipe)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return whole(pairs, recipe)
+
+    monkeypatch.setattr(sweeping, "validate", validate)
+    stopped = deepseq(*search)
+    assert stopped.exit_code == 1 and stopped.stdout == ""
+    assert "deepseq: stopped; what is finished is in x" in stopped.stderr
+    result = deepseq(*search)
+    assert result.exit_code == 0 and len(asked) == 4
+    assert "x goes on: 2 of 3 trials are done" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--learning-rate", "1e-4:1e-2"], "a range is for --strategy random or tpe"),
+        (["--trials", 5], "a grid tries every setting"),
+        (["--strategy", "random", "--trials", 0], "trials must be from 1"),
+        (["--seeds", 0], "seeds must be from 1 to 100. Received: 0"),
+        (["--seed", 2**32 - 1, "--seeds", 2], "seed must be from 0 to 4294967295"),
+        (["--model", "gru,vit"], "model must be one of"),
+        (["--balance", "none", "--balance", "alpha"], "goes with no other"),
+    ],
+)
+def test_a_search_that_cannot_be_is_wrong_usage_in_one_line(
+    options: list[Any], message: str, features: Path, here: Path
+) -> None:
+    result = deepseq("sweep", "--features", features, "--out", "x", *options)
+    assert result.exit_code == 2 and message in result.stderr, result.stderr
+    assert len(result.stderr.splitlines()) == 1 and not Path("x").exists()
+
+
+def test_without_optuna_one_line_says_how_to_get_it(
+    features: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result = deepseq("sweep", "--features", features, "--out", "x")
+    assert result.exit_code == 1 and not Path("x").exists()
+    assert "pip install 'deepfake-seq[sweep]'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
