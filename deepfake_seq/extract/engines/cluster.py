@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 << 20
 """Nothing but short reports goes through it."""
+
+
+class LostError(Exception):
+    """A machine is gone, or the process on it."""
 
 
 class Node(NamedTuple):
@@ -89,6 +93,40 @@ def start_station(node: Node, orders: Orders) -> Any:
         scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
     )
     return actor.remote(orders, node.cpus)
+
+
+def answered(asked: Sequence[Any], seconds: float) -> list[Any]:
+    """Those of what was asked that are answered; waits for one of them if there is none."""
+    import ray
+
+    answers, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+    if not answers:
+        answers, _ = ray.wait(list(asked), timeout=seconds)
+    return list(answers)
+
+
+def answer(asked: Any) -> Any:
+    """What was answered.
+
+    Raises:
+        LostError: Nobody is there to answer.
+    """
+    import ray
+
+    try:
+        return ray.get(asked)
+    except ray.exceptions.RayTaskError:
+        raise  # it was answered by a bug
+    except ray.exceptions.RayError as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise LostError(first) from error
+
+
+def end(actor: Any) -> None:
+    """End the actor's process, if it is there, and those that it started."""
+    import ray
+
+    ray.kill(actor)
 
 
 def _require_way_to(address: str) -> None:

@@ -109,6 +109,10 @@ class Dealer:
         hand.is_alone = False
         return self._losses[video_id] > 0
 
+    def is_alone(self, name: str) -> bool:
+        """Whether a machine was given one video alone, because others were lost with it."""
+        return name in self._hands and self._hands[name].is_alone
+
     def leave(self, name: str) -> int:
         """A machine is lost; gives how many videos it had."""
         hand = self._hands.pop(name, None)
@@ -124,9 +128,13 @@ class Dealer:
         return told
 
     def _room(self, hand: _Hand) -> int:
-        waiting = len(self._waiting)
-        pace = sum(other.per_second for other in self._hands.values())
+        """How many more of those that wait a machine is to have."""
+        hands, waiting = self._hands.values(), len(self._waiting)
+        pace = sum(other.per_second for other in hands)
+        if all(other.per_second for other in hands):
+            share = hand.per_second / pace
+        else:
+            share = hand.depth / sum(other.depth for other in hands)
         seconds = min(_AHEAD_SECONDS, waiting / pace) if pace else 0.0
         wanted = max(hand.depth, math.ceil(hand.per_second * seconds)) - len(hand.todos)
-        share = hand.depth / sum(other.depth for other in self._hands.values())
         return max(min(wanted, math.ceil(waiting * share)), 0)

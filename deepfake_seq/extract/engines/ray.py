@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfake_seq.errors import EngineError
@@ -16,7 +17,7 @@ from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.dealing import ATTEMPTS, Dealer
-from deepfake_seq.extract.engines.station import Orders, Problem, Ready, Report
+from deepfake_seq.extract.engines.station import Orders, Ready, Report
 from deepfake_seq.extract.profiling import JointProfile
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.extract.video import DecodedVideo
@@ -26,6 +27,9 @@ _LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 5.0
 """How often to look which machines have come and gone."""
+_WAIT_SECONDS = 1.0
+"""How long to wait for somebody to say something, before looking round."""
+_START_SECONDS = 60.0
 _PATIENCE_SECONDS = 300.0
 """How long to wait for a machine where there is none."""
 _CLOSING_SECONDS = 15.0
@@ -42,12 +46,14 @@ class _Member:
         actor: The process on it.
         answer: What it was asked last and has not answered; None where it has nothing to do.
         ready: What it said when it was ready.
+        since: When it was told to get ready.
     """
 
     node: cluster.Node
     actor: Any
     answer: Any
     ready: Ready | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class RayEngine(Engine):
@@ -62,7 +68,7 @@ class RayEngine(Engine):
         self._left_out: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
         self._apart: Counter[str] = Counter()
-        self._looked = -_LOOK_SECONDS
+        self._looked = -math.inf
         self._stack = ExitStack()
         self._stack.enter_context(cluster.connected(job.execution.address))
         try:
@@ -114,12 +120,23 @@ class RayEngine(Engine):
         for name in self._members.keys() - alive.keys():
             self._lose(self._members[name], "it has left the cluster")
         if alive and not alive.keys() - self._left_out.keys():
-            raise EngineError(f"no machine can do it: {'; '.join(self._left_out.values())}")
+            raise EngineError(f"no machine can do it: {'; '.join(sorted(self._left_out.values()))}")
         if not alive:
             _LOG.warning("no machine is there; waiting for one")
-        for name in alive.keys() - self._members.keys() - self._left_out.keys():
+        for name in alive:
+            if name in self._members or name in self._left_out:
+                continue
             actor = cluster.start_station(alive[name], self._orders)
             self._members[name] = _Member(alive[name], actor, actor.open.remote())
+        for member in self._members.values():
+            if not member.ready and time.monotonic() - member.since > _START_SECONDS:
+                member.since = math.inf
+                _LOG.warning(
+                    "%s is not ready after %g s. Where something else uses its processors, it is "
+                    "waited for (`ray status` tells)",
+                    member.node.name,
+                    _START_SECONDS,
+                )
 
     def _hand_out(self) -> None:
         for name, member in self._members.items():
@@ -130,28 +147,19 @@ class RayEngine(Engine):
 
     def _answering(self) -> list[_Member]:
         """Those who have answered; waits a little for somebody."""
-        import ray
-
         asked = {member.answer: member for member in self._members.values() if member.answer}
         if not asked:
-            time.sleep(min(1.0, _LOOK_SECONDS))
+            time.sleep(min(_WAIT_SECONDS, _LOOK_SECONDS))
             return []
-        answers, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        if not answers:
-            answers, _ = ray.wait(list(asked), timeout=1.0)
-        return [asked[answer] for answer in answers]
+        return [asked[answer] for answer in cluster.answered(list(asked), _WAIT_SECONDS)]
 
     def _hear(self, member: _Member) -> Iterator[Outcome]:
         """Take in what a machine says, and give it more to do."""
-        import ray
-
         name = member.node.id
         try:
-            report: Report = ray.get(member.answer)
-        except ray.exceptions.RayTaskError:
-            raise
-        except ray.exceptions.RayError as error:
-            self._lose(member, _first_line(error))
+            report: Report = cluster.answer(member.answer)
+        except cluster.LostError as error:
+            self._lose(member, str(error))
             return
         for level, line in report.log:
             _LOG.log(level, "%s: %s", member.node.name, line)
@@ -166,7 +174,7 @@ class RayEngine(Engine):
         self._ask(member, report)
         yield from outcomes
         if report.problem:
-            raise _raised(report.problem, member.node.name)
+            raise report.problem.on(member.node.name)
 
     def _welcome(self, member: _Member, ready: Ready) -> None:
         self.profile.start()
@@ -200,10 +208,11 @@ class RayEngine(Engine):
         """What a machine had goes back, and whatever is left of its process is ended."""
         name = member.node.id
         del self._members[name]
-        _kill(member.actor)
+        cluster.end(member.actor)
+        if not self._dealer.is_alone(name):  # else it is the video's fault
+            self._deaths[name] += 1
         videos = self._dealer.leave(name)
         self.profile.leave(name)
-        self._deaths[name] += 1
         self._looked = min(self._looked, time.monotonic() - _LOOK_SECONDS + 1.0)
         if member.ready or self._deaths[name] == _MOST_DEATHS:
             _LOG.warning("%s was lost (%s); %d videos go back", member.node.name, why, videos)
@@ -213,9 +222,9 @@ class RayEngine(Engine):
     def _leave_out(self, member: _Member, why: str) -> None:
         name = member.node.id
         del self._members[name]
-        _kill(member.actor)
+        cluster.end(member.actor)
         self._left_out[name] = f"{member.node.name}: {why}"
-        self._looked = -_LOOK_SECONDS
+        self._looked = -math.inf
         _LOG.warning("%s is left out: %s", member.node.name, why)
 
     def _fail(self, todo: Todo) -> Outcome:
@@ -237,16 +246,16 @@ class RayEngine(Engine):
 
     def _dismiss(self) -> None:
         """End all that runs on the machines; what holds something gives it back first."""
-        import ray
-
         members = list(self._members.values())
         closing = [member.actor.close.remote() for member in members if member.ready]
         try:
-            if closing:
-                ray.wait(closing, num_returns=len(closing), timeout=_CLOSING_SECONDS)
+            end = time.monotonic() + _CLOSING_SECONDS
+            while closing and (left := end - time.monotonic()) > 0:
+                for answer in cluster.answered(closing, left):
+                    closing.remove(answer)
         finally:
             for member in members:
-                _kill(member.actor)
+                cluster.end(member.actor)
 
     def _tell_where_records_lie(self) -> None:
         if self._apart:
@@ -258,20 +267,3 @@ class RayEngine(Engine):
                 machines,
                 out,
             )
-
-
-def _kill(actor: Any) -> None:
-    import ray
-
-    ray.kill(actor)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _raised(problem: Problem, name: str) -> Exception:
-    kind = problem.kind or RuntimeError
-    error = kind(f"{name}: {problem.message}")
-    error.add_note(f"On {name}:\n{problem.traceback}")
-    return error

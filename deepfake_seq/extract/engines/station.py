@@ -68,6 +68,12 @@ class Problem(NamedTuple):
     message: str
     traceback: str
 
+    def on(self, machine: str) -> Exception:
+        """The error, to be raised elsewhere; an expected one is of its kind, others are bugs."""
+        error = (self.kind or RuntimeError)(f"{machine}: {self.message}")
+        error.add_note(f"On {machine}:\n{self.traceback}")
+        return error
+
 
 class Ready(NamedTuple):
     """A machine can be given videos.
