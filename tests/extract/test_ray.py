@@ -22,7 +22,7 @@ from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.verify import verify
 
 CLIPS = 24
-SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "2")
+SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "4")
 MARK = "DEEPSEQ_TEST_RAY"
 
 
@@ -102,17 +102,18 @@ def committed(folder: Path) -> int:
 @pytest.mark.slow
 def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_path: Path) -> None:
     run = extract(videos, "--address", nodes.address, "--profile")
-    until(lambda: committed(tmp_path / "store") >= 4)
+    mark = str(tmp_path)
+    until(lambda: len(marked_processes(mark, "multiprocessing.spawn")) == 2)  # both decode
     (killed,) = nodes.worker_nodes
     nodes.remove_node(killed, allow_graceful=False)
-    before = committed(tmp_path / "store")
-    assert before < CLIPS, "it was killed too late"
+    assert committed(tmp_path / "store") < CLIPS, "it was killed too late"
     output, messages = run.communicate(timeout=120)
     assert run.returncode == 3, messages
     result = json.loads(output)
     told = [line for line in messages.splitlines() if " was lost (" in line]
     assert len(told) == 1 and told[0].endswith("videos go back")
     back = int(told[0].split(";")[-1].split()[0])
+    assert back > 0
 
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
     with FeatureStore.open(tmp_path / "store") as store:
@@ -159,8 +160,9 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
     assert 2 <= before < CLIPS + 1
     run = extract(videos, "--engine", "local")
     output, messages = run.communicate(timeout=120)
-    assert run.returncode == 3, messages
-    assert json.loads(output)["skipped"] >= before - 1  # the failed one may be among them
+    assert run.returncode in (0, 3), messages  # the one that fails may have failed before
+    result = json.loads(output)
+    assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
 
 
