@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ def connected(address: str) -> Iterator[None]:
         raise EngineError(
             "Ray is not installed. Get it with `pip install 'deepfake-seq[ray]'`."
         ) from error
+    if ray.is_initialized():  # by whoever uses deepseq as a library; it stays his
+        with _silence():
+            yield
+        return
     address = address or os.environ.get("RAY_ADDRESS", "")
     _require_way_to(address)
     with _silence():
@@ -118,8 +123,14 @@ def answer(asked: Any) -> Any:
     except ray.exceptions.RayTaskError:
         raise  # it was answered by a bug
     except ray.exceptions.RayError as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise LostError(first) from error
+        raise LostError(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    """The one part of Ray's many lines about a lost actor that says something."""
+    text = " ".join(str(error).split())
+    reason = re.search(r"(?:dead|died) because ([^.]*\w)", text)
+    return reason[1] if reason else "it no longer answers"
 
 
 def end(actor: Any) -> None:
