@@ -84,7 +84,7 @@ class Decoders:
         try:
             decoded: DecodedVideo = self._call(video.decode, path, self._sampling, self._limits)
         except VideoError as error:
-            reason, source = str(error), _without_content(path)
+            reason, source = str(error), without_content(path)
             return DecodedVideo(None, error.status, reason, source, transient=error.transient)
         return decoded
 
@@ -96,7 +96,7 @@ class Decoders:
             self._free.put(process)
 
 
-def _without_content(path: Path) -> SourceFile:
+def without_content(path: Path) -> SourceFile:
     """What can be said of a file without reading it."""
     try:
         status = path.stat()

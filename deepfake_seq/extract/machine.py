@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ class Machine:
         self.profile = Profile()
         self._cnn = cnn
         self._decoders = decoders
+        self._frames = resolved.config.sampling.frames
         self._preparation = Preparation(resolved.config, detector, decoders, self.profile)
 
     @classmethod
@@ -65,6 +67,12 @@ class Machine:
         )
         cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
         return cls(resolved, detector, cnn, Decoders(workers, config.sampling, execution.limits))
+
+    @property
+    def depth(self) -> int:
+        """How many videos it has under way at a time when it is busy."""
+        crops = 2 * _BATCHES_AHEAD * self._cnn.batch  # that wait for the CNN, or are in it
+        return self._decoders.workers + 1 + math.ceil(crops / self._frames)
 
     def __enter__(self) -> Self:
         return self

@@ -73,8 +73,6 @@ class Preparation:
         self._detector = detector
         self._decoders = decoders
         self._profile = profile
-        self._backbone = BACKBONE_TABLE[config.backbone.name]
-        self._everyone = config.faces.people == "all"
 
     def prepare(self, item: VideoItem) -> list[Prepared]:
         """Decode a video and cut its faces out; whatever goes wrong with it is in the status.
@@ -87,7 +85,10 @@ class Preparation:
             video = self._decoders.decode(item.path)
         people = self._people(video, partial(self._decoders.frames_at, item.path))
         with self._profile.measure("crop", sum(map(len, people))):
-            return [self._prepared(item, video, *one) for one in enumerate(people)]
+            return [
+                _prepared(self._config, item, video, number, person)
+                for number, person in enumerate(people)
+            ]
 
     def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
         if video.frames is None:
@@ -99,40 +100,47 @@ class Preparation:
             )
         return found or [Person.nobody()]
 
-    def _prepared(
-        self, item: VideoItem, video: DecodedVideo, number: int, person: Person
-    ) -> Prepared:
-        arrays = empty_arrays(self._config.sampling.frames, self._backbone.width)
-        _fill(arrays, person)
-        facts = {**video.facts, **item.facts}
-        status, reason = video.status, video.reason
-        if video.frames is not None:
-            facts["frames_sampled"] = len(video.frames)
-            facts["faces_found"] = len(person) - person.filled
-            facts["faces_filled"] = person.filled
-            if not len(person):
-                read = f"in the {len(video.frames)} sampled frames or beside them"
-                reason = f"no face {read}" + (f" ({reason})" if reason else "")
-                status = "no_face"
-        known = {
-            "video_id": record_id(item.video_id, number if self._everyone else None),
-            "status": status,
-            "reason": reason,
-            "label": item.label,
-            "groups": item.groups,
-            "split": item.split,
-            "source": video.source,
-            "facts": facts,
-            "transient": video.transient,
-        }
-        return Prepared(known, arrays, self._crops(person))
 
-    def _crops(self, person: Person) -> npt.NDArray[np.uint8]:
-        margin, size = self._config.faces.margin, self._backbone.crop_size
-        crops = np.empty((len(person), size, size, 3), dtype=np.uint8)
-        for row, (image, face) in enumerate(zip(person.images_rgb, person.faces, strict=True)):
-            crops[row] = crop_square(image, face.box_xyxy, margin, size)
-        return crops
+def failure(config: ExtractConfig, item: VideoItem, video: DecodedVideo) -> FeatureRecord:
+    """The record of a video that has no frames."""
+    return _prepared(config, item, video, 0, Person.nobody()).finished()
+
+
+def _prepared(
+    config: ExtractConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
+) -> Prepared:
+    arrays = empty_arrays(config.sampling.frames, BACKBONE_TABLE[config.backbone.name].width)
+    _fill(arrays, person)
+    facts = {**video.facts, **item.facts}
+    status, reason = video.status, video.reason
+    if video.frames is not None:
+        facts["frames_sampled"] = len(video.frames)
+        facts["faces_found"] = len(person) - person.filled
+        facts["faces_filled"] = person.filled
+        if not len(person):
+            read = f"in the {len(video.frames)} sampled frames or beside them"
+            reason = f"no face {read}" + (f" ({reason})" if reason else "")
+            status = "no_face"
+    known = {
+        "video_id": record_id(item.video_id, number if config.faces.people == "all" else None),
+        "status": status,
+        "reason": reason,
+        "label": item.label,
+        "groups": item.groups,
+        "split": item.split,
+        "source": video.source,
+        "facts": facts,
+        "transient": video.transient,
+    }
+    return Prepared(known, arrays, _crops(config, person))
+
+
+def _crops(config: ExtractConfig, person: Person) -> npt.NDArray[np.uint8]:
+    margin, size = config.faces.margin, BACKBONE_TABLE[config.backbone.name].crop_size
+    crops = np.empty((len(person), size, size, 3), dtype=np.uint8)
+    for row, (image, face) in enumerate(zip(person.images_rgb, person.faces, strict=True)):
+        crops[row] = crop_square(image, face.box_xyxy, margin, size)
+    return crops
 
 
 def _fill(arrays: dict[str, npt.NDArray[Any]], person: Person) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 PREPARING = ("decode", "detect", "crop")
@@ -37,6 +37,19 @@ class Stage:
     lanes: int = 1
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What a machine's profile said at some time.
+
+    Attributes:
+        stages: Its stages, by name.
+        seconds: Wall time.
+    """
+
+    stages: dict[str, Stage]
+    seconds: float
+
+
 class Profile:
     """Adds up stages; several threads may do so at once."""
 
@@ -56,14 +69,17 @@ class Profile:
         Args:
             lanes: How many videos are prepared side by side.
         """
+        for name in PREPARING:
+            self.stages[name].lanes = lanes
+        self._go_on()
+
+    def _go_on(self) -> None:
         now = time.monotonic()
         if self._begin is None or self._end is None:
             self._begin = self._begin or now
         else:
             self._begin += now - self._end
         self._end = None
-        for name in PREPARING:
-            self.stages[name].lanes = lanes
 
     def stop(self) -> None:
         """Stop the clock."""
@@ -96,11 +112,20 @@ class Profile:
 
         The stages of preparing run on the same lanes, so they are under the same pressure.
         """
-        if not self.seconds:
-            return 0.0
+        capacity = self.capacity(stage)
         names = PREPARING if stage in PREPARING else (stage,)
         busy = sum(self.stages[name].busy_seconds for name in names)
-        return busy / (self.stages[stage].lanes * self.seconds)
+        return busy / capacity if capacity else 0.0
+
+    def capacity(self, stage: str) -> float:
+        """The seconds that the lanes of a stage had, in all."""
+        return self.stages[stage].lanes * self.seconds
+
+    def snapshot(self) -> Snapshot:
+        """As it is now, to be sent elsewhere."""
+        with self._lock:
+            stages = {name: replace(stage) for name, stage in self.stages.items()}
+        return Snapshot(stages, self.seconds)
 
     @property
     def bottleneck(self) -> str:
@@ -117,7 +142,7 @@ class Profile:
         stages = {}
         for name, unit in STAGES.items():
             stage = self.stages[name]
-            idle = stage.lanes * self.seconds * (1.0 - self.pressure(name))
+            idle = self.capacity(name) * (1.0 - self.pressure(name))
             shares = name in PREPARING[:-1]
             stages[name] = {
                 "lanes": stage.lanes,
@@ -132,3 +157,45 @@ class Profile:
             "bottleneck": self.bottleneck,
             "stages": stages,
         }
+
+
+class JointProfile(Profile):
+    """The profiles of several machines in one, with a clock of its own.
+
+    Lanes and busy times are added up. The pressure is that of all lanes together over the time that
+    each of them was there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = {name: Stage(lanes=0) for name in STAGES}
+        self._capacity = dict.fromkeys(STAGES, 0.0)
+        self._machines: dict[str, Snapshot] = {}
+
+    def start(self, lanes: int = 0) -> None:
+        """See `Profile.start`; lanes come and go with the machines."""
+        self._go_on()
+
+    def take(self, machine: str, snapshot: Snapshot) -> None:
+        """Take in what a machine's profile says now, in the place of what it said before."""
+        self._add(self._machines.pop(machine, None), -1)
+        self._machines[machine] = snapshot
+        self._add(snapshot, 1)
+
+    def leave(self, machine: str) -> None:
+        """A machine is gone, and its lanes with it; what it did still counts."""
+        gone = self._machines.pop(machine, None)
+        for name, stage in gone.stages.items() if gone else ():
+            self.stages[name].lanes -= stage.lanes
+
+    def capacity(self, stage: str) -> float:
+        """See `Profile.capacity`."""
+        return self._capacity[stage]
+
+    def _add(self, snapshot: Snapshot | None, sign: int) -> None:
+        for name, stage in snapshot.stages.items() if snapshot else ():
+            own = self.stages[name]
+            own.busy_seconds += sign * stage.busy_seconds
+            own.done += sign * stage.done
+            own.lanes += sign * stage.lanes
+            self._capacity[name] += sign * stage.lanes * (snapshot.seconds if snapshot else 0.0)

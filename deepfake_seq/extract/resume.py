@@ -148,7 +148,8 @@ class Resumption:
             for name in reversed(names or [item.video_id]):
                 self._store.commit(_assigned(self._store[name], item, source))
         self._store.release(item.video_id)
-        standing = Outcome(item.video_id, entry.status, skipped=True, relabelled=relabelled)
+        reason = str(entry.metadata["reason"])
+        standing = Outcome(item.video_id, entry.status, reason, entry.transient, True, relabelled)
         self._on_standing(standing)
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.machine import Machine
@@ -28,7 +28,7 @@ class Worker:
         self._aside: deque[Outcome] = deque()
         self._resumption = Resumption(store, everyone, retry_failed, self._aside.append)
 
-    def extract(self, todos: Iterable[Todo]) -> Iterator[Outcome]:
+    def extract(self, todos: Iterable[Todo]) -> Generator[Outcome, None, None]:
         """Claim, extract and commit videos.
 
         Yields:

@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 class StoreWriter(FeatureStore):
     """A store to write to; a context manager, which gives back what it holds.
 
-    Nothing is made on the disk before the first claim or commit.
+    Nothing is made on the disk before it is founded, or the first claim or commit.
 
     Args:
         path: The directory, which need not exist.
@@ -56,6 +56,15 @@ class StoreWriter(FeatureStore):
         if (path / FILE_NAME).exists() or listing(path):
             description = _agreed(path, description)
         return cls(path, description, shard_records)
+
+    def found(self) -> Path:
+        """Make the store if it is not there; gives the folder in it that only this writer has.
+
+        Raises:
+            StoreError: The directory cannot be written.
+        """
+        with self._writing() as (_, folder):
+            return folder.path
 
     def claim(self, video_id: str, *, wait: bool = False) -> bool:
         """Keep a video for this writer until it is committed or released.

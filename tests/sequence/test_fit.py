@@ -341,3 +341,19 @@ def test_the_newest_run_is_found(tmp_path: Path, fitted: FitResult) -> None:
     with pytest.raises(RunError, match="no run in"):
         run.newest(tmp_path)
     assert run.newest(fitted.folder.parent) == fitted.folder
+
+
+@pytest.mark.slow
+def test_keras_on_jax_trains_a_model_as_good_without_tensorflow(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "sys.modules['tensorflow'] = None\n"
+        "from deepfake_seq.cli import main\n"
+        f"sys.argv = ['deepseq', 'fit', '--features', {str(store.path)!r}, '--out', "
+        f"{str(tmp_path / 'run')!r}, '--runtime', 'keras', '--members', '1', '--json']\n"
+        "main()\n"
+    )
+    result = json.loads(run_python(code, KERAS_BACKEND="jax"))
+    assert result["test"]["auc"] > 0.9
