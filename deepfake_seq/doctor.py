@@ -30,7 +30,8 @@ _PACKAGES = (
     "click",
     "rich",
 )
-_OPTIONAL = ("jax", "ray")
+_OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep"}
+"""Packages and the extras that bring them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def examine() -> list[Finding]:
     machine = f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
     findings = [Finding("machine", True, machine)]
     findings += [_package(name) for name in _PACKAGES]
-    findings += [_optional(name) for name in _OPTIONAL]
+    findings += [_optional(*one) for one in _OPTIONAL.items()]
     findings += [_cv2(), _openvino(), _keras()]
     findings += [_weights(name) for name in WEIGHTS]
     return findings
@@ -71,11 +72,13 @@ def _package(name: str) -> Finding:
         return Finding(name, False, f"not installed: run `pip install {name}`")
 
 
-def _optional(name: str) -> Finding:
+def _optional(name: str, extra: str) -> Finding:
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:
-        return Finding(name, True, f"not installed; optional: `pip install deepfake-seq[{name}]`")
+        return Finding(
+            name, True, f"not installed; optional: `pip install 'deepfake-seq[{extra}]'`"
+        )
 
 
 def _cv2() -> Finding:

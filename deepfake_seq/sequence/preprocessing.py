@@ -77,7 +77,10 @@ class Preprocessor:
         if self.shuffle_frames:
             features = shuffle_frames(features, mask)
         rows, known = _inputs(features, mask, self.inputs)
-        return np.where(known, (rows - self.mean) / self.scale, np.float32(0.0))
+        rows -= self.mean
+        rows /= self.scale
+        np.copyto(rows, np.float32(0.0), where=~known)
+        return rows
 
 
 def input_width(inputs: str, width: int) -> int:
@@ -87,7 +90,9 @@ def input_width(inputs: str, width: int) -> int:
 
 def valid_rows(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
     """The features as float32, with zeros for whatever stands in masked rows."""
-    return np.where(mask[..., None], features, 0).astype(np.float32)
+    rows = features.astype(np.float32)
+    rows[~mask] = 0.0
+    return rows
 
 
 def deltas(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:

@@ -9,9 +9,9 @@ import pytest
 from records import DESCRIPTION, make_record
 
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract.resume import Resumption
+from deepfake_seq.extract.resume import Outcome, Resumption
 from deepfake_seq.extract.video import identify
-from deepfake_seq.store import Entry, FeatureRecord, FeatureStore, StoreWriter
+from deepfake_seq.store import FeatureRecord, FeatureStore, StoreWriter
 
 
 @pytest.fixture
@@ -30,14 +30,15 @@ def run(path: Path, item: VideoItem, people: int) -> tuple[int, list[bool]]:
     """How many videos were extracted, and for each that stood whether it was relabelled."""
     standing: list[bool] = []
 
-    def on_standing(entry: Entry, relabelled: bool) -> None:
-        standing.append(relabelled)
+    def on_standing(outcome: Outcome) -> None:
+        assert outcome.skipped and outcome.video_id == item.video_id
+        standing.append(outcome.relabelled)
 
     with StoreWriter.create(path, DESCRIPTION) as writer:
         resumption = Resumption(writer, True, False, on_standing)
         pending = resumption.pending([item])
         for claimed in resumption.claimed(pending, lambda elsewhere: None):
-            resumption.commit(claimed, records(item, people))
+            resumption.commit(claimed.item, records(item, people))
     return len(pending), standing
 
 
