@@ -71,7 +71,10 @@ class DecodedVideo:
 
 
 def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
-    """Decode and sample one file. Never raises for what is in the file: that is in the status."""
+    """Decode and sample one file. Never raises for what is in the file: that is in the status.
+
+    For one thread of a process at a time: what FFmpeg complains of is heard by the whole process.
+    """
     source = SourceFile(0, 0, "")
     try:
         source = identify(path, limits)

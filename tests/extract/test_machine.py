@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from clips import write_clip
+from decoding import DecodersHere
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -26,7 +27,8 @@ from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.store import SourceFile
 
 CONFIG = ExtractConfig(
     sampling=SamplingConfig(frames=4),
@@ -46,13 +48,6 @@ class CountingCnn:
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         self.sizes.append(len(crops_rgb))
         return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
-
-
-class DecodersHere(Decoders):
-    """Decodes in this process."""
-
-    def decode(self, path: Path) -> DecodedVideo:
-        return decode(path, self._sampling, self._limits)
 
 
 class AlternatelyBlind:
@@ -168,7 +163,7 @@ def test_an_interrupt_does_not_wait_for_what_is_being_decoded(tmp_path: Path) ->
         def decode(self, path: Path) -> DecodedVideo:
             if path.name == "0.mp4":
                 return super().decode(path)
-            return DecodedVideo(None, *self._hang(), source=decode(path, self._sampling).source)
+            return DecodedVideo(None, *self._hang(), source=SourceFile(0, 0, ""))
 
         def _hang(self) -> tuple[str, str]:
             try:

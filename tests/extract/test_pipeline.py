@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from clips import write_clip
+from decoding import DecodersHere
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -32,7 +33,7 @@ from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
-from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.video import DecodedVideo
 from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
 from deepfake_seq.store.repair import repair
 from deepfake_seq.store.verify import verify
@@ -51,13 +52,6 @@ class MeanCnn:
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
-
-
-class DecodersHere(Decoders):
-    """Decodes in this process."""
-
-    def decode(self, path: Path) -> DecodedVideo:
-        return decode(path, self._sampling, self._limits)
 
 
 def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
