@@ -162,6 +162,7 @@ def sweep(
                 attempt = ledger.begin(index, given[index] if given else None)
                 done[index] = _try(attempt, pairs, plan, on_round)
                 sweep_files.write_trials(folder, list(done.values()), plan.seeds)
+        sweep_files.write_trials(folder, list(done.values()), plan.seeds)  # one may be behind
         parts = {"validation": len(held_out), "test": len(split.test)}
         swept = _ranked(plan, list(done.values()), len(pairs), parts)
         sweep_files.write_summary(folder, swept.ranked, swept.failed, plan.space, swept.warnings)
@@ -240,11 +241,11 @@ def _about_choice(ranked: Sequence[Tried]) -> list[str]:
     ]
     if best.spread is None:
         return [*warnings, "One seed does not tell luck from merit: --seeds 3 does better."]
-    near = sum(own.mean >= best.mean - best.spread for own in ranked[1:])
+    near = sum(best.mean - own.mean <= max(best.spread, own.spread or 0.0) for own in ranked[1:])
     if near:
         warnings.append(
-            f"{near} other settings are within the spread of the best over its seeds "
-            f"(± {best.spread:.3f}): these clips do not tell them apart."
+            f"{near} of the other {len(ranked) - 1} settings are as near to the best as seeds are "
+            "to each other: these clips do not tell them apart."
         )
     return warnings
 

@@ -50,7 +50,7 @@ def value_by_setting(ranked: Sequence[Tried], space: Space) -> bytes:
         ("the best", {**dot, "color": FAKE_COLOUR}),
     ]
     if any(not isinstance(space.values[name], Range) for name in names):
-        keys.append(("mean of a value's settings", mean))
+        keys.append(("mean by value", mean))
     legend_below(figure, keys)
     return png(figure)
 

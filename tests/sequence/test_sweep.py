@@ -173,8 +173,8 @@ def test_a_sweep_that_is_killed_at_any_moment_ends_as_one_that_is_not(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_at_every_moment_ends_as_one_that_is_not(tmp_path: Path) -> None:
-    assert crash(tmp_path, step=1) > 100
+def test_a_sweep_that_is_killed_at_many_moments_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    assert crash(tmp_path, step=5) > 30
 
 
 def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
@@ -389,7 +389,7 @@ def test_the_best_are_told_to_be_too_good_and_too_close(
     monkeypatch.setattr(sweeping, "validate", validate)
     swept = sweeping.sweep(make_plan(store, LOGISTIC), tmp_path / "x")
     assert "The best of 3 validation AUCs is too good" in swept.warnings[0]
-    assert swept.warnings[1].startswith("1 other settings are within the spread of the best")
+    assert swept.warnings[1].startswith("1 of the other 2 settings are as near to the best")
     single = sweeping.sweep(make_plan(store, LOGISTIC, seeds=1), tmp_path / "y")
     assert "One seed does not tell luck from merit" in single.warnings[1]
 
