@@ -126,6 +126,7 @@ class Station:
         self._ends = False
         self._reported = 0.0
         self._log = _Log()
+        self._thread: threading.Thread | None = None
 
     def open(self) -> Report:
         """Load everything."""
@@ -176,7 +177,7 @@ class Station:
         with self._change:
             self._ends = True
             self._change.notify_all()
-        if hasattr(self, "_thread"):
+        if self._thread:
             self._thread.join(_CLOSING_SECONDS)
             if not self._shares_disk:
                 self._store.seal()  # where they share one, whoever gives the orders does it
