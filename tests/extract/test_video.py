@@ -429,7 +429,7 @@ def test_decoding_never_raises_and_what_it_says_holds_together(
 
 
 def test_a_decoding_process_imports_no_deep_learning_framework() -> None:
-    code = "import deepfake_seq.extract.workers, sys; print(*sys.modules)"
+    code = "import deepfake_seq.extract.decoders, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -32,11 +32,11 @@ items = [VideoItem(videos / f"{n:03}.mp4", f"{n:03}.mp4") for n in range(count)]
 noted = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 generator = random.Random(os.getpid())
 with StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer:
-    resumption = Resumption(writer, False, False, lambda entry, relabelled: None)
+    resumption = Resumption(writer, False, False, lambda outcome: None)
     pending = resumption.pending(items)
     while pending:
         elsewhere = []
-        for item in resumption.claimed(pending, elsewhere.append):
+        for item, _ in resumption.claimed(pending, elsewhere.append):
             os.write(noted, f"{item.video_id}\\n".encode())
             time.sleep(generator.uniform(0, 0.02))
             number = int(item.video_id[:3])
