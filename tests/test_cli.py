@@ -130,11 +130,11 @@ def test_a_profile_says_where_the_time_went(folder: Path, tmp_path: Path) -> Non
     assert "profile" not in json.loads(again.stdout) and "bottleneck" not in again.stderr
 
 
-def test_the_progress_bar_says_what_the_others_wait_for() -> None:
+def test_the_progress_bar_names_the_bottleneck() -> None:
     profile = Profile()
     profile.start(lanes=2)
     profile.add("decode", 9.0, 3)
-    assert _note(Outcome("a.mp4", "ok"), profile) == "ok, waiting for decode"
+    assert _note(Outcome("a.mp4", "ok"), profile) == "ok; bottleneck: decode"
     assert _note(Outcome("a.mp4", "ok", skipped=True), None) == "skipped"
 
 

@@ -152,7 +152,7 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
 def _note(outcome: Outcome, profile: Profile | None) -> str:
     """What the progress bar says behind a video."""
     status = "skipped" if outcome.skipped else outcome.status
-    return f"{status}, waiting for {profile.bottleneck}" if profile else status
+    return f"{status}; bottleneck: {profile.bottleneck}" if profile else status
 
 
 def _profile_table(profile: Profile) -> str:
