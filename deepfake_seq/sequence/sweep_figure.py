@@ -39,6 +39,10 @@ def value_by_setting(ranked: Sequence[Tried], space: Space) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel("validation AUC")
+    # No AUC is above 1, and differences smaller than this are not worth a magnifying glass.
+    lowest = min(0.9, *(own.mean - (own.spread or 0.0) for own in ranked))
+    margin = 0.05 * (1.0 - lowest)
+    panels[0, 0].set_ylim(lowest - margin, 1.0 + margin)
     dot = {"marker": "o", "markersize": 5, "linestyle": ""}
     mean = {"color": INK, "marker": "_", "markersize": 16, "linestyle": ""}
     spread = any(own.spread is not None for own in ranked)
