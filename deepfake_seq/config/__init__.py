@@ -5,11 +5,14 @@ object is made. `ExtractConfig` travels with every trained model, so that `predi
 exactly as the training clips were treated.
 """
 
+from deepfake_seq.config.augmentation import AUGMENTED, DEGRADATIONS, VIEW_KINDS, ViewsConfig
 from deepfake_seq.config.execution import ENGINES, RUNTIMES, ExecutionConfig, LimitsConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
+    FACE_FORMATS,
     IMAGENET,
+    LOSSLESS,
     PEOPLE,
     PRECISIONS,
     SAMPLERS,
@@ -20,6 +23,7 @@ from deepfake_seq.config.extraction import (
     FaceConfig,
     SamplingConfig,
 )
+from deepfake_seq.config.finetuning import AUTO, HEADS, FinetuneConfig
 from deepfake_seq.config.learning import (
     BALANCES,
     INPUTS,
@@ -49,13 +53,19 @@ from deepfake_seq.config.sweep import (
 )
 
 __all__ = [
+    "AUGMENTED",
+    "AUTO",
     "BACKBONES",
     "BALANCES",
+    "DEGRADATIONS",
     "DETECTORS",
     "ENGINES",
+    "FACE_FORMATS",
+    "HEADS",
     "IMAGENET",
     "INPUTS",
     "LISTS",
+    "LOSSLESS",
     "MIN_VALID_FRAMES",
     "MODELS",
     "MOST_SETTINGS",
@@ -74,17 +84,20 @@ __all__ = [
     "TRAINERS",
     "TRAINING_MEMORY_BYTES",
     "UNTRAINED",
+    "VIEW_KINDS",
     "BackboneConfig",
     "DecisionConfig",
     "ExecutionConfig",
     "ExtractConfig",
     "FaceConfig",
+    "FinetuneConfig",
     "LimitsConfig",
     "ModelConfig",
     "SamplingConfig",
     "SplitConfig",
     "SweepConfig",
     "TrainConfig",
+    "ViewsConfig",
     "default_inputs",
     "read_units",
     "write_units",

@@ -8,7 +8,7 @@ from typing import Any, Self
 from deepfake_seq.config.checks import check, check_choice
 from deepfake_seq.errors import UsageError
 
-MODELS = ("gru", "lstm", "dense", "attention", "logistic")
+MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic")
 RECURRENT = ("gru", "lstm")
 INPUTS = ("features", "delta", "both")
 BALANCES = ("alpha", "weights", "batches")

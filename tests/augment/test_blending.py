@@ -1,0 +1,204 @@
+"""Self-blended fakes: a face is changed, its surroundings are not, and nothing jumps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from drawing import noise, same, seeds, sizes
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from deepfake_seq.augment import Crops, self_blend
+from deepfake_seq.augment.blending import Blend, apply_blend, draw_blend, mask_of
+from deepfake_seq.augment.masks import RATIOS, SIDE, draw_mask
+from deepfake_seq.augment.placement import Placement, by_box, by_landmarks, placements
+from deepfake_seq.augment.retouching import draw_retouch, retouched
+
+FEW = settings(max_examples=25)
+
+
+def blend(seed: int) -> Blend:
+    return draw_blend(np.random.default_rng(seed))
+
+
+def without_landmarks(crops: Crops) -> Crops:
+    return replace(crops, landmarks=[None] * len(crops.landmarks))
+
+
+@FEW
+@given(seeds)
+def test_a_mask_is_soft_and_in_the_shape_of_a_face(seed: int) -> None:
+    mask = draw_mask(np.random.default_rng(seed))
+    assert mask.shape == (SIDE, SIDE) and mask.dtype == np.float32
+    assert mask.min() == 0 and mask.max() in RATIOS
+    assert not mask[[0, -1]].any() and not mask[:, [0, -1]].any()
+    middle = SIDE // 2
+    assert mask[middle, middle] == mask.max()
+    full = mask == mask.max()
+    assert 0.04 < full.mean() < 0.3  # of a square of 2 × 2 faces
+    steps = np.abs(np.diff(mask, axis=0)).max(), np.abs(np.diff(mask, axis=1)).max()
+    assert max(steps) < 0.45 * mask.max()
+
+
+@FEW
+@given(seeds)
+def test_masks_are_in_one_piece_without_holes(seed: int) -> None:
+    mask = draw_mask(np.random.default_rng(seed))
+    for part in (mask > 0, mask == 0):
+        pieces, _ = cv2.connectedComponents(part.astype(np.uint8))
+        assert pieces == 2  # itself and the rest
+
+
+@FEW
+@given(seeds)
+def test_outside_the_mask_the_original_is_left(face: Crops, seed: int) -> None:
+    draw = blend(seed)
+    fake = apply_blend(face, draw)
+    for image, original, place in zip(fake, face.images_rgb, placements(face), strict=True):
+        mask = mask_of(place, len(image), draw)
+        assert mask.min() >= 0 and mask.max() <= 1
+        assert not mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()  # the corners of a crop are no face
+        assert np.array_equal(image[mask == 0], original[mask == 0])
+
+
+@FEW
+@given(seeds)
+def test_the_face_is_changed_in_every_frame(face: Crops, seed: int) -> None:
+    draw = blend(seed)
+    for image, original, place in zip(
+        apply_blend(face, draw), face.images_rgb, placements(face), strict=True
+    ):
+        inside = mask_of(place, len(image), draw) > 0
+        assert np.abs(image[inside].astype(int) - original[inside]).mean() > 0.7
+
+
+@FEW
+@given(seeds)
+def test_alike_frames_stay_alike(face: Crops, seed: int) -> None:
+    still = Crops(face.images_rgb[:1] * 3, face.boxes_xyxy[:1] * 3, face.landmarks[:1] * 3)
+    first, second, third = self_blend(still, np.random.default_rng(seed))
+    assert same([first, first], [second, third])
+
+
+@FEW
+@given(seeds)
+def test_the_seed_decides(face: Crops, seed: int) -> None:
+    once = self_blend(face, np.random.default_rng(seed))
+    assert same(once, self_blend(face, np.random.default_rng(seed)))
+    assert not same(once, self_blend(face, np.random.default_rng(seed + 1)))
+
+
+@FEW
+@given(seeds, sizes)
+def test_sides_and_types_stay(seed: int, sizes: list[int]) -> None:
+    boxes = [np.float32([0.1, 0.1, 0.9, 0.9]) * np.float32(size) for size in sizes]
+    crops = Crops(noise(seed, sizes), boxes, [None] * len(sizes))
+    images = self_blend(crops, np.random.default_rng(seed))
+    assert [image.shape for image in images] == [(size, size, 3) for size in sizes]
+    assert {image.dtype for image in images} == {np.dtype(np.uint8)}
+
+
+def test_everything_is_changed_now_and_then() -> None:
+    draws = [blend(seed) for seed in range(200)]
+    assert 70 < sum(draw.retouch.shrink > 1 for draw in draws) < 130
+    assert 70 < sum(draw.scale > 1 for draw in draws) < 130
+    assert 30 < sum(any(draw.retouch.rgb) for draw in draws) < 90
+    assert {float(draw.mask.max()) for draw in draws} == set(RATIOS)
+
+
+@FEW
+@given(seeds, st.integers(0, 255))
+def test_retouching_leaves_grey_grey_and_in_range(seed: int, level: int) -> None:
+    retouch = replace(draw_retouch(np.random.default_rng(seed)), rgb=(0.0, 0.0, 0.0))
+    image = retouched(np.full((12, 12, 3), level, dtype=np.float32), retouch)
+    assert image.dtype == np.float32
+    assert image.min() >= 0 and image.max() <= 255
+    assert np.ptp(image) < 0.01
+
+
+@given(
+    st.floats(-0.6, 0.6),
+    st.floats(60, 120),
+    st.floats(0.8, 1.2),
+    st.floats(-5, 5),
+    st.floats(-5, 5),
+)
+def test_a_face_is_found_by_its_landmarks(
+    tilt: float, unit: float, wide: float, x: float, y: float
+) -> None:
+    across = np.array([np.cos(tilt), np.sin(tilt)]) * unit * wide
+    down = np.array([-np.sin(tilt), np.cos(tilt)]) * unit
+    middle = np.array([200 + x, 200 + y])
+    marks = np.float32([
+        middle - down / 2 - across / 2,
+        middle - down / 2 + across / 2,
+        middle,
+        middle + down / 2 - across / 3,
+        middle + down / 2 + across / 3,
+    ])  # fmt: skip
+    box = np.float32([200 - unit, 200 - 1.3 * unit, 200 + unit, 200 + 1.3 * unit])
+    found = by_landmarks(box, marks)
+    assert found.tilt == pytest.approx(tilt, abs=0.01)
+    assert found.unit == pytest.approx(max(unit, unit * wide), rel=0.01)
+    assert np.hypot(found.x - middle[0], found.y - middle[1]) < 0.1 * unit
+    eyes = found.to_pixels() @ [0, -0.5, 1]
+    assert np.hypot(*(eyes - (middle - down / 2))) < 0.2 * unit
+
+
+@given(seeds, st.floats(1, 300), st.floats(1, 300))
+def test_whatever_the_landmarks_the_face_is_where_the_box_is(
+    seed: int, width: float, height: float
+) -> None:
+    assume(0.25 < width / height < 4)
+    marks = np.random.default_rng(seed).normal(0, 1000, (5, 2)).astype(np.float32)
+    box = np.float32([50, 50, 50 + width, 50 + height])
+    found, by_itself = by_landmarks(box, marks), by_box(box)
+    assert abs(found.x - by_itself.x) <= by_itself.unit
+    assert abs(found.y - by_itself.y) <= by_itself.unit
+    assert 0.599 < found.unit / by_itself.unit < 1.501
+    assert 0.75 <= found.width <= 1
+
+
+def test_landmarks_in_one_point_are_no_matter() -> None:
+    box = np.float32([0, 0, 100, 130])
+    assert isinstance(by_landmarks(box, np.full((5, 2), 50, dtype=np.float32)), Placement)
+
+
+def test_where_landmarks_are_missing_the_box_tells_about_the_same(face: Crops) -> None:
+    for one, other in zip(placements(face), placements(without_landmarks(face)), strict=True):
+        assert abs(one.x - other.x) < 0.15 * one.unit
+        assert abs(one.y - other.y) < 0.15 * one.unit
+        assert 0.8 < other.unit / one.unit < 1.25
+
+
+def test_one_frame_without_landmarks_makes_no_frame_jump(face: Crops) -> None:
+    partly = replace(face, landmarks=[None, *face.landmarks[1:]])
+    assert placements(partly) == placements(without_landmarks(face))
+
+
+@FEW
+@given(seeds)
+def test_without_landmarks_the_mask_stays_in_the_box(face: Crops, seed: int) -> None:
+    draw = blend(seed)
+    for box, place, image in zip(
+        face.boxes_xyxy, placements(without_landmarks(face)), face.images_rgb, strict=True
+    ):
+        mask = mask_of(place, len(image), draw)
+        rows, columns = np.nonzero(mask > 0.05)
+        spare = 0.1 * len(image)
+        assert box[0] - spare < columns.min() and columns.max() < box[2] + spare
+        assert box[1] - spare < rows.min() and rows.max() < box[3] + spare
+
+
+@FEW
+@given(seeds)
+def test_the_mask_follows_the_face(face: Crops, seed: int) -> None:
+    draw, size = blend(seed), 277
+    (box, marks), shift = (face.boxes_xyxy[0], face.landmarks[0]), np.float32([9, -6])
+    assert marks is not None
+    here = mask_of(by_landmarks(box, marks), size, draw)
+    there = mask_of(by_landmarks(box + np.tile(shift, 2), marks + shift), size, draw)
+    assert np.allclose(here[20:-20, 20:-20], there[14:-26, 29:-11], atol=0.02)
