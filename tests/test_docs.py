@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_seq.cli import app
+from deepfake_seq.store.face_record import FACE_ARRAYS
 from deepfake_seq.store.record import ARRAYS, STATUSES
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +22,7 @@ def test_the_command_reference_is_what_the_commands_say() -> None:
     assert module.TARGET.read_text() == module.reference(), "run python docs/make_cli_reference.py"
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, *STATUSES])
+@pytest.mark.parametrize("name", sorted({*ARRAYS, *FACE_ARRAYS, *STATUSES}))
 def test_the_format_page_names_every_array_and_status(name: str) -> None:
     assert f"`{name}`" in (ROOT / "docs" / "store-format.md").read_text()
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepfake_seq import console
 from deepfake_seq.commands.options import EXISTING, json_option, labels_line, print_json, tell
+
+if TYPE_CHECKING:
+    from deepfake_seq.store import FaceStore, FeatureStore
 
 
 @click.command()
 @click.argument("path", type=EXISTING)
 @json_option
 def info(path: Path, as_json: bool) -> None:
-    """Say what is in a store or in a run."""
+    """Say what is in a store, of features or of faces, or in a run."""
     from deepfake_seq.sequence import run
 
     if (path / run.DESCRIPTION).is_file():
@@ -23,45 +29,78 @@ def info(path: Path, as_json: bool) -> None:
 
 
 def _store_info(path: Path, as_json: bool) -> None:
-    from collections import Counter
+    from deepfake_seq.store import FAILED_STATUSES, open_store
 
-    from deepfake_seq import console
-    from deepfake_seq.store import FAILED_STATUSES, FeatureStore
-
-    store = FeatureStore.open(path)
-    records = [entry.metadata for entry in store.entries()]
-    statuses = Counter(record["status"] for record in records)
-    groups = {group for record in records for group in record["groups"]}
-    size = sum(file.stat().st_size for file in path.glob("*.h5"))
+    store = open_store(path)
+    every = [entry.metadata for entry in store.entries()]
+    # Views of a clip are there to train on; they are no videos.
+    records = [record for record in every if "view" not in record["facts"]]
+    about = _about(store, records, len(every) - len(records))
     if as_json:
-        print_json(
-            {
-                "store": str(path),
-                "fingerprint_id": store.fingerprint.id,
-                "fingerprint": store.fingerprint.fields,
-                "videos": len(records),
-                "by_status": dict(statuses),
-                "by_label": dict(Counter(str(record["label"]) for record in records)),
-                "groups": len(groups),
-                "bytes": size,
-            }
-        )
+        print_json(about)
         return
-    fields = store.fingerprint.fields
-    tell(f"store        {path}, {size / 1e6:.1f} MB")
+    holds = " of faces" if "images" in about else ""
+    tell(f"store        {path}, {_megabytes(about)}{holds}")
     tell(f"videos       {labels_line(records)}")
-    tell(f"status       {console.counts(statuses)}")
-    tell(f"groups       {len(groups) or 'none: nobody said who is in which clip'}")
+    if about["views"]:
+        tell(f"views        {about['views']} for training only")
+    tell(f"status       {console.counts(about['by_status'])}")
+    tell(f"groups       {about['groups'] or 'none: nobody said who is in which clip'}")
+    if images := about.get("images"):
+        tell(f"images       {images['format']}, {images['bytes_per_video'] / 1024:.0f} KiB a video")
+    if faces := about.get("faces"):
+        tell(f"faces        {faces['store']}, {_megabytes(faces)}, of {faces['videos']} videos")
     tell(f"fingerprint  {store.fingerprint.id}")
-    for part, values in fields.items():
+    for part, values in store.fingerprint.fields.items():
         tell(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
     for record in records:
         if record["status"] in FAILED_STATUSES:
             tell(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
 
 
+def _about(
+    store: FeatureStore | FaceStore, records: list[dict[str, Any]], views: int
+) -> dict[str, Any]:
+    """The JSON document of a store."""
+    from deepfake_seq.store import FAILED_STATUSES, FaceStore, faces_of, has_faces
+
+    about: dict[str, Any] = {
+        "store": str(store.path),
+        "fingerprint_id": store.fingerprint.id,
+        "fingerprint": store.fingerprint.fields,
+        "videos": len(records),
+        "views": views,
+        "by_status": dict(Counter(record["status"] for record in records)),
+        "by_label": dict(Counter(str(record["label"]) for record in records)),
+        "groups": len({group for record in records for group in record["groups"]}),
+        "bytes": _size(store.path),
+    }
+    if isinstance(store, FaceStore):
+        seen = sum(record["status"] not in FAILED_STATUSES for record in records)
+        image_format = store.extract_config.get("faces", {}).get("image_format", "unknown")
+        about["images"] = {
+            "format": image_format,
+            "bytes_per_video": about["bytes"] // max(seen, 1),
+        }
+    elif has_faces(store.path):
+        faces = FaceStore.open(faces_of(store.path))
+        about["faces"] = {
+            "store": str(faces.path),
+            "videos": len(faces),
+            "bytes": _size(faces.path),
+        }
+    return about
+
+
+def _megabytes(about: dict[str, Any]) -> str:
+    return f"{about['bytes'] / 1e6:.1f} MB"
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("*.h5"))
+
+
 def _run_info(path: Path, as_json: bool) -> None:
-    from deepfake_seq import config, console
     from deepfake_seq.errors import RunError, UsageError
     from deepfake_seq.sequence import run
     from deepfake_seq.sequence.tables import metrics_rows
@@ -70,7 +109,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     values = run.describe(path)
     try:
         metrics = read_json(path / run.METRICS, run.MOST_DESCRIPTION_BYTES)
-        title = config.ModelConfig.from_dict(values["model"]).title
+        title = run.title_of(values)
         if as_json:
             print_json({"run": str(path), **values, "metrics": metrics})
             return

@@ -1,11 +1,11 @@
-"""`deepseq verify` and `deepseq merge`: the care of feature stores."""
+"""`deepseq verify` and `deepseq merge`: the care of feature stores and of face caches."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,22 +27,30 @@ if TYPE_CHECKING:
 @click.option("--repair", is_flag=True, help="Save what is whole; move the rest to quarantine/.")
 @json_option
 def verify(store: Path, repair: bool, as_json: bool) -> None:
-    """Read every record of a store and say whether all of it is whole.
+    """Read every record of a store, and of the faces kept beside it, and say whether all is whole.
 
     Exit code 1 if it is not. With --repair, every good record in a damaged shard is saved, the
     shard is moved to quarantine/ in the store, and the videos to extract again are named (exit
     code 3); the next `deepseq extract` does them.
     """
+    from deepfake_seq.store import faces_of, has_faces
     from deepfake_seq.store.repair import repair as repair_store
     from deepfake_seq.store.verify import verify as verify_store
 
-    report = repair_store(store) if repair else verify_store(store)
+    look = repair_store if repair else verify_store
+    reports = [look(store)]
+    if has_faces(store):
+        reports.append(look(faces_of(store)))
     if as_json:
-        bad = [asdict(record) for record in report.bad_records]
-        print_json({**vars(report), "bad_records": bad, "whole": report.is_whole})
+        document, *faces = map(_document, reports)
+        print_json({**document, "faces": faces[0]} if faces else document)
     else:
-        _print(report, repaired=repair)
-    if not report.is_whole:
+        for report in reports:
+            _print(report, repaired=repair)
+    whole = all(report.is_whole for report in reports)
+    if not (whole or as_json):
+        _advise(reports, repaired=repair)
+    if not whole:
         sys.exit(FAILED_VIDEOS if repair else 1)
 
 
@@ -53,15 +61,29 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
 def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """Bring stores that were extracted with the same settings into one.
 
-    A video that two of them hold must be the same in both, or nothing is merged.
+    A video that two of them hold must be the same in both, or nothing is merged. Their face caches
+    are merged, too, if all of them have one.
     """
-    from deepfake_seq.store.merge import merge as merge_stores
+    from deepfake_seq.store import faces_of
+    from deepfake_seq.store.merge import merge_with_faces, without_faces
 
-    videos, added = merge_stores(stores, out)
+    merged, faces = merge_with_faces(stores, out)
+    if faces is None and len(without := without_faces(stores)) < len(stores):
+        say(f"faces were not merged: there are none of {', '.join(map(str, without))}")
     if as_json:
-        print_json({"store": str(out), "videos": videos, "added": added})
-    else:
-        click.echo(f"{out}: {videos} videos, {added} of them new")
+        document: dict[str, Any] = {"store": str(out), **merged._asdict()}
+        if faces:
+            document["faces"] = {"store": str(faces_of(out)), **faces._asdict()}
+        print_json(document)
+        return
+    click.echo(f"{out}: {merged.videos} videos, {merged.added} of them new")
+    if faces:
+        click.echo(f"{faces_of(out)}: faces of {faces.videos} videos, {faces.added} of them new")
+
+
+def _document(report: StoreReport) -> dict[str, Any]:
+    bad = [asdict(record) for record in report.bad_records]
+    return {**vars(report), "bad_records": bad, "whole": report.is_whole}
 
 
 def _print(report: StoreReport, *, repaired: bool) -> None:
@@ -83,12 +105,19 @@ def _print(report: StoreReport, *, repaired: bool) -> None:
         click.echo(f"older        {_shown(video_id)}: its record of revision {revision} stands")
     for video_id in report.extract_again:
         click.echo(f"extract      {_shown(video_id)}")
-    if report.is_whole:
-        return
-    if not repaired:
-        say(f"{report.store} is damaged. `deepseq verify --repair {report.store}` saves the rest.")
-    else:
+
+
+def _advise(reports: list[StoreReport], *, repaired: bool) -> None:
+    """What to do about damage."""
+    if repaired:
         say("`deepseq extract` with the same folders takes up whatever is missing now.")
+        return
+    damaged = [report.store for report in reports if not report.is_whole]
+    is_or_are = "is" if len(damaged) == 1 else "are"
+    say(
+        f"{' and '.join(damaged)} {is_or_are} damaged. "
+        f"`deepseq verify --repair {reports[0].store}` saves the rest."
+    )
 
 
 def _shown(video_id: str) -> str:

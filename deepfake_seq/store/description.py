@@ -10,6 +10,7 @@ from typing import Any
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.fingerprint import Fingerprint
+from deepfake_seq.store.kinds import FEATURES, KINDS, Kind
 
 FORMAT_VERSION = 2
 """Of the whole format: the description and the shards."""
@@ -27,18 +28,22 @@ class StoreDescription:
     """The content of `store.json`, of which every shard holds a copy.
 
     Attributes:
-        fingerprint: What the features depend on.
-        extract_config: The settings that the features were made with, as plain values.
+        fingerprint: What the records depend on.
+        extract_config: The settings that the records were made with, as plain values.
+        kind: What they are: a name in `kinds.KINDS`.
     """
 
     fingerprint: Fingerprint
     extract_config: dict[str, Any]
+    kind: str = FEATURES.name
 
     def to_bytes(self) -> bytes:
         """As indented JSON in ASCII."""
         values = {
             "format": _FORMAT,
             "format_version": FORMAT_VERSION,
+            # Features came first, and go without saying.
+            **({} if self.kind == FEATURES.name else {"kind": self.kind}),
             "fingerprint_id": self.fingerprint.id,
             "fingerprint": dict(self.fingerprint.fields),
             "extract_config": self.extract_config,
@@ -61,7 +66,8 @@ class StoreDescription:
             values = json.loads(data)
             version = values["format_version"]
             fingerprint = Fingerprint(dict(values["fingerprint"]))
-            description = cls(fingerprint, dict(values["extract_config"]))
+            kind = values.get("kind", FEATURES.name)
+            description = cls(fingerprint, dict(values["extract_config"]), kind)
             whole = values["format"] == _FORMAT and values["fingerprint_id"] == fingerprint.id
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedDescriptionError(f"{where} is damaged: {error!r}") from error
@@ -70,13 +76,22 @@ class StoreDescription:
                 f"{where} is in format {version}; this version of deepseq reads format "
                 f"{FORMAT_VERSION}. Extract again, or use the version that wrote it."
             )
+        if kind not in list(KINDS):
+            raise StoreError(
+                f"{where}: this version of deepseq knows no store of {kind!r}, only of "
+                f"{' and '.join(KINDS)}. Use the version that wrote it."
+            )
         if not whole:
             raise DamagedDescriptionError(f"{where} was altered: its fingerprint is not its own id")
         return description
 
     @classmethod
-    def read(cls, folder: Path) -> StoreDescription:
-        """The description of the store in `folder`.
+    def read(cls, folder: Path, wanted: Kind = FEATURES) -> StoreDescription:
+        """The description of the store in `folder`, of whatever kind.
+
+        Args:
+            folder: The store.
+            wanted: What is looked for, to be named where there is nothing.
 
         Raises:
             DamagedDescriptionError: There are shards, but no description that can be read.
@@ -90,12 +105,11 @@ class StoreDescription:
         except FileNotFoundError as error:
             if not any(folder.glob("[!.]*.h5")):
                 raise StoreError(
-                    f"no feature store in {folder}: it has no {FILE_NAME}. "
-                    "`deepseq extract PATH --out DIR` makes one."
+                    f"no {wanted.title} in {folder}: it has no {FILE_NAME}. {wanted.remedy}"
                 ) from error
             problem = f"{folder} holds .h5 files but no {FILE_NAME}"
         except NotADirectoryError as error:
-            raise StoreError(f"{folder} is a file; a feature store is a directory") from error
+            raise StoreError(f"{folder} is a file; a {wanted.title} is a directory") from error
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         except DamagedDescriptionError as error:

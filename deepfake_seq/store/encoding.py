@@ -7,19 +7,18 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
-from deepfake_seq.store.record import ARRAYS, FeatureRecord
+from deepfake_seq.store.kinds import KINDS, Kind
+from deepfake_seq.store.record import Record
 
-FORMAT = "deepseq-features"
 SUFFIX = ".h5"
-STORED = {name: "|u1" if name == "mask" else dtype for name, dtype in ARRAYS.items()}
-"""The dtypes of the arrays on disk."""
 
 TEXTS = ("description", "index", "metadata")
 """The datasets whose SHA-256 is an attribute of the file."""
@@ -39,14 +38,15 @@ class IndexRow(NamedTuple):
     sha256: str
 
 
-def encode(records: Sequence[FeatureRecord], description: StoreDescription) -> bytes:
+def encode(records: Sequence[Record], description: StoreDescription) -> bytes:
     """The bytes of a shard that holds `records`, which all have the same shape."""
-    return _encode(records, [record.sha256 for record in records], description)
+    return _encode(records, [record.sha256 for record in records], description).getvalue()
 
 
 def _encode(
-    records: Sequence[FeatureRecord], digests: Sequence[bytes], description: StoreDescription
-) -> bytes:
+    records: Sequence[Record], digests: Sequence[bytes], description: StoreDescription
+) -> io.BytesIO:
+    kind = KINDS[description.kind]
     rows = [record.metadata for record in records]
     index = json.dumps(
         [
@@ -63,22 +63,37 @@ def _encode(
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         # Fixed-length text: HDF5 keeps other text in a heap that has no checksum.
-        file.attrs["format"] = np.bytes_(FORMAT)
+        file.attrs["format"] = np.bytes_(kind.format)
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["fingerprint_id"] = np.bytes_(description.fingerprint.id)
         for name, text in texts.items():
             file[name] = text
             file.attrs[f"{name}_sha256"] = np.bytes_(hashlib.sha256(text.data).hexdigest())
         file["sha256"] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
-        for name, dtype in STORED.items():
+        for name in kind.small if kind.is_flat else kind.arrays:
             stacked = np.stack([getattr(record, name) for record in records])
-            file[name] = stacked.view(dtype)  # in one piece: a record's row is read by itself
-    return buffer.getvalue()
+            # In one piece: a record's row is read by itself.
+            file[name] = stacked.view(kind.stored[name])
+        if kind.is_flat:
+            _add_flat(file, kind, [getattr(record, kind.payload) for record in records])
+    return buffer
+
+
+def _add_flat(file: h5py.File, kind: Kind, arrays: Sequence[npt.NDArray[Any]]) -> None:
+    """Arrays of different sizes one after the other, and where each is."""
+    stops = np.cumsum([len(array) for array in arrays], dtype=np.int64)
+    # A zero at the end, so that there is a dataset even where there is no image.
+    flat = file.create_dataset(kind.payload, int(stops[-1]) + 1, kind.stored[kind.payload])
+    for array, stop in zip(arrays, stops.tolist(), strict=True):
+        if len(array):
+            flat[stop - len(array) : stop] = array
+    flat[-1:] = 0
+    file["spans"] = np.stack([stops - [len(array) for array in arrays], stops], axis=1)
 
 
 def write_shard(
     folder: Path,
-    records: Sequence[FeatureRecord],
+    records: Sequence[Record],
     description: StoreDescription,
     scratch: Path,
     salt: bytes = b"",
@@ -100,5 +115,6 @@ def write_shard(
     """
     digests = [record.sha256 for record in records]
     name = f"shard-{hashlib.sha256(salt + b''.join(digests)).hexdigest()[:24]}{SUFFIX}"
-    atomic.write_bytes(folder / name, _encode(records, digests, description), scratch)
+    with atomic.replacing(folder / name, scratch) as file:
+        file.write(_encode(records, digests, description).getbuffer())
     return name

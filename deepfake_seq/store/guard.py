@@ -19,6 +19,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError
 
@@ -105,6 +106,26 @@ def open_plain(path: Path) -> Iterator[h5py.File]:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StoreError(f"{path} is not a whole deepseq shard: {reason}") from error
+
+
+def read_into(descriptor: int, path: Path, offset: int, array: npt.NDArray[Any]) -> None:
+    """Fill an array, which lies in one piece, with the bytes of a file from `offset` on.
+
+    Raises:
+        StoreError: The file cannot be read, or is too short.
+    """
+    if not array.nbytes:
+        return
+    view = array.data.cast("B")
+    done = 0
+    while done < array.nbytes:  # the system may give less than was asked for
+        try:
+            size = os.preadv(descriptor, [view[done:]], offset + done)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        if not size:
+            raise StoreError(f"{path} is cut short")
+        done += size
 
 
 def text_attribute(file: h5py.File, name: str, length: int) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.encoding import SUFFIX, IndexRow
 from deepfake_seq.store.guard import ShardAccessError
+from deepfake_seq.store.kinds import Kind
 from deepfake_seq.store.shard import Shard
 
 
@@ -48,6 +49,7 @@ class Index:
     Args:
         folder: The directory, which need not exist yet.
         fingerprint_id: Of the store.
+        kind: Of its records.
 
     Attributes:
         shards: Every shard, by name.
@@ -58,17 +60,18 @@ class Index:
         StoreError: A shard cannot be indexed.
     """
 
-    def __init__(self, folder: Path, fingerprint_id: str) -> None:
+    def __init__(self, folder: Path, fingerprint_id: str, kind: Kind) -> None:
         self.shards: dict[str, Indexed] = {}
         self.locations: dict[str, Location] = {}
         self.conflicts: dict[str, tuple[Location, Location]] = {}
         self._folder = folder
         self._fingerprint_id = fingerprint_id
+        self._kind = kind
         self.refresh()
 
     @property
-    def shape(self) -> tuple[int, int] | None:
-        """The T and D of all records, or None where there are none."""
+    def shape(self) -> tuple[int, ...] | None:
+        """What all records have in common, T or T and D; None where there are no records."""
         return next((indexed.shard.shape for indexed in self.shards.values()), None)
 
     def refresh(self) -> None:
@@ -96,7 +99,7 @@ class Index:
         """
         path = self._folder / name
         try:
-            shard = Shard(path, self._fingerprint_id)
+            shard = Shard(path, self._fingerprint_id, self._kind)
             rows = shard.index()
             if len({row.video_id for row in rows}) < len(rows):
                 raise StoreError(f"{path} holds a video twice")
@@ -120,10 +123,10 @@ class Index:
             for name in self.shards:
                 self._place(name)
 
-    def live(self, name: str) -> list[str]:
-        """The videos for which a record in this shard stands."""
+    def live(self, name: str) -> list[tuple[int, str]]:
+        """The positions and videos for which a record in this shard stands."""
         return [
-            row.video_id
+            (position, row.video_id)
             for position, row in enumerate(self.shards[name].rows)
             if self.locations.get(row.video_id) == (name, position, row.revision)
         ]

@@ -7,11 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 from deepfake_seq import atomic
-from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import FILE_NAME, DamagedDescriptionError, StoreDescription
 from deepfake_seq.store.encoding import write_shard
 from deepfake_seq.store.index import listing
+from deepfake_seq.store.kinds import KINDS
+from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.locks import Locks
 from deepfake_seq.store.shard import Shard
 from deepfake_seq.store.verify import StoreReport, verify
@@ -20,7 +21,7 @@ QUARANTINE = "quarantine"
 
 
 def repair(path: Path) -> StoreReport:
-    """Make the store at `path` whole, at the price of the records that are not.
+    """Make the store at `path`, of whatever kind, whole, at the price of the records that are not.
 
     A shard in which something is wrong is moved to `quarantine/` once its good records stand in a
     new shard. Nothing is deleted but what dead writers left. Others may go on writing meanwhile.
@@ -87,15 +88,15 @@ def _rescue(path: Path, name: str, report: StoreReport, scratch: Path) -> None:
     """Write the good records of a bad shard into a new one, and read them back."""
     bad = {record.position for record in report.bad_records if record.shard == name}
     description = StoreDescription.read(path)
+    kind = KINDS[description.kind]
     try:
-        shard = Shard(path / name, report.fingerprint_id)
+        shard = Shard(path / name, report.fingerprint_id, kind)
     except StoreError:
         return  # not one record of it can be read
-    good = [position for position in range(len(shard)) if position not in bad]
-    for start in range(0, len(good), SHARD_RECORDS):
-        records = [shard.read(position) for position in good[start : start + SHARD_RECORDS]]
+    good = (shard.read(position) for position in range(len(shard)) if position not in bad)
+    for records in ShardLimits.of(kind).groups(good):
         new = write_shard(path, records, description, scratch, salt=name.encode())
-        for _ in Shard(path / new, report.fingerprint_id).read_range(0, len(records)):
+        for _ in Shard(path / new, report.fingerprint_id, kind).read_range(0, len(records)):
             pass  # each one is checked as it is read
 
 

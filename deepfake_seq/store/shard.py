@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -18,26 +17,22 @@ import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
-from deepfake_seq.store.encoding import FORMAT, STORED, TEXTS, IndexRow
-from deepfake_seq.store.guard import DAMAGE, locate, open_file, open_plain, text_attribute
-from deepfake_seq.store.record import (
-    ARRAYS,
-    MOST_METADATA,
-    FeatureRecord,
-    canonical_bytes,
-    parse_metadata,
-    sha256_of,
-    shapes,
+from deepfake_seq.store.encoding import TEXTS, IndexRow
+from deepfake_seq.store.guard import (
+    DAMAGE,
+    locate,
+    open_file,
+    open_plain,
+    read_into,
+    text_attribute,
 )
+from deepfake_seq.store.kinds import KINDS, Kind
+from deepfake_seq.store.metadata import MOST_METADATA, parse_metadata
+from deepfake_seq.store.payload import Array, FlatPayloads, Payloads, RowPayloads
+from deepfake_seq.store.record import Record, canonical_bytes, sha256_of
 
-BLOCK = 32
-"""How many records are read at once where several are wanted."""
-
-_BLOCK_BYTES = 16 << 20
-_MOST_FRAMES, _MOST_WIDTH, _MOST_DESCRIPTION = 4096, 65_536, 1 << 20
-"""Beyond these, a shard claims what no extraction makes."""
-
-_DTYPES = {**STORED, **dict.fromkeys(TEXTS, "|u1"), "sha256": "|u1"}
+_MOST_DESCRIPTION = 1 << 20
+"""Beyond this, a shard claims what no extraction makes."""
 
 
 class _Row(NamedTuple):
@@ -45,7 +40,8 @@ class _Row(NamedTuple):
 
     metadata: bytes
     sha256: bytes
-    arrays: tuple[npt.NDArray[Any], ...]
+    arrays: tuple[Array, ...]
+    payload: Array | None
 
 
 class Shard:
@@ -56,21 +52,28 @@ class Shard:
     Args:
         path: The file.
         fingerprint_id: Of the store that it should belong to; None for any.
+        kind: Of the records that it should hold; None for any.
 
     Attributes:
         path: The file.
+        kind: Of its records.
 
     Raises:
         FileNotFoundError: There is no such file; so do all methods that read.
         StoreError: The file is not a shard of this format and fingerprint.
     """
 
-    def __init__(self, path: Path, fingerprint_id: str | None) -> None:
+    def __init__(self, path: Path, fingerprint_id: str | None, kind: Kind | None = None) -> None:
         self.path = path
         with open_plain(path) as file:
-            _check_kind(file, path, fingerprint_id)
+            self.kind = _kind_of(file, path)
+            if kind not in (self.kind, None):
+                raise StoreError(f"{path} holds {self.kind.name}, not {kind.name}")
+            _check_version(file, path)
+            _check_fingerprint(file, path, fingerprint_id)
+            dtypes = {**self.kind.stored, **dict.fromkeys((*TEXTS, "sha256"), "|u1")}
             self._extents = {
-                name: locate(file, path, name, dtype) for name, dtype in _DTYPES.items()
+                name: locate(file, path, name, dtype) for name, dtype in dtypes.items()
             }
             self._text_sha256 = {name: text_attribute(file, f"{name}_sha256", 64) for name in TEXTS}
             self._check_shapes()
@@ -79,10 +82,23 @@ class Shard:
         return self._extents["sha256"].shape[0]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """The T and D of its records."""
-        frames, width = self._extents["features"].shape[1:]
-        return frames, width
+    def shape(self) -> tuple[int, ...]:
+        """What its records have in common: T, and D where they are features."""
+        return self._extents[self.kind.shaped_by].shape[1:]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """How many bytes the large array of each record has; 0 where that is damaged.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        if not self.kind.is_flat:
+            return [self._extents[self.kind.payload].row_bytes] * len(self)
+        flat = FlatPayloads(self.path, self._extents, self.kind.payload)
+        with open_file(self.path) as descriptor:
+            places = flat.places(descriptor, 0, len(self))
+        return [place[1] if place else 0 for place in places]
 
     def index(self) -> list[IndexRow]:
         """What the shard says that it holds.
@@ -121,7 +137,7 @@ class Shard:
         except DAMAGE as error:
             raise StoreError(f"{self.path}, record {position} is damaged: {error}") from error
 
-    def read(self, position: int) -> FeatureRecord:
+    def read(self, position: int) -> Record:
         """The record at `position`, checked against its digest.
 
         Raises:
@@ -129,53 +145,56 @@ class Shard:
         """
         return next(self.read_range(position, position + 1))
 
-    def read_range(self, start: int, stop: int) -> Iterator[FeatureRecord]:
+    def read_range(self, start: int, stop: int) -> Iterator[Record]:
         """The records from `start` up to `stop`, each checked against its digest.
+
+        No more than a block of them is in memory.
 
         Raises:
             StoreError: A record is damaged; those before it have been given.
         """
-        # One buffer for all blocks: fresh memory costs as much as reading into it.
-        block = max(min(BLOCK, _BLOCK_BYTES // self._extents["features"].row_bytes), 1)
-        buffer = np.empty((min(block, stop - start), *self.shape), dtype=np.float16)
+        payloads = self._payloads(stop - start)
         # The thread starts when it is given something to do.
         with open_file(self.path) as descriptor, ThreadPoolExecutor(1) as helper:
-            for first in range(start, stop, block):
-                rows = self._rows(descriptor, first, buffer[: stop - first])
-                self._will_need(descriptor, first + block, min(block, stop - first - block))
+            first = start
+            while first < stop:
+                rows = self._rows(descriptor, first, payloads.read(descriptor, first, stop - first))
+                after = first + len(rows)
+                payloads.will_need(descriptor, after, stop - after)
                 for number, computed in enumerate(_digests(rows, helper)):
-                    yield self._record(first + number, rows[number], computed)
+                    yield self._record(first + number, rows[number], computed, payloads)
+                first = after
 
-    def _will_need(self, descriptor: int, first: int, count: int) -> None:
-        """Let the system read the next features from the disk while these are checked."""
-        if count > 0 and hasattr(os, "posix_fadvise"):
-            extent = self._extents["features"]
-            start, size = extent.offset + first * extent.row_bytes, count * extent.row_bytes
-            os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
+    def _payloads(self, count: int) -> Payloads:
+        if self.kind.is_flat:
+            return FlatPayloads(self.path, self._extents, self.kind.payload)
+        return RowPayloads(self.path, self._extents, self.kind.payload, count)
 
-    def _rows(self, descriptor: int, first: int, features: npt.NDArray[np.float16]) -> list[_Row]:
-        """The records from `first` on as they are stored, their features read into `features`."""
-        count = len(features)
-        block = {"features": features}
-        for name in (*ARRAYS, "metadata", "sha256"):
-            if name != "features":
-                extent = self._extents[name]
-                block[name] = np.empty((count, *extent.shape[1:]), dtype=extent.dtype)
-            self._fill(descriptor, name, first, block[name])
+    def _rows(self, descriptor: int, first: int, payloads: Sequence[Array | None]) -> list[_Row]:
+        """The records from `first` on as they are stored, beside their large arrays."""
+        count = len(payloads)
+        block: dict[str, Array] = {}
+        for name in (*self.kind.small, "metadata", "sha256"):
+            extent = self._extents[name]
+            block[name] = np.empty((count, *extent.shape[1:]), dtype=extent.dtype)
+            offset = extent.offset + first * extent.row_bytes
+            read_into(descriptor, self.path, offset, block[name])
         block["mask"] = block["mask"].astype(bool)
         texts = [text.tobytes().rstrip(b"\0") for text in block["metadata"]]
         digests = [value.tobytes() for value in block["sha256"]]
-        arrays = zip(*(block[name] for name in ARRAYS), strict=True)
-        return [_Row(*parts) for parts in zip(texts, digests, arrays, strict=True)]
+        arrays = zip(*(block[name] for name in self.kind.small), strict=True)
+        return [_Row(*parts) for parts in zip(texts, digests, arrays, payloads, strict=True)]
 
-    def _record(self, position: int, row: _Row, computed: bytes) -> FeatureRecord:
+    def _record(self, position: int, row: _Row, computed: bytes, payloads: Payloads) -> Record:
         where = f"{self.path}, record {position}"
+        if row.payload is None:
+            raise StoreError(f"{where} is damaged: its span is not that of its {self.kind.payload}")
         if row.sha256 != computed:
             raise StoreError(f"{where} is damaged: its SHA-256 is not the one it was written with")
-        arrays = dict(zip(ARRAYS, row.arrays, strict=True))
-        arrays["features"] = arrays["features"].copy()  # out of the buffer
+        arrays = dict(zip(self.kind.small, row.arrays, strict=True))
+        arrays[self.kind.payload] = payloads.kept(row.payload)
         try:
-            return FeatureRecord.from_metadata(row.metadata, arrays)
+            return self.kind.record.from_metadata(row.metadata, arrays)
         except DAMAGE as error:
             raise StoreError(f"{where} is no record: {error}") from error
 
@@ -186,47 +205,45 @@ class Shard:
 
     def _text(self, name: str) -> bytes:
         """The bytes of a text, checked against its digest."""
-        text = np.empty(self._extents[name].shape, dtype=np.uint8)
+        extent = self._extents[name]
+        text = np.empty(extent.shape, dtype=np.uint8)
         with open_file(self.path) as descriptor:
-            self._fill(descriptor, name, 0, text)
+            read_into(descriptor, self.path, extent.offset, text)
         if hashlib.sha256(text.data).hexdigest() != self._text_sha256[name]:
             raise StoreError(f"{self.path}: its {name} is damaged")
         return text.tobytes()
 
-    def _fill(self, descriptor: int, name: str, first: int, array: npt.NDArray[Any]) -> None:
-        """Read the rows of a dataset from `first` on into an array."""
-        extent = self._extents[name]
-        place = extent.offset + first * extent.row_bytes
-        view = array.data.cast("B")
-        done = 0
-        while done < array.nbytes:  # the system may give less than was asked for
-            try:
-                size = os.preadv(descriptor, [view[done:]], place + done)
-            except OSError as error:
-                raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
-            if not size:
-                raise StoreError(f"{self.path} is cut short")
-            done += size
-
     def _check_shapes(self) -> None:
-        count, frames, width = self._extents["features"].shape
+        count, *shape = self._extents[self.kind.shaped_by].shape
         most = {"metadata": MOST_METADATA * count, "index": 2 * MOST_METADATA * count}
         for name in TEXTS:
             if not 0 < math.prod(self._extents[name].shape) <= most.get(name, _MOST_DESCRIPTION):
                 raise StoreError(f"{self.path}: its {name} is empty or far too large")
-        if not count or not 0 < frames <= _MOST_FRAMES or not 0 < width <= _MOST_WIDTH:
-            raise StoreError(f"{self.path} cannot hold records of {frames}×{width}")
-        rows: dict[str, tuple[int, ...]] = {**shapes(frames, width), "sha256": (32,)}
+        limits = zip(shape, self.kind.most_shape, strict=True)
+        if not count or not all(0 < size <= limit for size, limit in limits):
+            raise StoreError(f"{self.path} cannot hold records of {'×'.join(map(str, shape))}")
+        rows = {**self.kind.record.shapes(*shape), "sha256": (32,)}
         rows["metadata"] = self._extents["metadata"].shape[1:2]
+        if self.kind.is_flat:
+            rows["spans"] = (2,)
+            if len(self._extents[self.kind.payload].shape) != 1:
+                raise StoreError(f"{self.path}: {self.kind.payload} must have one dimension")
         for name, row in rows.items():
             found = self._extents[name].shape
             if found != (count, *row):
                 raise StoreError(f"{self.path}: {name} must be {(count, *row)}. Received: {found}")
 
 
-def _check_kind(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
-    if "format" not in file.attrs or text_attribute(file, "format", len(FORMAT)) != FORMAT:
-        raise StoreError(f"{path} is an HDF5 file, but not a deepseq shard")
+def _kind_of(file: h5py.File, path: Path) -> Kind:
+    if "format" in file.attrs:
+        size = h5py.h5a.open(file.id, b"format").get_storage_size()
+        for kind in KINDS.values():
+            if size == len(kind.format) and text_attribute(file, "format", size) == kind.format:
+                return kind
+    raise StoreError(f"{path} is an HDF5 file, but not a deepseq shard")
+
+
+def _check_version(file: h5py.File, path: Path) -> None:
     version = h5py.h5a.open(file.id, b"format_version")
     if version.shape != () or version.dtype.kind != "i":
         raise StoreError(f"{path}: its format version is no number")
@@ -235,6 +252,9 @@ def _check_kind(file: h5py.File, path: Path, fingerprint_id: str | None) -> None
         raise StoreError(
             f"{path} is in format {number}; this version of deepseq reads format {FORMAT_VERSION}"
         )
+
+
+def _check_fingerprint(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
     own = text_attribute(file, "fingerprint_id", 12)
     if fingerprint_id not in (own, None):
         raise StoreError(
@@ -244,7 +264,12 @@ def _check_kind(file: h5py.File, path: Path, fingerprint_id: str | None) -> None
 
 def _digests(rows: list[_Row], helper: Executor) -> list[bytes]:
     """The digests of records, half of them computed by `helper`: hashing is most of reading."""
-    parts = [canonical_bytes(row.metadata, row.arrays) for row in rows]
+    parts = [
+        (b"", memoryview(b""))
+        if row.payload is None
+        else canonical_bytes(row.metadata, [*row.arrays, row.payload])
+        for row in rows
+    ]
     half = len(rows) // 2
     others = helper.submit(_hash_all, parts[:half]) if half else None
     own = _hash_all(parts[half:])

@@ -2,85 +2,29 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.description import StoreDescription
+from deepfake_seq.store.entry import Entry
 from deepfake_seq.store.fingerprint import Fingerprint
 from deepfake_seq.store.guard import ShardAccessError
 from deepfake_seq.store.index import Index, Location, with_remedy
-from deepfake_seq.store.record import ASSIGNED_FACTS, FeatureRecord, SourceFile
+from deepfake_seq.store.kinds import FEATURES, Kind
+from deepfake_seq.store.record import Record
 from deepfake_seq.store.shard import Shard
 
+R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What is known of a record without its arrays.
-
-    Attributes:
-        metadata: The fields of `FeatureRecord` that are no arrays.
-    """
-
-    metadata: dict[str, Any]
-
-    @property
-    def status(self) -> str:
-        """The record's status."""
-        return str(self.metadata["status"])
-
-    @property
-    def transient(self) -> bool:
-        """Whether it is a failure that says nothing about the video."""
-        return bool(self.metadata["transient"])
-
-    @property
-    def revision(self) -> int:
-        """How many records of the video there have been, this one counted."""
-        return int(self.metadata["revision"])
-
-    @property
-    def assigned(self) -> tuple[int, tuple[str, ...], str, dict[str, Any]]:
-        """What the data set tells: label, groups, part of the split, and `ASSIGNED_FACTS`."""
-        values, facts = self.metadata, self.metadata["facts"]
-        told = {name: facts[name] for name in ASSIGNED_FACTS if name in facts}
-        return values["label"], values["groups"], values["split"], told
-
-    @property
-    def source(self) -> SourceFile:
-        """The video file as it was when it was read."""
-        source: SourceFile = self.metadata["source"]
-        return source
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureBatch:
-    """Records side by side.
-
-    Attributes:
-        video_ids: B of them.
-        features: float16 (B, T, D); rows that the mask does not hold mean nothing.
-        mask: bool (B, T).
-        labels: int64 (B,); 1 = fake, 0 = real, -1 = unknown.
-    """
-
-    video_ids: tuple[str, ...]
-    features: npt.NDArray[np.float16]
-    mask: npt.NDArray[np.bool_]
-    labels: npt.NDArray[np.int64]
-
-
-class FeatureStore:
-    """Feature records by `video_id`; iterating gives them in the order of their ids.
+class Store(ABC, Generic[R]):
+    """Records by `video_id`; iterating gives them in the order of their ids.
 
     Nothing is held in memory but where each record is. Every record is checked against its SHA-256
     when it is read. A store can be read while others write to it: a record that was there stays
@@ -89,31 +33,38 @@ class FeatureStore:
 
     Attributes:
         path: The directory.
-        description: Its fingerprint, and the settings that the features were made with.
+        description: Its fingerprint, and the settings that the records were made with.
+
+    Raises:
+        StoreError: It is a store of another kind, or a file in it is not what it should be.
     """
 
+    kind: ClassVar[Kind]
+    """What it holds."""
+
     def __init__(self, path: Path, description: StoreDescription) -> None:
+        require_kind(path, description, self.kind)
         self.path = path
         self.description = description
-        self._index = Index(path, description.fingerprint.id)
+        self._index = Index(path, description.fingerprint.id, self.kind)
 
     @classmethod
-    def open(cls, path: Path | str) -> FeatureStore:
-        """Open the store at `path`.
+    @abstractmethod
+    def open(cls, path: Path | str) -> Store[R]:
+        """Open the store at `path`, to read from it.
 
         Raises:
             StoreError: There is none, or a file in it is not what it should be.
         """
-        return FeatureStore(Path(path), StoreDescription.read(Path(path)))
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What the features depend on."""
+        """What the records depend on."""
         return self.description.fingerprint
 
     @property
     def extract_config(self) -> dict[str, Any]:
-        """The settings that the features were made with, as plain values."""
+        """The settings that the records were made with, as plain values."""
         return self.description.extract_config
 
     @property
@@ -139,10 +90,10 @@ class FeatureStore:
     def __contains__(self, video_id: object) -> bool:
         return video_id in self._index.locations
 
-    def __iter__(self) -> Iterator[FeatureRecord]:
+    def __iter__(self) -> Iterator[R]:
         return self.records(self.video_ids)
 
-    def __getitem__(self, video_id: str) -> FeatureRecord:
+    def __getitem__(self, video_id: str) -> R:
         """The record of a video, checked.
 
         Raises:
@@ -158,7 +109,7 @@ class FeatureStore:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FeatureStore.open, (self.path,)
+        return type(self).open, (self.path,)
 
     def close(self) -> None:
         """Nothing to a reader, which keeps no file open; a writer gives back what it holds."""
@@ -185,8 +136,10 @@ class FeatureStore:
             except KeyError as error:
                 raise _gone(video_id, self.path) from error
 
-    def records(self, video_ids: Sequence[str]) -> Iterator[FeatureRecord]:
+    def records(self, video_ids: Sequence[str]) -> Iterator[R]:
         """The records of `video_ids` in that order, read in blocks where they lie side by side.
+
+        No more than a block is in memory.
 
         Raises:
             KeyError: There is no record of one of them.
@@ -207,37 +160,12 @@ class FeatureStore:
                     video_id = video_ids[done]
                     revision = self._locate(video_id).revision
                     self._expect(video_id, revision, record.video_id, record.revision)
-                    yield record
+                    yield cast("R", record)
                     done += 1
             except (FileNotFoundError, StoreError):
                 # By itself: to find it where it was moved to, or to fail with its name.
                 yield self[video_ids[done]]
                 done += 1
-
-    def batches(self, size: int, video_ids: Sequence[str] | None = None) -> Iterator[FeatureBatch]:
-        """Records as NumPy arrays, `size` at a time; no more than one batch is in memory.
-
-        Args:
-            size: How many records a batch holds; the last may hold fewer.
-            video_ids: Which, and in which order; all by default, in the order of their ids. A
-                failed video has a row too, with nothing in its mask.
-
-        Raises:
-            KeyError: There is no record of one of them.
-            StoreError: One is damaged; the message names the video.
-        """
-        if size < 1:
-            raise ValueError(f"size must be 1 or more. Received: {size}")
-        wanted = self.video_ids if video_ids is None else video_ids
-        for start in range(0, len(wanted), size):
-            part = wanted[start : start + size]
-            records = list(self.records(part))
-            yield FeatureBatch(
-                tuple(part),
-                np.stack([record.features for record in records]),
-                np.stack([record.mask for record in records]),
-                np.array([record.label for record in records], dtype=np.int64),
-            )
 
     def _side_by_side(self, video_ids: Sequence[str], start: int) -> tuple[Location, int]:
         """How many records from `start` on lie side by side in one shard, and where the first."""
@@ -283,16 +211,32 @@ class FeatureStore:
                 f"{found!r} is"
             )
 
-    def _whole(self, video_id: str, shard: Shard, position: int) -> FeatureRecord:
+    def _whole(self, video_id: str, shard: Shard, position: int) -> R:
         record = shard.read(position)
         self._expect(video_id, self._locate(video_id).revision, record.video_id, record.revision)
-        return record
+        return cast("R", record)
 
     def _about(self, video_id: str, shard: Shard, position: int) -> Entry:
         values = shard.metadata(position)
         revision = self._locate(video_id).revision
         self._expect(video_id, revision, values["video_id"], values["revision"])
         return Entry(values)
+
+
+def require_kind(path: Path, description: StoreDescription, kind: Kind) -> None:
+    """Hold the store at `path` to be of a kind.
+
+    Raises:
+        StoreError: It is of the other; says what to do.
+    """
+    if description.kind == kind.name:
+        return
+    if kind == FEATURES:
+        raise StoreError(
+            f"{path} is a face cache, and a feature store is needed here. `deepseq extract "
+            f"--from-faces {path} --out DIR` makes one from it."
+        )
+    raise StoreError(f"{path} is a feature store, and a face cache is needed here. {kind.remedy}")
 
 
 def _gone(video_id: str, path: Path) -> StoreError:

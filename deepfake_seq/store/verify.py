@@ -12,6 +12,7 @@ from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.encoding import IndexRow
 from deepfake_seq.store.guard import ShardAccessError
 from deepfake_seq.store.index import listing
+from deepfake_seq.store.kinds import KINDS, Kind
 from deepfake_seq.store.shard import Shard
 
 
@@ -88,15 +89,15 @@ class _Found:
 
 
 def verify(path: Path) -> StoreReport:
-    """Look at every record of the store at `path`.
+    """Look at every record of the store at `path`, of whatever kind; not at its face cache.
 
     Raises:
         StoreError: There is no store, its description is damaged, or a shard may not be read.
     """
-    fingerprint_id = StoreDescription.read(path).fingerprint.id
-    report = StoreReport(str(path), fingerprint_id)
+    description = StoreDescription.read(path)
+    report = StoreReport(str(path), description.fingerprint.id)
     found: defaultdict[str, list[_Found]] = defaultdict(list)
-    for shard in _of_one_shape(_shards(path, fingerprint_id, report), report):
+    for shard in _of_one_shape(_shards(path, KINDS[description.kind], report), report):
         _inspect(shard, report, found)
     for video_id, records in sorted(found.items()):
         _judge(video_id, records, report)
@@ -106,7 +107,7 @@ def verify(path: Path) -> StoreReport:
     return report
 
 
-def _shards(path: Path, fingerprint_id: str, report: StoreReport) -> list[Shard]:
+def _shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
     """Every shard that is one."""
     shards: list[Shard] = []
     seen: set[str] = set()
@@ -114,7 +115,7 @@ def _shards(path: Path, fingerprint_id: str, report: StoreReport) -> list[Shard]
         seen |= names
         for name in sorted(names):
             try:
-                shards.append(Shard(path / name, fingerprint_id))
+                shards.append(Shard(path / name, report.fingerprint_id, kind))
             except ShardAccessError:
                 raise
             except FileNotFoundError:

@@ -7,55 +7,74 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store.description import FILE_NAME, StoreDescription
 from deepfake_seq.store.encoding import IndexRow, write_shard
+from deepfake_seq.store.face_record import FaceRecord
+from deepfake_seq.store.faces import FaceStore
+from deepfake_seq.store.features import FeatureStore
 from deepfake_seq.store.index import listing
+from deepfake_seq.store.kinds import KINDS
+from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.locks import Lock, Locks, WriterFolder
 from deepfake_seq.store.record import FeatureRecord
-from deepfake_seq.store.store import FeatureStore
+from deepfake_seq.store.sealing import all_readable, is_sparse
+from deepfake_seq.store.store import R, Store, require_kind
 
 _LOG = logging.getLogger(__name__)
 
 
-class StoreWriter(FeatureStore):
+class Writer(Store[R]):
     """A store to write to; a context manager, which gives back what it holds.
 
     Nothing is made on the disk before it is founded, or the first claim or commit.
 
     Args:
         path: The directory, which need not exist.
-        description: What the features depend on and were made with.
-        shard_records: How many records a sealed shard holds.
+        description: What the records depend on and were made with.
+        shard_records: How many records a sealed shard holds at most.
+        shard_bytes: How many bytes of their large arrays it holds, unless a single record has more;
+            what suits the kind by default.
     """
 
     def __init__(
-        self, path: Path, description: StoreDescription, shard_records: int = SHARD_RECORDS
+        self,
+        path: Path,
+        description: StoreDescription,
+        shard_records: int = SHARD_RECORDS,
+        shard_bytes: float | None = None,
     ) -> None:
         super().__init__(path, description)
-        self._shard_records = shard_records
+        size = self.kind.shard_bytes if shard_bytes is None else shard_bytes
+        self._limits = ShardLimits(shard_records, size)
         self._claims: dict[str, Lock] = {}
         self._started: tuple[Locks, WriterFolder] | None = None
-        self._commits_unsealed = 0
+        self._unsealed = self._unsealed_bytes = 0
 
     @classmethod
     def create(
-        cls, path: Path, description: StoreDescription, shard_records: int = SHARD_RECORDS
-    ) -> StoreWriter:
+        cls,
+        path: Path,
+        description: StoreDescription,
+        shard_records: int = SHARD_RECORDS,
+        shard_bytes: float | None = None,
+    ) -> Self:
         """A writer for the store at `path`, or for one to be made there.
 
         Raises:
             FingerprintMismatchError: The store there has another fingerprint; says what differs.
-            StoreError: `path` is no directory, or there are shards without a description.
+            StoreError: `path` is no directory, a store of another kind, or holds shards without a
+                description.
         """
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path} is a file; a store is a directory. Give another --out.")
         if (path / FILE_NAME).exists() or listing(path):
             description = _agreed(path, description)
-        return cls(path, description, shard_records)
+        return cls(path, description, shard_records, shard_bytes)
 
     def found(self) -> Path:
         """Make the store if it is not there; gives the folder in it that only this writer has.
@@ -97,7 +116,7 @@ class StoreWriter(FeatureStore):
         if claim:
             claim.release()
 
-    def commit(self, record: FeatureRecord) -> None:
+    def commit(self, record: R) -> None:
         """Keep `record` for good, in the place of an older one of the same video.
 
         When this returns, the record survives a crash of the machine. Where it does not, the store
@@ -111,7 +130,7 @@ class StoreWriter(FeatureStore):
         self.claim(video_id, wait=True)
         try:
             before = self._index.locations.get(video_id)
-            alone = before is not None and len(self._index.shards[before.shard].rows) == 1
+            alone = before is not None and len(self._rows(before.shard)) == 1
             if before:
                 record = replace(record, revision=before.revision + 1)
             with self._writing():
@@ -121,11 +140,13 @@ class StoreWriter(FeatureStore):
                     self._index.forget({before.shard} & self._index.shards.keys())
         finally:
             self.release(video_id)
-        self._commits_unsealed += 1
-        if self._commits_unsealed >= self._shard_records:
+        self._unsealed += 1
+        if self._limits.is_sparse(0, record.size_bytes):
+            self._unsealed_bytes += record.size_bytes
+        if self._limits.is_reached(self._unsealed, self._unsealed_bytes):
             self.seal()
 
-    def add(self, records: Sequence[FeatureRecord]) -> None:
+    def add(self, records: Sequence[R]) -> None:
         """Keep records of claimed videos that the store does not hold, in one shard, as they are.
 
         Raises:
@@ -135,7 +156,7 @@ class StoreWriter(FeatureStore):
             self._write(records)
 
     def seal(self) -> None:
-        """Pack the records of small shards into shards of `shard_records`.
+        """Pack the records of small shards into full ones.
 
         The small ones are removed once every record of theirs has been read back from a larger one.
         A damaged shard is left alone. Does nothing while another process is at it.
@@ -146,7 +167,7 @@ class StoreWriter(FeatureStore):
         with self._writing() as (own, _), own.maintenance(wait=False) as mine:
             if mine:
                 self._seal()
-                self._commits_unsealed = 0
+                self._unsealed = self._unsealed_bytes = 0
 
     def close(self) -> None:
         """Give back what was claimed and not committed. The object can still be read."""
@@ -187,7 +208,7 @@ class StoreWriter(FeatureStore):
             raise
         return own, folder
 
-    def _write(self, records: Sequence[FeatureRecord]) -> str:
+    def _write(self, records: Sequence[R]) -> str:
         """Write a shard, named by its content, and take it into the index; gives its name."""
         self._require_shape(records)
         assert self._started, "writing begins with _start"
@@ -200,8 +221,8 @@ class StoreWriter(FeatureStore):
                 self.refresh()
         return name
 
-    def _require_shape(self, records: Sequence[FeatureRecord]) -> None:
-        shapes = {record.features.shape for record in records} | {self._index.shape} - {None}
+    def _require_shape(self, records: Sequence[R]) -> None:
+        shapes = {record.shape for record in records} | {self._index.shape} - {None}
         if len(shapes) > 1:
             raise StoreError(f"{self.path} can hold records of one shape. Received: {shapes}")
 
@@ -212,56 +233,45 @@ class StoreWriter(FeatureStore):
 
     def _seal(self) -> None:
         self.refresh()
-        sparse = [
-            name
-            for name in self._index.shards
-            if len(self._index.live(name)) <= self._shard_records // 2
-        ]
-        written = {self._write(group) for group in self._groups(sparse)}
+        sparse = [name for name in self._index.shards if is_sparse(self._index, name, self._limits)]
+        if len(sparse) == 1 and len(self._index.live(*sparse)) == len(self._rows(*sparse)):
+            return  # it would be written again as it is
+        written = {self._write(group) for group in self._limits.groups(self._standing(sparse))}
         outdated = {
-            name: self._index.shards[name].rows
+            name: self._rows(name)
             for name in sparse
             if name in self._index.shards and name not in written
         }
         self._index.forget(outdated)
         self._unlink(
-            [name for name, rows in outdated.items() if self._all_readable(rows, outdated)]
+            [name for name, rows in outdated.items() if all_readable(self._index, rows, outdated)]
         )
         self.refresh()
 
-    def _groups(self, shards: Collection[str]) -> Iterator[list[FeatureRecord]]:
-        """The records that stand in some shards, by id, as many at a time as a shard holds."""
-        ids = sorted(video_id for name in shards for video_id in self._index.live(name))
-        group: list[FeatureRecord] = []
-        for video_id in ids:
+    def _rows(self, name: str) -> list[IndexRow]:
+        return self._index.shards[name].rows
+
+    def _standing(self, shards: Collection[str]) -> Iterator[R]:
+        """The records that stand in some shards, by id."""
+        for video_id in sorted(name for shard in shards for _, name in self._index.live(shard)):
             try:
-                group.append(self[video_id])
+                yield self[video_id]
             except StoreError as error:
                 _LOG.warning("not sealed: %s", error)
-            if len(group) == self._shard_records:
-                yield group
-                group = []
-        if group:
-            yield group
 
-    def _all_readable(self, rows: Sequence[IndexRow], elsewhere: Collection[str]) -> bool:
-        """Whether each record, or a newer one, can be read outside the shards `elsewhere`."""
-        for row in rows:
-            place = self._index.locations.get(row.video_id)
-            if place is None or place.shard in elsewhere or place.revision < row.revision:
-                return False
-            try:
-                record = self._index.shards[place.shard].shard.read(place.position)
-            except (FileNotFoundError, StoreError):
-                return False
-            if (record.video_id, record.revision) != (row.video_id, place.revision):
-                return False
-        return True
+
+class StoreWriter(Writer[FeatureRecord], FeatureStore):
+    """A feature store to write to; see `Writer`."""
+
+
+class FaceStoreWriter(Writer[FaceRecord], FaceStore):
+    """A face cache to write to; see `Writer`."""
 
 
 def _agreed(path: Path, description: StoreDescription) -> StoreDescription:
-    """The description of the store at `path`, if it has the same fingerprint."""
+    """The description of the store at `path`, if it has the same kind and fingerprint."""
     existing = StoreDescription.read(path)
+    require_kind(path, existing, KINDS[description.kind])
     differences = existing.fingerprint.differences(description.fingerprint)
     if differences:
         raise FingerprintMismatchError(

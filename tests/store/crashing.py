@@ -1,4 +1,6 @@
-"""Runs `small_run` again and again, each time ending the process a step later. A script.
+"""Runs a small run again and again, each time ending the process a step later. A script.
+
+Its arguments: a folder to work in, and `small_run` or `faces_run`.
 
 Prints how many steps there were, or fails. After each crash, all that was committed must be there,
 nothing may be torn, and the next run must lead to the same store as one without a crash.
@@ -6,6 +8,7 @@ nothing may be torn, and the next run must lead to the same store as one without
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -13,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from disk import watching
-from small_run import contents, small_run
 
 from deepfake_seq.store.verify import verify
 
 CRASHED = 9
+RUN = importlib.import_module(sys.argv[2])
 
 
 def run_until(step: int, path: Path, log: Path) -> None:
@@ -32,7 +35,7 @@ def run_until(step: int, path: Path, log: Path) -> None:
 
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     with watching(before):
-        small_run(path, lambda record: _note(descriptor, record.video_id))
+        RUN.small_run(path, lambda record: _note(descriptor, record.video_id))
     os._exit(0)
 
 
@@ -54,18 +57,18 @@ def crash(step: int, path: Path, log: Path) -> bool:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
-    small_run(folder / "whole")
-    expected = contents(folder / "whole")
+    RUN.small_run(folder / "whole")
+    expected = RUN.contents(folder / "whole")
     step = 0
     while crash(step, folder / f"{step}", folder / f"{step}.log"):
         path, log = folder / f"{step}", folder / f"{step}.log"
-        found = contents(path)
+        found = RUN.contents(path)
         committed = set(log.read_text().split()) if log.exists() else set()
         assert committed <= found.keys(), f"step {step}: {committed - found.keys()} is lost"
         if found:
             assert verify(path).is_whole, f"step {step}"
-        small_run(path)
-        assert contents(path) == expected, f"step {step}: resumed otherwise"
+        RUN.small_run(path)
+        assert RUN.contents(path) == expected, f"step {step}: resumed otherwise"
         report = verify(path)
         assert report.is_whole and not report.leftovers, f"step {step}: {report}"
         step += 1

@@ -11,19 +11,28 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import faces_run
 import pytest
+import small_run
 from disk import watching
-from small_run import RECORDS, RELABELLED, contents, small_run
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store import Record
 from deepfake_seq.store.verify import verify
 
 HERE = Path(__file__).parent
-POSSIBLE = {record.video_id: [record.sha256.hex()] for record in RECORDS}
-POSSIBLE[RELABELLED.video_id].append(replace(RELABELLED, revision=2).sha256.hex())
+RUNS = pytest.mark.parametrize("run", [small_run, faces_run], ids=lambda run: run.__name__)
+
+
+def possible(run: ModuleType) -> dict[str, list[str]]:
+    """The digests that each video's record may have, in the order of the commits."""
+    digests = {record.video_id: [record.sha256.hex()] for record in run.RECORDS}
+    newer = run.RELABELLED
+    digests[newer.video_id].append(replace(newer, revision=2).sha256.hex())
+    return digests
 
 
 def run_script(*arguments: object) -> str:
@@ -41,8 +50,11 @@ def run_script(*arguments: object) -> str:
     return result.stdout
 
 
-def test_a_process_that_ends_at_any_step_loses_nothing_committed(tmp_path: Path) -> None:
-    steps = int(run_script(HERE / "crashing.py", tmp_path))
+@RUNS
+def test_a_process_that_ends_at_any_step_loses_nothing_committed(
+    tmp_path: Path, run: ModuleType
+) -> None:
+    steps = int(run_script(HERE / "crashing.py", tmp_path, run.__name__))
     assert steps > 60
 
 
@@ -110,7 +122,10 @@ class PowerLoss:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to follow files")
-def test_a_power_failure_at_any_step_loses_nothing_committed(tmp_path: Path) -> None:
+@RUNS
+def test_a_power_failure_at_any_step_loses_nothing_committed(
+    tmp_path: Path, run: ModuleType
+) -> None:
     generator = random.Random(0)
     disk = PowerLoss(tmp_path / "run")
     committed: dict[str, str] = {}
@@ -123,23 +138,23 @@ def test_a_power_failure_at_any_step_loses_nothing_committed(tmp_path: Path) -> 
             states.append((state, dict(committed)))
         disk.take(step, *arguments)
 
-    def on_commit(record: FeatureRecord) -> None:
-        revision = 2 if record is RELABELLED else 1
+    def on_commit(record: Record) -> None:
+        revision = 2 if record is run.RELABELLED else 1
         committed[record.video_id] = replace(record, revision=revision).sha256.hex()
 
     with watching(before):
-        small_run(disk.folder, on_commit)
-    expected = contents(disk.folder)
+        run.small_run(disk.folder, on_commit)
+    expected, histories = run.contents(disk.folder), possible(run)
     assert len(states) > 200
     for number, (state, certain) in enumerate(states):
-        found = contents(state)
+        found = run.contents(state)
         for video_id, digest in certain.items():
-            history = POSSIBLE[video_id]  # the commit under way may be through or not
+            history = histories[video_id]  # the commit under way may be through or not
             assert found[video_id] in history[history.index(digest) :], state
-        assert all(found[video_id] in POSSIBLE[video_id] for video_id in found), state
+        assert all(found[video_id] in histories[video_id] for video_id in found), state
         if number % 3 == 0:
-            small_run(state)
-            assert contents(state) == expected, state
+            run.small_run(state)
+            assert run.contents(state) == expected, state
 
 
 def failing_at(step: int, number: int) -> Any:
@@ -156,24 +171,27 @@ def failing_at(step: int, number: int) -> Any:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
-def test_a_disk_that_fails_is_named_and_the_next_run_completes(tmp_path: Path, number: int) -> None:
-    small_run(tmp_path / "whole")
-    expected = contents(tmp_path / "whole")
+@RUNS
+def test_a_disk_that_fails_is_named_and_the_next_run_completes(
+    tmp_path: Path, number: int, run: ModuleType
+) -> None:
+    run.small_run(tmp_path / "whole")
+    expected = run.contents(tmp_path / "whole")
     for step in range(0, 80, 4):  # 20 points
         path = tmp_path / f"{step}"
         committed: list[str] = []
         message = re.escape(os.strerror(number))
         with failing_at(step, number), pytest.raises(StoreError, match=message) as caught:
-            small_run(path, noting(committed))
+            run.small_run(path, noting(committed))
         assert str(path) in str(caught.value)
-        assert committed == list(contents(path))[: len(committed)]
-        small_run(path)
-        assert contents(path) == expected
+        assert committed == list(run.contents(path))[: len(committed)]
+        run.small_run(path)
+        assert run.contents(path) == expected
         assert verify(path).is_whole
         assert not verify(path).leftovers
 
 
-def noting(committed: list[str]) -> Callable[[FeatureRecord], None]:
+def noting(committed: list[str]) -> Callable[[Record], None]:
     return lambda record: committed.append(record.video_id)
 
 
@@ -181,11 +199,12 @@ def noting(committed: list[str]) -> Callable[[FeatureRecord], None]:
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="Permission denied"):
-        small_run(tmp_path / "s")
+        small_run.small_run(tmp_path / "s")
     tmp_path.chmod(0o700)
 
 
-def test_a_file_that_grows_beyond_the_limit_is_said(tmp_path: Path) -> None:
+@RUNS
+def test_a_file_that_grows_beyond_the_limit_is_said(tmp_path: Path, run: ModuleType) -> None:
     import resource
     import signal
 
@@ -194,12 +213,14 @@ def test_a_file_that_grows_beyond_the_limit_is_said(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, before[1]))  # less than a sealed shard
         with pytest.raises(StoreError, match="File too large"):
-            small_run(tmp_path / "s")
+            run.small_run(tmp_path / "s")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    small_run(tmp_path / "whole")
-    expected = contents(tmp_path / "whole")
-    assert all(digest in POSSIBLE[name] for name, digest in contents(tmp_path / "s").items())
-    small_run(tmp_path / "s")
-    assert contents(tmp_path / "s") == expected
+    run.small_run(tmp_path / "whole")
+    expected = run.contents(tmp_path / "whole")
+    assert all(
+        digest in possible(run)[name] for name, digest in run.contents(tmp_path / "s").items()
+    )
+    run.small_run(tmp_path / "s")
+    assert run.contents(tmp_path / "s") == expected

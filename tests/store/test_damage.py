@@ -6,23 +6,25 @@ import random
 from pathlib import Path
 
 import pytest
-from records import make_record, write_store
+from records import KINDS, StoreKind
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store import FeatureRecord, FeatureStore
+from deepfake_seq.store import open_store
 from deepfake_seq.store.verify import verify
 
-RECORDS = [make_record(f"{number}.mp4", seed=number, label=number % 2) for number in range(7)]
+RECORDS = {
+    kind.name: [kind.make(f"{n}.mp4", seed=n, label=n % 2) for n in range(7)] for kind in KINDS
+}
 
 
 def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], bool]:
     """The digests and the metadata of all that a store gives, and whether it gave all."""
     digests, metadata = {}, []
     try:
-        store = FeatureStore.open(path)
+        store = open_store(path)
     except StoreError:
         return {}, [], False
-    whole = len(store) == len(RECORDS)
+    whole = len(store) == 7
     for video_id in store.video_ids:
         try:
             digests[video_id] = store[video_id].sha256.hex()
@@ -36,20 +38,21 @@ def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], b
     return digests, metadata, whole
 
 
-@pytest.mark.parametrize("kind", ["flip", "cut"])
-def test_damage_is_found_or_harmless(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("harm", ["flip", "cut"])
+def test_damage_is_found_or_harmless(tmp_path: Path, kind: StoreKind, harm: str) -> None:
     path = tmp_path / "s"
-    write_store(path, RECORDS, shard_records=4)  # a sealed shard and three small ones
+    records = RECORDS[kind.name]
+    kind.write(path, records, shard_records=4)  # a sealed shard and three small ones
     whole = what_is_read(path)
-    assert whole[2] and whole[0] == {record.video_id: record.sha256.hex() for record in RECORDS}
+    assert whole[2] and whole[0] == {record.video_id: record.sha256.hex() for record in records}
     generator = random.Random(0)
     shards = sorted(path.glob("*.h5"))
     assert len(shards) == 4
     found = 0
-    for _ in range(750 if kind == "flip" else 250):
+    for _ in range(750 if harm == "flip" else 250):
         shard = generator.choice(shards)
         data = shard.read_bytes()
-        if kind == "flip":
+        if harm == "flip":
             bit = generator.randrange(8 * len(data))
             broken = bytearray(data)
             broken[bit // 8] ^= 1 << bit % 8
@@ -66,15 +69,14 @@ def test_damage_is_found_or_harmless(tmp_path: Path, kind: str) -> None:
     assert found > 200
 
 
-def test_a_record_under_anothers_place_is_not_given_back(tmp_path: Path) -> None:
-    store = write_store(tmp_path / "s", RECORDS[:2])
+def test_a_record_under_anothers_place_is_not_given_back(tmp_path: Path, kind: StoreKind) -> None:
+    store = kind.write(tmp_path / "s", RECORDS[kind.name][:2])
     one, other = sorted((tmp_path / "s").glob("*.h5"))
     one.write_bytes(other.read_bytes())
     names = []
     for video_id in store.video_ids:
         try:
-            record: FeatureRecord = store[video_id]
-            names.append(record.video_id == video_id)
+            names.append(store[video_id].video_id == video_id)
         except StoreError as error:
             assert video_id in str(error)
     assert names == [True]

@@ -12,27 +12,37 @@ from pathlib import Path
 import pytest
 from records import DESCRIPTION
 
-from deepfake_seq.store import FeatureStore, StoreWriter
+from deepfake_seq.store import FeatureStore, StoreWriter, faces_of
 from deepfake_seq.store.locks import Lock, Locks
 from deepfake_seq.store.verify import verify
 
 TESTS = Path(__file__).parents[1]
 VIDEOS = 60
+KEEP_FACES = pytest.mark.parametrize("keep_faces", [False, True], ids=["features", "faces too"])
 
 RUN = """
 import os, random, sys, time
 from pathlib import Path
-from records import DESCRIPTION, make_record
+from records import DESCRIPTION, FACES_DESCRIPTION, FINGERPRINT, make_faces, make_record
+from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Resumption
-from deepfake_seq.store import StoreWriter
+from deepfake_seq.store import FaceStoreWriter, StoreWriter, faces_of
 
 store, log, videos, count = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+keep_faces = sys.argv[5] == "True"
 items = [VideoItem(videos / f"{n:03}.mp4", f"{n:03}.mp4") for n in range(count)]
 noted = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 generator = random.Random(os.getpid())
-with StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer:
-    resumption = Resumption(writer, False, False, lambda outcome: None)
+resolved = ResolvedConfig(ExtractConfig(), None, None, FINGERPRINT, FINGERPRINT)
+with (
+    StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer,
+    FaceStoreWriter.create(faces_of(store), FACES_DESCRIPTION, shard_bytes=8000) as faces,
+):
+    cache = Cache(writer, faces if keep_faces else None)
+    resumption = Resumption(cache, resolved, False, lambda outcome: None)
     pending = resumption.pending(items)
     while pending:
         elsewhere = []
@@ -40,9 +50,13 @@ with StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer:
             os.write(noted, f"{item.video_id}\\n".encode())
             time.sleep(generator.uniform(0, 0.02))
             number = int(item.video_id[:3])
+            if keep_faces:
+                faces.commit(make_faces(item.video_id, seed=number, label=-1))
             writer.commit(make_record(item.video_id, seed=number, label=-1))
         pending = elsewhere
         time.sleep(0.02)
+    if keep_faces:
+        faces.seal()
     writer.seal()
 """
 
@@ -57,29 +71,36 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, name: str, keep_faces: bool) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    arguments = [folder / "s", folder / f"{name}.log", folder / "videos", VIDEOS]
+    arguments = [folder / "s", folder / f"{name}.log", folder / "videos", VIDEOS, keep_faces]
     return subprocess.Popen([sys.executable, "-c", RUN, *map(str, arguments)], env=environment)
+
+
+def stores(folder: Path, keep_faces: bool) -> list[Path]:
+    return [folder / "s", *([faces_of(folder / "s")] if keep_faces else [])]
 
 
 def extracted(folder: Path) -> list[str]:
     return sorted(line for log in folder.glob("*.log") for line in log.read_text().split())
 
 
-def test_four_writers_extract_each_video_exactly_once(folder: Path) -> None:
-    processes = [start(folder, str(number)) for number in range(4)]
+@KEEP_FACES
+def test_four_writers_extract_each_video_exactly_once(folder: Path, keep_faces: bool) -> None:
+    processes = [start(folder, str(number), keep_faces) for number in range(4)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
     assert extracted(folder) == [f"{number:03}.mp4" for number in range(VIDEOS)]
     shares = [len(log.read_text().split()) for log in folder.glob("*.log")]
     assert sum(share > 0 for share in shares) >= 2, "one process did it all: nothing was shown"
-    report = verify(folder / "s")
-    assert report.is_whole and report.videos == VIDEOS
-    assert not report.leftovers and not report.duplicates
+    for store in stores(folder, keep_faces):
+        report = verify(store)
+        assert report.is_whole and report.videos == VIDEOS
+        assert not report.leftovers and not report.duplicates
 
 
-def test_what_a_killed_writer_had_is_taken_over(folder: Path) -> None:
-    processes = [start(folder, str(number)) for number in range(3)]
+@KEEP_FACES
+def test_what_a_killed_writer_had_is_taken_over(folder: Path, keep_faces: bool) -> None:
+    processes = [start(folder, str(number), keep_faces) for number in range(3)]
     victim = processes[0]
     deadline = time.monotonic() + 60
     while not (folder / "0.log").exists() or (folder / "0.log").stat().st_size < 20:
@@ -88,8 +109,9 @@ def test_what_a_killed_writer_had_is_taken_over(folder: Path) -> None:
     victim.send_signal(signal.SIGKILL)
     assert victim.wait(timeout=60) == -signal.SIGKILL
     assert [process.wait(timeout=120) for process in processes[1:]] == [0, 0]
-    report = verify(folder / "s")
-    assert report.is_whole and report.videos == VIDEOS
+    for store in stores(folder, keep_faces):
+        report = verify(store)
+        assert report.is_whole and report.videos == VIDEOS
     twice = len(extracted(folder)) - VIDEOS
     assert twice in (0, 1), "only the video in flight may be extracted again"
     with StoreWriter.create(folder / "s", DESCRIPTION) as writer:

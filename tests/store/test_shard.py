@@ -4,11 +4,13 @@ from pathlib import Path
 
 import h5py
 import pytest
-from records import DESCRIPTION, FINGERPRINT, make_record, same_record
+from records import DESCRIPTION, FINGERPRINT, StoreKind, make_record, same_record
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.shard import BLOCK, Shard
+from deepfake_seq.store.kinds import FACES, FEATURES
+from deepfake_seq.store.payload import BLOCK
+from deepfake_seq.store.shard import Shard
 
 ID = FINGERPRINT.id
 RECORDS = [
@@ -40,9 +42,9 @@ def test_what_was_written_is_read_back(path: Path) -> None:
     ]
 
 
-def test_a_range_gives_the_same_as_one_by_one(tmp_path: Path) -> None:
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(2 * BLOCK + 5)]
-    (tmp_path / "x.h5").write_bytes(encode(records, DESCRIPTION))
+def test_a_range_gives_the_same_as_one_by_one(tmp_path: Path, kind: StoreKind) -> None:
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(2 * BLOCK + 5)]
+    (tmp_path / "x.h5").write_bytes(encode(records, kind.description))
     shard = Shard(tmp_path / "x.h5", ID)
     for start, stop in ((0, len(records)), (3, 4), (BLOCK - 1, BLOCK + 2)):
         read = list(shard.read_range(start, stop))
@@ -89,6 +91,12 @@ def test_a_file_that_is_no_whole_shard_is_refused_by_name(path: Path, content: b
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"shard\.h5"):
         Shard(path, ID)
+
+
+def test_a_shard_of_the_other_kind_is_refused(path: Path) -> None:
+    assert Shard(path, ID).kind == FEATURES
+    with pytest.raises(StoreError, match="holds features, not faces"):
+        Shard(path, ID, FACES)
 
 
 def test_a_file_that_is_cut_after_it_was_opened_is_noticed(path: Path) -> None:

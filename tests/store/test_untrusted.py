@@ -14,7 +14,15 @@ import pytest
 from children import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import DESCRIPTION, FINGERPRINT, make_record, make_store, write_store
+from records import (
+    DESCRIPTION,
+    FEATURES,
+    FINGERPRINT,
+    StoreKind,
+    make_record,
+    make_store,
+    write_store,
+)
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
@@ -47,9 +55,18 @@ def test_settings_that_differ_by_type_alone_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "shard.h5"
-    path.write_bytes(encode([make_record("a.mp4"), make_record("b.mp4", seed=1)], DESCRIPTION))
+    return shard_of(FEATURES, tmp_path)
+
+
+def shard_of(kind: StoreKind, folder: Path) -> Path:
+    path = folder / "shard.h5"
+    path.write_bytes(encode([kind.make("a.mp4"), kind.make("b.mp4", seed=1)], kind.description))
     return path
+
+
+def large(file: h5py.File) -> str:
+    """The name of the dataset that is most of the file."""
+    return "features" if "features" in file else "images"
 
 
 def replaced(file: h5py.File, name: str, **options: Any) -> None:
@@ -60,52 +77,58 @@ def replaced(file: h5py.File, name: str, **options: Any) -> None:
 
 
 def external_link(file: h5py.File, other: Path) -> None:
-    del file["features"]
-    file["features"] = h5py.ExternalLink(str(other), "/features")
+    name = large(file)
+    del file[name]
+    file[name] = h5py.ExternalLink(str(other), f"/{name}")
 
 
 def soft_link(file: h5py.File, other: Path) -> None:
-    file.move("features", "elsewhere")
-    file["features"] = h5py.SoftLink("/elsewhere")
+    name = large(file)
+    file.move(name, "elsewhere")
+    file[name] = h5py.SoftLink("/elsewhere")
 
 
 def external_storage(file: h5py.File, other: Path) -> None:
-    values = file["features"][:]
+    name = large(file)
+    values = file[name][:]
     raw = other.with_suffix(".raw")
     raw.write_bytes(values.tobytes())
-    del file["features"]
-    file.create_dataset(
-        "features", values.shape, values.dtype, external=[(str(raw), 0, values.nbytes)]
-    )
+    del file[name]
+    file.create_dataset(name, values.shape, values.dtype, external=[(str(raw), 0, values.nbytes)])
 
 
 def virtual_storage(file: h5py.File, other: Path) -> None:
-    features = file["features"]
-    layout = h5py.VirtualLayout(features.shape, features.dtype)
-    layout[:] = h5py.VirtualSource(str(other), "features", features.shape)
-    del file["features"]
-    file.create_virtual_dataset("features", layout)
+    name = large(file)
+    values = file[name]
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(str(other), name, values.shape)
+    del file[name]
+    file.create_virtual_dataset(name, layout)
 
 
 def gzip_filter(file: h5py.File, other: Path) -> None:
-    replaced(file, "features", chunks=True, compression="gzip")
+    name = large(file)
+    replaced(file, name, chunks=True, compression="gzip")
 
 
 def unknown_filter(file: h5py.File, other: Path) -> None:
-    del file["features"]
+    name = large(file)
+    shape = file[name].shape
+    del file[name]
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plist.set_chunk((1, 16, 8))
+    plist.set_chunk(shape)
     plist.set_filter(32123, h5py.h5z.FLAG_OPTIONAL)
-    space = h5py.h5s.create_simple((2, 16, 8))
-    h5py.h5d.create(file.id, b"features", h5py.h5t.IEEE_F16LE, space, plist)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.IEEE_F16LE, space, plist)
 
 
 def chunks(file: h5py.File, other: Path) -> None:
-    replaced(file, "features", chunks=(1, 16, 8))
+    name = large(file)
+    replaced(file, name, chunks=file[name].shape)
 
 
 def more_rows_than_stored(file: h5py.File, other: Path) -> None:
-    for name in (*ARRAYS, "metadata", "sha256"):
+    for name in set(file) - {"index", "description"}:
         row, dtype = file[name].shape[1:], file[name].dtype
         del file[name]
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -142,21 +165,24 @@ def text_for_the_index(file: h5py.File, other: Path) -> None:
 
 
 def scalar(file: h5py.File, other: Path) -> None:
-    del file["features"]
-    file["features"] = np.float16(1)
+    name = large(file)
+    del file[name]
+    file[name] = np.float16(1)
 
 
 def nothing_at_all(file: h5py.File, other: Path) -> None:
-    del file["features"]
-    file["features"] = h5py.Empty("<f2")
+    name = large(file)
+    del file[name]
+    file[name] = h5py.Empty("<f2")
 
 
-def group(name: str) -> Callable[[h5py.File, Path], None]:
+def group(which: str) -> Callable[[h5py.File, Path], None]:
     def edit(file: h5py.File, other: Path) -> None:
+        name = which or large(file)
         del file[name]
         file.create_group(name)
 
-    edit.__name__ = f"group_for_{name}"
+    edit.__name__ = f"group_for_{which or 'the_large_array'}"
     return edit
 
 
@@ -184,7 +210,7 @@ EDITS = [
     text_for_the_index,
     scalar,
     nothing_at_all,
-    group("features"),
+    group(""),
     group("metadata"),
     group("index"),
     missing("scores"),
@@ -193,7 +219,8 @@ EDITS = [
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
-def test_a_crafted_shard_is_refused_by_name(path: Path, tmp_path: Path, edit: Any) -> None:
+def test_a_crafted_shard_is_refused_by_name(kind: StoreKind, tmp_path: Path, edit: Any) -> None:
+    path = shard_of(kind, tmp_path)
     other = tmp_path / "other.h5"
     other.write_bytes(path.read_bytes())
     with h5py.File(path, "r+") as file:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import DESCRIPTION, FINGERPRINT, make_record, same_record, write_store
+from records import FINGERPRINT, KINDS, StoreKind, payload, same_record
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
-from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
+from deepfake_seq.store import Fingerprint
 from deepfake_seq.store.verify import verify
 
 
@@ -22,22 +23,22 @@ def visible(path: Path) -> list[str]:
     return sorted({entry.suffix for entry in path.iterdir() if not entry.name.startswith(".")})
 
 
-def test_nothing_is_made_before_something_is_claimed(tmp_path: Path) -> None:
-    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as writer:
+def test_nothing_is_made_before_something_is_claimed(tmp_path: Path, kind: StoreKind) -> None:
+    with kind.writer.create(tmp_path / "s", kind.description) as writer:
         assert len(writer) == 0
     assert not (tmp_path / "s").exists()
 
 
-def test_a_commit_leaves_nothing_but_the_shard(tmp_path: Path) -> None:
-    write_store(tmp_path / "s", [make_record()])
+def test_a_commit_leaves_nothing_but_the_shard(tmp_path: Path, kind: StoreKind) -> None:
+    kind.write(tmp_path / "s", [kind.make()])
     assert visible(tmp_path / "s") == [".h5", ".json"]
     assert [entry.name for entry in (tmp_path / "s").glob(".*")] == [".locks"]
     assert not list((tmp_path / "s" / ".locks").iterdir())
 
 
-def test_a_later_record_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
-    newer = make_record(seed=2, label=1)
-    store = write_store(tmp_path / "s", [make_record(seed=1), newer])
+def test_a_later_record_takes_the_place_of_the_earlier(tmp_path: Path, kind: StoreKind) -> None:
+    newer = kind.make(seed=2, label=1)
+    store = kind.write(tmp_path / "s", [kind.make(seed=1), newer])
     record = store[newer.video_id]
     assert record.same_content(newer)
     assert record.revision == 2
@@ -45,61 +46,68 @@ def test_a_later_record_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
     assert len(shards(tmp_path / "s")) == 1
 
 
-def test_a_record_in_a_sealed_shard_can_be_replaced(tmp_path: Path) -> None:
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(4)]
-    write_store(tmp_path / "s", records, shard_records=4)
+def test_a_record_in_a_sealed_shard_can_be_replaced(tmp_path: Path, kind: StoreKind) -> None:
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(4)]
+    kind.write(tmp_path / "s", records, shard_records=4)
     (sealed,) = shards(tmp_path / "s")
-    newer = make_record("2.mp4", seed=9)
-    store = write_store(tmp_path / "s", [newer])
+    newer = kind.make("2.mp4", seed=9)
+    store = kind.write(tmp_path / "s", [newer])
     assert store["2.mp4"].same_content(newer)
     assert same_record(store["1.mp4"], records[1])
     assert sealed.exists() and len(shards(tmp_path / "s")) == 2
 
 
-def test_settings_that_differ_are_refused_with_what_differs(tmp_path: Path) -> None:
-    write_store(tmp_path / "s")
+def test_settings_that_differ_are_refused_with_what_differs(
+    tmp_path: Path, kind: StoreKind
+) -> None:
+    kind.write(tmp_path / "s")
     other = Fingerprint({**FINGERPRINT.fields, "faces": {"detector": "mtcnn", "margin": 0.3}})
     with pytest.raises(FingerprintMismatchError) as caught:
-        StoreWriter.create(tmp_path / "s", StoreDescription(other, {}))
+        kind.writer.create(tmp_path / "s", replace(kind.description, fingerprint=other))
     assert "faces.detector is none there, mtcnn here" in str(caught.value)
     assert "margin" not in str(caught.value)
 
 
-def test_two_writers_cannot_found_one_store_with_different_settings(tmp_path: Path) -> None:
-    other = StoreDescription(Fingerprint({"faces": {"detector": "mtcnn"}}), {})
+def test_two_writers_cannot_found_one_store_with_different_settings(
+    tmp_path: Path, kind: StoreKind
+) -> None:
+    fingerprint = Fingerprint({"faces": {"detector": "mtcnn"}})
+    other = replace(kind.description, fingerprint=fingerprint)
     with (
-        StoreWriter.create(tmp_path / "s", DESCRIPTION) as one,
-        StoreWriter.create(tmp_path / "s", other) as two,
+        kind.writer.create(tmp_path / "s", kind.description) as one,
+        kind.writer.create(tmp_path / "s", other) as two,
     ):
-        one.commit(make_record())
+        one.commit(kind.make())
         with pytest.raises(FingerprintMismatchError):
             two.claim("b.mp4")
 
 
-def test_shards_without_a_description_are_not_adopted(tmp_path: Path) -> None:
+def test_shards_without_a_description_are_not_adopted(tmp_path: Path, kind: StoreKind) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "x.h5").touch()
     with pytest.raises(StoreError, match=r"no store\.json"):
-        StoreWriter.create(tmp_path / "s", DESCRIPTION)
+        kind.writer.create(tmp_path / "s", kind.description)
 
 
-def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_said(tmp_path: Path, kind: StoreKind) -> None:
     (tmp_path / "s").write_text("")
     with pytest.raises(StoreError, match="is a file; a store is a directory"):
-        StoreWriter.create(tmp_path / "s", DESCRIPTION)
+        kind.writer.create(tmp_path / "s", kind.description)
 
 
-def test_a_record_of_another_shape_is_refused(tmp_path: Path) -> None:
-    write_store(tmp_path / "s", [make_record("a.mp4")])
+def test_a_record_of_another_shape_is_refused(tmp_path: Path, kind: StoreKind) -> None:
+    kind.write(tmp_path / "s", [kind.make("a.mp4")])
     with pytest.raises(StoreError, match="records of one shape"):
-        write_store(tmp_path / "s", [make_record("b.mp4", width=9)])
-    assert len(FeatureStore.open(tmp_path / "s")) == 1
+        kind.write(tmp_path / "s", [kind.make("b.mp4", frames=9, valid=9)])
+    assert len(kind.store.open(tmp_path / "s")) == 1
 
 
-def test_a_video_that_one_writer_has_is_not_given_to_another(tmp_path: Path) -> None:
+def test_a_video_that_one_writer_has_is_not_given_to_another(
+    tmp_path: Path, kind: StoreKind
+) -> None:
     with (
-        StoreWriter.create(tmp_path / "s", DESCRIPTION) as one,
-        StoreWriter.create(tmp_path / "s", DESCRIPTION) as two,
+        kind.writer.create(tmp_path / "s", kind.description) as one,
+        kind.writer.create(tmp_path / "s", kind.description) as two,
     ):
         assert one.claim("a.mp4") and one.claim("a.mp4")
         assert not two.claim("a.mp4")
@@ -108,139 +116,149 @@ def test_a_video_that_one_writer_has_is_not_given_to_another(tmp_path: Path) -> 
         assert two.claim("a.mp4")
 
 
-def test_whoever_claims_a_video_knows_what_was_committed_of_it(tmp_path: Path) -> None:
+def test_whoever_claims_a_video_knows_what_was_committed_of_it(
+    tmp_path: Path, kind: StoreKind
+) -> None:
     with (
-        StoreWriter.create(tmp_path / "s", DESCRIPTION) as one,
-        StoreWriter.create(tmp_path / "s", DESCRIPTION) as two,
+        kind.writer.create(tmp_path / "s", kind.description) as one,
+        kind.writer.create(tmp_path / "s", kind.description) as two,
     ):
         assert one.claim("a.mp4")
-        one.commit(make_record("a.mp4"))
+        one.commit(kind.make("a.mp4"))
         assert "a.mp4" not in two
         assert two.claim("a.mp4")
         assert "a.mp4" in two
 
 
-def test_what_was_claimed_is_given_back_when_the_writer_closes(tmp_path: Path) -> None:
-    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as two:
-        with pytest.raises(RuntimeError), StoreWriter.create(tmp_path / "s", DESCRIPTION) as one:
+def test_what_was_claimed_is_given_back_when_the_writer_closes(
+    tmp_path: Path, kind: StoreKind
+) -> None:
+    with kind.writer.create(tmp_path / "s", kind.description) as two:
+        with (
+            pytest.raises(RuntimeError),
+            kind.writer.create(tmp_path / "s", kind.description) as one,
+        ):
             one.claim("a.mp4")
             raise RuntimeError
         assert two.claim("a.mp4")
 
 
-def test_small_shards_are_sealed_as_they_come(tmp_path: Path) -> None:
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(10)]
-    store = write_store(tmp_path / "s", records, shard_records=4)
+def test_small_shards_are_sealed_as_they_come(tmp_path: Path, kind: StoreKind) -> None:
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(10)]
+    store = kind.write(tmp_path / "s", records, shard_records=4)
     assert len(shards(tmp_path / "s")) == 4
     assert [record.sha256 for record in store] == [record.sha256 for record in records]
 
 
-def test_sealing_leaves_at_most_one_shard_that_is_less_than_half_full(tmp_path: Path) -> None:
+def test_sealing_leaves_at_most_one_shard_that_is_less_than_half_full(
+    tmp_path: Path, kind: StoreKind
+) -> None:
     path = tmp_path / "s"
     for start in range(0, 30, 3):
         names = [f"{number:02}.mp4" for number in range(start, start + 3)]
-        with StoreWriter.create(path, DESCRIPTION, shard_records=8) as writer:
+        with kind.writer.create(path, kind.description, shard_records=8) as writer:
             for name in names:
-                writer.commit(make_record(name))
+                writer.commit(kind.make(name))
             writer.seal()
-    store = FeatureStore.open(path)
+    store = kind.store.open(path)
     assert len(store) == 30
     assert len(shards(path)) <= 7
     before = [(shard.name, shard.stat().st_ino) for shard in shards(path)]
-    with StoreWriter.create(path, DESCRIPTION, shard_records=8) as writer:
+    with kind.writer.create(path, kind.description, shard_records=8) as writer:
         writer.seal()
     assert [(shard.name, shard.stat().st_ino) for shard in shards(path)] == before
 
 
-def test_sealing_forgets_what_was_replaced(tmp_path: Path) -> None:
+def test_sealing_forgets_what_was_replaced(tmp_path: Path, kind: StoreKind) -> None:
     path = tmp_path / "s"
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(8)]
-    write_store(path, records, shard_records=8)
-    write_store(path, [make_record(f"{n}.mp4", seed=n, label=1) for n in range(6)], shard_records=8)
-    with StoreWriter.create(path, DESCRIPTION, shard_records=8) as writer:
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(8)]
+    kind.write(path, records, shard_records=8)
+    kind.write(path, [kind.make(f"{n}.mp4", seed=n, label=1) for n in range(6)], shard_records=8)
+    with kind.writer.create(path, kind.description, shard_records=8) as writer:
         writer.seal()
     report = verify(path)
     assert report.is_whole and not report.duplicates
-    assert [record.label for record in FeatureStore.open(path)] == [1] * 6 + [0] * 2
+    assert [record.label for record in kind.store.open(path)] == [1] * 6 + [0] * 2
     assert len(shards(path)) == 1
 
 
-def test_a_damaged_shard_is_not_sealed_away(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_not_sealed_away(tmp_path: Path, kind: StoreKind) -> None:
     path = tmp_path / "s"
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(3)]
-    write_store(path, records)
-    bad = next(p for p in shards(path) if records[1].features.tobytes() in p.read_bytes())
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(3)]
+    kind.write(path, records)
+    bad = next(p for p in shards(path) if payload(records[1]) in p.read_bytes())
     data = bytearray(bad.read_bytes())
-    data[data.index(records[1].features.tobytes())] ^= 1
+    data[data.index(payload(records[1]))] ^= 1
     bad.write_bytes(bytes(data))
     for _ in range(2):
-        with StoreWriter.create(path, DESCRIPTION) as writer:
+        with kind.writer.create(path, kind.description) as writer:
             writer.seal()
         assert bad.exists()
         assert len(shards(path)) == 2
-    store = FeatureStore.open(path)
+    store = kind.store.open(path)
     assert [store[name].video_id for name in ("0.mp4", "2.mp4")] == ["0.mp4", "2.mp4"]
     with pytest.raises(StoreError):
         store["1.mp4"]
 
 
-def test_copies_left_by_an_interrupted_seal_are_one_record(tmp_path: Path) -> None:
+def test_copies_left_by_an_interrupted_seal_are_one_record(tmp_path: Path, kind: StoreKind) -> None:
     path = tmp_path / "s"
-    records = [make_record(f"{number}.mp4", seed=number) for number in range(3)]
-    write_store(path, records)
+    records = [kind.make(f"{number}.mp4", seed=number) for number in range(3)]
+    kind.write(path, records)
     small = {shard: shard.read_bytes() for shard in shards(path)}
-    with StoreWriter.create(path, DESCRIPTION) as writer:
+    with kind.writer.create(path, kind.description) as writer:
         writer.seal()
     for shard, data in small.items():
         shard.write_bytes(data)  # as if the process had ended before removing them
-    assert len(FeatureStore.open(path)) == 3
+    assert len(kind.store.open(path)) == 3
     assert verify(path).is_whole and len(verify(path).duplicates) == 3
-    with StoreWriter.create(path, DESCRIPTION) as writer:
+    with kind.writer.create(path, kind.description) as writer:
         writer.seal()
     assert len(shards(path)) == 1 and not verify(path).duplicates
 
 
 def test_what_a_dead_writer_left_is_cleared_away_and_what_a_living_one_has_is_not(
-    tmp_path: Path,
+    tmp_path: Path, kind: StoreKind
 ) -> None:
     path = tmp_path / "s"
-    write_store(path, [make_record("a.mp4")])
+    kind.write(path, [kind.make("a.mp4")])
     dead = path / ".writer-dead"
     dead.mkdir()
     (dead / ".tmp-x").write_bytes(b"half a shard")
     (path / ".locks" / "video-0123").touch()
-    with StoreWriter.create(path, DESCRIPTION) as living:
+    with kind.writer.create(path, kind.description) as living:
         living.claim("b.mp4")
         assert not dead.exists()
         assert not (path / ".locks" / "video-0123").exists()
         (folder,) = path.glob(".writer-*")
-        with StoreWriter.create(path, DESCRIPTION) as other:
+        with kind.writer.create(path, kind.description) as other:
             other.claim("c.mp4")
             assert folder.exists()
             assert not other.claim("b.mp4")
-        living.commit(make_record("b.mp4"))
-    assert len(FeatureStore.open(path)) == 2
+        living.commit(kind.make("b.mp4"))
+    assert len(kind.store.open(path)) == 2
     assert not list(path.glob(".writer-*"))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1)) | st.none(), max_size=12)
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @settings(max_examples=30, deadline=None)
 @given(steps=STEPS)
 def test_a_store_is_a_mapping_whatever_is_committed_and_sealed(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int] | None]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int] | None], kind: StoreKind
 ) -> None:
     path = tmp_path_factory.mktemp("stores") / "s"
     expected: dict[str, int] = {}
-    with StoreWriter.create(path, DESCRIPTION, shard_records=3) as writer:
+    with kind.writer.create(path, kind.description, shard_records=3) as writer:
         writer.claim("")
         for step in steps:
             if step is None:
                 writer.seal()
             else:
-                writer.commit(make_record(step[0], label=step[1], frames=2, valid=2))
+                writer.commit(kind.make(step[0], label=step[1], frames=2, valid=2))
                 expected[step[0]] = step[1]
             assert {record.video_id: record.label for record in writer} == expected
-    assert {record.video_id: record.label for record in FeatureStore.open(path)} == expected
+    assert {record.video_id: record.label for record in kind.store.open(path)} == expected
     assert verify(path).is_whole
