@@ -66,7 +66,7 @@ def evaluate(
     said = predictions.read(run_folder / predictions.NAME)
     data = load(store)
     kinds = np.array(sort_clips(data.clips, split), dtype=object)
-    complete = _holds_test(data, split)
+    complete = _holds_test(data, kinds, split)
     folder = _folder(run_folder, store, out, complete)
     judged = _judge(model, data, kinds, said)
     if not judged:
@@ -89,7 +89,7 @@ def evaluate(
         **about,
         store=store.path.resolve().name,
         made=datetime.now().astimezone().isoformat(timespec="seconds"),
-        model=model.config.title,
+        model=model.title,
         decision=model.decision,
         warnings=[*run.describe(run_folder)["warnings"], *_warnings(data, kinds)],
         counts=metrics["clips"],
@@ -112,10 +112,11 @@ def _require_same_features(run_folder: Path, model: SequenceModel, store: Featur
         )
 
 
-def _holds_test(data: SequenceData, split: parts.Split) -> bool:
+def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: parts.Split) -> bool:
     """Whether the store holds all clips that the run was tested on, or else validated on."""
     needed = split.get("test") or split.get("validation") or {}
-    here = {clip.key for clip in data.clips}
+    kept = [kind not in ("related", "copy") for kind in kinds]
+    here = {clip.key for clip, own in zip(data.clips, kept, strict=True) if own}
     wanted = {clip_key(name, known.sha256) for name, known in needed.items()}
     return bool(needed) and wanted <= here
 
@@ -173,7 +174,7 @@ def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> d
     notes = run.describe(run_folder)
     histories = read_histories(run_folder)
     try:
-        metrics_rows(model.config.title, metrics)
+        metrics_rows(model.title, metrics)
         best_epochs = [int(epoch) for epoch in notes["training"]["best_epochs"]]
         members = len(model.members)
         if len(best_epochs) != members or len(histories) not in (0, members):
@@ -200,7 +201,7 @@ def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
     if related:
         warnings.append(
             f"{related} clips were not judged: they show people, or come from sources, that the "
-            "run was trained on."
+            "run, or the CNN of its features, was trained on."
         )
     if copies:
         warnings.append(f"{copies} clips were not judged: each is a copy of a clip of the run.")

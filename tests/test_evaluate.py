@@ -18,8 +18,9 @@ from clips import ClipStyle, write_clip
 from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.config import ModelConfig, SplitConfig
-from deepfake_seq.sequence.fit import fit, prepare
+from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.store import (
     FeatureRecord,
     FeatureStore,
@@ -107,6 +108,15 @@ def test_the_report_asks_for_nothing_from_outside(run: Path, store: FeatureStore
     assert all(source.startswith("data:") for source in re.findall(r'src="([^"]*)', page))
     for wanted in ("FaceSwap", "Face2Face", "mean_pool_logistic", "By person", "Model card"):
         assert wanted in page
+
+
+def test_a_run_is_called_by_its_title(run: Path, store: FeatureStore) -> None:
+    values = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**values, "title": "inception_v3-<dense>"}))
+    told = deepseq("evaluate", run, "--features", store.path)
+    assert "test: inception_v3-<dense>" in told.stdout
+    assert "<h1>inception_v3-&lt;dense&gt; on store</h1>" in (run / "report.html").read_text()
+    assert "inception_v3-<dense>" in deepseq("compare", run, run).stdout
 
 
 def test_the_warnings_come_first(run: Path, store: FeatureStore) -> None:

@@ -10,9 +10,12 @@ import click
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import PATH, json_option, print_json, say
+from deepfake_seq.commands.results import run_report, tell_data, tell_run
 from deepfake_seq.commands.training import (
     balance_options,
     balance_setting,
+    decision_options,
+    decision_settings,
     duration_options,
     split_options,
     split_settings,
@@ -21,10 +24,9 @@ from deepfake_seq.commands.training import (
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.fit import FitResult, Problem
     from deepfake_seq.sequence.learning import Recipe
 
-_MODEL, _TRAIN, _DECISION = config.ModelConfig(), config.TrainConfig(), config.DecisionConfig()
+_MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
 _ALL = "all"
 
 
@@ -61,14 +63,7 @@ _ALL = "all"
 @click.option("--gamma", type=float, default=_TRAIN.gamma, show_default=True, help="Focal loss.")
 @balance_options
 @split_options
-@click.option(
-    "--threshold",
-    type=click.Choice(config.THRESHOLDS),
-    default=_DECISION.threshold,
-    show_default=True,
-    help="By the target false-positive rate, or by the best balanced accuracy.",
-)
-@click.option("--target-fpr", type=float, default=_DECISION.target_fpr, show_default=True)
+@decision_options
 @click.option("--seed", type=int, default=_TRAIN.seed, show_default=True)
 @trainer_option
 @click.option("--folds", type=click.IntRange(2, 100), help="Cross-validate; makes no model.")
@@ -117,7 +112,7 @@ def _recipes(**options: Any) -> list[Recipe]:
             runtime=options["runtime"],
         ),
         split=split_settings(options),
-        decision=config.DecisionConfig(options["threshold"], options["target_fpr"]),
+        decision=decision_settings(options),
     )
     return [replace(common, model=model) for model in _models(**options)]
 
@@ -151,11 +146,13 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     """One run in `out`, or one for each recipe in a folder of its own there."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
-    from deepfake_seq.sequence.tables import metrics_rows, runs_rows
+    from deepfake_seq.sequence.finished import require_new
+    from deepfake_seq.sequence.problem import prepare
+    from deepfake_seq.sequence.tables import runs_rows
     from deepfake_seq.store import FeatureStore
 
-    fitting.require_new(out)
-    problem = fitting.prepare(FeatureStore.open(features), recipes[0].split)
+    require_new(out)
+    problem = prepare(FeatureStore.open(features), recipes[0].split)
     results = []
     for recipe in recipes:
         title = recipe.model.title
@@ -166,67 +163,39 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     for warning in dict.fromkeys(warning for own in results for warning in own.warnings):
         say(f"NOTE: {warning}")
     if as_json:
-        reports = {own.model: _report(own) for own in results}
+        reports = {own.model: run_report(own) for own in results}
         print_json(reports if len(results) > 1 else reports[results[0].model])
         return
-    first = results[0]
-    _tell_data(problem, first)
     if len(results) > 1:
+        tell_data(results[0])
         click.echo(console.table(runs_rows({own.model: own.metrics for own in results})))
         click.echo(f"runs: {', '.join(str(own.folder) for own in results)}")
     else:
-        networks = f"{first.members} networks of " if first.members > 1 else ""
-        click.echo(f"{first.model}: {networks}{first.parameters['total']:,} parameters")
-        click.echo(console.table(metrics_rows(first.model, first.metrics)))
-        click.echo(f"threshold: {first.threshold:.3f}, {first.decision} of {problem.name}")
-        click.echo(f"run: {out}")
+        tell_run(results[0])
 
 
 def _epoch(row: dict[str, float]) -> str:
-    return f"loss {row['loss']:.4f}, validation AUC {row['val_auc']:.3f}"
-
-
-def _tell_data(problem: Problem, result: FitResult) -> None:
-    """What was trained on, before how well that went."""
-    from deepfake_seq import console
-
-    click.echo(f"clips: {', '.join(f'{count} {part}' for part, count in result.split.items())}")
-    if result.members > 1:
-        click.echo("       each validated by a network that was not trained on it")
-    if result.excluded:
-        click.echo(f"left out: {console.counts(result.excluded)}")
-    click.echo(f"imbalance: {result.balance}")
-
-
-def _report(result: FitResult) -> dict[str, Any]:
-    return {
-        "run": str(result.folder),
-        "model": result.model,
-        "members": result.members,
-        "parameters": result.parameters,
-        "split": result.split,
-        "threshold": result.threshold,
-        "warnings": result.warnings,
-        **result.metrics,
-    }
+    loss, auc = f"loss {row['loss']:.4f}", row["val_auc"]
+    return loss if auc != auc else f"{loss}, validation AUC {auc:.3f}"  # NaN: there is none
 
 
 def _study(
     features: Path, out: Path, recipes: list[Recipe], folds: int, seeds: int, as_json: bool
 ) -> None:
     from deepfake_seq import console
-    from deepfake_seq.sequence import fit as fitting
     from deepfake_seq.sequence import study as studying
+    from deepfake_seq.sequence.finished import require_new
+    from deepfake_seq.sequence.problem import prepare
     from deepfake_seq.sequence.tables import study_rows
     from deepfake_seq.store import FeatureStore
 
-    fitting.require_new(out)
+    require_new(out)
     split = recipes[0].split
     if folds:
         if split.strategy == "official":
             raise UsageError("--folds deals the groups out anew: leave --split official out")
         split = replace(split, strategy="group")
-    problem = fitting.prepare(FeatureStore.open(features), split)
+    problem = prepare(FeatureStore.open(features), split)
     total = len(recipes) * (folds or 1) * seeds
     with console.progress("fit", total, "trainings") as step:
         found = studying.study(problem, recipes, folds, seeds, on_training=step)

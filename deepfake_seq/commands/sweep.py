@@ -110,9 +110,9 @@ def sweep(
     command goes on.
     """
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence import fit as fitting
     from deepfake_seq.sequence import sweep as sweeping
     from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.problem import prepare
     from deepfake_seq.sequence.space import Space
     from deepfake_seq.sequence.trials import require_optuna
     from deepfake_seq.store import FeatureStore
@@ -134,7 +134,7 @@ def sweep(
     )
     base = Recipe(train=train, split=split_settings(options))
     require_optuna()
-    problem = fitting.prepare(FeatureStore.open(features), base.split)
+    problem = prepare(FeatureStore.open(features), base.split)
     plan = sweeping.Plan(problem, space, base, settings)
     folder = out or plan.default_folder
     swept = _run(plan, folder)

@@ -1,4 +1,4 @@
-"""Options of stage 2 that `fit` and `sweep` share."""
+"""Options of stage 2 that `fit`, `sweep` and `finetune` share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import Command, together
 from deepfake_seq.errors import UsageError
 
-_SPLIT, _TRAIN = config.SplitConfig(), config.TrainConfig()
+_SPLIT, _TRAIN, _DECISION = config.SplitConfig(), config.TrainConfig(), config.DecisionConfig()
 _NONE = "none"
 
 
@@ -76,6 +76,26 @@ def split_options(command: Command) -> Command:
         ),
         click.option("--test", type=float, default=_SPLIT.test, show_default=True, help="Share."),
     )
+
+
+def decision_options(command: Command) -> Command:
+    """How the threshold is chosen; `decision_settings` reads them."""
+    return together(
+        command,
+        click.option(
+            "--threshold",
+            type=click.Choice(config.THRESHOLDS),
+            default=_DECISION.threshold,
+            show_default=True,
+            help="By the target false-positive rate, or by the best balanced accuracy.",
+        ),
+        click.option("--target-fpr", type=float, default=_DECISION.target_fpr, show_default=True),
+    )
+
+
+def decision_settings(options: dict[str, Any]) -> config.DecisionConfig:
+    """The settings that `decision_options` ask for."""
+    return config.DecisionConfig(options["threshold"], options["target_fpr"])
 
 
 def balance_setting(chosen: tuple[str, ...]) -> tuple[str, ...]:

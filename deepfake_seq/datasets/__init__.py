@@ -1,12 +1,13 @@
 """Labelled videos: where they are, what they show, who is in them, and how they are split."""
 
+from deepfake_seq.datasets.dealing import tied_units
 from deepfake_seq.datasets.discovery import discover
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.labels_csv import apply_labels
 from deepfake_seq.datasets.layout import Coverage, DataSet
 from deepfake_seq.datasets.official import official_split, shared, with_twins
 from deepfake_seq.datasets.recognition import LAYOUTS, all_items, recognise
-from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group, tied_units
+from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group
 from deepfake_seq.datasets.survey import (
     ClassCount,
     count_classes,

@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from deepfake_seq.datasets.dealing import IntArray
 from deepfake_seq.datasets.items import FAKE, REAL
-from deepfake_seq.datasets.splits import PARTS, IntArray, Split, split_by_group
+from deepfake_seq.datasets.splits import (
+    PARTS,
+    Split,
+    classes_of,
+    split_by_group,
+    to_validate_by,
+)
 from deepfake_seq.errors import DatasetError
 
-_REMEDY = "Correct the split column, or have the groups dealt out anew with --split group."
+REMEDY = "Correct the split column, or have the groups dealt out anew with --split group."
 
 
 def official_split(
@@ -21,6 +28,8 @@ def official_split(
     validation: float,
     seed: int,
     drop_unassigned: bool = False,
+    pseudo_fakes: Sequence[bool] = (),
+    remedy: str = REMEDY,
 ) -> Split:
     """The split that the data set itself assigns.
 
@@ -37,12 +46,17 @@ def official_split(
         seed: Of that.
         drop_unassigned: Whether to drop clips without a part where others are for training, as
             those of FaceForensics++ that its split files do not name.
+        pseudo_fakes: See `split_by_group`: they stand in for fakes that training lacks, and then
+            validation may lack them too.
+        remedy: What to do about parts that lack a class.
 
     Raises:
         DatasetError: Some clips have a part and others lack one in a way that is not the above; or
             training or validation lacks a class.
     """
     label_array, part_array = np.asarray(labels), np.asarray(parts)
+    none = np.zeros(len(label_array), dtype=np.bool_)
+    made = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
     train, validating, test, free = (np.flatnonzero(part_array == name) for name in (*PARTS, ""))
     dropped = np.zeros(0, dtype=np.int64)
     if len(free) and (len(train) or len(validating)):
@@ -60,12 +74,14 @@ def official_split(
             validation=validation,
             test=0.0,
             seed=seed,
+            pseudo_fakes=made[pool].tolist(),
         )
         train, validating = pool[rest.train], pool[rest.validation]
         dropped = np.sort(np.concatenate([dropped, pool[rest.dropped]]))
-    for name, positions in (("train", train), ("validation", validating)):
-        if set(label_array[positions].tolist()) != {REAL, FAKE}:
-            raise DatasetError(f"the given split has no {name} part with both classes. {_REMEDY}")
+    if not {REAL, FAKE} <= classes_of(label_array, train, made):
+        raise DatasetError(f"the given split has no train part with both classes. {remedy}")
+    if not to_validate_by(made[train]) <= classes_of(label_array, validating):
+        raise DatasetError(f"the given split has no validation part with both classes. {remedy}")
     return Split(train, validating, test, dropped)
 
 

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.datasets.dealing import IntArray, Membership, best_assignment
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 
 PARTS = ("train", "validation", "test")
 
-_CANDIDATES = 400
-_POLISHED = 200
-_DROP_COST = 2.0
 _NEED = np.array([10.0, 10.0, 1.0])
 """How bad it is for a part to lack a class; the test part is the least needed of the three."""
 
-IntArray = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+_BOTH = frozenset((REAL, FAKE))
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ def split_by_group(
     validation: float,
     test: float,
     seed: int,
+    pseudo_fakes: Sequence[bool] = (),
 ) -> Split:
     """Split clips so that the parts share no group and hold both classes in like shares.
 
@@ -58,37 +58,62 @@ def split_by_group(
     groups together (a face of one person on the video of another) keep them in one part as long as
     that leaves enough to deal out; otherwise the clips that straddle are dropped.
 
+    Where the clips do not suffice for both classes in training and in validation, fakes that are
+    made from real clips may stand in for those that training lacks; validation then has what fakes
+    there are, or none. Where they do suffice, pseudo-fakes change nothing.
+
     Args:
         labels: 1 = fake, 0 = real, one for each clip.
         groups: The groups of each clip; a clip without one is a group of its own.
         validation: The share of clips wanted for validation.
         test: The share of clips wanted for testing; may be 0.
         seed: Of the dealing; the same seed gives the same split.
+        pseudo_fakes: Of each clip, whether who trains on it trains on a fake that is made from it;
+            empty where there are no such fakes.
 
     Raises:
         DatasetError: There is a single class, or there are too few groups for both classes to stand
             in training and in validation.
     """
     label_array = np.asarray(labels, dtype=np.int64)
-    _require_both_classes(label_array)
-    membership = _Membership.to_deal_out(groups, 0.5, len(label_array))
+    shares = np.array([1.0 - validation - test, validation, test])
+    none = np.zeros(len(label_array), dtype=np.bool_)
+    made = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
+    try:
+        return _split(label_array, groups, shares, none, seed)
+    except DatasetError:
+        if not made.any():
+            raise
+    return _split(label_array, groups, shares, made, seed)
+
+
+def _split(
+    labels: IntArray,
+    groups: Sequence[tuple[str, ...]],
+    shares: npt.NDArray[np.float64],
+    made: Flags,
+    seed: int,
+) -> Split:
+    require_both_classes(labels, made)
+    membership = Membership.to_deal_out(groups, 0.5, len(labels))
     if membership.count < 2:
         raise DatasetError(
             "all clips belong to one group, so nothing can be kept apart for validation: "
             "at least two groups are needed. Add clips of other people."
         )
-    shares = np.array([1.0 - validation - test, validation, test])
-    side = membership.sides(_best_assignment(label_array, membership, shares, _NEED, seed))
+    need = np.stack([_NEED, _NEED])
+    if made.any():
+        need[FAKE, PARTS.index("train")] = 0.0
+    side = membership.sides(best_assignment(labels, membership, shares, need, seed))
     train, validating, testing = (np.flatnonzero(side == part) for part in range(3))
-    split = Split(train, validating, testing, dropped=np.flatnonzero(side < 0))
-    for name in ("train", "validation"):
-        if set(label_array[split.parts()[name]].tolist()) != {REAL, FAKE}:
-            raise DatasetError(
-                "no split by group puts both classes into training and validation: "
-                f"{membership.count} groups are too few, or one class sits in too few of them. "
-                "Add clips of more people of the rarer class."
-            )
-    return split
+    trained = classes_of(labels, train, made) >= _BOTH
+    if not trained or not to_validate_by(made[train]) <= classes_of(labels, validating):
+        raise DatasetError(
+            "no split by group puts both classes into training and validation: "
+            f"{membership.count} groups are too few, or one class sits in too few of them. "
+            "Add clips of more people of the rarer class."
+        )
+    return Split(train, validating, testing, dropped=np.flatnonzero(side < 0))
 
 
 @dataclass(frozen=True)
@@ -107,25 +132,37 @@ class Fold:
 
 
 def grouped_folds(
-    labels: Sequence[int], groups: Sequence[tuple[str, ...]], count: int, seed: int
+    labels: Sequence[int],
+    groups: Sequence[tuple[str, ...]],
+    count: int,
+    seed: int,
+    *,
+    pseudo_fakes: Sequence[bool] = (),
 ) -> list[Fold]:
     """Deal the groups into `count` folds that hold both classes in like shares.
+
+    Where there is not one fake, folds of real clips will do if fakes are made from the rest.
 
     Args:
         labels: 1 = fake, 0 = real.
         groups: The groups of each clip; a clip without one is a group of its own.
         count: How many folds.
         seed: Of the dealing.
+        pseudo_fakes: See `split_by_group`.
 
     Raises:
         DatasetError: There is a single class, or there are too few groups for both classes to stand
             in every fold.
     """
     label_array = np.asarray(labels, dtype=np.int64)
-    _require_both_classes(label_array)
-    membership = _Membership.to_deal_out(groups, 1.0 / count, len(label_array))
+    made = np.zeros(len(label_array), dtype=np.bool_)
+    if len(pseudo_fakes) and not (label_array == FAKE).any():
+        made = np.asarray(pseudo_fakes, dtype=np.bool_)
+    require_both_classes(label_array, made)
+    membership = Membership.to_deal_out(groups, 1.0 / count, len(label_array))
     shares = np.full(count, 1.0 / count)
-    assignment = _best_assignment(label_array, membership, shares, np.full(count, 10.0), seed)
+    need = np.full((2, count), 10.0)
+    assignment = best_assignment(label_array, membership, shares, need, seed)
     side = membership.sides(assignment)
     folds = []
     for number in range(count):
@@ -135,143 +172,43 @@ def grouped_folds(
             Fold(*(np.flatnonzero(part) for part in (apart, held_out, ~apart & ~held_out)))
         )
     for fold in folds:
-        for part in (fold.rest, fold.held_out):
-            if set(label_array[part].tolist()) != {REAL, FAKE}:
-                raise DatasetError(
-                    f"{membership.count} groups cannot be dealt into {count} folds with both "
-                    "classes in each. Ask for fewer, or add clips of more people of the rarer "
-                    "class."
-                )
+        whole = classes_of(label_array, fold.rest, made) >= _BOTH
+        if not whole or not to_validate_by(made) <= classes_of(label_array, fold.held_out):
+            raise DatasetError(
+                f"{membership.count} groups cannot be dealt into {count} folds with both "
+                "classes in each. Ask for fewer, or add clips of more people of the rarer "
+                "class."
+            )
     return folds
 
 
-def tied_units(groups: Sequence[tuple[str, ...]]) -> IntArray:
-    """The unit of each clip, (N,), numbered from 0: clips that groups tie together are one.
+def require_both_classes(labels: IntArray, made: Flags) -> None:
+    """Refuse clips of a single class, unless fakes are made from them.
 
     Args:
-        groups: The groups of each clip; one without any is a unit of its own.
+        labels: Of the clips.
+        made: Of each, whether a fake is made from it.
     """
-    if not groups:
-        return np.zeros(0, dtype=np.int64)
-    return np.unique(_Membership.of(groups).tied(), return_inverse=True)[1].astype(np.int64)
-
-
-def _require_both_classes(labels: IntArray) -> None:
     fakes, reals = int((labels == FAKE).sum()), int((labels == REAL).sum())
-    if not fakes or not reals:
+    if not reals or not (fakes or made.any()):
         raise DatasetError(
             f"both classes are needed to tell them apart. Received: {reals} real and "
             f"{fakes} fake clips"
         )
 
 
-@dataclass(frozen=True)
-class _Membership:
-    """Which clip belongs to which groups, as flat arrays sorted by clip.
-
-    Attributes:
-        group: The number of a group, for each pair of a clip and one of its groups.
-        start: Where each clip's pairs begin in `group`.
-        count: How many groups there are.
-    """
-
-    group: IntArray
-    start: IntArray
-    count: int
-
-    @classmethod
-    def of(cls, groups: Sequence[tuple[str, ...]]) -> _Membership:
-        names: dict[object, int] = {}
-        numbers: list[int] = []
-        start: list[int] = []
-        for clip, clip_groups in enumerate(groups):
-            start.append(len(numbers))
-            for key in clip_groups or (("clip without a group", clip),):
-                numbers.append(names.setdefault(key, len(names)))
-        return cls(np.array(numbers, dtype=np.int64), np.array(start, dtype=np.int64), len(names))
-
-    @classmethod
-    def to_deal_out(cls, groups: Sequence[tuple[str, ...]], most: float, clips: int) -> _Membership:
-        """With groups that clips tie together as one, unless one had more than a share of all."""
-        single = cls.of(groups)
-        tied = cls.of([(str(unit),) for unit in single.tied()])
-        return tied if tied.largest <= most * clips else single
-
-    def tied(self) -> IntArray:
-        """For each clip, the number of the connected component that its groups form."""
-        parent = list(range(self.count))
-
-        def root(group: int) -> int:
-            while parent[group] != group:
-                parent[group] = parent[parent[group]]
-                group = parent[group]
-            return group
-
-        for own in np.split(self.group, self.start[1:]):
-            for group in own[1:]:
-                parent[root(int(group))] = root(int(own[0]))
-        return np.array([root(int(group)) for group in self.group[self.start]], dtype=np.int64)
-
-    @property
-    def largest(self) -> int:
-        """The clips in the largest group."""
-        return int(np.bincount(self.group).max())
-
-    def sides(self, assignment: IntArray) -> IntArray:
-        """The part of each clip when group g goes to `assignment[g]`; -1 where groups disagree."""
-        parts = assignment[self.group]
-        low = np.minimum.reduceat(parts, self.start)
-        return np.where(low == np.maximum.reduceat(parts, self.start), low, -1)
-
-    def touches(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Whether any group of each clip is among the chosen ones."""
-        return np.maximum.reduceat(chosen[self.group], self.start)
+def classes_of(labels: IntArray, positions: IntArray, made: Flags | None = None) -> set[int]:
+    """The labels of the clips at `positions`, and of the fakes that are made from them."""
+    found = set(labels[positions].tolist())
+    if made is not None and made[positions].any():
+        found.add(FAKE)
+    return found
 
 
-def _best_assignment(
-    labels: IntArray,
-    membership: _Membership,
-    shares: npt.NDArray[np.float64],
-    need: npt.NDArray[np.float64],
-    seed: int,
-) -> IntArray:
-    """The part (0, 1 …) of each group.
+def to_validate_by(made: Flags) -> frozenset[int]:
+    """The classes that validation cannot do without.
 
     Args:
-        labels: Of the clips.
-        membership: Their groups.
-        shares: The share of clips wanted in each part.
-        need: How bad it is for each part to lack a class.
-        seed: Of the dealing.
+        made: Of each training clip, whether a fake is made from it.
     """
-    generator = np.random.default_rng(seed)
-    best, best_cost = np.zeros(membership.count, dtype=np.int64), np.inf
-    for _ in range(_CANDIDATES):
-        candidate = generator.choice(len(shares), size=membership.count, p=shares)
-        cost = _cost(labels, membership.sides(candidate), shares, need)
-        if cost < best_cost:
-            best, best_cost = candidate, cost
-    # Random dealing comes near; moving single groups, the largest first, comes nearer.
-    for group in np.argsort(-np.bincount(membership.group), kind="stable")[:_POLISHED]:
-        for part in np.flatnonzero(shares > 0):
-            candidate = best.copy()
-            candidate[group] = part
-            cost = _cost(labels, membership.sides(candidate), shares, need)
-            if cost < best_cost:
-                best, best_cost = candidate, cost
-    return best
-
-
-def _cost(
-    labels: IntArray,
-    side: IntArray,
-    shares: npt.NDArray[np.float64],
-    need: npt.NDArray[np.float64],
-) -> float:
-    """How far a split is from what was asked: 0 is exact."""
-    cost = _DROP_COST * float((side < 0).mean())
-    for label in (REAL, FAKE):
-        counts = np.bincount(side[labels == label] + 1, minlength=len(shares) + 1)[1:]
-        cost += float(np.abs(counts / (labels == label).sum() - shares).sum())
-        cost += float(np.dot(need, (counts == 0) & (shares > 0)))
-    return cost
+    return frozenset((REAL,)) if made.any() else _BOTH

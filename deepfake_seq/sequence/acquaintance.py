@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.parts import Split
+from deepfake_seq.sequence.tuned_cnn import BOUND, parts_of
 
 KINDS = ("train", "validation", "test", "dropped", "copy", "related", "unseen")
 """How a run may know a clip: by the part that it stood in; as a `copy` of a clip that is here under
@@ -19,7 +20,8 @@ def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
 
     A clip is one of the run's if it has the content of one, under whatever name. A clip that has
     only the name of a training clip is another cut or coding of it, perhaps: related. So is one
-    that shares a person or a source with the training or validation clips.
+    that shares a person or a source with the training or validation clips; and one that the run
+    would judge although a fine-tuned CNN, which made the features, knows it from its own training.
 
     Args:
         clips: With the names, contents and groups of this store.
@@ -35,9 +37,13 @@ def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
     for clip, kind in zip(clips, kinds, strict=True):
         if kind in TRAINED_ON:
             seen.update(clip.groups)
-    return [
+    sorted_out = [
         kind or ("related" if seen.intersection(clip.groups) else "unseen")
         for clip, kind in zip(clips, kinds, strict=True)
+    ]
+    return [
+        "related" if kind in ("test", "unseen") and part in BOUND else kind
+        for kind, part in zip(sorted_out, parts_of(clips), strict=True)
     ]
 
 

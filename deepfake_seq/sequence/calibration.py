@@ -1,4 +1,4 @@
-"""From logits to probabilities, by validation clips only."""
+"""From logits to probabilities, by validation clips (or, where these have no fakes, others)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PlattScaling:
 
     @classmethod
     def fit(cls, labels: Labels, logits: Scores) -> PlattScaling:
-        """Fit to validation clips of both classes, which are weighed alike.
+        """Fit to clips of both classes, which are weighed alike.
 
         The mild ridge of scikit-learn's default keeps the slope finite where the clips can be told
         apart without a mistake. Where the model ranks no better than chance, the slope is 0: every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from deepfake_seq.config import UNTRAINED
@@ -52,6 +53,7 @@ def card(
         "## How it was made",
         "",
         f"- Clips: {clips}.",
+        *_views(notes.get("views", {})),
         f"- Imbalance: {notes['training']['balance']}.",
         f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
         f"- {_doubt(decision, metrics)}",
@@ -61,18 +63,20 @@ def card(
     return "\n".join(lines)
 
 
-def about_data(data: SequenceData, cnn: str) -> list[str]:
-    """What a reader of any metrics from these clips must be told.
+def about_cnn(weights: str) -> list[str]:
+    """What a reader of any metrics from a CNN's features must be told of it.
 
     Args:
-        data: All clips.
-        cnn: The backbone's weights: `untrained` or anything else.
+        weights: The backbone's: `untrained` or anything else.
     """
+    if weights != UNTRAINED:
+        return []
+    return ["The CNN is untrained: the features are noise, and the figures mean nothing."]
+
+
+def about_data(data: SequenceData) -> list[str]:
+    """What a reader of any metrics from these clips must be told."""
     warnings = []
-    if cnn == UNTRAINED:
-        warnings.append(
-            "The CNN is untrained: the features are noise, and the figures mean nothing."
-        )
     if not any(data.groups):
         warnings.append(
             "Nobody said who is in which clip (a `group` column in --labels): the same person may "
@@ -97,8 +101,22 @@ def beaten(title: str, metrics: dict[str, Any]) -> list[str]:
     ]
 
 
+def views_line(views: Mapping[str, int]) -> str:
+    """`40 for training only (0 real, 40 fake)`, from how many there are of each class."""
+    total = sum(views.values())
+    return f"{total} for training only ({views['real']} real, {views['fake']} fake)"
+
+
+def _views(views: Mapping[str, int]) -> list[str]:
+    if not any(views.values()):
+        return []
+    return [f"- Views of the training clips, and fakes made from them: {views_line(views)}."]
+
+
 def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
     low, high = decision.band
+    if not decision.knows_fakes:
+        return "No band of doubt: there were no fakes to tell where the classes overlap."
     if low == high:
         return "No band of doubt: the validation clips' classes hardly overlap."
     judged = "test" if metrics["test"] else "validation"
@@ -112,7 +130,7 @@ def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
 
 def _shortcut(shortcut: dict[str, Any]) -> str:
     if shortcut["auc"] is None:
-        return "not checked, for want of groups."
+        return "not checked, for want of groups of each class."
     return (
         f"AUC {shortcut['auc']:.2f} without looking at a face (frame size, frame rate, duration, "
         "bit rate, codec, face size); 0.5 is chance."

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq.config import ModelConfig
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import parts, predictions, run
 from deepfake_seq.sequence.data import clip_key
@@ -63,7 +62,7 @@ class Compared:
         try:
             return cls(
                 folder=folder,
-                model=ModelConfig.from_dict(notes["model"]).title,
+                model=run.title_of(notes),
                 parameters=int(notes["parameters"]["total"]),
                 members=int(notes["members"]),
                 rule=str(notes["decision"]["rule"]),

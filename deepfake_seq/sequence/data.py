@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NewType, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,76 +13,30 @@ import numpy.typing as npt
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_twins
 from deepfake_seq.errors import DatasetError
+from deepfake_seq.sequence.clips import Clip, clip_key
 from deepfake_seq.sequence.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
-from deepfake_seq.store import FeatureRecord, FeatureStore
+from deepfake_seq.sequence.views import (
+    DAMAGED,
+    UNUSABLE,
+    Claim,
+    attached,
+    is_view,
+)
+from deepfake_seq.store import FeatureStore, Record, Store
+
+__all__ = [
+    "Clip",
+    "SequenceData",
+    "TrainingRows",
+    "clip_key",
+    "load",
+    "nothing_to_train_on",
+    "usable",
+]
+
+R = TypeVar("R", bound=Record)
 
 _BATCH = 64
-_PERSON = re.compile(r"#\d+$")
-
-
-def clip_key(video_id: str, sha256: str) -> str:
-    """What tells a clip from others: its content or, where that is not known, its name.
-
-    Of a video with a record for each person (`VIDEO#0`, `VIDEO#1` …), the person belongs to it.
-    """
-    person = _PERSON.search(video_id)
-    return f"{sha256}{person[0] if person else ''}" if sha256 else video_id
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """What is known of a clip beside its features.
-
-    Attributes:
-        video_id: Of the store.
-        label: 1 = fake, 0 = real.
-        groups: Identities and source videos in it.
-        part: The part that the data set assigns, or "".
-        sha256: Of the video file's content, in hex, or "".
-        size_bytes: Of the video file.
-        face_pixels: The mean side of the face's box, in pixels of the frame.
-        facts: What else the store knows: `method`, `dataset`, `width`, `height`, `fps`,
-            `duration_seconds`, `codec` …
-    """
-
-    video_id: str
-    label: int
-    groups: tuple[str, ...] = ()
-    part: str = ""
-    sha256: str = ""
-    size_bytes: int = 0
-    face_pixels: float = 0.0
-    facts: dict[str, object] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, record: FeatureRecord) -> Clip:
-        """What a record says; it has a valid frame."""
-        sides = np.diff(record.boxes_xyxy[record.mask].reshape(-1, 2, 2), axis=1)
-        return cls(
-            record.video_id,
-            record.label,
-            record.groups,
-            record.split,
-            record.source.sha256,
-            record.source.size_bytes,
-            float(np.sqrt(np.abs(sides.prod(axis=2))).mean()),
-            record.facts,
-        )
-
-    @property
-    def key(self) -> str:
-        """What tells it from others; see `clip_key`."""
-        return clip_key(self.video_id, self.sha256)
-
-    @property
-    def method(self) -> str:
-        """How the fake was made, or ""."""
-        return str(self.facts.get("method", ""))
-
-    @property
-    def dataset(self) -> str:
-        """The data set that it is from, or ""."""
-        return str(self.facts.get("dataset", ""))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +84,40 @@ class SequenceData:
         labels = self.labels
         return {"real": int((labels == REAL).sum()), "fake": int((labels == FAKE).sum())}
 
+    @property
+    def view_counts(self) -> dict[str, int]:
+        """How many views of the clips there are of each class."""
+        labels = [view.label for clip in self.clips for view in clip.views]
+        return {"real": labels.count(REAL), "fake": labels.count(FAKE)}
+
+    @property
+    def pseudo_fakes(self) -> list[bool]:
+        """Of each clip, whether who trains on it trains on a fake that is made from it."""
+        return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
+
+    def with_views(self) -> TrainingRows:
+        """The clips, each with its views behind it as further rows: what is trained on.
+
+        Whatever judges, calibrates, counts or is written down goes by the clips alone.
+        """
+        if not any(clip.views for clip in self.clips):
+            return TrainingRows(self)
+        clips, rows = [], []
+        for clip, row in zip(self.clips, self.rows.tolist(), strict=True):
+            clips += [
+                replace(clip, views=()),
+                *(
+                    replace(clip, video_id=view.video_id, label=view.label, views=())
+                    for view in clip.views
+                ),
+            ]
+            rows += [row, *(view.row for view in clip.views)]
+        return TrainingRows(
+            SequenceData(tuple(clips), self.features, np.array(rows, dtype=np.int64))
+        )
+
     def take(self, positions: Rows) -> SequenceData:
-        """The clips at `positions`; no feature is copied."""
+        """The clips at `positions`, and their views; no feature is copied."""
         clips = tuple(self.clips[position] for position in positions)
         return SequenceData(clips, self.features, self.rows[positions])
 
@@ -169,6 +155,11 @@ class SequenceData:
                 yield features.read(rows[chosen]), own[chosen]
 
 
+TrainingRows = NewType("TrainingRows", SequenceData)
+"""Clips and, as rows like them, their views. Only `with_views` makes it and only training takes it,
+so that a type checker finds who forgets the views."""
+
+
 def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> SequenceData:
     """Find every labelled clip that shows enough of the face; they come in the order of their ids.
 
@@ -181,45 +172,78 @@ def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> Sequ
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
-    clips: list[Clip] = []
+    clips: list[tuple[Clip, int]] = []
+    claims: list[Claim] = []
+    video_ids: list[str] = []
     held: Arrays | None = None
     shape = (0, 0)
-    for record in _usable(store, excluded):
-        if not clips:
+    for record in _enough(store, excluded):
+        row = len(video_ids)
+        if not row:
             shape = record.features.shape
             if 2 * len(store) * shape[0] * shape[1] <= memory_bytes:
                 held = (
                     np.empty((len(store), *shape), dtype=np.float16),
                     np.empty((len(store), shape[0]), dtype=np.bool_),
                 )
+        if not is_view(record.video_id, record.facts):
+            clips.append((Clip.of(record), row))
+        else:
+            try:
+                claims.append(Claim.read(record, row))
+            except ValueError:
+                excluded[DAMAGED] += 1
+                continue
         if held:
-            held[0][len(clips)], held[1][len(clips)] = record.features, record.mask
-        clips.append(Clip.of(record))
-    if not clips:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in excluded.items())
-        raise DatasetError(
-            f"nothing to train on in {store.path}: "
-            + (f"of its {len(store)} clips, {reasons}. " if reasons else "it is empty. ")
-            + "Labels come from folders called real and fake, or from `deepseq extract --labels`."
-        )
-    video_ids = [clip.video_id for clip in clips]
-    features = ArrayFeatures(*held) if held else StoreFeatures(store, video_ids, shape)
+            held[0][row], held[1][row] = record.features, record.mask
+        video_ids.append(record.video_id)
     # By name: from memory, a seed gives the same model however the records lie on the disk.
-    order = np.array(sorted(range(len(clips)), key=video_ids.__getitem__), dtype=np.int64)
-    return SequenceData(tuple(clips[row] for row in order), features, order, excluded)
+    clips.sort(key=lambda pair: pair[0].video_id)
+    whole = attached([clip for clip, _ in clips], claims, excluded)
+    if not whole:
+        raise nothing_to_train_on(store, excluded)
+    features = ArrayFeatures(*held) if held else StoreFeatures(store, video_ids, shape)
+    rows = np.array([row for _, row in clips], dtype=np.int64)
+    return SequenceData(whole, features, rows, excluded)
 
 
-def _usable(store: FeatureStore, excluded: Counter[str]) -> Iterator[FeatureRecord]:
-    """The records to use, in the order of the disk."""
-    for record in store.records(store.reading_order):
-        if record.failed:
-            excluded[f"failed ({record.status})"] += 1
-        elif record.label == UNKNOWN:
-            excluded["without a label"] += 1
-        elif record.frames_valid < MIN_VALID_FRAMES:
-            excluded[f"with fewer than {MIN_VALID_FRAMES} frames that show the face"] += 1
+def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
+    """The records of labelled clips that show enough of the face, in the order of the disk.
+
+    Args:
+        store: Where they are.
+        excluded: Where to count the others, by reason.
+    """
+    for record in _enough(store, excluded):
+        if is_view(record.video_id, record.facts):
+            excluded[UNUSABLE] += 1
         else:
             yield record
+
+
+def nothing_to_train_on(store: Store[R], excluded: Counter[str]) -> DatasetError:
+    """What is raised where no record of a store can be used."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in excluded.items())
+    return DatasetError(
+        f"nothing to train on in {store.path}: "
+        + (f"of its {len(store)} clips, {reasons}. " if reasons else "it is empty. ")
+        + "Labels come from folders called real and fake, or from `deepseq extract --labels`."
+    )
+
+
+def _enough(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
+    """Every record, of a clip or a view, that has a label and shows enough of the face."""
+    for record in store.records(store.reading_order):
+        if record.failed:
+            reason = f"failed ({record.status})"
+        elif record.label == UNKNOWN:
+            reason = "without a label"
+        elif record.frames_valid < MIN_VALID_FRAMES:
+            reason = f"with fewer than {MIN_VALID_FRAMES} frames that show the face"
+        else:
+            yield record
+            continue
+        excluded[UNUSABLE if is_view(record.video_id, record.facts) else reason] += 1
 
 
 def _in_groups(clip: Clip, groups: tuple[str, ...]) -> Clip:

@@ -28,7 +28,7 @@ class Decision:
         validation_fpr: The share of the real validation clips that the threshold calls fake.
         clips: How many validation clips it was chosen on, `real` and `fake`.
         supported: Whether there were enough real ones for `target_fpr` to mean anything. Where
-            not, the rule is `balanced`, whatever was asked.
+            not, the rule is `balanced`, whatever was asked; but without fakes it is `fpr`.
         thresholds: What each rule would have chosen.
     """
 
@@ -56,8 +56,23 @@ class Decision:
         return self.band[0] <= score < self.band[1]
 
     @property
+    def knows_fakes(self) -> bool:
+        """Whether there were fakes to validate by.
+
+        Where not, nobody knows how many fakes are found, and scores are no calibrated
+        probabilities.
+        """
+        return self.clips["fake"] > 0
+
+    @property
     def basis(self) -> str:
         """What the threshold was set for, and on what, in words."""
+        if not self.knows_fakes:
+            aim = f"for a false-positive rate of {self.target_fpr:.1%} on"
+            return (
+                f"set {aim if self.supported else 'above'} {self.clips['real']} real validation "
+                "clips, without any fake to validate by"
+            )
         counts = f"{self.clips['real']} real and {self.clips['fake']} fake validation clips"
         if self.rule == "fpr":
             return f"set for a false-positive rate of {self.target_fpr:.1%} on {counts}"
@@ -69,6 +84,8 @@ class Decision:
     @property
     def warnings(self) -> list[str]:
         """What a reader of a verdict must be told."""
+        if not self.knows_fakes:
+            return self._without_fakes
         if self.supported:
             return []
         return [
@@ -77,26 +94,55 @@ class Decision:
             "threshold is the one with the best balanced accuracy."
         ]
 
+    @property
+    def _without_fakes(self) -> list[str]:
+        warnings = [
+            "THERE WERE NO FAKES TO VALIDATE BY: how many fakes it finds is unknown, and its score "
+            "is no calibrated probability. The calibration was fitted to the training clips and "
+            "the fakes made from them, the threshold to real validation clips alone; there is no "
+            "band of doubt."
+        ]
+        if not self.supported:
+            warnings.append(
+                f"{self.clips['real']} real clips for validation cannot support a false-positive "
+                f"rate of {self.target_fpr:.1%}: at least {_needed(self.target_fpr)} are needed. "
+                "The threshold lies above all their scores."
+            )
+        return warnings
+
 
 def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
     """Choose the threshold and the band of doubt.
 
     The band lies between the score below which at most `target_fpr` of the fake clips are missed
     and the one above which at most `target_fpr` of the real ones are called fake, where the classes
-    overlap so much that the one lies below the other.
+    overlap so much that the one lies below the other. Without fakes, the real clips give the
+    threshold by the false-positive rate, whatever the rule, and there is no such band.
 
     Args:
-        labels: (N,) of validation clips of both classes.
+        labels: (N,) of validation clips, real ones among them.
         scores: (N,) calibrated probabilities of fake.
         config: What is wanted.
     """
     reals, fakes = scores[labels == REAL], scores[labels == FAKE]
     candidates = _candidates(scores)
-    false_alarms, missed = _share_at_least(reals, candidates), _share_below(fakes, candidates)
+    false_alarms = _share_at_least(reals, candidates)
     strict = float(candidates[false_alarms <= config.target_fpr].min())
+    supported = len(reals) >= _needed(config.target_fpr)
+    if not len(fakes):
+        return Decision(
+            threshold=strict,
+            band=(strict, strict),
+            rule="fpr",
+            target_fpr=config.target_fpr,
+            validation_fpr=float((reals >= strict).mean()),
+            clips={"real": len(reals), "fake": 0},
+            supported=supported,
+            thresholds={"fpr": strict},
+        )
+    missed = _share_below(fakes, candidates)
     lenient = float(candidates[missed <= config.target_fpr].max())
     balanced = _nearest_to_half(candidates, 1.0 - (false_alarms + missed) / 2)
-    supported = len(reals) >= _needed(config.target_fpr)
     rule = config.threshold if supported else "balanced"
     threshold = strict if rule == "fpr" else balanced
     overlap = lenient < strict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,7 +165,8 @@ def training_curves(
     """Loss and validation AUC by epoch, with the epochs whose weights were kept.
 
     Args:
-        histories: For each network rows with `epoch`, `loss`, `val_loss` and `val_auc`.
+        histories: For each network rows with `epoch`, `loss`, `val_loss` and `val_auc` (NaN where
+            there is none); perhaps with `phase`, whose beginnings are marked.
         best_epochs: The kept `epoch` of each network.
     """
     figure = canvas(_WIDE)
@@ -196,6 +198,7 @@ def training_curves(
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         _whole_numbers(axes.xaxis, 8)
+        _mark_phases(axes, histories)
     plural = "s" if len(histories) > 1 else ""
     keys: list[tuple[str, dict[str, Any]]] = [
         ("training", {"color": REAL_COLOUR}),
@@ -205,6 +208,27 @@ def training_curves(
     ]
     legend_below(figure, keys)
     return png(figure)
+
+
+def _mark_phases(axes: Axes, histories: Sequence[Sequence[Mapping[str, float]]]) -> None:
+    """A line where another phase begins."""
+    begins = {
+        (after["epoch"] - 0.5, int(after["phase"]))
+        for rows in histories
+        for before, after in pairwise(rows)
+        if before.get("phase", 1) != after.get("phase", 1)
+    }
+    for epoch, phase in sorted(begins):
+        axes.axvline(epoch, color=INK, linewidth=0.8, linestyle="--", alpha=0.6)
+        axes.text(
+            epoch,
+            0.98,
+            f" phase {phase}",
+            transform=axes.get_xaxis_transform(),
+            va="top",
+            fontsize=8,
+            color=INK,
+        )
 
 
 def legend_below(figure: Figure, keys: Sequence[tuple[str, dict[str, Any]]]) -> None:

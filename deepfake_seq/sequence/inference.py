@@ -44,6 +44,11 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
         return {key: shape for layer in layers for key, shape in _dense_shapes(*layer).items()}
     if config.name == "attention":
         return {**_dense_shapes("attention", width, width), **_dense_shapes("logit", width, 1)}
+    if config.name == "frame_attention":
+        return {
+            **_dense_shapes("attention", width, width),
+            **_dense_shapes("frame_logit", width, 1),
+        }
     found: Shapes = {}
     for number, units in enumerate(config.units, start=1):
         for cell in _cells(config, number):
@@ -143,6 +148,12 @@ def _attention(config: ModelConfig) -> list[Layer]:
     return [MeanOfValid(), ChannelAttention("attention"), Dropout(config.dropout), Dense("logit")]
 
 
+def _frame_attention(config: ModelConfig) -> list[Layer]:
+    """Channel attention on each frame by itself; the mean of the valid frames' logits."""
+    attention = ChannelAttention("attention")
+    return [attention, Dropout(config.dropout), Dense("frame_logit"), MeanOfValid()]
+
+
 def _cells(config: ModelConfig, number: int) -> list[str]:
     """The cells of a layer, the one that reads forwards first."""
     layer, cell = f"{config.name}_{number}", f"{config.name}_cell"
@@ -160,4 +171,5 @@ _LAYERS: dict[str, Callable[[ModelConfig], list[Layer]]] = {
     "lstm": _recurrent,
     "dense": _frames,
     "attention": _attention,
+    "frame_attention": _frame_attention,
 }

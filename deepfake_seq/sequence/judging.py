@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.cells import Tensor
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data import SequenceData, TrainingRows
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
@@ -79,7 +79,7 @@ def _majority(pairs: Sequence[Pair], recipe: Recipe) -> Learned:
 def _mean_pool(pairs: Sequence[Pair], recipe: Recipe) -> Learned:
     """Logistic regression on the mean of the valid frames' features."""
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+    def trainer(training: TrainingRows, validation: SequenceData, seed: int) -> Trained:
         balance = Balance.of(("weights",), training.labels)
         return Trained(fit_logistic(training, "mean", balance, seed), [], 0, balance)
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data import SequenceData, TrainingRows
 from deepfake_seq.sequence.decision import Decision, decide
 from deepfake_seq.sequence.features import Rows
 from deepfake_seq.sequence.metrics import Scores
@@ -23,8 +24,8 @@ FEW_CLIPS = 400
 FEW_CLIPS_MEMBERS = 5
 
 Pair = tuple[SequenceData, SequenceData]
-Trainer = Callable[[SequenceData, SequenceData, int], Trained]
-"""Trains on the first clips, stops by the second ones; the number is the member's seed."""
+Trainer = Callable[[TrainingRows, SequenceData, int], Trained]
+"""Trains on the rows, stops by the clips; the number is the member's seed."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Learned:
         members: What was trained, one network each.
         calibration: From the mean of their logits to a probability.
         decision: From a probability to a call.
-        validation: The clips that both come from, in the order of `validation_scores`.
+        validation: The clips that both come from, in the order of `validation_scores`; where they
+            have no fakes, the calibration comes from what was trained on.
         validation_scores: (N,); each clip is scored by a network that was not trained on it.
     """
 
@@ -70,6 +72,18 @@ class Learned:
     decision: Decision
     validation: SequenceData
     validation_scores: Scores
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the metrics must be told of the training and the decision."""
+        first = self.members[0]
+        warnings = [*first.balance.warnings, *self.decision.warnings]
+        if first.history and not self.decision.knows_fakes:
+            warnings.append(
+                f"Without fakes among the validation clips nothing tells when to stop: training "
+                f"ran for all {len(first.history)} epochs, and the last one was kept."
+            )
+        return warnings
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -132,25 +146,52 @@ def learn(
 ) -> Learned:
     """Train a member on each pair, then calibrate and decide by all that they held out.
 
+    This is where the views of the training clips come in, and the only place. Where no fake was
+    held out, the calibration is fitted to what each member was trained on, views included.
+
     Args:
         pairs: Clips to train on and to validate on, one pair a member; no clip is validated twice.
         recipe: The settings.
         trainer: Trains a member; the recipe's model by default.
         on_epoch: Called after each epoch of each member.
+
+    Raises:
+        DatasetError: Neither what was held out nor what was trained on has both classes.
+        TrainingError: It diverged.
     """
 
-    def default(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+    def default(training: TrainingRows, validation: SequenceData, seed: int) -> Trained:
         config = replace(recipe.train, seed=seed)
         return train(training, validation, recipe.model, config, on_epoch)
 
     members, logits = [], []
     for number, (training, validation) in enumerate(pairs):
         seed = _seed_of(recipe.train.seed, number)
-        members.append((trainer or default)(training, validation, seed))
+        members.append((trainer or default)(training.with_views(), validation, seed))
         logits.append(predict_logits(members[-1].network, validation))
     held_out = SequenceData.joined([validation for _, validation in pairs])
     labels, values = held_out.labels, np.concatenate(logits)
-    calibration = PlattScaling.fit(labels, values)
+    if len(np.unique(labels)) == 2:
+        calibration = PlattScaling.fit(labels, values)
+    else:
+        calibration = _calibrated_on_training(members, pairs)
     scores = calibration.apply(values)
     decision = decide(labels, scores, recipe.decision)
     return Learned(tuple(members), calibration, decision, held_out, scores)
+
+
+def _calibrated_on_training(members: Sequence[Trained], pairs: Sequence[Pair]) -> PlattScaling:
+    """The calibration where no fake was held out: by what each member was trained on."""
+    labels, logits = [], []
+    for member, (training, _) in zip(members, pairs, strict=True):
+        rows = training.with_views()
+        own, said = member.on_training or (rows.labels, predict_logits(member.network, rows))
+        labels.append(own)
+        logits.append(said)
+    known = np.concatenate(labels)
+    if len(np.unique(known)) < 2:
+        raise DatasetError(
+            "both classes are needed to calibrate by, among the clips for validation or those for "
+            f"training. Received: {(known == REAL).sum()} real and {(known == FAKE).sum()} fake"
+        )
+    return PlattScaling.fit(known, np.concatenate(logits))

@@ -5,25 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data import SequenceData, TrainingRows
 from deepfake_seq.sequence.networks import LogisticNetwork, statistics
 
 MOST_CLIPS = 8_192
-"""More training clips than this are sampled: their statistics must fit into memory."""
+"""More rows to train on than this are sampled: their statistics must fit into memory."""
 
 
-def fit_logistic(data: SequenceData, inputs: str, balance: Balance, seed: int) -> LogisticNetwork:
+def fit_logistic(
+    training: TrainingRows, inputs: str, balance: Balance, seed: int
+) -> LogisticNetwork:
     """Fit with scikit-learn's ridge on standardised statistics, and fold the scaling in.
 
     Args:
-        data: Training clips of both classes.
+        training: Clips, and views of them, of both classes.
         inputs: Which statistics; see `networks.statistics`.
         balance: How much each clip counts.
-        seed: Which clips are taken where there are more than `MOST_CLIPS`.
+        seed: Which rows are taken where there are more than `MOST_CLIPS`.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
+    data: SequenceData = training
     if len(data) > MOST_CLIPS:
         chosen = np.random.default_rng(seed).choice(len(data), MOST_CLIPS, replace=False)
         data = data.take(np.sort(chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,12 @@ def auc(labels: Labels, scores: Scores) -> float | None:
     if len(np.unique(labels)) < 2:
         return None
     return float(roc_auc_score(labels, scores))
+
+
+def auc_or_nan(labels: Labels, scores: Scores) -> float:
+    """The same as a number, which is NaN where there is only one class."""
+    value = auc(labels, scores)
+    return math.nan if value is None else value
 
 
 def at_threshold(

@@ -79,6 +79,19 @@ def _attention(config: ModelConfig, frames: int, width: int) -> Any:
     return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
 
 
+def _frame_attention(config: ModelConfig, frames: int, width: int) -> Any:
+    """The same on each frame by itself; the mean of the valid frames' logits."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    weights = layers.Dense(width, activation="sigmoid", name="attention")(features)
+    x = layers.Multiply(name="attended")([features, weights])
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    logits = layers.Dense(1, name="frame_logit")(x)
+    return keras.Model([features, mask], _mean_of_valid(logits, mask), name=config.name)
+
+
 def _entrance(frames: int, width: int) -> tuple[Any, Any]:
     keras = load_keras()
     features = keras.Input((frames, width), dtype="float32", name="features")
@@ -97,4 +110,5 @@ MODEL_TABLE: dict[str, Callable[[ModelConfig, int, int], Any]] = {
     "lstm": _recurrent,
     "dense": _dense,
     "attention": _attention,
+    "frame_attention": _frame_attention,
 }

@@ -175,6 +175,23 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
     return SequenceNetwork(config, preprocessor, weights)
 
 
+def unscaled(config: ModelConfig, width: int, weights: Weights) -> Network:
+    """A network that is shown the features as they are, such as the head of a CNN.
+
+    Args:
+        config: Which model.
+        width: D of the features.
+        weights: What `inference.shapes` names.
+
+    Raises:
+        ValueError: They are not those of such a network.
+    """
+    shown = input_width(config.inputs, width)
+    scaling = {_MEAN: np.zeros(shown, np.float32), _SCALE: np.ones(shown, np.float32)}
+    own = {f"{_NETWORK}{name}": tensor for name, tensor in weights.items()}
+    return restore(config, width, {**scaling, **own})
+
+
 def _check(tensors: Mapping[str, Tensor], wanted: Shapes) -> None:
     odd = sorted(tensors.keys() ^ wanted.keys())
     if odd:

@@ -36,6 +36,7 @@ METRICS = "metrics.json"
 MOST_DESCRIPTION_BYTES = 1 << 20
 _MOST_WEIGHTS_BYTES = 1 << 30
 _MOST_FRAMES, _MOST_WIDTH, _MOST_MEMBERS = 256, 65_536, 100
+_MOST_TITLE = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class SequenceModel:
         extract_config: The settings that its features must be made with. Weights files that were
             given are named without their folders; the fingerprint has their digests.
         fingerprint: Of the features that it was trained on.
+        title: What people call the model; by default the title of `config`.
     """
 
     config: ModelConfig
@@ -62,6 +64,11 @@ class SequenceModel:
     data: str
     extract_config: ExtractConfig
     fingerprint: Fingerprint
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.config.title)
 
     def scores_of(self, arrays: Arrays) -> Scores:
         """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T).
@@ -72,7 +79,7 @@ class SequenceModel:
         logits = mean_logits(self.members, arrays)
         if not np.isfinite(logits).all():
             raise RunError(
-                f"the {self.config.title} gives a logit that is not finite: its weights are damaged"
+                f"the {self.title} gives a logit that is not finite: its weights are damaged"
             )
         return self.calibration.apply(logits)
 
@@ -92,7 +99,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     Args:
         folder: Where to.
         model: The model.
-        notes: What else belongs into `model.json`: parameters, split, training, versions.
+        notes: What else belongs into `model.json`: parameters, split, training, versions; a
+            `title` goes before the model's.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -115,6 +123,7 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
         "fingerprint_id": model.fingerprint.id,
         "fingerprint": dict(model.fingerprint.fields),
         "extract_config": model.extract_config.without_folders().to_dict(),
+        **({"title": model.title} if model.title != model.config.title else {}),
         **notes,
     }
     atomic.write_json(folder / DESCRIPTION, description)
@@ -142,7 +151,19 @@ def describe(folder: Path) -> dict[str, Any]:
     warnings = values.get("warnings", [])
     if type(warnings) is not list or not all(type(warning) is str for warning in warnings):
         raise RunError(f"{path} is damaged or was altered: its warnings are no list of texts")
+    title = values.get("title", DESCRIPTION)
+    if type(title) is not str or not 1 <= len(title) <= _MOST_TITLE or not title.isprintable():
+        raise RunError(f"{path} is damaged or was altered: its title is no short text on one line")
     return values
+
+
+def title_of(values: dict[str, Any]) -> str:
+    """What people call the model of a run, from what `describe` gives.
+
+    Raises:
+        UsageError, KeyError, TypeError: The model's settings are damaged.
+    """
+    return str(values.get("title") or ModelConfig.from_dict(values["model"]).title)
 
 
 def load(folder: Path) -> SequenceModel:
@@ -191,6 +212,7 @@ def load(folder: Path) -> SequenceModel:
         data,
         extract_config,
         fingerprint,
+        values.get("title", ""),
     )
 
 

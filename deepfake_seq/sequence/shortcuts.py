@@ -50,7 +50,7 @@ class Shortcut:
         if self.auc is None:
             return [
                 "Whether metadata alone tells the classes apart could not be checked: there are "
-                "too few groups."
+                "too few groups of one class."
             ]
         if self.auc <= SUSPICIOUS_AUC:
             return []

@@ -45,7 +45,8 @@ class Shown:
             shown[span], mask[span] = preprocessor.apply(features, own), own
             start += len(own)
         held: Any = ArrayFeatures(shown, mask)
-        return cls(replace(data, features=held, rows=np.arange(len(data))), None)
+        clips = tuple(replace(clip, views=()) if clip.views else clip for clip in data.clips)
+        return cls(SequenceData(clips, held, np.arange(len(data))), None)
 
     def __len__(self) -> int:
         return len(self.data)

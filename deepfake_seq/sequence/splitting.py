@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deepfake_seq.config import SplitConfig
@@ -10,6 +10,7 @@ from deepfake_seq.datasets import Split, grouped_folds, official_split, shared, 
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.features import Rows
+from deepfake_seq.sequence.tuned_cnn import inherited_split, is_bound, require_unbound
 
 _NAMED = 5
 
@@ -23,23 +24,28 @@ class Parts:
         official: Whether the data set assigned the parts.
         twins: How many clips are the same file as another one, under another name.
         shared: Identities that an official split has in several parts, and those parts.
+        inherited: What must be told of a split that was taken over from a fine-tuned CNN; empty
+            where none was.
     """
 
     split: Split
     official: bool
     twins: int
     shared: dict[str, tuple[str, ...]]
+    inherited: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
         """What a reader of the metrics must be told about the split."""
-        warnings = []
+        warnings = [*self.inherited]
         if self.shared:
             both = sum("train" in parts and "test" in parts for parts in self.shared.values())
+            whose = "split of the CNN's own run" if self.inherited else "official split"
+            remedy = "" if self.inherited else " --split group keeps them apart."
             warnings.append(
-                f"The official split shares {len(self.shared)} identities between its parts, "
+                f"The {whose} shares {len(self.shared)} identities between its parts, "
                 f"{both} of them between training and test ({_names(self.shared)}): a model may "
-                "know the people it is tested on. --split group keeps them apart."
+                f"know the people it is tested on.{remedy}"
             )
         if self.twins:
             warnings.append(
@@ -49,16 +55,31 @@ class Parts:
         return warnings
 
 
-def split_clips(data: SequenceData, config: SplitConfig) -> Parts:
+def split_clips(
+    data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool] | None = None
+) -> Parts:
     """Deal the clips into training, validation and test.
 
     Clips that are the same file count as one group. An official split of a published data set is
     taken as it is, and what it shares is told; a split that somebody wrote into a CSV file must not
-    share an identity, unless that is allowed.
+    share an identity, unless that is allowed. Where a fine-tuned CNN made the features, and knows
+    clips from its training, its own split is taken over.
+
+    Args:
+        data: The clips.
+        config: What is wanted.
+        pseudo_fakes: Of each clip, whether who trains on it trains on a fake that is made from it;
+            by default those that have such a view. They may stand in for fakes in training.
 
     Raises:
         DatasetError: The clips cannot be dealt out, or two parts share what they must not.
     """
+    made = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
+    if config.strategy != "group" and is_bound(data.clips):
+        taken = inherited_split(data, config, made)
+        in_common = require_apart(data, taken.split.parts(), shared_allowed=True)
+        return Parts(taken.split, False, _count_twins(data), in_common, taken.warnings)
+    require_unbound(data.clips)
     labels = data.labels.tolist()
     groups = data.groups_with_twins
     assigned = [clip.part for clip in data.clips]
@@ -77,10 +98,16 @@ def split_clips(data: SequenceData, config: SplitConfig) -> Parts:
             validation=config.validation,
             seed=config.seed,
             drop_unassigned=published,
+            pseudo_fakes=made,
         )
     else:
         split = split_by_group(
-            labels, groups, validation=config.validation, test=config.test, seed=config.seed
+            labels,
+            groups,
+            validation=config.validation,
+            test=config.test,
+            seed=config.seed,
+            pseudo_fakes=made,
         )
     in_common = require_apart(
         data,
@@ -94,10 +121,13 @@ def fold_clips(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Ro
     """`count` pairs of positions that share nothing; every clip is held out at most once.
 
     Raises:
-        DatasetError: There are too few groups for that.
+        DatasetError: There are too few groups for that, or a fine-tuned CNN, which made the
+            features, knows clips from its training.
     """
+    require_unbound(data.clips)
+    labels, groups = data.labels.tolist(), data.groups_with_twins
     pairs = []
-    for fold in grouped_folds(data.labels.tolist(), data.groups_with_twins, count, seed):
+    for fold in grouped_folds(labels, groups, count, seed, pseudo_fakes=data.pseudo_fakes):
         require_apart(data, {"rest": fold.rest, "held out": fold.held_out}, shared_allowed=False)
         pairs.append((fold.rest, fold.held_out))
     return pairs

@@ -19,14 +19,15 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.datasets import split_by_group
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.card import about_data
+from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import best_macro_f1
-from deepfake_seq.sequence.fit import Problem, new_folder
+from deepfake_seq.sequence.finished import new_folder
 from deepfake_seq.sequence.intervals import bootstrap, units
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.metrics import Scores, at_threshold, auc
+from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.splitting import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
 from deepfake_seq.sequence.weighted import FIGURES
@@ -126,6 +127,7 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
                 validation=recipe.split.validation,
                 test=0.0,
                 seed=seed,
+                pseudo_fakes=kept.pseudo_fakes,
             )
             pairs = pairs_of(kept, inner.train, inner.validation, own)
             yield Round(seed, pairs, data.take(held_out))
@@ -158,7 +160,7 @@ def study(
             seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
             learned = learn(own.pairs, seeded)
             outcomes.setdefault(recipe.model.title, []).append(_outcome(own, learned))
-            told |= dict.fromkeys(learned.members[0].balance.warnings + learned.decision.warnings)
+            told |= dict.fromkeys(learned.warnings)
             on_training(recipe.model.title)
         for name, baseline in BASELINES.items():
             learned = baseline(own.pairs, recipes[0])
@@ -174,7 +176,7 @@ def study(
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
     cnn = str(problem.store.extract_config["backbone"]["weights"])
-    warnings = [*told, *problem.shortcut.warnings, *about_data(data, cnn)]
+    warnings = [*told, *problem.shortcut.warnings, *about_cnn(cnn), *about_data(data)]
     return Study(outcomes, summary, warnings)
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from deepfake_seq.config import SweepConfig
 from deepfake_seq.errors import DatasetError, TrainingError
 from deepfake_seq.sequence import sweep_files
-from deepfake_seq.sequence.card import about_data
+from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.fit import Problem
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.metrics import auc
+from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.space import Space, key, recipe
 from deepfake_seq.sequence.trials import Attempt, Round, Tried, locked, opened
 
@@ -65,9 +65,13 @@ class Plan:
         train = asdict(self.base.train)
         for searched in self.space.values:
             train.pop(searched, None)
+        views = [
+            [view.video_id, view.label, view.settings] for clip in data.clips for view in clip.views
+        ]
         return {
             "features": dict(self.problem.store.fingerprint.fields),
             "clips": {**data.counts, "sha256": _digest(facts)},
+            **({"views": {**data.view_counts, "sha256": _digest(views)}} if views else {}),
             "parts": {
                 **{part: len(rows) for part, rows in names.items()},
                 "sha256": _digest(names),
@@ -145,7 +149,8 @@ def sweep(
     held_out = SequenceData.joined([validation for _, validation in pairs])
     if not all(held_out.counts.values()):
         raise DatasetError(
-            "validation clips of one class rank nothing: --split group deals them out anew. "
+            "validation clips of one class rank nothing: --split group deals them out anew, if "
+            "there are real and fake clips. "
             f"Received: {held_out.counts['real']} real and {held_out.counts['fake']} fake"
         )
     replace(plan.base.train, seed=plan.seeds[-1])  # refuses a seed that is out of range
@@ -225,7 +230,8 @@ def _ranked(plan: Plan, tried: Sequence[Tried], members: int, parts: dict[str, i
             *_about_choice(ranked),
             *problem.parts.warnings,
             *problem.shortcut.warnings,
-            *about_data(problem.data, str(problem.store.extract_config["backbone"]["weights"])),
+            *about_cnn(str(problem.store.extract_config["backbone"]["weights"])),
+            *about_data(problem.data),
         ],
     )
 

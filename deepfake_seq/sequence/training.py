@@ -11,11 +11,11 @@ import numpy.typing as npt
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data import SequenceData, TrainingRows
 from deepfake_seq.sequence.inference import run
 from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.losses import focal_losses
-from deepfake_seq.sequence.metrics import auc
+from deepfake_seq.sequence.metrics import Labels, Scores, auc_or_nan
 from deepfake_seq.sequence.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.preprocessing import Preprocessor
 from deepfake_seq.sequence.shown import Shown
@@ -31,20 +31,23 @@ class Trained:
 
     Attributes:
         network: With the weights of the best epoch.
-        history: One row an epoch: `epoch`, `loss`, `val_loss`, `val_auc`; empty for a model that is
-            not trained by epochs.
+        history: One row an epoch: `epoch`, `loss`, `val_loss`, `val_auc` (NaN where the validation
+            clips are of one class); empty for a model that is not trained by epochs.
         best_epoch: The row, counted from 1, whose weights were kept; 0 where there is none.
         balance: How much each clip counted.
+        on_training: Labels and logits, (M,) each, of what it was trained on, for a trainer that
+            has other rows than those it was given; None for all others.
     """
 
     network: Network
     history: list[Row]
     best_epoch: int
     balance: Balance
+    on_training: tuple[Labels, Scores] | None = None
 
 
 def train(
-    training: SequenceData,
+    training: TrainingRows,
     validation: SequenceData,
     model_config: ModelConfig,
     config: TrainConfig,
@@ -54,11 +57,12 @@ def train(
 
     An epoch is better when its AUC on the validation clips is higher or, at the same AUC, its loss
     on them is lower: small validation sets reach the same AUC many times. The AUC does not depend
-    on how many clips there are of each class.
+    on how many clips there are of each class. Validation clips of one class cannot tell: then all
+    epochs are run, and the last one is kept.
 
     Args:
-        training: Clips of both classes.
-        validation: Clips of both classes that share no group with `training`.
+        training: Clips, and views of them, of both classes.
+        validation: Clips that share no group with `training`.
         model_config: Which model.
         config: How long, how fast, with which seed.
         on_epoch: Called after each epoch with its number and its row of the history.
@@ -80,6 +84,7 @@ def train(
     shown, judged = Shown.of(preprocessor, training), Shown.of(preprocessor, validation)
 
     labels = validation.labels
+    telling = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
     history: list[Row] = []
@@ -100,12 +105,12 @@ def train(
             "epoch": float(epoch),
             "loss": train_loss,
             "val_loss": float(losses.mean()),
-            "val_auc": float(auc(labels, logits.astype(np.float64)) or 0.0),
+            "val_auc": auc_or_nan(labels, logits.astype(np.float64)),
         }
         history.append(row)
         on_epoch(epoch, row)
         merit = (row["val_auc"], -row["val_loss"])
-        if merit > best:
+        if not telling or merit > best:
             best, best_weights, best_epoch = merit, now, epoch
         elif epoch - best_epoch >= config.patience:
             break

@@ -45,6 +45,26 @@ def test_a_part_with_a_single_class_is_refused(lacking: str) -> None:
         official_split(labels, [()] * 4, parts, **HOW)
 
 
+def test_pseudo_fakes_stand_in_for_what_the_training_part_lacks() -> None:
+    parts = ["train", "train", "validation", "validation", "test"]
+    with pytest.raises(DatasetError, match="no train part with both classes"):
+        official_split([0] * 4 + [1], [()] * 5, parts, **HOW)
+    made = [True, False, False, False, False]
+    split = official_split([0] * 4 + [1], [()] * 5, parts, **HOW, pseudo_fakes=made)
+    assert [part.tolist() for part in split.parts().values()] == [[0, 1], [2, 3], [4]]
+    with pytest.raises(DatasetError, match="no validation part with both classes"):
+        official_split([0, 1, 0, 0, 1], [()] * 5, parts, **HOW, pseudo_fakes=[False] * 4 + [True])
+    with pytest.raises(DatasetError, match="no validation part with both classes"):
+        official_split([0, 0, 1, 1, 1], [()] * 5, parts, **HOW, pseudo_fakes=made)
+
+
+def test_validation_is_dealt_out_of_real_clips_where_fakes_are_made_of_them() -> None:
+    parts = ["test" if number < 8 else "" for number in range(40)]
+    groups = [(f"p{number // 4}",) for number in range(40)]
+    split = official_split([0] * 40, groups, parts, **HOW, pseudo_fakes=[True] * 40)
+    assert split.test.tolist() == list(range(8)) and len(split.validation) == 8
+
+
 def test_the_same_file_under_two_names_is_one_group() -> None:
     groups = with_twins([("ann",), (), ("bob",), ()], ["aa", "aa", "bb", ""])
     assert set(groups[0]) & set(groups[1])

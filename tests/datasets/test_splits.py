@@ -122,6 +122,61 @@ def test_folds_hold_every_clip_out_once_at_most_and_share_no_group(
             assert {labels[clip] for clip in part} == {0, 1}
 
 
+@settings(max_examples=40)
+@given(clips(), st.data(), st.integers(0, 3))
+def test_pseudo_fakes_stand_in_for_fakes_only_where_there_are_too_few(
+    data: tuple[list[int], list[tuple[str, ...]]], more: st.DataObject, seed: int
+) -> None:
+    labels, groups = data
+    if more.draw(st.booleans()):
+        labels = [0] * len(labels)
+    made = [label == 0 and more.draw(st.booleans()) for label in labels]
+    try:
+        split = split_by_group(labels, groups, **SHARES, seed=seed, pseudo_fakes=made)
+    except DatasetError:
+        with pytest.raises(DatasetError):
+            split_by_group(labels, groups, **SHARES, seed=seed)
+        return
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    assert not sides["train"] & sides["validation"]
+    assert not (sides["train"] | sides["validation"]) & sides["test"]
+    trained = {labels[clip] for clip in split.train} | {1 for clip in split.train if made[clip]}
+    assert trained == {0, 1}
+    validated = {labels[clip] for clip in split.validation}
+    assert 0 in validated
+    try:
+        plain = split_by_group(labels, groups, **SHARES, seed=seed)
+    except DatasetError:
+        assert any(made[clip] for clip in split.train)
+        return
+    assert validated == {0, 1}
+    for name, part in plain.parts().items():
+        assert np.array_equal(part, split.parts()[name])
+
+
+def test_the_few_fakes_of_one_person_go_to_validation_where_pseudo_fakes_train() -> None:
+    labels, groups = [0] * 40 + [1] * 3, [(f"p{n}",) for n in range(40)] + [("eve",)] * 3
+    with pytest.raises(DatasetError, match="too few of them"):
+        split_by_group(labels, groups, **SHARES, seed=0)
+    made = [label == 0 for label in labels]
+    split = split_by_group(labels, groups, **SHARES, seed=0, pseudo_fakes=made)
+    assert {40, 41, 42} <= set(split.validation.tolist())
+    assert len(split.test) == 8 and len(split.train) == 24
+
+
+def test_folds_of_real_clips_will_do_where_there_is_not_one_fake() -> None:
+    labels, groups = [0] * 20, [(f"p{n // 2}",) for n in range(20)]
+    folds = grouped_folds(labels, groups, 5, 0, pseudo_fakes=[True] * 20)
+    assert sorted(np.concatenate([fold.held_out for fold in folds]).tolist()) == list(range(20))
+    with pytest.raises(DatasetError, match="20 real and 0 fake"):
+        grouped_folds(labels, groups, 5, 0)
+    with pytest.raises(DatasetError, match="cannot be dealt"):
+        grouped_folds(labels, groups, 5, 0, pseudo_fakes=[True, True] + [False] * 18)
+    few = [1, *labels[1:]]  # with a fake, folds without one would say less than a single split
+    with pytest.raises(DatasetError, match="cannot be dealt"):
+        grouped_folds(few, groups, 5, 0, pseudo_fakes=[True] * 20)
+
+
 def test_folds_of_clips_with_one_group_each_leave_nobody_out() -> None:
     labels = [0, 1] * 20
     groups = [(f"p{number % 10}",) for number in range(40)]

@@ -9,8 +9,8 @@ from typing import Any
 
 from deepfake_seq.config import SplitConfig, SweepConfig, TrainConfig
 from deepfake_seq.sequence import sweep as sweeping
-from deepfake_seq.sequence.fit import Problem, prepare
 from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.problem import Problem, prepare
 from deepfake_seq.sequence.space import Space
 from deepfake_seq.sequence.trials import Round, Tried
 from deepfake_seq.store import FeatureStore

@@ -111,6 +111,24 @@ def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], ep
     assert kept == [1, epochs]
 
 
+def test_a_new_phase_is_marked_where_it_begins(drawn: list[Figure]) -> None:
+    rows = [{**row, "phase": 1.0 if row["epoch"] < 4 else 2.0} for row in history(6)]
+    figures.training_curves([rows, rows[:5]], [2, 5])
+    figures.training_curves([history(6)], [2])
+    phased, plain = drawn
+    for axes in phased.axes:
+        (line,) = (line for line in axes.lines if line.get_linestyle() == "--")
+        assert set(line.get_xdata()) == {3.5}
+        assert [text.get_text().strip() for text in axes.texts] == ["phase 2"]
+    assert not any(axes.texts for axes in plain.axes)
+
+
+def test_an_auc_that_is_not_known_is_not_drawn(drawn: list[Figure]) -> None:
+    figures.training_curves([[{**row, "val_auc": np.nan} for row in history(3)]], [3])
+    curve, kept = (line for line in drawn[0].axes[1].lines if line.get_linestyle() != ":")
+    assert np.isnan(curve.get_ydata()).all() and np.isnan(kept.get_ydata()).all()
+
+
 def test_titles_are_not_read_as_formulas() -> None:
     picture = figures.roc(LABELS, SCORES, 0.5, r"AUC of $\nonsense", None)
     assert pixels(picture).shape[0] > 300

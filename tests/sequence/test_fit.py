@@ -16,9 +16,11 @@ from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence import predictions, run
 from deepfake_seq.sequence.data import load
-from deepfake_seq.sequence.fit import FitResult, fit, prepare
+from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
 from deepfake_seq.sequence.numpy_bench import NumpyBench
+from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]
@@ -148,9 +150,9 @@ def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_
 def test_training_from_the_disk_learns_as_well_as_from_memory(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepfake_seq.sequence import fit as fitting
+    from deepfake_seq.sequence import problem
 
-    monkeypatch.setattr(fitting, "load", lambda store: load(store, memory_bytes=0))
+    monkeypatch.setattr(problem, "load", lambda store: load(store, memory_bytes=0))
     assert fitted_to(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 
@@ -198,7 +200,7 @@ def test_a_rare_class_is_learnt_by_each_way_of_balancing(way: str, tmp_path: Pat
     assert result.balance.startswith(f"{way}: a real clip counts")
 
 
-@pytest.mark.parametrize("name", ["lstm", "dense", "attention", "logistic"])
+@pytest.mark.parametrize("name", ["lstm", "dense", "attention", "frame_attention", "logistic"])
 def test_every_model_learns_what_can_be_learnt(
     name: str, store: FeatureStore, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ def test_the_run_that_is_harmed_here_is_whole_before(folder: Path) -> None:
     features = np.random.default_rng(0).normal(size=(3, FRAMES, WIDTH)).astype(np.float16)
     arrays = (features, np.ones((3, FRAMES), bool))
     assert np.array_equal(model.scores_of(arrays), small_model().scores_of(arrays))
+
+
+def test_a_run_may_have_a_title_and_else_has_that_of_its_model(folder: Path) -> None:
+    assert small_model().title == run.load(folder).title == "logistic"
+    assert "title" not in run.describe(folder)
+    titled = replace(small_model(), title="inception_v3-dense")
+    run.save(folder, titled, {})
+    assert run.load(folder).title == run.title_of(run.describe(folder)) == "inception_v3-dense"
+    run.save(folder, small_model(), {"title": "from the notes"})
+    assert run.load(folder).title == "from the notes"
 
 
 def described(change: Callable[[dict[str, Any]], object]) -> Harm:
@@ -189,6 +200,13 @@ HARMS: dict[str, tuple[str, Harm]] = {
             )
         ),
     ),
+    "a title that is a number": (MODEL, setting("title", to=5)),
+    "a title that is nothing": (MODEL, setting("title", to=None)),
+    "an empty title": (MODEL, setting("title", to="")),
+    "a title on two lines": (MODEL, setting("title", to="gru\nthreshold: 0.1")),
+    "a title that turns the line round": (MODEL, setting("title", to="gru \u202e")),
+    "a title with colours": (MODEL, setting("title", to="\x1b[31mgru")),
+    "a title without end": (MODEL, setting("title", to="g" * 81)),
     "altered fingerprint": (MODEL, setting("fingerprint", "faces", to={"detector": "mtcnn"})),
     "fingerprint of another kind": (MODEL, setting("fingerprint", to=3)),
     "another format": (MODEL, setting("format", to="keras")),

@@ -16,6 +16,7 @@ from deepfake_seq.sequence.networks import (
     SequenceNetwork,
     restore,
     statistics,
+    unscaled,
 )
 from deepfake_seq.sequence.preprocessing import Preprocessor
 
@@ -140,6 +141,43 @@ def test_tensors_that_do_not_fit_are_refused_by_name(config: ModelConfig, change
         tensors[name] = tensors[name].astype(np.float64)
     with pytest.raises(ValueError, match=name):
         restore(config, WIDTH, tensors)
+
+
+def test_attention_to_each_frame_is_that_to_the_clip_where_there_is_one_frame() -> None:
+    whole = make(ModelConfig("attention"))
+    tensors = {name.replace("logit/", "frame_logit/"): own for name, own in whole.tensors.items()}
+    framewise = restore(ModelConfig("frame_attention"), WIDTH, tensors)
+    single = np.arange(FRAMES) < np.ones((len(MASK), 1), dtype=np.int64)
+    assert np.allclose(
+        framewise.logits((FEATURES, single)), whole.logits((FEATURES, single)), atol=1e-6
+    )
+    assert not np.allclose(framewise.logits((FEATURES, MASK)), whole.logits((FEATURES, MASK)))
+
+
+def test_attention_to_each_frame_is_the_mean_of_what_it_says_of_each() -> None:
+    network = make(ModelConfig("frame_attention"))
+    together = network.logits((FEATURES[-1:], MASK[-1:]))[0]
+    frames = FEATURES[-1][MASK[-1]][:, None]
+    alone = network.logits((frames, np.ones((len(frames), 1), dtype=bool)))
+    assert together == pytest.approx(alone.mean(), abs=1e-5)
+
+
+def test_a_head_is_shown_the_features_as_they_are() -> None:
+    config = ModelConfig("frame_attention")
+    weights = {
+        name.removeprefix("network/"): own
+        for name, own in make(config).tensors.items()
+        if name.startswith("network/")
+    }
+    network = unscaled(config, WIDTH, weights)
+    kernel, bias = weights["attention/kernel"], weights["attention/bias"]
+    gap = FEATURES[0, 0].astype(np.float32)
+    attended = gap / (1 + np.exp(-(gap @ kernel + bias)))
+    expected = attended @ weights["frame_logit/kernel"] + weights["frame_logit/bias"]
+    alone = (FEATURES[:1, :1], np.ones((1, 1), dtype=bool))
+    assert network.logits(alone)[0] == pytest.approx(float(expected[0]), abs=1e-5)
+    with pytest.raises(ValueError, match="attention/bias"):
+        unscaled(config, WIDTH, {**weights, "attention/bias": np.zeros(1, np.float32)})
 
 
 @pytest.mark.parametrize("inputs", [*INPUTS, "mean"])

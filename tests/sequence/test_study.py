@@ -10,8 +10,8 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.fit import Problem, prepare
 from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.problem import Problem, prepare
 from deepfake_seq.sequence.study import CONTENDERS, rounds, save, study
 
 RECIPE = Recipe(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))

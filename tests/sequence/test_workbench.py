@@ -23,6 +23,7 @@ MODELS = [
     ModelConfig("lstm", bidirectional=True, dropout=0.0),
     ModelConfig("dense", dropout=0.0),
     ModelConfig("attention", dropout=0.0),
+    ModelConfig("frame_attention", dropout=0.0),
 ]
 
 

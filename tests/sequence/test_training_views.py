@@ -1,0 +1,348 @@
+"""Views serve for training, with their clip, and for nothing else, whatever a store says."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from calling import deepseq
+from hypothesis import given
+from hypothesis import strategies as st
+from records import make_record, write_store
+from sweeping import make_plan
+from viewing import clips, view_of, with_views
+
+from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.errors import DatasetError, UsageError
+from deepfake_seq.sequence import problem as posing
+from deepfake_seq.sequence import run, sweep
+from deepfake_seq.sequence.balance import Balance
+from deepfake_seq.sequence.data import SequenceData, clip_key, load, usable
+from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence.fit import fit
+from deepfake_seq.sequence.learning import Recipe, learn
+from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.study import rounds
+from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, Claim, is_view
+from deepfake_seq.store import FeatureRecord, FeatureStore, SourceFile
+
+QUICK = Recipe(train=TrainConfig(epochs=2, learning_rate=1e-2, batch_size=16, members=1))
+STREAMED = 0
+IN_MEMORY = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    return write_store(tmp_path_factory.mktemp("stores") / "store", clips())
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    folder = tmp_path_factory.mktemp("stores") / "store"
+    return write_store(folder, with_views(clips(), each=2))
+
+
+@pytest.fixture(params=[IN_MEMORY, STREAMED], ids=["in memory", "from the store"])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much memory `fit` has for features."""
+    monkeypatch.setattr(posing, "load", lambda store: load(store, request.param))
+    return int(request.param)
+
+
+def names(data: SequenceData) -> list[str]:
+    return [clip.video_id for clip in data.clips]
+
+
+def test_a_view_is_no_clip_and_stays_with_its_own(
+    plain: FeatureStore, viewed: FeatureStore, memory: int
+) -> None:
+    data = load(viewed, memory)
+    assert names(data) == names(load(plain))
+    assert data.counts == {"real": 20, "fake": 20} and not data.excluded
+    assert data.view_counts == {"real": 40, "fake": 80}
+    odd = data.take(np.array([7, 2]))
+    both = SequenceData.joined([data.take(np.array([7])), data.take(np.array([2]))])
+    for few in (odd, both):
+        assert [[view.video_id for view in clip.views] for clip in few.clips] == [
+            ["007.mp4@view1", "007.mp4@view2"],
+            ["002.mp4@view1", "002.mp4@view2", "002.mp4@blend1", "002.mp4@blend2"],
+        ]
+
+
+def test_what_is_trained_on_has_the_features_and_labels_of_its_own_records(
+    viewed: FeatureStore, memory: int
+) -> None:
+    rows = load(viewed, memory).take(np.array([5, 30, 0])).with_views()
+    assert len(rows) == 3 + 2 + 4 + 4
+    features = np.concatenate([batch for batch, _ in rows.batches(4)])
+    for row, clip in zip(features, rows.clips, strict=True):
+        record = viewed[clip.video_id]
+        assert np.array_equal(row, record.features) and clip.label == record.label
+        assert clip.groups == record.groups
+    epoch = rows.epoch(4, np.random.default_rng(0))
+    shown = np.concatenate([batch[:, 0, 0] for (batch, _), _ in epoch])
+    assert sorted(shown.tolist()) == sorted(features[:, 0, 0].tolist())
+    assert names(rows.with_views()) == names(rows), "nothing is shown twice"
+
+
+def test_both_classes_are_balanced_over_all_that_is_trained_on(viewed: FeatureStore) -> None:
+    seen: list[Balance] = []
+
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+        seen.append(Balance.of(("weights",), training.labels))
+        raise KeyboardInterrupt
+
+    data = load(viewed)
+    with pytest.raises(KeyboardInterrupt):
+        learn([(data.take(np.arange(20)), data.take(np.arange(20, 40)))], QUICK, trainer)
+    # 10 real clips with two views and two fakes each, 10 fake clips with two views each.
+    assert (seen[0].real, seen[0].fake) == (30, 50)
+
+
+def written(folder: Path) -> tuple[bytes, ...]:
+    """All that a run decides by, and all that it says of clips."""
+    files = (run.WEIGHTS, "history.csv", "predictions.csv", "split.json", "metrics.json")
+    description = json.loads((folder / run.DESCRIPTION).read_text())
+    kept = ("calibration", "decision", "shortcut", "split", "warnings")
+    return (
+        *((folder / name).read_bytes() for name in files),
+        json.dumps([description[key] for key in kept]).encode(),
+    )
+
+
+def fitted(store: FeatureStore, folder: Path, recipe: Recipe = QUICK) -> FitResult:
+    return fit(prepare(store, recipe.split), folder, recipe)
+
+
+def test_views_of_clips_that_are_not_trained_on_change_nothing(
+    plain: FeatureStore, tmp_path: Path, memory: int
+) -> None:
+    before = fitted(plain, tmp_path / "before")
+    parts = json.loads((tmp_path / "before" / "split.json").read_text())
+    others = {*parts["validation"], *parts["test"]}
+    records = [
+        own
+        for record in clips()
+        for own in (with_views([record]) if record.video_id in others else [record])
+    ]
+    after = fitted(write_store(tmp_path / "more" / "store", records), tmp_path / "after")
+    assert written(tmp_path / "after") == written(tmp_path / "before")
+    assert after.views == before.views == {"real": 0, "fake": 0}
+
+
+@pytest.mark.parametrize("name", ["gru", "frame_attention", "logistic"])
+def test_views_of_training_clips_are_trained_on_and_split_nothing(
+    name: str, plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
+) -> None:
+    recipe = replace(QUICK, model=ModelConfig(name))
+    fitted(plain, tmp_path / "plain", recipe)
+    result = fitted(viewed, tmp_path / "viewed", recipe)
+    one, other = (tmp_path / folder for folder in ("plain", "viewed"))
+    assert (one / "split.json").read_bytes() == (other / "split.json").read_bytes()
+    assert (one / run.WEIGHTS).read_bytes() != (other / run.WEIGHTS).read_bytes()
+    baselines = [
+        json.loads((folder / "metrics.json").read_text())["baselines"]["mean_pool_logistic"]
+        for folder in (one, other)
+    ]
+    assert baselines[0] != baselines[1]
+    assert result.views == {"real": 24, "fake": 48}
+
+
+def test_a_run_tells_its_views_and_names_none_of_them(viewed: FeatureStore, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit_arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1)
+    told = deepseq(*fit_arguments, "--out", folder)
+    assert "views: 72 for training only (24 real, 48 fake)" in told.stdout
+    values = json.loads(deepseq(*fit_arguments, "--out", tmp_path / "x", "--json").stdout)
+    assert values["views"] == {"real": 24, "fake": 48}
+    assert sum(values["split"].values()) == 40
+    assert json.loads((folder / "model.json").read_text())["views"] == values["views"]
+    assert "72 for training only (24 real, 48 fake)" in (folder / "README.md").read_text()
+    for name in ("split.json", "predictions.csv"):
+        assert "@" not in (folder / name).read_text()
+    with (folder / "predictions.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == values["split"]["validation"] * 2
+    judged = deepseq("evaluate", folder, "--features", viewed.path, "--json")
+    counts = json.loads(judged.stdout)["clips"]
+    assert sum(sum(own.values()) for own in counts.values()) == 40
+
+
+def test_without_views_nothing_is_said_of_them(plain: FeatureStore, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    told = deepseq(
+        *("fit", "--features", plain.path, "--epochs", 1, "--members", 1, "--out", folder)
+    )
+    assert "views:" not in told.stdout and "Views" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folds", [0, 4])
+def test_no_round_trains_on_a_view_of_a_clip_that_it_does_not_train_on(
+    viewed: FeatureStore, folds: int
+) -> None:
+    shown: list[tuple[list[str], SequenceData, SequenceData]] = []
+
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+        shown.append((names(training), training, validation))
+        raise KeyboardInterrupt
+
+    recipe = replace(QUICK, train=replace(QUICK.train, members=3))
+    for own in rounds(load(viewed), recipe, folds, seeds=1):
+        for training, validation in own.pairs:
+            with pytest.raises(KeyboardInterrupt):
+                learn([(training, validation)], recipe, trainer)
+            rows = shown.pop()[0]
+            allowed = set(names(training))
+            assert {name.partition("@")[0] for name in rows} == allowed
+            assert len(rows) > len(allowed) and not any("@" in one for one in names(validation))
+            assert not allowed & {*names(validation), *names(own.test)}
+        assert not any("@" in name for name in names(own.test))
+
+
+def harmed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    values: dict[str, Any] = {"kind": "view", "number": 1, "of": "a.mp4", "settings": {}}
+    change(values)
+    return values
+
+
+MALFORMED: dict[str, tuple[str, object]] = {
+    "no mapping": ("a.mp4@view1", 5),
+    "nothing": ("a.mp4@view1", None),
+    "empty": ("a.mp4@view1", {}),
+    "a list": ("a.mp4@view1", ["view", 1, "a.mp4"]),
+    "another kind": ("a.mp4@view1", harmed(lambda own: own.update(kind="clip"))),
+    "a kind that is a list": ("a.mp4@view1", harmed(lambda own: own.update(kind=["view"]))),
+    "number zero": ("a.mp4@view0", harmed(lambda own: own.update(number=0))),
+    "a number that is true": ("a.mp4@viewTrue", harmed(lambda own: own.update(number=True))),
+    "a number that is text": ("a.mp4@view1", harmed(lambda own: own.update(number="1"))),
+    "of nothing": ("a.mp4@view1", harmed(lambda own: own.pop("of"))),
+    "of a number": ("a.mp4@view1", harmed(lambda own: own.update(of=3))),
+    "under the name of a clip": ("b.mp4", harmed(lambda own: None)),
+    "of another clip than its name says": ("b.mp4@view1", harmed(lambda own: None)),
+    "another number than its name says": ("a.mp4@view2", harmed(lambda own: None)),
+    "of itself": ("x@view1", harmed(lambda own: own.update(of="x@view1"))),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_record_that_is_marked_as_a_view_never_becomes_a_clip(
+    name: str, tmp_path: Path, memory: int
+) -> None:
+    video_id, marked = MALFORMED[name]
+    clip = make_record("a.mp4")
+    odd = view_of(clip, video_id=video_id, facts={"view": marked})
+    data = load(write_store(tmp_path / "s", [clip, odd]), memory)
+    assert names(data) == ["a.mp4"] and data.view_counts == {"real": 0, "fake": 0}
+    assert data.excluded == {DAMAGED: 1}
+
+
+@pytest.mark.parametrize("name", ["a.mp4@view1", "a.mp4@blend12", "a.mp4#0@blend1", "a@view1#0"])
+def test_a_record_that_is_named_like_a_view_never_becomes_a_clip(name: str, tmp_path: Path) -> None:
+    odd = make_record(name, label=1)
+    data = load(write_store(tmp_path / "s", [make_record("a.mp4"), odd]))
+    assert names(data) == ["a.mp4"] and data.excluded == {DAMAGED: 1}
+    with pytest.raises(DatasetError, match="1 damaged views"):
+        load(write_store(tmp_path / "alone", [odd]))
+
+
+CLIP = make_record("a.mp4", groups=("ann", "bob"), split="train")
+UNFIT: dict[str, tuple[FeatureRecord, FeatureRecord]] = {
+    "another file": (CLIP, view_of(CLIP, source=SourceFile(1000, 123, "ab" * 32))),
+    "another label": (CLIP, view_of(CLIP, label=1)),
+    "a fake that says it is real": (CLIP, view_of(CLIP, "blend", label=0)),
+    "somebody else": (CLIP, view_of(CLIP, groups=("eve",))),
+    "somebody more": (CLIP, view_of(CLIP, groups=("ann", "bob", "eve"))),
+    "another part": (CLIP, view_of(CLIP, split="test")),
+    "a clip without a label": (replace(CLIP, label=-1), view_of(CLIP)),
+    "a clip without a face": (make_record("a.mp4", valid=0), view_of(CLIP)),
+    "a clip that is not there": (make_record("c.mp4"), view_of(CLIP)),
+    "a clip that is a view": (CLIP, view_of(view_of(CLIP))),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_view_of_something_else_than_its_clip_is_not_used(name: str, tmp_path: Path) -> None:
+    clip, odd = UNFIT[name]
+    store = write_store(tmp_path / "s", [odd, clip, make_record("z.mp4")])
+    data = load(store)
+    assert data.view_counts == {"real": 0, "fake": 0}
+    assert data.excluded[WITHOUT_CLIP] == 1
+    assert set(names(data)) <= {"a.mp4", "c.mp4", "z.mp4"}
+
+
+def test_views_that_show_too_little_are_counted_by_themselves(tmp_path: Path) -> None:
+    clip = make_record("a.mp4")
+    gone = make_record(
+        "a.mp4@view1", valid=0, facts={"view": {"kind": "view", "number": 1, "of": "a.mp4"}}
+    )
+    data = load(write_store(tmp_path / "s", [clip, gone]))
+    assert data.excluded == {UNUSABLE: 1} and not data.clips[0].views
+
+
+def test_who_asks_for_clips_gets_no_views(viewed: FeatureStore) -> None:
+    from collections import Counter
+
+    excluded: Counter[str] = Counter()
+    assert {record.video_id for record in usable(viewed, excluded)} == set(names(load(viewed)))
+    assert excluded.total() == 120
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.sampled_from(["a.mp4", "a.mp4@view1", "a.mp4#0@blend2", "@view1"]),
+    json_values
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "kind": st.sampled_from(["view", "blend"]) | json_values,
+            "number": st.integers(-1, 3) | json_values,
+            "of": st.sampled_from(["a.mp4", "a.mp4#0", ""]) | json_values,
+            "settings": json_values,
+        },
+    ),
+)
+def test_whatever_is_said_of_a_view_it_is_believed_or_refused(name: str, said: object) -> None:
+    record = make_record(name, facts={"view": said})
+    assert is_view(record.video_id, record.facts)
+    try:
+        claim = Claim.read(record, 0)
+    except ValueError:
+        return
+    assert claim.view.of != name and f"{claim.view.of}@" == name[: len(claim.view.of) + 1]
+
+
+@given(st.text(), st.sampled_from(["", "#0", "#12"]), st.sampled_from(["view", "blend"]))
+def test_a_view_is_known_as_its_clip_is(name: str, person: str, kind: str) -> None:
+    record = f"{name}.mp4{person}"
+    assert clip_key(f"{record}@{kind}3", "ab") == clip_key(record, "ab") == f"ab{person}"
+    assert is_view(f"{record}@{kind}3", {}) and not is_view(record, {})
+
+
+def test_a_sweep_goes_by_clips_and_notices_other_views(
+    plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
+) -> None:
+    texts = {"model": ["logistic"], "inputs": ["features,both"]}
+    assert "views" not in make_plan(plain, texts).identity
+    other = write_store(tmp_path / "store", with_views(clips(), ("blend",), each=2))
+    swept = sweep.sweep(make_plan(viewed, texts, seeds=1), tmp_path / "x")
+    assert swept.parts == {"validation": 8, "test": 8}
+    with pytest.raises(UsageError, match="views"):
+        sweep.sweep(make_plan(other, texts, seeds=1), tmp_path / "x")
+
+
+def test_views_alone_make_no_second_class(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s", with_views(clips(fakes=False), ("view",)))
+    with pytest.raises(DatasetError, match="40 real and 0 fake"):
+        prepare(store, SplitConfig())
