@@ -35,16 +35,16 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract import video
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.decoders import Decoders, default_workers
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import Preparation
+from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Todo
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
 from deepfake_seq.extract.worker import Worker
-from deepfake_seq.store import StoreDescription, StoreWriter
 
 Crops = npt.NDArray[np.uint8]
 
@@ -138,7 +138,7 @@ def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
     config = resolved.config
     detector = build_detector(config.faces.detector, resolved.detector_weights)
     with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
-        preparation = Preparation(config, detector, decoders, Profile())
+        preparation = FromVideos(resolved, detector, decoders)
         people = [person for item in items for person in preparation.prepare(item)]
     return np.concatenate([person.crops_rgb for person in people])
 
@@ -152,15 +152,14 @@ def _cnn_only(crops: Crops, cnn: CnnRuntime) -> float:
 def _end_to_end(
     items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
 ) -> Profile:
-    description = StoreDescription(resolved.fingerprint, resolved.config.to_dict())
     with (
         tempfile.TemporaryDirectory() as folder,
-        StoreWriter.create(Path(folder, "store"), description) as store,
+        Cache.create(Path(folder, "store"), resolved) as cache,
         Machine.build(resolved, execution, len(items)) as machine,
     ):
         list(machine.records(items[:1] * 2 * default_workers()))  # start-up
         machine.profile.clear()
-        worker = Worker(machine, store, everyone=False, retry_failed=False)
+        worker = Worker(machine, cache, resolved, retry_failed=False)
         outcomes = list(worker.extract([Todo(item, 0) for item in items]))
         failed = [outcome for outcome in outcomes if outcome.status not in ("ok", "partial")]
         if failed or len(outcomes) != len(items):

@@ -29,6 +29,7 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.resolve import resolve
 
 CLIPS = 2000
@@ -73,7 +74,8 @@ def main() -> None:
             items.append(VideoItem(path, path.name))
         decoders = Decoders(2, SamplingConfig(), LimitsConfig())
         detector = build_detector("none", None)
-        with Machine(resolve(CONFIG), detector, MeanCnn(), decoders) as machine:
+        source = FromVideos(resolve(CONFIG), detector, decoders)
+        with Machine(source, MeanCnn(), CONFIG.sampling.frames) as machine:
             for number, (item, (record,)) in enumerate(machine.records(items)):
                 if record.status != "ok":
                     raise SystemExit(f"{item.path}: {record.status}: {record.reason}")

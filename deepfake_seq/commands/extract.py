@@ -1,8 +1,9 @@
-"""`deepseq extract`: videos to features."""
+"""`deepseq extract`: videos, or cached faces of them, to features."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import (
     FAILED_VIDEOS,
     PATH,
-    absolute,
+    cnn_options,
     face_options,
     face_settings,
     json_option,
@@ -24,37 +25,52 @@ from deepfake_seq.commands.options import (
     sampling_options,
     say,
     timeout_option,
+    weights_setting,
     workers_option,
 )
 from deepfake_seq.commands.videos import collect, report, video_options
+from deepfake_seq.commands.views import view_options, view_settings
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepfake_seq.datasets import VideoItem
+    from deepfake_seq.extract.extras import CnnClips
     from deepfake_seq.extract.profiling import Profile
+    from deepfake_seq.extract.resolve import ResolvedConfig
     from deepfake_seq.extract.resume import Outcome
 
-_BACKBONE = config.BackboneConfig()
-_EXECUTION = config.ExecutionConfig()
+_FACES, _EXECUTION = config.FaceConfig(), config.ExecutionConfig()
+_OF_VIDEOS = (
+    "paths", "dataset", "labels", "follow_links", "detector", "detector_weights", "short_side",
+    "margin", "faces", "sampling", "frames", "keep_faces", "face_format",
+)  # fmt: skip
+"""What cannot be chosen again for faces that were cut out before."""
 
 
 @click.command()
 @video_options
+@click.option(
+    "--from-faces",
+    type=PATH,
+    metavar="STORE",
+    help="In place of PATH...: cached faces, or a feature store that has some. The features are "
+    "those of the videos.",
+)
 @click.option("--out", type=PATH, default="features", show_default=True, help="The store.")
 @face_options
+@click.option("--keep-faces", is_flag=True, help="Keep the crops, too, in OUT/faces.")
 @click.option(
-    "--weights",
-    default=_BACKBONE.weights,
+    "--face-format",
+    type=click.Choice(config.FACE_FORMATS),
+    default=_FACES.image_format,
     show_default=True,
-    metavar="imagenet|untrained|FILE",
-    help="The CNN's weights.",
+    help="Of kept crops: webp and png lose nothing; jpeg does, and the CNN is shown that.",
 )
+@cnn_options
 @sampling_options
-@click.option(
-    "--precision",
-    type=click.Choice(config.PRECISIONS),
-    default=_BACKBONE.precision,
-    show_default=True,
-    help="The arithmetic of the CNN and of retinaface.",
-)
+@view_options
 @runtime_option
 @workers_option
 @timeout_option
@@ -75,7 +91,7 @@ _EXECUTION = config.ExecutionConfig()
 @click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
 @click.option("--profile", is_flag=True, help="Print at the end where the time went.")
 @json_option
-def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
+def extract(out: Path, **options: Any) -> None:
     """Extract features from videos, or from all videos in folders, into a store.
 
     What is in the store already is skipped, so an interrupted run goes on where it stopped.
@@ -84,10 +100,8 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
-    from deepfake_seq.extract.resolve import resolve
-    from deepfake_seq.store import StoreDescription, StoreWriter
+    from deepfake_seq.extract.cache import Cache
 
-    settings = _extract_config(**options)
     execution = config.ExecutionConfig(
         options["runtime"],
         options["workers"],
@@ -95,25 +109,23 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
         options["engine"],
         options["address"],
     )
-    collection = collect(paths, options)
-    resolved = resolve(settings)
-    if settings.backbone.weights == config.UNTRAINED:
+    items, resolved, told = _sources(out, options)
+    if resolved.config.backbone.weights == config.UNTRAINED:
         say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
-    click.echo(report(collection), err=options["as_json"])
-    description = StoreDescription(resolved.fingerprint, settings.without_folders().to_dict())
+    click.echo(told, err=options["as_json"])
     with (
-        StoreWriter.create(out, description) as store,
-        console.progress("extract", len(collection.items), "videos") as step,
+        Cache.create(out, resolved) as cache,
+        console.progress("extract", len(items), "videos") as step,
     ):
         summary = pipeline.extract(
-            collection.items,
+            items,
             resolved,
-            store,
+            cache,
             execution,
             retry_failed=options["retry_failed"],
             on_video=lambda outcome, profile: step(_note(outcome, profile)),
         )
-        totals = labels_line([entry.metadata for entry in store.entries()])
+        totals = labels_line([entry.metadata for entry in cache.features.entries()])
     for failure in summary.failures:
         again = " (the next run tries again)" if failure.transient else ""
         say(f"{failure.video_id}: {failure.status}: {failure.reason}{again}")
@@ -134,6 +146,8 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
             "by_status": dict(summary.by_status),
             "seconds": round(summary.seconds, 3),
         }
+        if cache.faces is not None:
+            document["faces"] = str(cache.faces.path)
         if options["profile"] and summary.profile:
             document["profile"] = summary.profile.to_dict()
         print_json(document)
@@ -145,6 +159,8 @@ def extract(paths: tuple[Path, ...], out: Path, **options: Any) -> None:
             + f"; {summary.seconds:.1f} s"
         )
         click.echo(f"{out}: {totals}")
+        if cache.faces is not None:
+            click.echo(f"{cache.faces.path}: the faces of {len(cache.faces)} of them")
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 
@@ -183,12 +199,54 @@ def _profile_table(profile: Profile) -> str:
     )
 
 
-def _extract_config(**options: Any) -> config.ExtractConfig:
-    weights = options["weights"]
-    if weights not in (config.IMAGENET, config.UNTRAINED):
-        weights = absolute(Path(weights))
-    return config.ExtractConfig(
-        sampling=config.SamplingConfig(options["sampling"], options["frames"]),
-        faces=face_settings(options),
-        backbone=config.BackboneConfig(weights=weights, precision=options["precision"]),
-    )
+def _sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
+    """What is extracted, how, and what is to be said of it first."""
+    from deepfake_seq.extract.cached import cached_items
+    from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.resolve import resolve, resolve_cached
+    from deepfake_seq.store import faces_of, open_faces
+
+    backbone, cnn_clips = _cnn(options)
+    views = view_settings(options)
+    if not options["from_faces"]:
+        # Where faces are kept once they are kept ever after, so that both stores stay in step.
+        kept = options["keep_faces"] or faces_of(out).exists()
+        collection = collect(options["paths"], options)
+        settings = config.ExtractConfig(
+            sampling=config.SamplingConfig(options["sampling"], options["frames"]),
+            faces=replace(face_settings(options), image_format=options["face_format"]),
+            backbone=backbone,
+        )
+        resolved = resolve(settings, Extras(kept, views, cnn_clips))
+        return collection.items, resolved, report(collection)
+    context = click.get_current_context()
+    given = click.core.ParameterSource.COMMANDLINE
+    again = [name for name in _OF_VIDEOS if context.get_parameter_source(name) == given]
+    if again:
+        raise UsageError(
+            "cached faces are taken as they are, with what is told of their videos: leave out "
+            + " ".join(
+                "PATH" if name == "paths" else f"--{name.replace('_', '-')}" for name in again
+            )
+        )
+    store = open_faces(options["from_faces"])
+    items = cached_items(store)
+    resolved = resolve_cached(store, backbone, Extras(False, views, cnn_clips))
+    return items, resolved, f"{store.path}: the faces of {len(items)} videos\n"
+
+
+def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, CnnClips | None]:
+    """The CNN, and what it was made with where it comes from a fine-tuned run."""
+    name, precision = options["backbone"], options["precision"]
+    weights = weights_setting(options["weights"])
+    path = Path(weights)
+    if not path.is_dir() and path.suffix != ".safetensors":
+        return config.BackboneConfig(name, weights, precision), None
+    from deepfake_seq.finetune.reuse import tuned_cnn
+
+    # A fine-tuned CNN never comes without its run, which knows what it must not be judged by.
+    tuned = tuned_cnn(path if path.is_dir() else path.parent)
+    chosen = click.get_current_context().get_parameter_source("backbone")
+    if chosen == click.core.ParameterSource.COMMANDLINE and name != tuned.backbone:
+        raise UsageError(f"{path} is a fine-tuned {tuned.backbone}. Received: --backbone {name}")
+    return config.BackboneConfig(tuned.backbone, str(tuned.weights), precision), tuned.clips

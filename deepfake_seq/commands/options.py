@@ -19,7 +19,11 @@ PATH = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
 _EXECUTION = config.ExecutionConfig()
-_SAMPLING, _FACES = config.SamplingConfig(), config.FaceConfig()
+_SAMPLING, _FACES, _BACKBONE = (
+    config.SamplingConfig(),
+    config.FaceConfig(),
+    config.BackboneConfig(),
+)
 
 Command = Callable[..., Any]
 
@@ -64,6 +68,37 @@ def sampling_options(command: Command) -> Command:
             default=_SAMPLING.strategy,
             show_default=True,
             help="Which frames: spread over the video, in one piece, or key frames (the cheapest).",
+        ),
+    )
+
+
+backbone_option = click.option(
+    "--backbone",
+    type=click.Choice(config.BACKBONES),
+    default=_BACKBONE.name,
+    show_default=True,
+    help="The CNN.",
+)
+
+
+def cnn_options(command: Command) -> Command:
+    """Which CNN, with which weights and how exactly it computes."""
+    return together(
+        command,
+        backbone_option,
+        click.option(
+            "--weights",
+            default=_BACKBONE.weights,
+            show_default=True,
+            metavar="imagenet|untrained|FILE|RUN",
+            help="Its weights; those of a run are what `deepseq finetune` made.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(config.PRECISIONS),
+            default=_BACKBONE.precision,
+            show_default=True,
+            help="The arithmetic of the CNN and of retinaface.",
         ),
     )
 
@@ -128,12 +163,20 @@ def absolute(path: Path | None) -> str | None:
     return str(path.absolute()) if path else None
 
 
+def weights_setting(weights: str) -> str:
+    """The value of `BackboneConfig.weights` for that of --weights: a file by its absolute path."""
+    if weights in (config.IMAGENET, config.UNTRAINED):
+        return weights
+    return str(Path(weights).absolute())
+
+
 def labels_line(records: list[dict[str, Any]]) -> str:
-    """`51 videos, 36 real, 15 fake`, from the metadata of records."""
+    """`51 videos, 36 real, 15 fake`, from the metadata of records; views are no videos."""
     from deepfake_seq.datasets import LABEL_NAMES
 
-    labels = Counter(LABEL_NAMES[record["label"]] for record in records)
-    return f"{len(records)} videos, {console.counts(labels)}"
+    videos = [record for record in records if "view" not in record["facts"]]
+    labels = Counter(LABEL_NAMES[record["label"]] for record in videos)
+    return f"{len(videos)} videos, {console.counts(labels)}"
 
 
 def say(message: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq.commands.options import EXISTING, Command, say, together
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import DataSet, VideoItem
@@ -39,7 +40,7 @@ def video_options(command: Command) -> Command:
     """Which videos, and who tells what they are; `collect` reads them."""
     return together(
         command,
-        click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH..."),
+        click.argument("paths", nargs=-1, type=EXISTING, metavar="PATH..."),
         click.option(
             "--dataset",
             type=click.Choice(LAYOUTS),
@@ -59,9 +60,15 @@ def video_options(command: Command) -> Command:
 
 
 def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
-    """Find the videos that `video_options` ask for; says what was left out."""
+    """Find the videos that `video_options` ask for; says what was left out.
+
+    Raises:
+        UsageError: No path was given, or there is no video.
+    """
     from deepfake_seq import datasets
 
+    if not paths:
+        raise UsageError("name the videos, or folders of videos. Received: no PATH")
     found, links = datasets.discover(paths, follow_links=options["follow_links"])
     if links:
         say(

@@ -24,12 +24,14 @@ from deepfake_seq.config import (
 from deepfake_seq.demo.clips import Take, write_clip
 from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.predict import Verdict, predict
-from deepfake_seq.sequence.fit import fit, prepare
+from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.tables import metrics_rows
-from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
+from deepfake_seq.store import FeatureStore
 
 TAKES = 15
 _CRF = (20, 26, 32)
@@ -131,21 +133,18 @@ def _resolve(say: Say) -> ResolvedConfig:
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
     found, _ = datasets.discover([out / "clips"])
     items, _ = datasets.apply_labels(found, out / "clips" / "labels.csv")
-    description = StoreDescription(
-        resolved.fingerprint, resolved.config.without_folders().to_dict()
-    )
     with (
-        StoreWriter.create(out / "features", description) as store,
+        Cache.create(out / "features", resolved) as cache,
         console.progress("   extract", len(items), "clips") as step,
     ):
         summary = pipeline.extract(
             items,
             resolved,
-            store,
+            cache,
             ExecutionConfig(),
             on_video=lambda outcome, _: step(outcome.status),
         )
-    return store, summary
+    return cache.features, summary
 
 
 def _predict(out: Path, run: Path) -> list[Verdict]:

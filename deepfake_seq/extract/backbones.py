@@ -1,8 +1,8 @@
-"""The frozen CNNs: one table, and how one is built with its weights."""
+"""The CNNs: one table, and how one is built with its weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract import tuned
 
 UNTRAINED_SEED = 0
 UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
@@ -25,19 +26,25 @@ class Backbone:
         width: How many features it gives: D.
         inputs: What it wants to be fed: `tf` is RGB in [-1, 1]; `caffe` is BGR less the ImageNet
             means; `raw` is RGB in [0, 255].
+        smallest: The smallest side that it can take.
+        unfreeze: How many layers, from the last one, fine-tuning unfreezes where nobody says it;
+            0 means all.
     """
 
     application: str
     crop_size: int
     width: int
     inputs: str
+    smallest: int
+    unfreeze: int
 
 
 BACKBONE_TABLE = {
-    "inception_v3": Backbone("InceptionV3", 299, 2048, "tf"),
-    "vgg16": Backbone("VGG16", 224, 512, "caffe"),
-    "resnet50": Backbone("ResNet50", 224, 2048, "caffe"),
-    "efficientnet_b1": Backbone("EfficientNetB1", 240, 1280, "raw"),
+    # The last two inception blocks, as in Keras's guide to its applications.
+    "inception_v3": Backbone("InceptionV3", 299, 2048, "tf", 75, 62),
+    "vgg16": Backbone("VGG16", 224, 512, "caffe", 32, 0),
+    "resnet50": Backbone("ResNet50", 224, 2048, "caffe", 32, 32),  # the last of its four stages
+    "efficientnet_b1": Backbone("EfficientNetB1", 240, 1280, "raw", 32, 80),
 }
 
 CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
@@ -63,34 +70,62 @@ def preprocess(images_rgb: Any, inputs: str) -> Any:
     return images
 
 
-def build_keras_model(name: str, weights: Path | None) -> Any:
+def backbone_of(name: str, weights: Path | None) -> Backbone:
+    """The row of a CNN with these weights, which say their input size where they were fine-tuned.
+
+    Args:
+        name: A key of `BACKBONE_TABLE`.
+        weights: The weights file, or None.
+
+    Raises:
+        WeightsError: The file is of a fine-tuned CNN, but not of this one.
+    """
+    row = BACKBONE_TABLE[name]
+    if weights is None or not tuned.is_tuned(weights):
+        return row
+    found, crop_size = tuned.describe(weights)
+    if found != name or crop_size < row.smallest:
+        raise WeightsError(
+            f"{weights} is not a fine-tuned {name} of {row.smallest} pixels or more. Received: "
+            f"{found} of {crop_size}"
+        )
+    return replace(row, crop_size=crop_size)
+
+
+def build_keras_model(
+    name: str, weights: Path | None, *, crop_size: int = 0, pooling: str | None = "avg"
+) -> Any:
     """The Keras model, on whatever backend and image data format Keras is set to.
 
     Args:
         name: A key of `BACKBONE_TABLE`.
         weights: A weights file of this architecture without its top, or None for seeded noise that
             is the same on every backend.
+        crop_size: The side of its input; 0 for that of `backbone_of`.
+        pooling: `avg` for features (N, D); None for the last feature map, (N, h, w, D).
 
     Raises:
         WeightsError: The file does not hold this network's weights.
     """
     keras = load_keras()
 
-    row = BACKBONE_TABLE[name]
+    side = crop_size or backbone_of(name, weights).crop_size
+    application = BACKBONE_TABLE[name].application
     channels_first = keras.config.image_data_format() == "channels_first"
-    side = row.crop_size
     shape = (3, side, side) if channels_first else (side, side, 3)
-    model = getattr(keras.applications, row.application)(
-        weights=None, include_top=False, pooling="avg", input_shape=shape
+    model = getattr(keras.applications, application)(
+        weights=None, include_top=False, pooling=pooling, input_shape=shape
     )
     if weights is None:
         _fill_with_noise(model)
+    elif tuned.is_tuned(weights):
+        model.set_weights(tuned.read(weights, [tuple(own.shape) for own in model.weights]))
     else:
         try:
             model.load_weights(weights)
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise WeightsError(
-                f"{weights} does not hold the weights of {row.application} without its top: "
+                f"{weights} does not hold the weights of {application} without its top: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
     model.trainable = False

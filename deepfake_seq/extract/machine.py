@@ -12,10 +12,11 @@ from typing import Any, Self
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.cached import FromFaces
 from deepfake_seq.extract.decoders import Decoders, default_workers
-from deepfake_seq.extract.faces import FaceDetector, build_detector
-from deepfake_seq.extract.preparation import Preparation, Prepared
-from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.preparation import FromVideos, Preparation
+from deepfake_seq.extract.prepared import Extracted, Prepared
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
 from deepfake_seq.store import FeatureRecord
@@ -28,28 +29,25 @@ class Machine:
     """What turns videos into records on one machine; a context manager.
 
     Each of several threads takes one video through decoding (in a process of its own), detection
-    and cropping. One more thread runs the CNN on batches that are filled across videos. Nobody
-    waits for anybody but where work is missing, or where too much of it has piled up.
+    and cropping, or takes its crops from a face cache. One more thread runs the CNN on batches that
+    are filled across videos. Nobody waits for anybody but where work is missing, or where too much
+    of it has piled up.
 
     Args:
-        resolved: The settings.
-        detector: Finds faces; several threads use it at once.
+        preparation: Makes the crops.
         cnn: Computes features of crops.
-        decoders: Decode; there are as many threads as processes.
+        frames: How many crops a video has at most.
     """
 
-    def __init__(
-        self, resolved: ResolvedConfig, detector: FaceDetector, cnn: CnnRuntime, decoders: Decoders
-    ) -> None:
-        self.profile = Profile()
+    def __init__(self, preparation: Preparation, cnn: CnnRuntime, frames: int) -> None:
+        self.profile = preparation.profile
         self._cnn = cnn
-        self._decoders = decoders
-        self._frames = resolved.config.sampling.frames
-        self._preparation = Preparation(resolved.config, detector, decoders, self.profile)
+        self._frames = frames
+        self._preparation = preparation
 
     @classmethod
     def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
-        """Load the detector and the CNN.
+        """Load the detector, where one is needed, and the CNN.
 
         Args:
             resolved: The settings, with their weights found.
@@ -62,17 +60,20 @@ class Machine:
         """
         config = resolved.config
         workers = max(min(execution.workers or default_workers(), videos), 1)
+        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        if resolved.face_cache:
+            return cls(FromFaces(resolved, workers), cnn, config.sampling.frames)
         detector = build_detector(
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
-        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
-        return cls(resolved, detector, cnn, Decoders(workers, config.sampling, execution.limits))
+        decoders = Decoders(workers, config.sampling, execution.limits)
+        return cls(FromVideos(resolved, detector, decoders), cnn, config.sampling.frames)
 
     @property
     def depth(self) -> int:
         """How many videos it has under way at a time when it is busy."""
         crops = 2 * _BATCHES_AHEAD * self._cnn.batch  # that wait for the CNN, or are in it
-        return self._decoders.workers + 1 + math.ceil(crops / self._frames)
+        return self._preparation.lanes + 1 + math.ceil(crops / self._frames)
 
     def __enter__(self) -> Self:
         return self
@@ -82,12 +83,17 @@ class Machine:
 
     def close(self) -> None:
         """End its processes."""
-        self._decoders.close()
+        self._preparation.close()
 
     def records(
         self, items: Iterable[VideoItem]
     ) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
-        """Extract videos and give their records as they get ready.
+        """Extract videos and give their records as they get ready; see `extracted`."""
+        for video in self.extracted(items):
+            yield video.item, video.records
+
+    def extracted(self, items: Iterable[VideoItem]) -> Iterator[Extracted]:
+        """Extract videos and give what became of them as they get ready.
 
         `items` is asked for the next one only when there is room for it, so memory does not grow
         with their number.
@@ -96,13 +102,13 @@ class Machine:
             Each video once, with one record; or, where everybody is asked for, one for each person.
             Who does not take them all cannot use the machine again.
         """
-        self.profile.start(self._decoders.workers)
+        self.profile.start(self._preparation.lanes)
         try:
-            with _Flow(self._preparation, self._cnn, self._decoders.workers, self.profile) as flow:
+            with _Flow(self._preparation, self._cnn) as flow:
                 try:
                     yield from flow.run(items)
                 except BaseException:
-                    self._decoders.close()  # so that nobody waits for what nobody wants
+                    self._preparation.close()  # so that nobody waits for what nobody wants
                     raise
         finally:
             self.profile.stop()
@@ -121,8 +127,9 @@ class _Video:
         return len(self.records) == len(self.people)
 
     @property
-    def in_order(self) -> list[FeatureRecord]:
-        return [self.records[number] for number in range(len(self.people))]
+    def extracted(self) -> Extracted:
+        records = [self.records[number] for number in range(len(self.people))]
+        return Extracted(self.item, records, [own.faces for own in self.people if own.faces])
 
 
 _Owner = tuple[_Video, int]
@@ -131,15 +138,12 @@ _Owner = tuple[_Video, int]
 class _Flow(ExitStack):
     """What is under way at one time. All its bookkeeping happens in the caller's thread."""
 
-    def __init__(
-        self, preparation: Preparation, cnn: CnnRuntime, lanes: int, profile: Profile
-    ) -> None:
+    def __init__(self, preparation: Preparation, cnn: CnnRuntime) -> None:
         super().__init__()
         self._preparation = preparation
         self._cnn = cnn
-        self._lanes = lanes
-        self._profile = profile
-        self._preparers = ThreadPoolExecutor(lanes, "prepare")
+        self._profile = preparation.profile
+        self._preparers = ThreadPoolExecutor(preparation.lanes, "prepare")
         self._computer = ThreadPoolExecutor(1, "cnn")
         for executor in (self._preparers, self._computer):
             self.callback(executor.shutdown, cancel_futures=True)
@@ -147,7 +151,7 @@ class _Flow(ExitStack):
         self._preparing: dict[Future[list[Prepared]], VideoItem] = {}
         self._computing: dict[Future[Features], Batch[_Owner]] = {}
 
-    def run(self, items: Iterable[VideoItem]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+    def run(self, items: Iterable[VideoItem]) -> Iterator[Extracted]:
         queue = iter(items)
         while True:
             while self._has_room and (item := next(queue, None)) is not None:
@@ -168,13 +172,13 @@ class _Flow(ExitStack):
     @property
     def _has_room(self) -> bool:
         crops = _BATCHES_AHEAD * self._cnn.batch
-        return len(self._preparing) <= self._lanes and self._batcher.waiting < crops
+        return len(self._preparing) <= self._preparation.lanes and self._batcher.waiting < crops
 
     def _features(self, batch: Batch[_Owner]) -> Features:
         with self._profile.measure("cnn", len(batch.crops_rgb)):
             return self._cnn.features(batch.crops_rgb)
 
-    def _prepared(self, future: Future[Any]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+    def _prepared(self, future: Future[Any]) -> Iterator[Extracted]:
         video = _Video(self._preparing.pop(future), future.result())
         for number, person in enumerate(video.people):
             if len(person.crops_rgb):
@@ -182,10 +186,10 @@ class _Flow(ExitStack):
             else:
                 video.records[number] = person.finished()
         if video.is_done:
-            yield video.item, video.in_order
+            yield video.extracted
 
-    def _computed(self, future: Future[Any]) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+    def _computed(self, future: Future[Any]) -> Iterator[Extracted]:
         for (video, number), features in returned(self._computing.pop(future), future.result()):
             video.records[number] = video.people[number].finished(features)
             if video.is_done:
-                yield video.item, video.in_order
+                yield video.extracted

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Job, build_engine
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption
-from deepfake_seq.store import FAILED_STATUSES, FeatureRecord, StoreWriter
+from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
@@ -74,13 +75,13 @@ OnVideo = Callable[[Outcome, Profile | None], None]
 def extract(
     items: Sequence[VideoItem],
     resolved: ResolvedConfig,
-    store: StoreWriter,
+    cache: Cache,
     execution: ExecutionConfig,
     *,
     retry_failed: bool = False,
     on_video: OnVideo = lambda outcome, profile: None,
 ) -> Summary:
-    """Extract into `store` what is not there yet.
+    """Extract into `cache` what is not there yet.
 
     A video whose record is in the store and whose file has not changed is skipped; see
     `resume.Resumption`. Several runs may extract into one store at once: each video is extracted by
@@ -89,7 +90,7 @@ def extract(
     Args:
         items: The videos.
         resolved: The settings, with their weights found.
-        store: Where the records go; its fingerprint is that of `resolved`.
+        cache: Where the records go; its fingerprints are those of `resolved`.
         execution: How to use the machines.
         retry_failed: Extract again what failed before.
         on_video: Called with what became of each video, and where the time goes, once that is
@@ -106,9 +107,9 @@ def extract(
         on_video(outcome, summary.profile)
 
     job = Job(resolved, execution, retry_failed, len(items))
-    pending = Resumption(store, job.everyone, retry_failed, tell).pending(items)
+    pending = Resumption(cache, resolved, retry_failed, tell).pending(items)
     if pending:
-        with build_engine(job, store) as engine:
+        with build_engine(job, cache) as engine:
             summary.profile = engine.profile
             while pending:
                 elsewhere = set()
@@ -122,7 +123,7 @@ def extract(
                     _LOG.info("waiting for %d videos that another run has", len(pending))
                     time.sleep(_POLL_SECONDS)
     if summary.by_status or summary.relabelled:
-        store.seal()
+        cache.seal()
     summary.seconds = time.monotonic() - begin
     return summary
 

@@ -2,115 +2,139 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
 from deepfake_seq.extract.decoders import Decoders
-from deepfake_seq.extract.faces import FaceDetector, crop_square
+from deepfake_seq.extract.faces import FaceDetector, codec, cut_square
+from deepfake_seq.extract.names import record_id
 from deepfake_seq.extract.people import FramesAt, Person, find_people
+from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.resume import record_id
+from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import DecodedVideo
-from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store import FaceRecord
+from deepfake_seq.store.face_record import MOST_IMAGES
 from deepfake_seq.store.record import empty_arrays
 
-NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A person of a video, ready for the CNN.
+class Preparation(Protocol):
+    """Makes what the CNN is shown of a video; several threads may do so at once.
 
     Attributes:
-        known: The fields of the record that are no arrays.
-        arrays: Its arrays; features and mask are still empty.
-        crops_rgb: uint8 (K, S, S, 3), in order of time; K is 0 where nobody is seen.
+        profile: Where the time is counted.
+        lanes: How many threads it suits.
     """
 
-    known: dict[str, Any]
-    arrays: dict[str, Any]
-    crops_rgb: npt.NDArray[np.uint8]
+    profile: Profile
+    lanes: int
 
-    def finished(self, features: npt.NDArray[np.float32] = NO_FEATURES) -> FeatureRecord:
-        """The record.
+    def prepare(self, item: VideoItem) -> list[Prepared]:
+        """What records are to be made of a video; whatever goes wrong with it is in the status.
 
-        Args:
-            features: float32 (K, D) of the crops. Where one does not fit into the cache, the record
-                is `rejected` and has none.
+        Returns:
+            One person or, where everybody is asked for, each of them, with `#0`, `#1` … behind the
+            `video_id`; and behind the people their views.
         """
-        largest = np.abs(features).max(initial=0.0)
-        if not largest <= np.finfo(np.float16).max:
-            reason = f"a feature does not fit into the cache's float16. Received: {largest}"
-            empty = empty_arrays(*self.arrays["features"].shape)
-            return FeatureRecord(**{**self.known, "status": "rejected", "reason": reason}, **empty)
-        if len(features):
-            self.arrays["features"][: len(features)] = features
-            self.arrays["mask"][: len(features)] = True
-        return FeatureRecord(**self.known, **self.arrays)
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way, and end what was started."""
+        ...
 
 
-class Preparation:
-    """Prepares videos; several threads may do so at once.
+class FromVideos:
+    """See `Preparation`: decodes videos and finds the faces in them.
 
     Args:
-        config: The settings.
+        resolved: The settings.
         detector: Finds faces.
-        decoders: Decode.
-        profile: Where to count the time.
+        decoders: Decode; there are as many threads as processes.
     """
 
     def __init__(
-        self, config: ExtractConfig, detector: FaceDetector, decoders: Decoders, profile: Profile
+        self, resolved: ResolvedConfig, detector: FaceDetector, decoders: Decoders
     ) -> None:
-        self._config = config
+        self.profile = Profile()
+        self.lanes = decoders.workers
+        self._resolved = resolved
         self._detector = detector
         self._decoders = decoders
-        self._profile = profile
+
+    def close(self) -> None:
+        """See `Preparation`."""
+        self._decoders.close()
 
     def prepare(self, item: VideoItem) -> list[Prepared]:
-        """Decode a video and cut its faces out; whatever goes wrong with it is in the status.
-
-        Returns:
-            One person; or, where everybody is asked for, each of them, with `#0`, `#1` … behind the
-            `video_id`.
-        """
-        with self._profile.measure("decode", 1):
+        """See `Preparation`."""
+        with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path)
         people = self._people(video, partial(self._decoders.frames_at, item.path))
-        with self._profile.measure("crop", sum(map(len, people))):
+        with self.profile.measure("crop", sum(map(len, people))):
             return [
-                _prepared(self._config, item, video, number, person)
+                prepared
                 for number, person in enumerate(people)
+                for prepared in _prepared(self._resolved, item, video, number, person)
             ]
 
     def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
         if video.frames is None:
             return [Person.nobody()]
         available = int(video.facts["frames_total"])
-        with self._profile.measure("detect", len(video.frames)):
+        with self.profile.measure("detect", len(video.frames)):
             found = find_people(
-                video.frames, self._detector, self._config.faces, available, frames_at
+                video.frames, self._detector, self._resolved.config.faces, available, frames_at
             )
         return found or [Person.nobody()]
 
 
-def failure(config: ExtractConfig, item: VideoItem, video: DecodedVideo) -> FeatureRecord:
-    """The record of a video that has no frames."""
-    return _prepared(config, item, video, 0, Person.nobody()).finished()
+def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> Prepared:
+    """What is kept of a video that has no frames."""
+    (prepared,) = _prepared(resolved, item, video, 0, Person.nobody())
+    return prepared
 
 
 def _prepared(
+    resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
+) -> list[Prepared]:
+    known = _known(resolved.config, item, video, number, person)
+    config = resolved.config.faces
+    cuts = [
+        cut_square(image, face.box_xyxy, config.margin)
+        for image, face in zip(person.images_rgb, person.faces, strict=True)
+    ]
+    reason = _too_large(cuts) if resolved.extras.keep_faces else ""
+    if reason:
+        known, person, cuts = {**known, "status": "rejected", "reason": reason}, Person.nobody(), []
+    seen = _seen(resolved.config, known, person)
+    files: Sequence[bytes] = []
+    if config.is_lossy or resolved.extras.keep_faces:
+        files = codec.encode(cuts, config.image_format)
+    if config.is_lossy:
+        cuts = codec.decode(files)
+    faces = _face_record(seen, files) if resolved.extras.keep_faces else None
+    return seen.prepared(resolved, cuts, faces)
+
+
+def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Why crops cannot be cached; "" where they can."""
+    widest, size = max(map(len, cuts), default=0), sum(cut.nbytes for cut in cuts)
+    if widest > codec.MOST_SIDE:
+        return f"a crop of {widest} pixels is larger than the {codec.MOST_SIDE} that can be cached"
+    if size > MOST_IMAGES:
+        return f"crops of {size} bytes are more than the {MOST_IMAGES} that can be cached"
+    return ""
+
+
+def _known(
     config: ExtractConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
-) -> Prepared:
-    arrays = empty_arrays(config.sampling.frames, BACKBONE_TABLE[config.backbone.name].width)
-    _fill(arrays, person)
+) -> dict[str, Any]:
     facts = {**video.facts, **item.facts}
     status, reason = video.status, video.reason
     if video.frames is not None:
@@ -121,7 +145,7 @@ def _prepared(
             read = f"in the {len(video.frames)} sampled frames or beside them"
             reason = f"no face {read}" + (f" ({reason})" if reason else "")
             status = "no_face"
-    known = {
+    return {
         "video_id": record_id(item.video_id, number if config.faces.people == "all" else None),
         "status": status,
         "reason": reason,
@@ -132,22 +156,26 @@ def _prepared(
         "facts": facts,
         "transient": video.transient,
     }
-    return Prepared(known, arrays, _crops(config, person))
 
 
-def _crops(config: ExtractConfig, person: Person) -> npt.NDArray[np.uint8]:
-    margin, size = config.faces.margin, BACKBONE_TABLE[config.backbone.name].crop_size
-    crops = np.empty((len(person), size, size, 3), dtype=np.uint8)
-    for row, (image, face) in enumerate(zip(person.images_rgb, person.faces, strict=True)):
-        crops[row] = crop_square(image, face.box_xyxy, margin, size)
-    return crops
-
-
-def _fill(arrays: dict[str, npt.NDArray[Any]], person: Person) -> None:
-    """Write down where and when the person is seen."""
+def _seen(config: ExtractConfig, known: dict[str, Any], person: Person) -> Seen:
+    """Where and when the person is seen."""
+    arrays = empty_arrays(config.sampling.frames, FaceRecord)
     valid = slice(len(person))
+    arrays["mask"][valid] = True
     arrays["frame_index"][valid] = person.frame_index
     arrays["pts_seconds"][valid] = person.pts_seconds
-    if len(person):
-        arrays["boxes_xyxy"][valid] = [face.box_xyxy for face in person.faces]
-        arrays["scores"][valid] = [face.score for face in person.faces]
+    for row, face in enumerate(person.faces):
+        arrays["boxes_xyxy"][row] = face.box_xyxy
+        arrays["scores"][row] = face.score
+        if face.landmarks is not None:
+            arrays["landmarks"][row] = face.landmarks
+    return Seen(known, arrays)
+
+
+def _face_record(seen: Seen, files: Sequence[bytes]) -> FaceRecord:
+    lengths = np.zeros_like(seen.arrays["frame_index"])
+    lengths[: len(files)] = [len(file) for file in files]
+    images = np.frombuffer(b"".join(files), dtype=np.uint8)
+    arrays = {**seen.arrays, "image_bytes": lengths, "images": images}
+    return FaceRecord(**seen.known, **arrays)

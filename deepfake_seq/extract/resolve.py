@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from deepfake_seq import weights
-from deepfake_seq.config import IMAGENET, ExtractConfig
-from deepfake_seq.errors import UsageError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
+from deepfake_seq.config import IMAGENET, BackboneConfig, ExtractConfig
+from deepfake_seq.errors import StoreError, UsageError
+from deepfake_seq.extract.backbones import UNTRAINED_ID, Backbone, backbone_of
+from deepfake_seq.extract.extras import NO_EXTRAS, Extras
+from deepfake_seq.extract.views import require_faces
 from deepfake_seq.published import WEIGHTS
-from deepfake_seq.store import Fingerprint
+from deepfake_seq.store import FaceStore, Fingerprint, StoreDescription
 
 _PIPELINE_VERSION = 2
 """Raise it when a change of our own code changes the numbers."""
@@ -29,21 +31,49 @@ class ResolvedConfig:
         detector_weights: The detector's file; None where it needs none or brings its own.
         backbone_weights: The CNN's file; None for untrained.
         fingerprint: Of the features that these settings make.
+        faces_fingerprint: Of the crops that they are made from.
+        extras: What is kept and made beside the features.
+        face_cache: The store of faces that the crops are taken from; None where videos are decoded.
     """
 
     config: ExtractConfig
     detector_weights: Path | None
     backbone_weights: Path | None
     fingerprint: Fingerprint
+    faces_fingerprint: Fingerprint
+    extras: Extras = NO_EXTRAS
+    face_cache: Path | None = None
+
+    @property
+    def backbone(self) -> Backbone:
+        """What the CNN takes and gives."""
+        return backbone_of(self.config.backbone.name, self.backbone_weights)
+
+    @property
+    def description(self) -> StoreDescription:
+        """Of a store of these features."""
+        return StoreDescription(self.fingerprint, self.config.without_folders().to_dict())
+
+    @property
+    def faces_description(self) -> StoreDescription:
+        """Of a store of these faces."""
+        values = self.config.without_folders().to_dict()
+        del values["backbone"]
+        return StoreDescription(self.faces_fingerprint, values, kind="faces")
 
 
-def resolve(config: ExtractConfig) -> ResolvedConfig:
+def resolve(config: ExtractConfig, extras: Extras = NO_EXTRAS) -> ResolvedConfig:
     """Find, or download, the weights that the settings ask for.
+
+    Args:
+        config: The settings.
+        extras: What is to be kept and made beside the features.
 
     Raises:
         UsageError: A weights file that was named is not there.
         WeightsError: Published weights are missing or damaged; one message names them all.
     """
+    require_faces(config.faces.detector, extras.views)
     wanted = {}
     if config.faces.detector in WEIGHTS and config.faces.detector_weights is None:
         wanted["detector"] = config.faces.detector
@@ -55,11 +85,42 @@ def resolve(config: ExtractConfig) -> ResolvedConfig:
     backbone = found.get("backbone")
     if config.backbone.uses_file:
         backbone = _given(config.backbone.weights, "--weights")
-    fingerprint = _fingerprint(config, detector, backbone)
+    faces = _faces_fingerprint(config, detector)
+    fingerprint = _fingerprint(faces, config.backbone, backbone)
     for section, path in (("faces", detector), ("backbone", backbone)):
         if path is not None and path not in found.values():
             weights.remember_given(path, fingerprint.fields[section]["weights_sha256"])
-    return ResolvedConfig(config, detector, backbone, fingerprint)
+    return ResolvedConfig(config, detector, backbone, fingerprint, faces, extras)
+
+
+def resolve_cached(
+    store: FaceStore, backbone: BackboneConfig, extras: Extras = NO_EXTRAS
+) -> ResolvedConfig:
+    """The settings for features of cached faces: the same as of the videos that they are from.
+
+    Args:
+        store: The faces.
+        backbone: The CNN.
+        extras: What is to be made beside the features.
+
+    Raises:
+        StoreError: The store does not say how its faces were found.
+        UsageError: A weights file that was named is not there.
+        WeightsError: Published weights are missing or damaged.
+    """
+    try:
+        config = ExtractConfig.from_dict({**store.extract_config, "backbone": asdict(backbone)})
+    except UsageError as error:
+        raise StoreError(f"{store.path} does not say how its faces were found: {error}") from error
+    require_faces(config.faces.detector, extras.views)
+    file = weights.require([backbone.name])[0] if backbone.weights == IMAGENET else None
+    if backbone.uses_file:
+        file = _given(backbone.weights, "--weights")
+    fingerprint = _fingerprint(store.fingerprint, backbone, file)
+    if backbone.uses_file and file is not None:
+        weights.remember_given(file, fingerprint.fields["backbone"]["weights_sha256"])
+    cached = store.path.absolute()
+    return ResolvedConfig(config, None, file, fingerprint, store.fingerprint, extras, cached)
 
 
 def _given(path: str | None, option: str) -> Path | None:
@@ -70,9 +131,8 @@ def _given(path: str | None, option: str) -> Path | None:
     return Path(path)
 
 
-def _fingerprint(
-    config: ExtractConfig, detector: Path | None, backbone: Path | None
-) -> Fingerprint:
+def _faces_fingerprint(config: ExtractConfig, detector: Path | None) -> Fingerprint:
+    """Of the crops: what they depend on, but not which of the lossless formats holds them."""
     faces = config.faces
     fields: dict[str, Any] = {
         "sampling": {"strategy": config.sampling.strategy, "frames": config.sampling.frames},
@@ -82,20 +142,15 @@ def _fingerprint(
             "short_side": faces.short_side,
             "margin": faces.margin,
             "people": faces.people,
-            "crop_size": BACKBONE_TABLE[config.backbone.name].crop_size,
         },
-        "backbone": {
-            "name": config.backbone.name,
-            "weights_sha256": weights.digest_of(backbone) if backbone else UNTRAINED_ID,
-            "precision": config.backbone.precision,
-        },
-        "cache": {"dtype": "float16"},
         "versions": {
             "pipeline": _PIPELINE_VERSION,
             "av": _major("av"),
             "opencv": _major("opencv-contrib-python-headless"),
         },
     }
+    if faces.is_lossy:
+        fields["faces"]["image_format"] = faces.image_format
     if faces.detector == "mtcnn":
         fields["versions"]["mtcnn"] = version("mtcnn")
     if faces.detector == "retinaface":
@@ -103,6 +158,25 @@ def _fingerprint(
         if config.backbone.precision != "float32":
             fields["faces"]["precision"] = config.backbone.precision
     return Fingerprint(fields)
+
+
+def _fingerprint(
+    faces: Fingerprint, config: BackboneConfig, weights_file: Path | None
+) -> Fingerprint:
+    """Of the features of crops with that fingerprint."""
+    crop_size = backbone_of(config.name, weights_file).crop_size
+    return Fingerprint(
+        {
+            **faces.fields,
+            "faces": {**faces.fields["faces"], "crop_size": crop_size},
+            "backbone": {
+                "name": config.name,
+                "weights_sha256": weights.digest_of(weights_file) if weights_file else UNTRAINED_ID,
+                "precision": config.precision,
+            },
+            "cache": {"dtype": "float16"},
+        }
+    )
 
 
 def _detector_digest(name: str, path: Path | None) -> str:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.cached import CachedSources
+from deepfake_seq.extract.names import people_in, record_id, views_in
+from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import identify
-from deepfake_seq.store import FAILED_STATUSES, Entry, FeatureRecord, SourceFile, StoreWriter
-from deepfake_seq.store.record import ASSIGNED_FACTS, empty_arrays
+from deepfake_seq.extract.views import is_pseudo_fake, wanted_views
+from deepfake_seq.store import (
+    FAILED_STATUSES,
+    Entry,
+    FaceRecord,
+    FaceStore,
+    FeatureRecord,
+    SourceFile,
+    Store,
+)
+from deepfake_seq.store.record import ASSIGNED_FACTS
+
+AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)
 
 
 class Todo(NamedTuple):
@@ -50,29 +65,39 @@ class Outcome(NamedTuple):
     relabelled: bool = False
 
 
+SourceNow = Callable[[VideoItem, SourceFile], SourceFile | None]
+"""Tells what a video's file looks like now if its content is the known one; None if it is not."""
+
+
 class Resumption:
     """Sorts videos into those whose records stand and those to be extracted, and commits these.
 
     Records stand while their file has the same content, unless they are a failure that is to be
-    tried again. If only what the data set tells (label, groups, split, method, its name) or the
-    file's time are other than before, they are committed anew with the same features.
+    tried again, or something that is asked for is missing: cached faces, or views. If only what the
+    data set tells (label, groups, split, method, its name) or the file's time are other than
+    before, they are committed anew with the same content.
 
     Args:
-        store: Where the records are.
-        everyone: Whether a video has a record for each person.
+        cache: Where the records are.
+        resolved: The settings.
         retry_failed: Whether to take up failures that lie in the video, too.
         on_standing: Called with what became of each video whose records stand.
     """
 
     def __init__(
         self,
-        store: StoreWriter,
-        everyone: bool,
+        cache: Cache,
+        resolved: ResolvedConfig,
         retry_failed: bool,
         on_standing: Callable[[Outcome], None],
     ) -> None:
-        self._store = store
-        self._everyone = everyone
+        self._cache = cache
+        self._store = cache.features
+        self._everyone = resolved.config.faces.people == "all"
+        self._views = resolved.extras.views
+        self._source_now: SourceNow = source_now
+        if resolved.face_cache:
+            self._source_now = CachedSources(FaceStore.open(resolved.face_cache))
         self._retry_failed = retry_failed
         self._on_standing = on_standing
 
@@ -97,7 +122,7 @@ class Resumption:
         """
         for todo in todos:
             item = todo.item
-            if not self._store.claim(item.video_id):
+            if not self._cache.claim(item.video_id):
                 on_elsewhere(todo)
                 continue
             entry = self._first(item)
@@ -106,83 +131,97 @@ class Resumption:
             if not (since and entry is not None and self._keep(item, entry)):
                 yield todo
 
-    def commit(self, item: VideoItem, records: Sequence[FeatureRecord]) -> None:
+    def commit(self, video: Extracted) -> None:
         """Keep the records of a claimed video, the first one last: with it, the video is done."""
-        for number in self._further(item, len(records)):
-            self._store.commit(_gone(self._store[record_id(item.video_id, number)], len(records)))
-        for record in reversed(records):
+        item = video.item
+        self._clear_away(video)
+        if self._cache.faces is not None:
+            for faces in reversed(video.faces):
+                self._cache.faces.commit(faces)
+        for record in reversed(video.records):
             self._store.commit(record)
         self._store.release(item.video_id)
+
+    def _clear_away(self, video: Extracted) -> None:
+        """Take away what an older version of the video had, and this one has not."""
+        made = {record.video_id for record in video.records}
+        source = video.records[0].source.sha256
+        people = sum("view" not in record.facts for record in video.records)
+        for store in self._cache.stores:
+            for name in self._names(video.item, store):
+                if name in made:
+                    continue
+                record = store[name]
+                if "view" not in record.facts or record.source.sha256 != source:
+                    store.commit(_gone(record, people))
 
     def _first(self, item: VideoItem) -> Entry | None:
         return self._store.entry(record_id(item.video_id, 0 if self._everyone else None))
 
-    def _further(self, item: VideoItem, start: int) -> Iterator[int]:
-        """The numbers from `start` on of people of whom there is a record."""
-        if self._everyone:
-            for number in count(start):
-                if record_id(item.video_id, number) not in self._store:
-                    return
-                yield number
+    def _people(self, item: VideoItem, store: Store[Any]) -> list[str]:
+        return list(people_in(store, item.video_id, self._everyone))
+
+    def _names(self, item: VideoItem, store: Store[Any]) -> list[str]:
+        """The names of all records of a video in a store: its people, and behind them the views."""
+        people = self._people(item, store)
+        return [*people, *(name for person in people for name in views_in(store, person))]
 
     def _tries_again(self, entry: Entry) -> bool:
         return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
+
+    def _is_complete(self, item: VideoItem) -> bool:
+        """Whether there is all that is asked for: the faces, and the views, of every person."""
+        for name in self._people(item, self._store):
+            entry = self._store.entry(name)
+            assert entry is not None
+            if self._cache.faces is not None:
+                faces = self._cache.faces.entry(name)
+                if faces is None or not _same_video(faces, entry):
+                    return False
+            if entry.status in FAILED_STATUSES:
+                continue
+            for view, settings in wanted_views(name, item.label, self._views):
+                made = self._store.entry(view)
+                if made is None or not _same_video(made, entry):
+                    return False
+                if made.metadata["facts"].get("view", {}).get("settings") != settings:
+                    return False
+        return True
 
     def _keep(self, item: VideoItem, entry: Entry) -> bool:
         """Whether the records stand; brings them up to date, and gives the video back, if so.
 
         If not, the video may be claimed.
         """
-        source = _source_now(item, entry.source)
-        if source is None:
+        source = self._source_now(item, entry.source)
+        if source is None or not self._is_complete(item):
             return False
-        assigned = (item.label, item.groups, item.split, item.facts)
+        outdated = [store for store in self._cache.stores if self._is_outdated(item, source, store)]
         relabelled = False
-        if entry.assigned != assigned or source != entry.source:
-            self._store.claim(item.video_id, wait=True)
+        if outdated:
+            self._cache.claim(item.video_id, wait=True)
             now = self._first(item)
             if now is None or now.revision != entry.revision:
                 return now is not None and self._keep(item, now)  # another run was here
-            relabelled = entry.assigned != assigned
-            names = [record_id(item.video_id, number) for number in self._further(item, 0)]
-            for name in reversed(names or [item.video_id]):
-                self._store.commit(_assigned(self._store[name], item, source))
+            relabelled = entry.assigned != _assigned_to(item)
+            for store in outdated:
+                for name in reversed(self._names(item, store)):
+                    store.commit(_assigned(store[name], item, source))
         self._store.release(item.video_id)
         reason = str(entry.metadata["reason"])
         standing = Outcome(item.video_id, entry.status, reason, entry.transient, True, relabelled)
         self._on_standing(standing)
         return True
 
-
-def record_id(video_id: str, number: int | None) -> str:
-    """What the record of a video's person is called, or of the video where there is one alone."""
-    return video_id if number is None else f"{video_id}#{number}"
-
-
-def _assigned(record: FeatureRecord, item: VideoItem, source: SourceFile) -> FeatureRecord:
-    """The record with what is told of the video now, and its file as it is now."""
-    own = {name: value for name, value in record.facts.items() if name not in ASSIGNED_FACTS}
-    return replace(
-        record,
-        label=item.label,
-        groups=item.groups,
-        split=item.split,
-        source=source,
-        facts=own | item.facts,
-    )
+    def _is_outdated(self, item: VideoItem, source: SourceFile, store: Store[Any]) -> bool:
+        """Whether the first record in a store, which is brought up to date last, tells old news."""
+        entry = store.entry(record_id(item.video_id, 0 if self._everyone else None))
+        return entry is not None and (
+            entry.assigned != _assigned_to(item) or entry.source != source
+        )
 
 
-def _gone(record: FeatureRecord, people: int) -> FeatureRecord:
-    """The record of somebody whom the video, as it is now, does not show."""
-    return replace(
-        record,
-        status="no_face",
-        reason=f"the video as it is now shows {people} people",
-        **empty_arrays(*record.features.shape),
-    )
-
-
-def _source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
+def source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
     """The file as it is now if its content is what it was, else None."""
     try:
         now = item.path.stat()
@@ -196,3 +235,29 @@ def _source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
         return None  # something else than a file stands in its place
     except OSError:
         return known  # the file went away, or cannot be read now: what is known of it stays
+
+
+def _same_video(one: Entry, other: Entry) -> bool:
+    return one.source.sha256 == other.source.sha256
+
+
+def _assigned_to(item: VideoItem) -> tuple[int, tuple[str, ...], str, dict[str, str]]:
+    """What the data set tells of a video, as `Entry.assigned` has it."""
+    return item.label, item.groups, item.split, item.facts
+
+
+def _assigned(record: AnyRecord, item: VideoItem, source: SourceFile) -> AnyRecord:
+    """The record with what is told of the video now, and its file as it is now."""
+    own = {name: value for name, value in record.facts.items() if name not in ASSIGNED_FACTS}
+    told: dict[str, Any] = {"label": item.label, "facts": own | item.facts}
+    if is_pseudo_fake(record.facts):
+        told = {"label": record.label, "facts": record.facts}
+    return replace(record, groups=item.groups, split=item.split, source=source, **told)
+
+
+def _gone(record: AnyRecord, people: int) -> AnyRecord:
+    """The record of somebody, or of a view, that the video, as it is now, does not have."""
+    reason = f"the video as it is now shows {people} people"
+    if "view" in record.facts:
+        reason = "made from a version of the video that is no longer there"
+    return record.emptied("no_face", reason)

@@ -16,7 +16,7 @@ from deepfake_seq.config import ExecutionConfig, ExtractConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE
 from deepfake_seq.extract.decoders import Decoders
-from deepfake_seq.extract.faces import Face, build_detector, crop_square
+from deepfake_seq.extract.faces import Face, build_detector, cut_square, resize_square
 from deepfake_seq.extract.failures import reason_of
 from deepfake_seq.extract.people import Person, find_people
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -183,8 +183,8 @@ def picture(
         for column, cell in enumerate(cells):
             _draw_frame(axes[2 * line, column], cell)
             if cell.face is not None:
-                crop = crop_square(cell.image_rgb, cell.face.box_xyxy, config.faces.margin, size)
-                axes[2 * line + 1, column].imshow(crop)
+                cut = cut_square(cell.image_rgb, cell.face.box_xyxy, config.faces.margin)
+                axes[2 * line + 1, column].imshow(resize_square(cut, size))
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=110)
     return buffer.getvalue()

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
-from deepfake_seq.store import StoreWriter
 
 
 class Worker:
@@ -16,17 +17,17 @@ class Worker:
 
     Args:
         machine: Extracts.
-        store: Takes the records.
-        everyone: Whether a video has a record for each person.
+        cache: Takes the records.
+        resolved: The settings.
         retry_failed: Whether to take up failures that lie in the video, too.
     """
 
     def __init__(
-        self, machine: Machine, store: StoreWriter, *, everyone: bool, retry_failed: bool
+        self, machine: Machine, cache: Cache, resolved: ResolvedConfig, *, retry_failed: bool
     ) -> None:
         self._machine = machine
         self._aside: deque[Outcome] = deque()
-        self._resumption = Resumption(store, everyone, retry_failed, self._aside.append)
+        self._resumption = Resumption(cache, resolved, retry_failed, self._aside.append)
 
     def extract(self, todos: Iterable[Todo]) -> Generator[Outcome, None, None]:
         """Claim, extract and commit videos.
@@ -34,11 +35,11 @@ class Worker:
         Yields:
             What became of each, once it is on the disk.
         """
-        for item, records in self._machine.records(self._claimed(todos)):
+        for video in self._machine.extracted(self._claimed(todos)):
             with self._machine.profile.measure("store", 1):
-                self._resumption.commit(item, records)
-            first = records[0]
-            yield Outcome(item.video_id, first.status, first.reason, first.transient)
+                self._resumption.commit(video)
+            first = video.records[0]
+            yield Outcome(video.item.video_id, first.status, first.reason, first.transient)
             yield from self._set_aside()
         yield from self._set_aside()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from deepfake_seq.extract.faces.crop import crop_square, square_around
+from deepfake_seq.extract.faces.crop import cut_square, resize_square, square_around
 
 Box = npt.NDArray[np.float32]
 sides = st.integers(1, 300)
@@ -73,7 +73,9 @@ def test_a_square_larger_than_the_image_is_centred_on_it(
 def test_a_crop_is_square_and_of_bytes(
     case: tuple[Box, int, int], margin: float, size: int
 ) -> None:
-    crop = crop_square(np.zeros((case[2], case[1], 3), np.uint8), case[0], margin, size)
+    crop = resize_square(
+        cut_square(np.zeros((case[2], case[1], 3), np.uint8), case[0], margin), size
+    )
     assert crop.shape == (size, size, 3)
     assert crop.dtype == np.uint8
 
@@ -83,18 +85,18 @@ def test_a_box_that_leaves_the_image_or_has_no_area_still_gives_a_crop(
     edges: tuple[float, ...],
 ) -> None:
     image = np.full((200, 200, 3), 7, np.uint8)
-    assert np.all(crop_square(image, box(*edges), 0.3, 32) == 7)
+    assert np.all(resize_square(cut_square(image, box(*edges), 0.3), 32) == 7)
 
 
 def test_without_resizing_the_crop_is_what_stands_in_the_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    crop = crop_square(image, box(20, 10, 52, 42), 0.0, 32)
+    crop = resize_square(cut_square(image, box(20, 10, 52, 42), 0.0), 32)
     np.testing.assert_array_equal(crop, image[10:42, 20:52])
 
 
 def test_what_lies_outside_repeats_the_border() -> None:
     image = np.random.default_rng(0).integers(0, 256, (10, 30, 3), dtype=np.uint8)
-    crop = crop_square(image, box(0, 0, 30, 10), 0.0, 30)
+    crop = resize_square(cut_square(image, box(0, 0, 30, 10), 0.0), 30)
     np.testing.assert_array_equal(crop[10:20], image)
     np.testing.assert_array_equal(crop[:10], np.repeat(image[:1], 10, axis=0))
     np.testing.assert_array_equal(crop[20:], np.repeat(image[-1:], 10, axis=0))
@@ -103,4 +105,8 @@ def test_what_lies_outside_repeats_the_border() -> None:
 def test_a_crop_keeps_the_order_of_the_colours() -> None:
     image = np.zeros((40, 40, 3), np.uint8)
     image[...] = (200, 100, 50)
-    assert crop_square(image, box(5, 5, 25, 25), 0.3, 8)[4, 4].tolist() == [200, 100, 50]
+    assert resize_square(cut_square(image, box(5, 5, 25, 25), 0.3), 8)[4, 4].tolist() == [
+        200,
+        100,
+        50,
+    ]

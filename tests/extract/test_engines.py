@@ -30,13 +30,14 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.errors import EngineError, StoreError
 from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Engine, Job, build_engine, station
 from deepfake_seq.extract.engines import ray as ray_engine
 from deepfake_seq.extract.engines.cluster import LostError, Node
 from deepfake_seq.extract.engines.station import Orders, Station
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
-from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
+from deepfake_seq.store import FeatureStore, StoreWriter
 from deepfake_seq.store.merge import merge
 
 CONFIG = ExtractConfig(
@@ -152,14 +153,13 @@ def items(tmp_path: Path) -> list[VideoItem]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreWriter]:
-    with new_store(tmp_path / "store") as store:
-        yield store
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with new_cache(tmp_path / "store") as cache:
+        yield cache
 
 
-def new_store(path: Path) -> StoreWriter:
-    fingerprint = resolve(CONFIG).fingerprint
-    return StoreWriter.create(path, StoreDescription(fingerprint, CONFIG.to_dict()))
+def new_cache(path: Path) -> Cache:
+    return Cache.create(path, resolve(CONFIG))
 
 
 def job(name: str, videos: int = 9) -> Job:
@@ -171,8 +171,8 @@ def todos(items: list[VideoItem]) -> list[Todo]:
 
 
 @pytest.fixture(params=["local", "ray"])
-def engine(request: pytest.FixtureRequest, cluster: Cluster, store: StoreWriter) -> Engine:
-    return build_engine(job(request.param), store)
+def engine(request: pytest.FixtureRequest, cluster: Cluster, cache: Cache) -> Engine:
+    return build_engine(job(request.param), cache)
 
 
 def ids(outcomes: list[Outcome]) -> list[str]:
@@ -207,11 +207,11 @@ def test_an_engine_can_run_several_times(engine: Engine, items: list[VideoItem])
 def test_what_another_run_has_is_elsewhere(
     engine: Engine, items: list[VideoItem], tmp_path: Path
 ) -> None:
-    with new_store(tmp_path / "store") as other, engine:
-        assert other.claim("1.mp4")
+    with new_cache(tmp_path / "store") as other, engine:
+        assert other.features.claim("1.mp4")
         statuses = {outcome.video_id: outcome.status for outcome in engine.run(todos(items[:3]))}
         assert statuses == {"0.mp4": "ok", "1.mp4": ELSEWHERE, "2.mp4": "ok"}
-        other.release("1.mp4")
+        other.features.release("1.mp4")
         (outcome,) = engine.run(todos(items[1:2]))
         assert outcome.status == "ok"
 
@@ -219,7 +219,7 @@ def test_what_another_run_has_is_elsewhere(
 def test_what_another_run_has_made_since_is_skipped(
     engine: Engine, items: list[VideoItem], tmp_path: Path
 ) -> None:
-    with new_store(tmp_path / "store") as other:
+    with new_cache(tmp_path / "store") as other:
         local = ExecutionConfig(workers=1)
         pipeline.extract(items[:1], resolve(CONFIG), other, local)
     with engine:
@@ -237,12 +237,12 @@ def test_where_the_time_went_is_known(engine: Engine, items: list[VideoItem]) ->
 
 
 def test_an_engine_gives_back_what_it_holds_when_nobody_wants_the_rest(
-    engine: Engine, items: list[VideoItem], store: StoreWriter, tmp_path: Path
+    engine: Engine, items: list[VideoItem], cache: Cache, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt), engine:
         for _ in engine.run(todos(items)):
             raise KeyboardInterrupt
-    store.close()
+    cache.__exit__()
     assert list((tmp_path / "store" / ".locks").glob("video-*")) == []
     assert list((tmp_path / "store").glob(".writer-*")) == []
 
@@ -251,11 +251,11 @@ def test_an_engine_gives_back_what_it_holds_when_nobody_wants_the_rest(
 
 
 def ray_run(
-    items: list[VideoItem], store: StoreWriter, tell: Callable[[Outcome], None] = lambda _: None
+    items: list[VideoItem], cache: Cache, tell: Callable[[Outcome], None] = lambda _: None
 ) -> pipeline.Summary:
     execution = ExecutionConfig(workers=1, engine="ray")
     return pipeline.extract(
-        items, resolve(CONFIG), store, execution, on_video=lambda outcome, _: tell(outcome)
+        items, resolve(CONFIG), cache, execution, on_video=lambda outcome, _: tell(outcome)
     )
 
 
@@ -264,8 +264,8 @@ def revisions(path: Path) -> dict[str, int]:
         return {record.video_id: record.revision for record in store}
 
 
-def test_all_machines_work(items: list[VideoItem], store: StoreWriter, cluster: Cluster) -> None:
-    with build_engine(job("ray"), store) as engine:
+def test_all_machines_work(items: list[VideoItem], cache: Cache, cluster: Cluster) -> None:
+    with build_engine(job("ray"), cache) as engine:
         list(engine.run(todos(items)))
         assert engine.profile.stages["decode"].lanes == 2
         for (actor,) in cluster.actors.values():
@@ -273,7 +273,7 @@ def test_all_machines_work(items: list[VideoItem], store: StoreWriter, cluster: 
 
 
 def test_a_lost_machine_costs_what_it_had_in_hand(
-    items: list[VideoItem], store: StoreWriter, cluster: Cluster, tmp_path: Path
+    items: list[VideoItem], cache: Cache, cluster: Cluster, tmp_path: Path
 ) -> None:
     told: list[str] = []
 
@@ -283,7 +283,7 @@ def test_a_lost_machine_costs_what_it_had_in_hand(
             del cluster.alive["m0"]
             cluster.actors["m0"][0].lose()
 
-    summary = ray_run(items, store, lose_one)
+    summary = ray_run(items, cache, lose_one)
     assert (summary.ok, summary.failed, summary.skipped) == (8, 1, 0)
     assert sorted(told) == [item.video_id for item in items]
     assert set(revisions(tmp_path / "store").values()) == {1}
@@ -291,7 +291,7 @@ def test_a_lost_machine_costs_what_it_had_in_hand(
 
 
 def test_what_a_lost_machine_had_committed_is_not_made_again(
-    items: list[VideoItem], store: StoreWriter, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    items: list[VideoItem], cache: Cache, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine does all that it has, and is lost before it can say so."""
     del cluster.alive["m1"]
@@ -309,7 +309,7 @@ def test_what_a_lost_machine_had_committed_is_not_made_again(
 
     monkeypatch.setattr(cluster, "answer", losing)
     monkeypatch.setattr(machine, "_BATCHES_AHEAD", 8)  # so that it is given all of them at once
-    summary = ray_run(items, store)
+    summary = ray_run(items, cache)
     assert (summary.ok, summary.failed, summary.skipped) == (8, 1, 0)
     assert [failure.reason for failure in summary.failures] != [""]
     lost, after = cluster.actors["m0"]
@@ -318,7 +318,7 @@ def test_what_a_lost_machine_had_committed_is_not_made_again(
 
 
 def test_a_process_that_died_is_started_again_on_its_machine(
-    items: list[VideoItem], store: StoreWriter, cluster: Cluster
+    items: list[VideoItem], cache: Cache, cluster: Cluster
 ) -> None:
     del cluster.alive["m1"]
 
@@ -326,7 +326,7 @@ def test_a_process_that_died_is_started_again_on_its_machine(
         if len(cluster.actors["m0"]) == 1:
             cluster.actors["m0"][0].lose()
 
-    summary = ray_run(items, store, lose_it)
+    summary = ray_run(items, cache, lose_it)
     assert (summary.ok, summary.failed) == (8, 1)
     assert len(cluster.actors["m0"]) == 2
 
@@ -342,27 +342,27 @@ class Deadly(Station):
 
 def test_a_video_that_takes_machines_down_fails_and_the_next_run_tries_it_again(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(f"{__name__}.Station", Deadly)
-        summary = ray_run(items[:8], store)
+        summary = ray_run(items[:8], cache)
     assert (summary.ok, summary.failed) == (7, 1)
     (failure,) = summary.failures
     assert (failure.video_id, failure.status, failure.transient) == ("3.mp4", "decode_error", True)
     assert "3 machines were lost" in failure.reason
     record = FeatureStore.open(tmp_path / "store")["3.mp4"]
     assert record.transient and record.label == FAKE
-    summary = ray_run(items[:8], store)
+    summary = ray_run(items[:8], cache)
     assert (summary.ok, summary.skipped) == (1, 7)
 
 
 def test_a_machine_whose_process_dies_again_and_again_is_left_out(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -393,26 +393,26 @@ def test_a_machine_whose_process_dies_again_and_again_is_left_out(
 
     monkeypatch.setattr(cluster, "start_station", slow_start)
     monkeypatch.setattr(cluster, "nodes", then_both)
-    assert ray_run(items, store).ok == 8
+    assert ray_run(items, cache).ok == 8
     assert len(cluster.actors["m0"]) == 3
     assert "machine 0 was lost (out of memory)" in caplog.text
 
 
 def test_a_machine_that_comes_later_is_put_to_work(
-    items: list[VideoItem], store: StoreWriter, cluster: Cluster
+    items: list[VideoItem], cache: Cache, cluster: Cluster
 ) -> None:
     later = cluster.alive.pop("m1")
 
     def come(outcome: Outcome) -> None:
         cluster.alive["m1"] = later
 
-    assert ray_run(items, store, come).ok == 8
+    assert ray_run(items, cache, come).ok == 8
     assert "m1" in cluster.actors
 
 
 def test_where_no_machine_is_left_the_run_ends_with_what_was_committed(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -426,13 +426,15 @@ def test_where_no_machine_is_left_the_run_ends_with_what_was_committed(
 
     told = []
     with pytest.raises(EngineError, match=r"no machine has come for 0\.2 s"):
-        ray_run(items, store, lambda outcome: (told.append(outcome), lose_all(outcome))[-1])
-    assert {outcome.video_id for outcome in told} <= set(FeatureStore.open(store.path).video_ids)
+        ray_run(items, cache, lambda outcome: (told.append(outcome), lose_all(outcome))[-1])
+    assert {outcome.video_id for outcome in told} <= set(
+        FeatureStore.open(cache.features.path).video_ids
+    )
 
 
 def test_a_machine_that_would_make_other_features_is_left_out_by_name(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -445,22 +447,22 @@ def test_a_machine_that_would_make_other_features_is_left_out_by_name(
         return replace(orders, job=replace(orders.job, resolved=resolved))
 
     cluster.orders = other
-    assert ray_run(items, store).ok == 8
+    assert ray_run(items, cache).ok == 8
     assert "machine 0 is left out: it would make other features: versions.av is 18" in caplog.text
 
 
 def test_where_every_machine_is_left_out_all_are_named(
-    items: list[VideoItem], store: StoreWriter, cluster: Cluster
+    items: list[VideoItem], cache: Cache, cluster: Cluster
 ) -> None:
     cluster.orders = lambda name, orders: replace(orders, version="0.0")
     expected = r"machine 0: deepseq .* is installed there, 0.0 here; machine 1: deepseq"
     with pytest.raises(EngineError, match=expected):
-        ray_run(items, store)
+        ray_run(items, cache)
 
 
 def test_an_expected_error_of_a_machine_is_told_with_its_name(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -469,25 +471,25 @@ def test_an_expected_error_of_a_machine_is_told_with_its_name(
 
     monkeypatch.setattr(StoreWriter, "commit", full)
     with pytest.raises(StoreError, match=r"machine \d: no space left on the disk") as caught:
-        ray_run(items, store)
+        ray_run(items, cache)
     assert "Traceback" in "".join(caught.value.__notes__)
 
 
 def test_a_bug_on_a_machine_is_told_with_its_traceback(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(MeanCnn, "features", lambda self, crops_rgb: crops_rgb["oops"])
     with pytest.raises(RuntimeError, match=r"machine \d: IndexError") as caught:
-        ray_run(items, store)
+        ray_run(items, cache)
     assert "oops" in "".join(caught.value.__notes__)
 
 
 def test_what_a_machine_has_to_say_is_said_here(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -497,13 +499,13 @@ def test_what_a_machine_has_to_say_is_said_here(
         return MeanCnn()
 
     monkeypatch.setattr(machine, "build_runtime", talkative)
-    ray_run(items, store)
+    ray_run(items, cache)
     assert "machine 0: the blob is made anew" in caplog.text
 
 
 def test_machines_with_disks_of_their_own_say_where_their_records_lie(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
@@ -511,24 +513,24 @@ def test_machines_with_disks_of_their_own_say_where_their_records_lie(
     cluster.orders = lambda name, orders: replace(
         orders, out=tmp_path / name, mark=Path("/of/another/machine")
     )
-    summary = ray_run(items, store)
+    summary = ray_run(items, cache)
     assert (summary.ok, summary.failed) == (8, 1)
     assert "9 records lie on the disks of machine 0, machine 1, in" in caplog.text
     videos, _ = merge([tmp_path / "m0", tmp_path / "m1"], tmp_path / "merged")
     assert videos == 9
-    with new_store(tmp_path / "merged") as merged:
+    with new_cache(tmp_path / "merged") as merged:
         assert ray_run(items, merged).skipped == 9
 
 
 def test_a_shared_disk_without_locks_is_refused(
     items: list[VideoItem],
-    store: StoreWriter,
+    cache: Cache,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(station, "dead_writers", lambda path: [store.found().name])
+    monkeypatch.setattr(station, "dead_writers", lambda path: [cache.features.found().name])
     with pytest.raises(EngineError, match=r"locks on .* do not hold between machines"):
-        ray_run(items, store)
+        ray_run(items, cache)
 
 
 def test_weights_that_lie_elsewhere_on_a_machine_are_found_by_their_content(

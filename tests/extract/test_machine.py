@@ -26,6 +26,7 @@ from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video import DecodedVideo
 from deepfake_seq.store import SourceFile
@@ -63,7 +64,7 @@ def machine_of(
     cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
 ) -> Machine:
     own = decoders(workers, CONFIG.sampling, LimitsConfig())
-    return Machine(resolve(CONFIG), AlternatelyBlind(), cnn, own)
+    return Machine(FromVideos(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
 
 
 def clips_in(folder: Path, count: int) -> list[VideoItem]:

@@ -26,15 +26,17 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
+from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video import DecodedVideo
-from deepfake_seq.store import FeatureStore, StoreDescription, StoreWriter
+from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.repair import repair
 from deepfake_seq.store.verify import verify
 
@@ -59,7 +61,8 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
 
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
         own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
-        return Machine(resolved, build_detector("none", None), MeanCnn(), own)
+        source = FromVideos(resolved, build_detector("none", None), own)
+        return Machine(source, MeanCnn(), frames=4)
 
     return build
 
@@ -98,12 +101,11 @@ def run(tmp_path: Path) -> Run:
         on_video: pipeline.OnVideo = lambda outcome, profile: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
-        description = StoreDescription(resolved.fingerprint, CONFIG.to_dict())
-        with StoreWriter.create(tmp_path / "store", description) as store:
+        with Cache.create(tmp_path / "store", resolved) as cache:
             return pipeline.extract(
                 items,
                 resolved,
-                store,
+                cache,
                 ExecutionConfig(workers=1),
                 retry_failed=retry_failed,
                 on_video=on_video,

@@ -20,8 +20,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import Preparation
-from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video import DecodedVideo, SampledFrames
 from deepfake_seq.store import FeatureRecord, SourceFile
@@ -73,6 +72,8 @@ def mean_features(crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 class Ready:
     """Stands for decoders: the video has been decoded."""
 
+    workers = 1
+
     def __init__(self, video: DecodedVideo) -> None:
         self._video = video
 
@@ -96,7 +97,7 @@ def records_of(
     video: DecodedVideo, detector: FaceDetector, config: ExtractConfig = CONFIG
 ) -> list[FeatureRecord]:
     decoders: Any = Ready(video)
-    prepared = Preparation(config, detector, decoders, Profile()).prepare(ITEM)
+    prepared = FromVideos(resolve(config), detector, decoders).prepare(ITEM)
     return [
         person.finished(mean_features(person.crops_rgb))
         if len(person.crops_rgb)
@@ -204,7 +205,7 @@ def test_a_video_without_faces_has_one_record_where_all_are_asked_for() -> None:
 
 def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
     decoders: Any = Ready(video_of([10]))
-    (person,) = Preparation(CONFIG, GreyLevelDetector(), decoders, Profile()).prepare(ITEM)
+    (person,) = FromVideos(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
     record = person.finished(np.full((1, WIDTH), 1e6, np.float32))
     assert (record.status, record.mask.any()) == ("rejected", False)
     assert "1000000" in record.reason

@@ -37,7 +37,13 @@ def with_weights(path: str) -> ExtractConfig:
 
 ALTERNATIVES: dict[str, dict[str, object]] = {
     "sampling": {"strategy": "keyframes", "frames": 8},
-    "faces": {"detector": "none", "short_side": 480, "margin": 0.5, "people": "all"},
+    "faces": {
+        "detector": "none",
+        "short_side": 480,
+        "margin": 0.5,
+        "people": "all",
+        "image_format": "jpeg",
+    },
     "backbone": {"name": "vgg16", "precision": "bfloat16"},
 }
 """Another value for each setting; those that name weights files have tests of their own."""
@@ -60,6 +66,17 @@ def test_each_setting_that_changes_the_numbers_changes_the_fingerprint(
     before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{part: settings}))
     assert after.fingerprint.id != before.id
     assert any(name in line for line in before.differences(after.fingerprint))
+
+
+def test_which_lossless_format_holds_the_crops_changes_nothing() -> None:
+    png = replace(PLAIN, faces=replace(PLAIN.faces, image_format="png"))
+    assert resolve(png).fingerprint.id == resolve(PLAIN).fingerprint.id
+    assert resolve(png).faces_fingerprint.id == resolve(PLAIN).faces_fingerprint.id
+
+
+def test_the_faces_do_not_depend_on_the_cnn() -> None:
+    other = replace(PLAIN, backbone=BackboneConfig("vgg16", "untrained"))
+    assert resolve(other).faces_fingerprint.id == resolve(PLAIN).faces_fingerprint.id
 
 
 def leaves(values: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

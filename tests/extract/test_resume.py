@@ -8,10 +8,20 @@ from pathlib import Path
 import pytest
 from records import DESCRIPTION, make_record
 
+from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, Resumption
 from deepfake_seq.extract.video import identify
 from deepfake_seq.store import FeatureRecord, FeatureStore, StoreWriter
+
+EVERYONE = resolve(
+    ExtractConfig(
+        faces=FaceConfig("none", people="all"), backbone=BackboneConfig(weights="untrained")
+    )
+)
 
 
 @pytest.fixture
@@ -35,10 +45,10 @@ def run(path: Path, item: VideoItem, people: int) -> tuple[int, list[bool]]:
         standing.append(outcome.relabelled)
 
     with StoreWriter.create(path, DESCRIPTION) as writer:
-        resumption = Resumption(writer, True, False, on_standing)
+        resumption = Resumption(Cache(writer), EVERYONE, False, on_standing)
         pending = resumption.pending([item])
         for claimed in resumption.claimed(pending, lambda elsewhere: None):
-            resumption.commit(claimed.item, records(item, people))
+            resumption.commit(Extracted(claimed.item, records(item, people), []))
     return len(pending), standing
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Outcome, Todo
-from deepfake_seq.store import StoreWriter
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,6 @@ class Job:
     execution: ExecutionConfig
     retry_failed: bool
     videos: int
-
-    @property
-    def everyone(self) -> bool:
-        """Whether a video has a record for each person."""
-        return self.resolved.config.faces.people == "all"
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):
@@ -54,12 +49,12 @@ class Engine(AbstractContextManager["Engine"], Protocol):
         ...
 
 
-def build_engine(job: Job, store: StoreWriter) -> Engine:
+def build_engine(job: Job, cache: Cache) -> Engine:
     """The engine that `job.execution.engine` names; imports only what it needs.
 
     Args:
         job: What there is to do.
-        store: Where the records go.
+        cache: Where the records go.
 
     Raises:
         WeightsError: A weights file cannot be read.
@@ -68,7 +63,7 @@ def build_engine(job: Job, store: StoreWriter) -> Engine:
     if job.execution.engine == "ray":
         from deepfake_seq.extract.engines.ray import RayEngine
 
-        return RayEngine(job, store)
+        return RayEngine(job, cache)
     from deepfake_seq.extract.engines.local import LocalEngine
 
-    return LocalEngine(job, store)
+    return LocalEngine(job, cache)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.resume import Outcome, Todo
 from deepfake_seq.extract.worker import Worker
-from deepfake_seq.store import StoreWriter
 
 
 class LocalEngine(Engine):
     """See `Engine`."""
 
-    def __init__(self, job: Job, store: StoreWriter) -> None:
+    def __init__(self, job: Job, cache: Cache) -> None:
         self._machine = Machine.build(job.resolved, job.execution, job.videos)
         self.profile = self._machine.profile
-        self._worker = Worker(
-            self._machine, store, everyone=job.everyone, retry_failed=job.retry_failed
-        )
+        self._worker = Worker(self._machine, cache, job.resolved, retry_failed=job.retry_failed)
 
     def __exit__(self, *_: object) -> None:
         self._machine.close()

@@ -13,15 +13,16 @@ from typing import Any
 
 from deepfake_seq.errors import EngineError
 from deepfake_seq.extract import preparation
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.dealing import ATTEMPTS, Dealer
 from deepfake_seq.extract.engines.station import Orders, Ready, Report
+from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.profiling import JointProfile
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.extract.video import DecodedVideo
-from deepfake_seq.store import StoreWriter
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,10 +60,10 @@ class _Member:
 class RayEngine(Engine):
     """See `Engine`. Each machine runs all of stage 1 and commits what it has done by itself."""
 
-    def __init__(self, job: Job, store: StoreWriter) -> None:
+    def __init__(self, job: Job, cache: Cache) -> None:
         self.profile = JointProfile()
         self._job = job
-        self._store = store
+        self._cache = cache
         self._dealer = Dealer()
         self._members: dict[str, _Member] = {}
         self._left_out: dict[str, str] = {}
@@ -72,8 +73,8 @@ class RayEngine(Engine):
         self._stack = ExitStack()
         self._stack.enter_context(cluster.connected(job.execution.address))
         try:
-            mark = store.found().absolute()
-            self._orders = Orders(job, store.description, store.path.absolute(), mark)
+            mark = cache.features.found().absolute()
+            self._orders = Orders(job, cache.features.path.absolute(), mark)
         except BaseException:
             self._stack.close()
             raise
@@ -232,14 +233,15 @@ class RayEngine(Engine):
         standing: list[Outcome] = []
         elsewhere: list[Todo] = []
         job, item = self._job, todo.item
-        resumption = Resumption(self._store, job.everyone, job.retry_failed, standing.append)
+        resumption = Resumption(self._cache, job.resolved, job.retry_failed, standing.append)
         for _ in resumption.claimed([todo], elsewhere.append):
             reason = f"{ATTEMPTS} machines were lost, or their processes died, while they had it"
             source = without_content(item.path)
             video = DecodedVideo(None, "decode_error", reason, source, transient=True)
-            record = preparation.failure(job.resolved.config, item, video)
-            resumption.commit(item, [record])
-            return Outcome(item.video_id, record.status, reason, True)
+            failed = preparation.failure(job.resolved, item, video)
+            faces = [failed.faces] if failed.faces else []
+            resumption.commit(Extracted(item, [failed.finished()], faces))
+            return Outcome(item.video_id, video.status, reason, True)
         if elsewhere:
             return Outcome(item.video_id, ELSEWHERE)
         return standing[0]._replace(skipped=False, relabelled=False)

@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 
 from deepfake_seq import __version__, weights
 from deepfake_seq.errors import DeepseqError, EngineError, StoreError
+from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.decoders import default_workers
 from deepfake_seq.extract.engines.base import Job
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Snapshot
-from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
 from deepfake_seq.extract.resume import Outcome, Todo
 from deepfake_seq.extract.worker import Worker
-from deepfake_seq.store import StoreDescription, StoreWriter
+from deepfake_seq.store import FaceStore
 from deepfake_seq.store.locks import dead_writers
 
 _LOGGER = logging.getLogger("deepfake_seq")
@@ -42,14 +43,12 @@ class Orders:
 
     Attributes:
         job: What there is to do.
-        description: Of the store.
         out: Where every machine has its store; where they share a disk, it is one.
         mark: A folder in the store of whoever gives the orders, that only he has.
         version: Of his code.
     """
 
     job: Job
-    description: StoreDescription
     out: Path
     mark: Path
     version: str = __version__
@@ -141,14 +140,10 @@ class Station:
             self._machine = self._stack.enter_context(
                 Machine.build(resolved, execution, job.videos)
             )
-            self._store = self._stack.enter_context(
-                StoreWriter.create(out, self._orders.description)
-            )
+            self._cache = self._stack.enter_context(Cache.create(out, resolved))
         except Exception as error:  # noqa: BLE001 - it is told, with all that is known of it
             return Report([], None, self._log.take(), problem=_problem(error))
-        self._worker = Worker(
-            self._machine, self._store, everyone=job.everyone, retry_failed=job.retry_failed
-        )
+        self._worker = Worker(self._machine, self._cache, resolved, retry_failed=job.retry_failed)
         self._thread = threading.Thread(target=self._work, name="station", daemon=True)
         self._thread.start()
         ready = Ready(self._machine.depth, self._shares_disk)
@@ -180,7 +175,7 @@ class Station:
         if self._thread:
             self._thread.join(_CLOSING_SECONDS)
             if not self._shares_disk:
-                self._store.seal()  # where they share one, whoever gives the orders does it
+                self._cache.seal()  # where they share one, whoever gives the orders does it
         self._stack.close()
 
     @property
@@ -236,14 +231,17 @@ def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
         EngineError: The features would be others.
         DeepseqError: Something is missing.
     """
-    config, fields = elsewhere.config, elsewhere.fingerprint.fields
+    config, fields, extras = elsewhere.config, elsewhere.fingerprint.fields, elsewhere.extras
     faces, backbone = config.faces, config.backbone
-    if faces.detector_weights is not None:
-        path = _found_here(faces.detector_weights, fields["faces"])
-        faces = replace(faces, detector_weights=path)
     if backbone.uses_file:
         backbone = replace(backbone, weights=_found_here(backbone.weights, fields["backbone"]))
-    resolved = resolve(replace(config, faces=faces, backbone=backbone))
+    if elsewhere.face_cache:
+        resolved = resolve_cached(FaceStore.open(elsewhere.face_cache), backbone, extras)
+    else:
+        if faces.detector_weights is not None:
+            path = _found_here(faces.detector_weights, fields["faces"])
+            faces = replace(faces, detector_weights=path)
+        resolved = resolve(replace(config, faces=faces, backbone=backbone), extras)
     differences = resolved.fingerprint.differences(elsewhere.fingerprint)
     if differences:
         raise EngineError(f"it would make other features: {'; '.join(differences)}")

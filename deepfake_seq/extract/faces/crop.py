@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +32,10 @@ def square_around(
     return round(corner[0]), round(corner[1]), side
 
 
-def crop_square(
-    image_rgb: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float32], margin: float, size: int
+def cut_square(
+    image_rgb: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float32], margin: float
 ) -> npt.NDArray[np.uint8]:
-    """Cut a square with a margin round the box, and resize it.
+    """Cut a square with a margin round the box, pixel for pixel.
 
     What lies outside the image repeats its border.
 
@@ -45,14 +43,13 @@ def crop_square(
         image_rgb: uint8 (H, W, 3).
         box_xyxy: (4,) in pixels.
         margin: 0.3 enlarges by 30 %.
-        size: The side of the result in pixels.
 
     Returns:
-        uint8 (size, size, 3).
+        uint8 (side, side, 3); a view of the image where that is possible.
     """
     height, width = image_rgb.shape[:2]
     left, top, side = square_around(box_xyxy, margin, width, height)
-    inside: npt.NDArray[Any] = image_rgb[max(top, 0) : top + side, max(left, 0) : left + side]
+    inside: npt.NDArray[np.uint8] = image_rgb[max(top, 0) : top + side, max(left, 0) : left + side]
     padding = (
         max(-top, 0),
         max(top + side - height, 0),
@@ -60,7 +57,21 @@ def crop_square(
         max(left + side - width, 0),
     )
     if any(padding):
-        inside = cv2.copyMakeBorder(inside, *padding, borderType=cv2.BORDER_REPLICATE)
-    shrinks = side > size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(inside, (size, size), interpolation=interpolation).astype(np.uint8)
+        padded = cv2.copyMakeBorder(inside, *padding, borderType=cv2.BORDER_REPLICATE)
+        return padded.astype(np.uint8, copy=False)
+    return inside
+
+
+def resize_square(image_rgb: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """A square as the CNN is shown it.
+
+    Args:
+        image_rgb: uint8 (side, side, 3).
+        size: The side of the result in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    interpolation = cv2.INTER_AREA if len(image_rgb) > size else cv2.INTER_LINEAR
+    resized = cv2.resize(image_rgb, (size, size), interpolation=interpolation)
+    return resized.astype(np.uint8, copy=False)

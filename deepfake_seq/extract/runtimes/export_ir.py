@@ -14,7 +14,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepfake_seq.extract.backbones import Backbone
 
 BAD_WEIGHTS = 3
 
@@ -26,11 +29,13 @@ def main(name: str, weights: str, target: str) -> int:
     import openvino
 
     from deepfake_seq.errors import WeightsError
-    from deepfake_seq.extract.backbones import build_keras_model
+    from deepfake_seq.extract.backbones import backbone_of, build_keras_model
 
     keras.config.set_image_data_format("channels_first")
     try:
-        model = build_keras_model(name, Path(weights) if weights else None)
+        file = Path(weights) if weights else None
+        row = backbone_of(name, file)
+        model = build_keras_model(name, file)
     except WeightsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the parent reads it
         return BAD_WEIGHTS
@@ -38,21 +43,20 @@ def main(name: str, weights: str, target: str) -> int:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         draft = Path(folder, final.name)
         model.export(str(draft), format="openvino", verbose=False)
-        openvino.save_model(_taking_crops(draft, name), draft, compress_to_fp16=False)
+        openvino.save_model(_taking_crops(draft, row), draft, compress_to_fp16=False)
         # The .xml goes last: where it is, the .bin is there too.
         for suffix in (".bin", ".xml"):
             draft.with_suffix(suffix).replace(final.with_suffix(suffix))
     return 0
 
 
-def _taking_crops(network: Path, name: str) -> Any:
+def _taking_crops(network: Path, row: Backbone) -> Any:
     """The network, taking one uint8 RGB crop (1, S, S, 3): what `preprocess` does is part of it."""
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
-    from deepfake_seq.extract.backbones import BACKBONE_TABLE, CAFFE_MEANS_BGR
+    from deepfake_seq.extract.backbones import CAFFE_MEANS_BGR
 
-    row = BACKBONE_TABLE[name]
     # Read from bytes, so that the file is not in use when it is written over.
     model = openvino.Core().read_model(
         network.read_bytes(), network.with_suffix(".bin").read_bytes()

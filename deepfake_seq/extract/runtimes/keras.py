@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BackboneConfig
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, build_keras_model, preprocess
+from deepfake_seq.extract.backbones import backbone_of, build_keras_model, preprocess
 
 BATCH = 16
 """Images in each run on a CPU."""
@@ -36,7 +36,7 @@ class KerasRuntime:
         keras = load_keras()
 
         self.batch = batch or (GPU_BATCH if keras.distribution.list_devices("gpu") else BATCH)
-        row = BACKBONE_TABLE[config.name]
+        row = backbone_of(config.name, weights)
         self._width = row.width
         policy = "float32" if config.precision == "float32" else f"mixed_{config.precision}"
         before = keras.config.dtype_policy()

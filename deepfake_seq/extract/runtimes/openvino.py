@@ -23,7 +23,7 @@ from deepfake_seq import weights as weights_files
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract import cpu
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, UNTRAINED_ID
+from deepfake_seq.extract.backbones import UNTRAINED_ID, backbone_of
 from deepfake_seq.extract.runtimes import export_ir
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class OpenVinoRuntime:
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
         import openvino
 
-        self._width = BACKBONE_TABLE[config.name].width
+        self._width = backbone_of(config.name, weights).width
         compiled = _compiled(config, translated(config.name, weights))
         self._requests = openvino.AsyncInferQueue(compiled)
         self._requests.set_callback(_keep)
