@@ -14,6 +14,7 @@ from deepfake_seq.commands.dataset import dataset
 from deepfake_seq.commands.evaluate import evaluate
 from deepfake_seq.commands.extract import extract
 from deepfake_seq.commands.faces import faces
+from deepfake_seq.commands.finetune import finetune
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
@@ -60,6 +61,7 @@ for command in (
     extract,
     fit,
     sweep,
+    finetune,
     evaluate,
     compare,
     predict,

@@ -1,0 +1,150 @@
+"""Memory and time of fine-tuning: each CNN, and a face cache that is eight times as large.
+
+    python benchmarks/finetune.py [BACKBONE ...]
+
+Makes a face cache of 16 crops of 320 pixels a clip. For each CNN, in a process of its own: the most
+memory that is held, and the time of a step of 64 frames with the CNN frozen and with its end
+unfrozen; the floor is the CNN's own pass over the same frames. Then an epoch of frames is read
+from 64 clips and from 512, without a CNN: the memory must not grow with them.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from deepfake_seq import console
+from deepfake_seq.config import (
+    BACKBONES,
+    BackboneConfig,
+    ExtractConfig,
+    FaceConfig,
+    FinetuneConfig,
+    SamplingConfig,
+)
+from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.finetune.faces import load_faces
+from deepfake_seq.finetune.stream import FrameStream
+from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter, SourceFile
+from deepfake_seq.store.record import empty_arrays
+
+FRAMES, SIDE, STEPS = 16, 320, 3
+SMALL, LARGE = 64, 512
+
+
+def write_faces(path: Path, clips: int) -> None:
+    """Clips of textured noise, each with a label and somebody of its own."""
+    config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
+    generator = np.random.default_rng(0)
+    small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)
+    files = codec.encode([cv2.resize(image, (SIDE, SIDE)) for image in small], "webp")
+    description = resolve(_untrained(config)).faces_description
+    with FaceStoreWriter.create(path, description) as writer:
+        for number in range(clips):
+            arrays = empty_arrays(FRAMES, FaceRecord)
+            arrays["mask"][:] = True
+            record = FaceRecord(
+                video_id=f"{number:05}.mp4",
+                status="ok",
+                reason="",
+                label=number % 2,
+                groups=(f"p{number}",),
+                split="",
+                source=SourceFile(1000, 0, f"{number:064x}"),
+                image_bytes=np.array([len(file) for file in files], dtype=np.int64),
+                images=np.frombuffer(b"".join(files), dtype=np.uint8),
+                **arrays,
+            )
+            writer.commit(record)
+
+
+def _untrained(config: ExtractConfig) -> ExtractConfig:
+    return ExtractConfig(config.sampling, config.faces, BackboneConfig(weights="untrained"))
+
+
+def most_memory() -> float:
+    """In GB, since the process began."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def stream_of(store: Path, name: str) -> FrameStream:
+    data = load_faces(FaceStore.open(store), BACKBONE_TABLE[name])
+    return FrameStream(data.faces, data.data, data.frames, FinetuneConfig())
+
+
+def train(store: Path, name: str) -> None:
+    """Steps of a CNN; prints a line of figures."""
+    from deepfake_seq.finetune.network import TunableCnn
+
+    config, row = FinetuneConfig(), BACKBONE_TABLE[name]
+    cnn = TunableCnn(BackboneConfig(name, "untrained"), row, None, config)
+    batch = next(stream_of(store, name).epoch(1))
+    times = [_timed(lambda: cnn.features(batch.crops_rgb))]
+    for unfrozen in (0, row.unfreeze or cnn.layers):
+        cnn.begin_phase(unfrozen, 1e-5)
+        times.append(_timed(lambda: cnn.step(*batch)))
+    print(*times, most_memory())
+
+
+def _timed(action: object) -> float:
+    action()  # type: ignore[operator]  # the first call traces the network
+    spans = []
+    for _ in range(STEPS):
+        begin = time.perf_counter()
+        action()  # type: ignore[operator]
+        spans.append(time.perf_counter() - begin)
+    return statistics.median(spans)
+
+
+def read(store: Path, name: str) -> None:
+    """An epoch of frames without a CNN; prints a line of figures."""
+    stream = stream_of(store, name)
+    begin = time.perf_counter()
+    for _ in stream.epoch(1):
+        pass
+    print(stream.frames / (time.perf_counter() - begin), most_memory())
+
+
+def _child(what: str, store: Path, name: str) -> list[float]:
+    command = [sys.executable, __file__, what, str(store), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(figure) for figure in done.stdout.split()]
+
+
+def main(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = Path(folder, "small"), Path(folder, "large")
+        write_faces(small, SMALL)
+        write_faces(large, LARGE)
+        rows = [["CNN", "features, s", "head, s", "ratio", "end, s", "ratio", "most memory, GB"]]
+        for name in names or BACKBONES:
+            floor, head, end, memory = _child("train", small, name)
+            figures = (floor, head, head / floor, end, end / floor, memory)
+            rows.append([name, *(f"{figure:.2f}" for figure in figures)])
+        print(console.table(rows))
+        print()
+        sizes = {
+            count: _child("read", path, "inception_v3")
+            for count, path in ((SMALL, small), (LARGE, large))
+        }
+        for count, (speed, memory) in sizes.items():
+            print(f"{count} clips: {speed:.0f} frames a second, {memory:.2f} GB at most")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["train"]:
+        train(Path(sys.argv[2]), sys.argv[3])
+    elif sys.argv[1:2] == ["read"]:
+        read(Path(sys.argv[2]), sys.argv[3])
+    else:
+        main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Fine-tuning a CNN on cached faces, the other family of detectors beside the sequence models."""

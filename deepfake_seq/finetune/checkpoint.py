@@ -1,0 +1,196 @@
+"""What is kept of a training after every epoch, so that it can go on, and to the same end.
+
+A checkpoint is a small file that names two large ones: the weights and the optimizer as they are,
+and the weights of the best epoch. Large files come first: whatever the small one names is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq import atomic
+from deepfake_seq.errors import RunError, UsageError
+from deepfake_seq.sequence.untrusted import read_file, read_json
+
+_STATE = "state.json"
+_LOCK = "lock"
+_MOST_BYTES = 1 << 32
+_MOST_STATE_BYTES = 1 << 28
+
+Tensors = dict[str, list[npt.NDArray[Any]]]
+Row = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        history: One row an epoch.
+        best_epoch: The one whose weights are kept, from 1; 0 before the first.
+        merit: Of that epoch.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    merit: tuple[float, ...] = ()
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder that is removed when it is done.
+
+    Args:
+        run: The run that is to be made. They are in a folder beside it.
+        identity: Plain JSON values; all that a training to be continued must have in common.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    def __init__(self, run: Path, identity: dict[str, Any]) -> None:
+        self._run = run
+        self.folder = run.with_name(f"{run.name}.checkpoint")
+        self._identity = json.loads(json.dumps(identity))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from the same training.
+
+        Raises:
+            UsageError: Another one is at it.
+            RunError: The folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            atomic.make_directory(self.folder)
+            with FileLock(self.folder / _LOCK, timeout=0):
+                yield
+        except Timeout as error:
+            raise UsageError(
+                f"another process is training into {self._run}. Wait for it, or give another --out."
+            ) from error
+
+    def load(self) -> tuple[Progress, Tensors] | None:
+        """How far a training came that was ended, and its arrays; None if there is none.
+
+        Raises:
+            UsageError: It was another training: with other settings, faces or clips.
+            RunError: A file is damaged.
+        """
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        values = read_json(path, _MOST_STATE_BYTES)
+        try:
+            theirs = values["identity"]
+            progress = Progress(
+                [_row(own) for own in values["history"]],
+                values["best_epoch"],
+                tuple(values["merit"]),
+            )
+            latest = values["latest"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path} is damaged: {error!r}") from error
+        different = [name for name, own in self._identity.items() if theirs.get(name) != own]
+        if different:
+            said = "; ".join(f"{name} was {theirs.get(name)}" for name in sorted(different))
+            raise UsageError(
+                f"{self._run} is a training that was interrupted, with other settings: "
+                f"{said[:500]}. Call it with the same ones, or give another --out."
+            )
+        return progress, self._read(latest)
+
+    def best(self, progress: Progress) -> list[npt.NDArray[Any]]:
+        """The weights of the best epoch.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        return self._read(_best_name(progress.best_epoch))["weights"]
+
+    def save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
+        """Keep the last epoch, and its weights as the best ones if they are.
+
+        Raises:
+            OSError: The disk does not take them.
+        """
+        epoch = len(progress.history)
+        if progress.best_epoch == epoch:
+            self._write(_best_name(epoch), {"weights": weights})
+        latest = f"epoch-{epoch}.safetensors"
+        self._write(latest, {"weights": weights, "optimizer": optimizer})
+        state = {
+            "identity": self._identity,
+            "history": [_plain(row) for row in progress.history],
+            "best_epoch": progress.best_epoch,
+            "merit": list(progress.merit),
+            "latest": latest,
+        }
+        atomic.write_json(self.folder / _STATE, state)
+        needed = {latest, _best_name(progress.best_epoch)}
+        for path in self.folder.glob("*.safetensors"):
+            if path.name not in needed:
+                path.unlink()
+
+    def remove(self) -> None:
+        """Remove what there is, once the run is written. The state goes first."""
+        (self.folder / _STATE).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            path.unlink(missing_ok=True)
+        self.folder.rmdir()
+
+    def _write(self, name: str, tensors: Tensors) -> None:
+        from safetensors.numpy import save
+
+        named = {
+            f"{kind}/{number:05}": np.asarray(own, order="C")
+            for kind, several in tensors.items()
+            for number, own in enumerate(several)
+        }
+        atomic.write_bytes(self.folder / name, save(named))
+
+    def _read(self, name: str) -> Tensors:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = self.folder / name
+        try:
+            if Path(name).name != name:
+                raise ValueError("its name leads elsewhere")
+            named = load(read_file(path, _MOST_BYTES))
+        except (SafetensorError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged: {error}. Remove {self.folder} to start anew."
+            ) from error
+        kinds: Tensors = {}
+        for key in sorted(named):
+            kinds.setdefault(key.split("/")[0], []).append(named[key])
+        return kinds
+
+
+def _plain(row: Row) -> dict[str, float | None]:
+    """As JSON, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in row.items()}
+
+
+def _row(values: dict[str, float | None]) -> Row:
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+def _best_name(epoch: int) -> str:
+    return f"best-{epoch}.safetensors"
+
+
+def shapes_agree(one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]) -> bool:
+    """Whether arrays could take each other's place."""
+    return [own.shape for own in one] == [own.shape for own in other]

@@ -1,0 +1,68 @@
+"""The CNN of a fine-tuned run for use elsewhere, and the clips that it must not be judged on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from deepfake_seq.errors import RunError
+from deepfake_seq.extract import tuned
+from deepfake_seq.extract.extras import CnnClips
+from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence.acquaintance import TRAINED_ON
+from deepfake_seq.sequence.data import clip_key
+
+
+class TunedCnn(NamedTuple):
+    """A CNN that was fine-tuned.
+
+    Attributes:
+        backbone: Which one.
+        weights: Its weights file.
+        clips: What it was made with.
+    """
+
+    backbone: str
+    weights: Path
+    clips: CnnClips
+
+
+def tuned_cnn(folder: Path) -> TunedCnn:
+    """The CNN of the fine-tuned run in `folder`.
+
+    Raises:
+        RunError: There is no run, or it has no CNN of its own.
+    """
+    model = run.load(folder)
+    backbone = model.extract_config.backbone
+    if backbone.weights != tuned.FILE_NAME:
+        raise RunError(
+            f"{folder} has no CNN of its own: it was not made by `deepseq finetune`. Give the "
+            "folder of a run that was, or a weights file, to --weights."
+        )
+    try:
+        digest = str(model.fingerprint.fields["backbone"]["weights_sha256"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder} is damaged: its fingerprint lacks the backbone") from error
+    weights = tuned.in_run(folder, digest)
+    if weights is None:
+        raise RunError(f"{folder} is damaged: {tuned.FILE_NAME} is missing, or another one")
+    return TunedCnn(backbone.name, weights.absolute(), clips_of(parts.read_split(folder)))
+
+
+def clips_of(split: parts.Split) -> CnnClips:
+    """The clips of a run by which a CNN was made, as `extract` is told them."""
+    contents: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for part in (*TRAINED_ON, "test"):  # what is in training stays in training
+        for video_id, clip in split.get(part, {}).items():
+            names.setdefault(video_id, part)
+            if clip.sha256:
+                contents.setdefault(clip_key(video_id, clip.sha256), part)
+    groups = {
+        group
+        for part in TRAINED_ON
+        for clip in split.get(part, {}).values()
+        for group in clip.groups
+    }
+    return CnnClips(contents, names, frozenset(groups))

@@ -1,0 +1,209 @@
+"""CNN and head: how large they are, what of them moves in training, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from deepfake_seq.augment import Draw
+from deepfake_seq.backend import load_keras
+from deepfake_seq.config import BACKBONES, HEADS, BackboneConfig, FinetuneConfig, ModelConfig
+from deepfake_seq.errors import UsageError
+from deepfake_seq.extract.backbones import BACKBONE_TABLE, backbone_of, build_keras_model
+from deepfake_seq.extract.runtimes.keras import KerasRuntime
+from deepfake_seq.extract.tuned import FILE_NAME
+from deepfake_seq.finetune.augmentation import draw_rows, identity_row
+from deepfake_seq.finetune.network import TunableCnn, build_head, input_row
+from deepfake_seq.sequence.networks import unscaled
+
+CNN_PARAMETERS = {
+    "inception_v3": 21_802_784,
+    "vgg16": 14_714_688,
+    "resnet50": 23_587_712,
+    "efficientnet_b1": 6_575_239,
+}
+HEAD_PARAMETERS = {
+    ("dense", 2048): 565_761,
+    ("dense", 512): 172_545,
+    ("dense", 1280): 369_153,
+    ("attention", 2048): 4_198_401,
+    ("attention", 512): 263_169,
+    ("attention", 1280): 1_640_961,
+}
+BATCH = 4
+
+
+def tunable(name: str, head: str = "dense", **settings: Any) -> TunableCnn:
+    row = BACKBONE_TABLE[name]
+    config = FinetuneConfig(head=head, batch_size=BATCH, **settings)
+    weights = BackboneConfig(name, "untrained")
+    return TunableCnn(weights, replace(row, crop_size=row.smallest), None, config)
+
+
+@pytest.fixture(scope="module")
+def vgg() -> TunableCnn:
+    return tunable("vgg16")
+
+
+def crops(cnn: TunableCnn, count: int = BATCH) -> npt.NDArray[np.uint8]:
+    side = cnn.row.crop_size
+    return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def step(cnn: TunableCnn, draws: npt.NDArray[np.float32] | None = None) -> float:
+    plain = np.tile(identity_row(), (BATCH, 1))
+    labels, weights = np.arange(BATCH) % 2, np.ones(BATCH, np.float32)
+    return cnn.step(crops(cnn), plain if draws is None else draws, labels, weights)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head: str) -> None:
+    row = BACKBONE_TABLE[name]
+    built = build_head(head, (1, 1, row.width), 0.3)
+    assert built.count_params() == HEAD_PARAMETERS[head, row.width]
+    cnn = build_keras_model(name, None, crop_size=row.smallest)
+    assert cnn.count_params() == CNN_PARAMETERS[name]
+
+
+def test_the_attention_head_is_its_pooled_form_with_the_same_weights() -> None:
+    """The paper's head pools the maps twice; pooled features give the same, clip by clip."""
+    head = build_head("attention", (3, 3, 24), 0.3)
+    generator = np.random.default_rng(0)
+    for own in head.weights:
+        own.assign(generator.normal(size=own.shape).astype(np.float32))
+    weights = {own.path: np.asarray(own) for own in head.weights}
+    maps = generator.normal(size=(5, 3, 3, 24)).astype(np.float32)
+    features = maps.mean(axis=(1, 2))[:, None]
+    mask = np.ones((5, 1), dtype=np.bool_)
+    own = np.asarray(head(maps))[:, 0]
+    assert np.ptp(own) > 1
+    named = {name.replace("frame_logit", "logit"): value for name, value in weights.items()}
+    for config, tensors in (("frame_attention", weights), ("attention", named)):
+        pooled = unscaled(ModelConfig(config), 24, tensors).logits((features, mask))
+        np.testing.assert_allclose(pooled, own, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(head: str) -> None:
+    built = build_head(head, (2, 2, 16), 0.3)
+    maps = np.random.default_rng(0).normal(size=(6, 2, 2, 16)).astype(np.float32)
+    network = unscaled(ModelConfig(HEADS[head]), 16, {o.path: np.asarray(o) for o in built.weights})
+    features = maps.mean(axis=(1, 2)).reshape(2, 3, 16)
+    said = network.logits((features, np.ones((2, 3), dtype=np.bool_)))
+    expected = np.asarray(built(maps)).reshape(2, 3).mean(axis=1)
+    np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("unfrozen", [0, 4])
+def test_frozen_layers_do_not_move_and_others_do(vgg: TunableCnn, unfrozen: int) -> None:
+    vgg.begin_phase(unfrozen, 1e-3)
+    layers = vgg._cnn.layers
+    before = [layer.get_weights() for layer in layers]
+    head = vgg.head.get_weights()
+    for _ in range(2):
+        step(vgg)
+    for number, (layer, old) in enumerate(zip(reversed(layers), reversed(before), strict=True)):
+        for new, was in zip(layer.get_weights(), old, strict=True):
+            assert np.array_equal(new, was) == (number >= unfrozen)
+    assert not all(map(np.array_equal, vgg.head.get_weights(), head))
+
+
+def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen() -> None:
+    cnn = tunable("inception_v3")
+    keras = load_keras()
+    cnn.begin_phase(cnn.layers, 1e-4)
+    norms = [own for own in cnn._cnn.layers if isinstance(own, keras.layers.BatchNormalization)]
+    assert len(norms) == 94
+    before = [norm.get_weights() for norm in norms]
+    others = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    step(cnn)
+    for norm, old in zip(norms, before, strict=True):
+        assert all(map(np.array_equal, norm.get_weights(), old))
+    moved = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    assert not any(np.array_equal(new[0], old[0]) for new, old in zip(moved, others, strict=True))
+
+
+def test_a_view_is_shown_as_its_draw_says(vgg: TunableCnn) -> None:
+    """The loss before a step is that of the images as they are shown."""
+    vgg.begin_phase(0, 1e-9)
+    flipped = draw_rows([Draw(0.0, 0.0, 1.0, True, 1.0, 0.0)] * BATCH)
+    plain, mirrored = step(vgg), step(vgg, flipped)
+    assert plain != pytest.approx(mirrored, rel=1e-4)
+
+
+def test_rows_without_weight_change_nothing(vgg: TunableCnn) -> None:
+    vgg.begin_phase(0, 1e-3)
+    start = vgg.weights
+    plain = np.tile(identity_row(), (BATCH, 1))
+    weights = np.array([1, 1, 1, 0], dtype=np.float32)
+    results = []
+    for junk in (0, 1):
+        vgg.weights = start
+        vgg.begin_phase(0, 1e-3)
+        vgg.seed_dropout(5)
+        shown = crops(vgg)
+        shown[3] *= np.uint8(junk)
+        loss = vgg.step(shown, plain, np.array([0, 1, 0, 1]), weights)
+        results.append((loss, vgg.head.get_weights()))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: TunableCnn) -> None:
+    start = vgg.weights
+    losses = []
+    for seed in (1, 1, 2):
+        vgg.weights = start
+        vgg.begin_phase(0, 1e-3)
+        vgg.seed_dropout(seed)
+        losses.append([step(vgg), step(vgg)])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
+    vgg: TunableCnn, tmp_path: Path
+) -> None:
+    vgg.begin_phase(vgg.layers, 1e-3)
+    step(vgg)
+    path = tmp_path / FILE_NAME
+    vgg.save_cnn(path)
+    runtime = KerasRuntime(BackboneConfig("vgg16", str(path)), path)
+    expected = vgg.features(crops(vgg, 7))
+    assert expected.shape == (7, 512) and expected.any()
+    np.testing.assert_allclose(runtime.features(crops(vgg, 7)), expected, rtol=1e-4, atol=1e-3)
+    assert backbone_of("vgg16", path).crop_size == vgg.row.crop_size
+
+
+def test_mixed_precision_leaves_weights_features_and_logits_in_float32() -> None:
+    cnn = tunable("vgg16", precision="bfloat16")
+    cnn.begin_phase(2, 1e-4)
+    assert np.isfinite(step(cnn))
+    assert {own.dtype for own in cnn.weights} == {np.dtype(np.float32)}
+    assert cnn.features(crops(cnn)).dtype == np.float32
+    assert load_keras().config.dtype_policy().name == "float32"
+
+
+def test_float16_scales_the_loss_and_keeps_its_scale(vgg: TunableCnn) -> None:
+    cnn = tunable("vgg16", precision="float16")
+    cnn.begin_phase(2, 1e-4)
+    step(cnn)
+    state = cnn.optimizer_state
+    cnn.begin_phase(2, 1e-4)
+    cnn.optimizer_state = state
+    for own, other in zip(cnn.optimizer_state, state, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_an_input_size_that_a_cnn_cannot_take_is_refused() -> None:
+    row = BACKBONE_TABLE["inception_v3"]
+    assert input_row("inception_v3", row, 0) == row
+    assert input_row("inception_v3", row, 96).crop_size == 96
+    with pytest.raises(UsageError, match="75 pixels or more"):
+        input_row("inception_v3", row, 64)

@@ -1,0 +1,97 @@
+"""Each CNN on real face clips, two epochs at a reduced input size, from the videos to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfake_seq import predict
+from deepfake_seq.config import (
+    BACKBONES,
+    BackboneConfig,
+    DecisionConfig,
+    ExecutionConfig,
+    ExtractConfig,
+    FaceConfig,
+    FinetuneConfig,
+    SplitConfig,
+)
+from deepfake_seq.datasets import apply_labels, discover
+from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.extras import Extras
+from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.finetune.tune import prepare, recipe_of, tune
+from deepfake_seq.sequence import predictions, run
+from deepfake_seq.store import FaceStore, open_faces
+
+NETWORK = "face_detection_yunet_2026may.onnx"
+
+
+class NoCnn:
+    """Only the faces are wanted."""
+
+    batch = 16
+
+    def features(self, crops_rgb: np.ndarray) -> np.ndarray:
+        return np.ones((len(crops_rgb), 512), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def detector(shared: Path) -> str:
+    return str(shared / "detectors" / NETWORK)
+
+
+@pytest.fixture(scope="module")
+def cache(
+    shared: Path, detector: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaceStore]:
+    """The faces of all clips."""
+    folder = tmp_path_factory.mktemp("clips") / "features"
+    config = ExtractConfig(
+        faces=FaceConfig("yunet", detector), backbone=BackboneConfig("vgg16", "untrained")
+    )
+    items, _ = apply_labels(discover([shared / "clips"])[0], shared / "clips" / "manifest.csv")
+    resolved = resolve(config, Extras(keep_faces=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "build_runtime", lambda *_: NoCnn())
+        with Cache.create(folder, resolved) as store:
+            summary = pipeline.extract(items, resolved, store, ExecutionConfig())
+    assert (summary.ok, summary.failed) == (51, 0)
+    return open_faces(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [*((name, "untrained") for name in BACKBONES), ("inception_v3", "shared")],
+)
+def test_two_epochs_lead_to_a_run_that_gives_verdicts(
+    name: str, weights: str, cache: FaceStore, shared: Path, detector: str, tmp_path: Path
+) -> None:
+    if weights == "shared":
+        weights = str(shared / "weights" / "inception_v3_2015.weights.h5")
+    size = max(BACKBONE_TABLE[name].smallest, 48)
+    config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
+    recipe = recipe_of(config, SplitConfig(), DecisionConfig())
+    task = prepare(cache, BackboneConfig(name, weights), recipe, config)
+    result = tune(task, tmp_path / "run")
+    assert result.split == {"train": 31, "validation": 10, "test": 10, "dropped": 0}
+    assert result.parameters["trainable"] > 565_761 - 400_000
+
+    said = predictions.read(result.folder / predictions.NAME)
+    name_of_one = next(video_id for video_id in said.video_ids if video_id.startswith("fake/"))
+    clip = shared / "clips" / name_of_one
+    override = predict.WeightsOverride(detector=detector)
+    execution = ExecutionConfig(runtime="keras", workers=1)
+    (verdict,) = predict.predict([clip], result.folder, execution, override)
+    assert verdict.frames_used == 16
+    model = run.load(result.folder)
+    expected = said.scores[said.video_ids.index(name_of_one)]
+    if verdict.score is None:
+        assert model.decision.is_doubtful(expected)
+    else:
+        assert verdict.score == pytest.approx(expected, abs=1e-3)

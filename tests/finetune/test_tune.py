@@ -1,0 +1,192 @@
+"""Fine-tuning from a face cache to a run, in two phases, and on from wherever it was ended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from faces import face_clip, face_store, write_faces
+
+from deepfake_seq.config import (
+    HEADS,
+    BackboneConfig,
+    DecisionConfig,
+    FinetuneConfig,
+    SplitConfig,
+    ViewsConfig,
+)
+from deepfake_seq.datasets import REAL
+from deepfake_seq.errors import DatasetError, RunError, UsageError
+from deepfake_seq.extract import tuned
+from deepfake_seq.finetune.reuse import tuned_cnn
+from deepfake_seq.finetune.tune import Task, prepare, recipe_of, tune
+from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.store import FaceStore
+from deepfake_seq.weights import digest_of
+
+SHORT = FinetuneConfig(
+    input_size=32, head_epochs=2, epochs=2, batch_size=32, unfreeze=4, fine_learning_rate=1e-4
+)
+
+
+def task_of(store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16") -> Task:
+    recipe = recipe_of(config, SplitConfig(), DecisionConfig())
+    return prepare(store, BackboneConfig(backbone, "untrained"), recipe, config)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FaceStore:
+    return face_store(tmp_path_factory.mktemp("cache") / "faces")
+
+
+@pytest.fixture(scope="module")
+def made(store: FaceStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+    """A run whose training was not interrupted."""
+    return tune(task_of(store), tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> None:
+    names = {path.name for path in made.folder.iterdir()}
+    assert names == {
+        "README.md",
+        tuned.FILE_NAME,
+        "history.csv",
+        "metrics.json",
+        "model.json",
+        "model.safetensors",
+        "plots",
+        "predictions.csv",
+        "split.json",
+    }
+    assert not made.folder.with_name("whole.checkpoint").exists()
+    assert made.model == "vgg16-dense"
+    assert made.parameters["total"] == 14_714_688 + 172_545
+    assert set(made.metrics["baselines"]) == {"majority", "mean_pool_logistic"}
+    assert made.metrics["test"]["clips"]["real"] > 0
+
+
+def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
+    model = run.load(made.folder)
+    backbone = model.fingerprint.fields["backbone"]
+    assert model.title == "vgg16-dense"
+    assert model.extract_config.backbone == BackboneConfig("vgg16", tuned.FILE_NAME)
+    assert backbone["weights_sha256"] == digest_of(made.folder / tuned.FILE_NAME)
+    assert model.fingerprint.fields["faces"]["crop_size"] == 32
+    notes = run.describe(made.folder)["finetune"]
+    assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
+
+
+def test_each_phase_has_its_epochs_in_the_history(made: FitResult) -> None:
+    (rows,) = read_histories(made.folder)
+    assert [(row["phase"], row["epoch"]) for row in rows] == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    assert (made.folder / "plots" / "training.png").stat().st_size > 10_000
+
+
+def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> None:
+    cnn = tuned_cnn(made.folder)
+    split = parts.read_split(made.folder)
+    assert (cnn.backbone, cnn.weights) == ("vgg16", made.folder.absolute() / tuned.FILE_NAME)
+    for part in ("train", "validation", "test"):
+        for name, clip in split[part].items():
+            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == part
+    someone = next(iter(split["train"].values())).groups
+    assert cnn.clips.part_of("new.mp4", "f" * 64, someone) == "related"
+    assert cnn.clips.part_of("new.mp4", "f" * 64, ("nobody",)) == "unseen"
+
+
+def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(made.folder, folder)
+    content = bytearray((folder / tuned.FILE_NAME).read_bytes())
+    content[-1] ^= 1
+    (folder / tuned.FILE_NAME).write_bytes(content)
+    with pytest.raises(RunError, match="missing, or another one"):
+        tuned_cnn(folder)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_tune import SHORT, task_of, tune
+from deepfake_seq.store import FaceStore
+
+batches = 0
+def count(note):
+    global batches
+    batches += 1
+    if batches == {stop}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
+"""
+
+
+@pytest.mark.parametrize("stop", ["in the first phase", "in the second phase"])
+def test_a_killed_training_goes_on_to_the_same_result(
+    stop: str, store: FaceStore, made: FitResult, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    task = task_of(store)
+    epoch = task.stream.batches
+    at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    code = KILLED.format(paths=paths, stop=at, store=str(store.path), out=str(out))
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert not out.exists()
+    state = json.loads((tmp_path / "killed.checkpoint" / "state.json").read_text())
+    assert len(state["history"]) == (1 if stop == "in the first phase" else 3)
+    done = []
+    result = tune(task, out, done.append)
+    assert len(done) == task.batches - (at - 2)
+    assert result.metrics == made.metrics
+    for name in (tuned.FILE_NAME, "model.safetensors", "history.csv", "predictions.csv"):
+        assert (out / name).read_bytes() == (made.folder / name).read_bytes(), name
+
+
+def test_nothing_is_written_over(store: FaceStore, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UsageError, match="there already"):
+        tune(task_of(store), tmp_path / "run")
+
+
+def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -> None:
+    reals = [face_clip(f"{n:02}.mp4", REAL, n, groups=(f"p{n}",)) for n in range(12)]
+    store = write_faces(tmp_path / "faces", reals)
+    with pytest.raises(DatasetError, match="both classes"):
+        task_of(store)
+    blended = replace(SHORT, augmentation=ViewsConfig(augment="all", self_blend=1))
+    result = tune(task_of(store, blended), tmp_path / "run")
+    assert result.views == {"real": 0, "fake": result.split["train"]}
+    assert result.metrics["validation"]["clips"]["fake"] == 0
+    assert any("NO FAKES TO VALIDATE BY" in warning for warning in result.warnings)
+    assert run.load(result.folder).decision.knows_fakes is False
+    split = parts.read_split(result.folder)
+    assert all("@" not in name for part in split.values() for name in part)
+
+
+def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
+    backbone = BackboneConfig("vgg16", str(made.folder / tuned.FILE_NAME))
+    recipe = recipe_of(SHORT, SplitConfig(), DecisionConfig())
+    with pytest.raises(UsageError, match="fine-tuned before"):
+        prepare(store, backbone, recipe, SHORT)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_tells_the_classes_apart_is_learnt(
+    head: str, store: FaceStore, tmp_path: Path
+) -> None:
+    config = replace(SHORT, head=head, head_epochs=30, epochs=0, learning_rate=1e-4)
+    result = tune(task_of(store, config), tmp_path / "run")
+    assert result.metrics["validation"]["auc"] == 1.0
