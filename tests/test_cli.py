@@ -153,6 +153,7 @@ def test_fit_reports_in_the_agreed_keys(fitted: dict[str, Any], folder: Path) ->
         "members",
         "parameters",
         "split",
+        "views",
         "threshold",
         "warnings",
         "validation",

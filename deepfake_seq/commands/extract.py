@@ -211,12 +211,12 @@ def _sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], R
     if not options["from_faces"]:
         # Where faces are kept once they are kept ever after, so that both stores stay in step.
         kept = options["keep_faces"] or faces_of(out).exists()
-        collection = collect(options["paths"], options)
         settings = config.ExtractConfig(
             sampling=config.SamplingConfig(options["sampling"], options["frames"]),
             faces=replace(face_settings(options), image_format=options["face_format"]),
             backbone=backbone,
         )
+        collection = collect(options["paths"], options)
         resolved = resolve(settings, Extras(kept, views, cnn_clips))
         return collection.items, resolved, report(collection)
     context = click.get_current_context()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ SUFFIX = ".safetensors"
 FILE_NAME = f"backbone{SUFFIX}"
 """Of the CNN in the run that it was fine-tuned in."""
 
-_BACKBONE, _CROP_SIZE = "backbone", "crop_size"
+_ABOUT = "deepseq"
+"""The one entry of the file's metadata: of several, the order would differ from file to file."""
+
 _MOST_BYTES = 1 << 30
 _MOST_SIDE = 1024
 
@@ -45,8 +48,8 @@ def write(path: Path, backbone: str, crop_size: int, weights: Weights) -> None:
     from safetensors.numpy import save
 
     tensors = {_name(number): np.asarray(own, np.float32) for number, own in enumerate(weights)}
-    told = {_BACKBONE: backbone, _CROP_SIZE: str(crop_size)}
-    atomic.write_bytes(path, save(tensors, metadata=told))
+    told = json.dumps({"backbone": backbone, "crop_size": crop_size})
+    atomic.write_bytes(path, save(tensors, metadata={_ABOUT: told}))
 
 
 def describe(path: Path) -> tuple[str, int]:
@@ -56,14 +59,18 @@ def describe(path: Path) -> tuple[str, int]:
         WeightsError: It is no such file.
     """
     with _opened(path) as file:
-        told = file.metadata() or {}
-    backbone, side = told.get(_BACKBONE, ""), told.get(_CROP_SIZE, "")
-    if not backbone or not side.isdecimal() or not 1 <= int(side[:9]) <= _MOST_SIDE:
+        told = (file.metadata() or {}).get(_ABOUT, "")
+    try:
+        about = json.loads(told)
+        backbone, side = about["backbone"], about["crop_size"]
+        if type(backbone) is not str or type(side) is not int or not 1 <= side <= _MOST_SIDE:
+            raise ValueError("no name of a CNN, or no size of an image")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"{path} is not the CNN of a fine-tuned run, which says its name and its input size. "
-            f"Received: {told}"
-        )
-    return backbone, int(side)
+            f"Received: {told[:100]!r}"
+        ) from error
+    return backbone, side
 
 
 def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Weights:

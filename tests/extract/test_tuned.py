@@ -55,17 +55,22 @@ def test_an_input_size_that_the_cnn_cannot_take_is_refused(tmp_path: Path) -> No
     "told",
     [
         None,
-        {"backbone": "vgg16"},
-        {"backbone": "vgg16", "crop_size": "-1"},
-        {"backbone": "vgg16", "crop_size": "0"},
-        {"backbone": "vgg16", "crop_size": "9" * 5000},
-        {"backbone": "vgg16", "crop_size": "2000"},
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"backbone": "vgg16"}',
+        '{"backbone": 16, "crop_size": 32}',
+        '{"backbone": "vgg16", "crop_size": "32"}',
+        '{"backbone": "vgg16", "crop_size": true}',
+        '{"backbone": "vgg16", "crop_size": -1}',
+        '{"backbone": "vgg16", "crop_size": 2000}',
+        '{"backbone": "vgg16", "crop_size": 1e999}',
+        f'{{"backbone": "vgg16", "crop_size": {"9" * 5000}}}',
     ],
 )
-def test_a_file_that_does_not_say_what_it_is_is_refused(
-    tmp_path: Path, told: dict[str, str] | None
-) -> None:
-    save_file({"weight_0000": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", told)
+def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path, told: str | None) -> None:
+    about = None if told is None else {"deepseq": told}
+    save_file({"weight_0000": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", about)
     with pytest.raises(WeightsError, match="not the CNN of a fine-tuned run"):
         tuned.describe(tmp_path / "a.safetensors")
 

@@ -50,18 +50,19 @@ def detector(shared: Path) -> str:
 def cache(
     shared: Path, detector: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaceStore]:
-    """The faces of all clips."""
+    """The faces of every other clip."""
     folder = tmp_path_factory.mktemp("clips") / "features"
     config = ExtractConfig(
         faces=FaceConfig("yunet", detector), backbone=BackboneConfig("vgg16", "untrained")
     )
     items, _ = apply_labels(discover([shared / "clips"])[0], shared / "clips" / "manifest.csv")
+    items = items[::2]
     resolved = resolve(config, Extras(keep_faces=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "build_runtime", lambda *_: NoCnn())
         with Cache.create(folder, resolved) as store:
             summary = pipeline.extract(items, resolved, store, ExecutionConfig())
-    assert (summary.ok, summary.failed) == (51, 0)
+    assert (summary.ok, summary.failed) == (26, 0)
     return open_faces(folder)
 
 
@@ -74,19 +75,19 @@ def test_two_epochs_lead_to_a_run_that_gives_verdicts(
 ) -> None:
     if weights == "shared":
         weights = str(shared / "weights" / "inception_v3_2015.weights.h5")
-    size = max(BACKBONE_TABLE[name].smallest, 48)
+    size = BACKBONE_TABLE[name].smallest
     config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
     recipe = recipe_of(config, SplitConfig(), DecisionConfig())
     task = prepare(cache, BackboneConfig(name, weights), recipe, config)
     result = tune(task, tmp_path / "run")
-    assert result.split == {"train": 31, "validation": 10, "test": 10, "dropped": 0}
+    assert sum(result.split.values()) == 26 and result.split["test"] > 0
     assert result.parameters["trainable"] > 565_761 - 400_000
 
     said = predictions.read(result.folder / predictions.NAME)
     name_of_one = next(video_id for video_id in said.video_ids if video_id.startswith("fake/"))
     clip = shared / "clips" / name_of_one
     override = predict.WeightsOverride(detector=detector)
-    execution = ExecutionConfig(runtime="keras", workers=1)
+    execution = ExecutionConfig(workers=1)
     (verdict,) = predict.predict([clip], result.folder, execution, override)
     assert verdict.frames_used == 16
     model = run.load(result.folder)

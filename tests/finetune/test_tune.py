@@ -14,7 +14,6 @@ import pytest
 from faces import face_clip, face_store, write_faces
 
 from deepfake_seq.config import (
-    HEADS,
     BackboneConfig,
     DecisionConfig,
     FinetuneConfig,
@@ -130,7 +129,9 @@ tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
 """
 
 
-@pytest.mark.parametrize("stop", ["in the first phase", "in the second phase"])
+@pytest.mark.parametrize(
+    "stop", [pytest.param("in the first phase", marks=pytest.mark.slow), "in the second phase"]
+)
 def test_a_killed_training_goes_on_to_the_same_result(
     stop: str, store: FaceStore, made: FitResult, tmp_path: Path
 ) -> None:
@@ -183,10 +184,10 @@ def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: Fa
         prepare(store, backbone, recipe, SHORT)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ["dense", pytest.param("attention", marks=pytest.mark.slow)])
 def test_what_tells_the_classes_apart_is_learnt(
     head: str, store: FaceStore, tmp_path: Path
 ) -> None:
-    config = replace(SHORT, head=head, head_epochs=30, epochs=0, learning_rate=1e-4)
+    config = replace(SHORT, head=head, head_epochs=8, epochs=0, learning_rate=3e-4)
     result = tune(task_of(store, config), tmp_path / "run")
     assert result.metrics["validation"]["auc"] == 1.0
