@@ -15,13 +15,11 @@ made anew."""
 __all__ = [
     "IDENTITY",
     "RANGES_VERSION",
-    "Blend",
     "Crops",
     "Draw",
     "Images",
     "apply_view",
     "degrade",
-    "draw_blend",
     "draw_view",
     "self_blend",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from deepfake_seq.commands.options import (
     PATH,
     cnn_options,
     face_options,
-    face_settings,
     json_option,
     labels_line,
     limits,
@@ -25,28 +23,17 @@ from deepfake_seq.commands.options import (
     sampling_options,
     say,
     timeout_option,
-    weights_setting,
     workers_option,
 )
-from deepfake_seq.commands.videos import collect, report, video_options
-from deepfake_seq.commands.views import view_options, view_settings
-from deepfake_seq.errors import UsageError
+from deepfake_seq.commands.sources import sources
+from deepfake_seq.commands.videos import video_options
+from deepfake_seq.commands.views import view_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deepfake_seq.datasets import VideoItem
-    from deepfake_seq.extract.extras import CnnClips
     from deepfake_seq.extract.profiling import Profile
-    from deepfake_seq.extract.resolve import ResolvedConfig
     from deepfake_seq.extract.resume import Outcome
 
 _FACES, _EXECUTION = config.FaceConfig(), config.ExecutionConfig()
-_OF_VIDEOS = (
-    "paths", "dataset", "labels", "follow_links", "detector", "detector_weights", "short_side",
-    "margin", "faces", "sampling", "frames", "keep_faces", "face_format",
-)  # fmt: skip
-"""What cannot be chosen again for faces that were cut out before."""
 
 
 @click.command()
@@ -109,7 +96,7 @@ def extract(out: Path, **options: Any) -> None:
         options["engine"],
         options["address"],
     )
-    items, resolved, told = _sources(out, options)
+    items, resolved, told = sources(out, options)
     if resolved.config.backbone.weights == config.UNTRAINED:
         say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
     click.echo(told, err=options["as_json"])
@@ -197,56 +184,3 @@ def _profile_table(profile: Profile) -> str:
             f"busy {profile.pressure(profile.bottleneck):.0%} of the time",
         ]
     )
-
-
-def _sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
-    """What is extracted, how, and what is to be said of it first."""
-    from deepfake_seq.extract.cached import cached_items
-    from deepfake_seq.extract.extras import Extras
-    from deepfake_seq.extract.resolve import resolve, resolve_cached
-    from deepfake_seq.store import faces_of, open_faces
-
-    backbone, cnn_clips = _cnn(options)
-    views = view_settings(options)
-    if not options["from_faces"]:
-        # Where faces are kept once they are kept ever after, so that both stores stay in step.
-        kept = options["keep_faces"] or faces_of(out).exists()
-        settings = config.ExtractConfig(
-            sampling=config.SamplingConfig(options["sampling"], options["frames"]),
-            faces=replace(face_settings(options), image_format=options["face_format"]),
-            backbone=backbone,
-        )
-        collection = collect(options["paths"], options)
-        resolved = resolve(settings, Extras(kept, views, cnn_clips))
-        return collection.items, resolved, report(collection)
-    context = click.get_current_context()
-    given = click.core.ParameterSource.COMMANDLINE
-    again = [name for name in _OF_VIDEOS if context.get_parameter_source(name) == given]
-    if again:
-        raise UsageError(
-            "cached faces are taken as they are, with what is told of their videos: leave out "
-            + " ".join(
-                "PATH" if name == "paths" else f"--{name.replace('_', '-')}" for name in again
-            )
-        )
-    store = open_faces(options["from_faces"])
-    items = cached_items(store)
-    resolved = resolve_cached(store, backbone, Extras(False, views, cnn_clips))
-    return items, resolved, f"{store.path}: the faces of {len(items)} videos\n"
-
-
-def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, CnnClips | None]:
-    """The CNN, and what it was made with where it comes from a fine-tuned run."""
-    name, precision = options["backbone"], options["precision"]
-    weights = weights_setting(options["weights"])
-    path = Path(weights)
-    if not path.is_dir() and path.suffix != ".safetensors":
-        return config.BackboneConfig(name, weights, precision), None
-    from deepfake_seq.finetune.reuse import tuned_cnn
-
-    # A fine-tuned CNN never comes without its run, which knows what it must not be judged by.
-    tuned = tuned_cnn(path if path.is_dir() else path.parent)
-    chosen = click.get_current_context().get_parameter_source("backbone")
-    if chosen == click.core.ParameterSource.COMMANDLINE and name != tuned.backbone:
-        raise UsageError(f"{path} is a fine-tuned {tuned.backbone}. Received: --backbone {name}")
-    return config.BackboneConfig(tuned.backbone, str(tuned.weights), precision), tuned.clips

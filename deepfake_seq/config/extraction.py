@@ -73,6 +73,11 @@ class FaceConfig:
         check(64 <= self.short_side <= 2160, "short side must be 64 to 2160", self.short_side)
         check(0.0 <= self.margin <= 2.0, "margin must be from 0 to 2", self.margin)
         check(
+            self.detector_weights is None or type(self.detector_weights) is str,
+            "a detector's weights are a path",
+            self.detector_weights,
+        )
+        check(
             self.detector_weights is None or self.detector in ("retinaface", "yunet"),
             f"detector {self.detector} takes no weights file",
             self.detector_weights,

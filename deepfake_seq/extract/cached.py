@@ -46,7 +46,7 @@ class FromFaces:
             with self._lock:
                 names = people_in(self._store, item.video_id, self._everyone)
                 records = [self._store[name] for name in names]
-            people = [(record, _decoded(record)) for record in records]
+            people = [self._unpacked(record) for record in records]
         with self.profile.measure("crop", sum(len(cuts) for _, cuts in people)):
             return [
                 prepared
@@ -54,17 +54,37 @@ class FromFaces:
                 for prepared in Seen.of(record).prepared(self._resolved, cuts)
             ]
 
+    def _unpacked(self, record: FaceRecord) -> tuple[FaceRecord, codec.Images]:
+        """A record with its crops; what is no picture of a face is a reason, not the run's end."""
+        frames = self._resolved.config.sampling.frames
+        if len(record.mask) != frames:
+            raise StoreError(
+                f"{self._store.path} holds {len(record.mask)} frames of a video, and says {frames}"
+            )
+        try:
+            cuts = codec.decode(record.encoded)
+            sizes = [record.facts.get(name) for name in ("width", "height")]
+            if cuts and not all(type(size) is int and size > 0 for size in sizes):
+                raise StoreError(f"the size of its frames is not known. Received: {sizes}")
+        except StoreError as error:
+            return record.emptied("rejected", str(error)), []
+        return record, cuts
 
-def cached_items(store: FaceStore) -> list[VideoItem]:
-    """The videos whose faces a store has, with what is told of them there."""
-    everyone = store.extract_config["faces"]["people"] == "all"
+
+def cached_items(store: FaceStore, everyone: bool) -> list[VideoItem]:
+    """The videos whose faces a store has, with what is told of them there.
+
+    Args:
+        store: The faces.
+        everyone: Whether each person of a video has a record.
+    """
     items = []
     for entry in store.entries():
         values, facts = entry.metadata, entry.metadata["facts"]
         name = str(values["video_id"])
         person = person_of(name) if everyone else ""
-        if person not in ("", "#0"):
-            continue
+        if everyone and person != "#0":
+            continue  # the first one stands for the video
         video_id = name.removesuffix(person)
         items.append(
             VideoItem(
@@ -85,11 +105,12 @@ class CachedSources:
 
     Args:
         store: The faces.
+        everyone: Whether each person of a video has a record.
     """
 
-    def __init__(self, store: FaceStore) -> None:
+    def __init__(self, store: FaceStore, everyone: bool) -> None:
         self._store = store
-        self._everyone = store.extract_config["faces"]["people"] == "all"
+        self._everyone = everyone
 
     def __call__(self, item: VideoItem, known: SourceFile) -> SourceFile | None:
         """The file as the face cache knows it if its content is the known one, else None."""
@@ -97,10 +118,3 @@ class CachedSources:
         if entry is None:
             return known
         return entry.source if entry.source.sha256 == known.sha256 else None
-
-
-def _decoded(record: FaceRecord) -> codec.Images:
-    try:
-        return codec.decode(record.encoded)
-    except StoreError as error:
-        raise StoreError(f"{record.video_id}: {error}") from error

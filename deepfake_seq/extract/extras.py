@@ -16,26 +16,28 @@ class CnnClips:
 
     Attributes:
         contents: The part that each stood in, by its video's SHA-256 and its person (`#0` …).
-        names: The part that each stood in, by its name.
+        videos: The SHA-256s, and the names, of videos that the CNN was trained on, or picked by,
+            whoever it was that it saw in them.
         groups: Identities and source videos that the CNN was trained on, or picked by.
     """
 
     contents: Mapping[str, str]
-    names: Mapping[str, str]
+    videos: frozenset[str]
     groups: frozenset[str]
 
     def part_of(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
         """How the CNN knows a clip: `train`, `validation`, `test`, `related` or `unseen`.
 
-        Related is what shows somebody, or comes from a source, that the CNN was trained on; and
-        what only bears the name of a training clip, and so may be another cut of it.
+        Related is what shows somebody, or comes from a source, that the CNN was trained on; who
+        else is in a training video; and what only bears the name of one, and so may be another cut
+        of it.
         """
-        part = self.contents.get(f"{sha256}{person_of(video_id)}")
+        person = person_of(video_id)
+        part = self.contents.get(f"{sha256}{person}")
         if part in ("train", "validation", "test"):
             return part
-        if self.groups.intersection(groups) or self.names.get(video_id) in ("train", "validation"):
-            return "related"
-        return "unseen"
+        known = {sha256, video_id.removesuffix(person)} & self.videos
+        return "related" if known or self.groups.intersection(groups) else "unseen"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Extras:
         """What a record is told beyond what was seen.
 
         Args:
-            known: The fields of a record that are no arrays.
+            known: The fields of a record that are no arrays. A view is told what its clip is.
         """
         if self.cnn_clips is None:
             return {}
-        source = known["source"].sha256
-        return {"cnn_part": self.cnn_clips.part_of(known["video_id"], source, known["groups"])}
+        name = str(known["facts"].get("view", {}).get("of", known["video_id"]))
+        return {"cnn_part": self.cnn_clips.part_of(name, known["source"].sha256, known["groups"])}
 
 
 NO_EXTRAS = Extras()

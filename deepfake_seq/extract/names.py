@@ -27,19 +27,22 @@ def person_of(record: str) -> str:
     return person[0] if person else ""
 
 
-def people_in(store: Container[str], video_id: str, everyone: bool) -> Iterator[str]:
+def people_in(
+    store: Container[str], video_id: str, everyone: bool, start: int = 0
+) -> Iterator[str]:
     """The names of the records of a video's people that are in a store.
 
     Args:
         store: Knows which there are.
         video_id: The video.
         everyone: Whether each person has a record.
+        start: With which person to begin.
     """
     if not everyone:
-        if video_id in store:
+        if not start and video_id in store:
             yield video_id
         return
-    for number in count():
+    for number in count(start):
         if (name := record_id(video_id, number)) not in store:
             return
         yield name

@@ -109,17 +109,26 @@ def _prepared(
         cut_square(image, face.box_xyxy, config.margin)
         for image, face in zip(person.images_rgb, person.faces, strict=True)
     ]
-    reason = _too_large(cuts) if resolved.extras.keep_faces else ""
-    if reason:
+    reason = _too_large(cuts)
+    if reason and config.is_lossy:  # what the CNN is shown has to go through a file
         known, person, cuts = {**known, "status": "rejected", "reason": reason}, Person.nobody(), []
     seen = _seen(resolved.config, known, person)
-    files: Sequence[bytes] = []
-    if config.is_lossy or resolved.extras.keep_faces:
-        files = codec.encode(cuts, config.image_format)
     if config.is_lossy:
-        cuts = codec.decode(files)
-    faces = _face_record(seen, files) if resolved.extras.keep_faces else None
+        files = codec.encode(cuts, config.image_format)
+        return seen.prepared(resolved, codec.decode(files), _kept(resolved, seen, files))
+    if not resolved.extras.keep_faces:
+        return seen.prepared(resolved, cuts)
+    kept, shown = seen, cuts
+    if reason:
+        none = {**known, "status": "rejected", "reason": reason}
+        kept, shown = _seen(resolved.config, none, Person.nobody()), []
+    faces = _kept(resolved, kept, codec.encode(shown, config.image_format))
     return seen.prepared(resolved, cuts, faces)
+
+
+def _kept(resolved: ResolvedConfig, seen: Seen, files: Sequence[bytes]) -> FaceRecord | None:
+    """What the face cache keeps of a person, if there is one."""
+    return _face_record(seen, files) if resolved.extras.keep_faces else None
 
 
 def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -109,10 +109,10 @@ class Seen:
         ]
         return [replace(person, faces=faces), *views]
 
-    def _views(self, resolved: ResolvedConfig, cuts: Images) -> list[View]:
+    def _views(self, resolved: ResolvedConfig, cuts: Images) -> Iterator[View]:
         known, config = self.known, resolved.extras.views
         if not len(cuts) or not config.wanted(known["label"]):
-            return []
+            return iter(())
         crops = crops_of(known["facts"], self.arrays, cuts, resolved.config.faces.margin)
         key = view_key(known["source"].sha256, known["video_id"])
         return views_of(key, crops, known["label"], config)

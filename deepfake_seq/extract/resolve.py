@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +45,7 @@ class ResolvedConfig:
     extras: Extras = NO_EXTRAS
     face_cache: Path | None = None
 
-    @property
+    @cached_property
     def backbone(self) -> Backbone:
         """What the CNN takes and gives."""
         return backbone_of(self.config.backbone.name, self.backbone_weights)
@@ -105,13 +106,20 @@ def resolve_cached(
 
     Raises:
         StoreError: The store does not say how its faces were found.
-        UsageError: A weights file that was named is not there.
+        UsageError: A weights file that was named is not there, or the precision is another one.
         WeightsError: Published weights are missing or damaged.
     """
     try:
         config = ExtractConfig.from_dict({**store.extract_config, "backbone": asdict(backbone)})
-    except UsageError as error:
+        found_by = dict(store.fingerprint.fields["faces"])
+    except (UsageError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.path} does not say how its faces were found: {error}") from error
+    precision = found_by.get("precision", "float32")
+    if config.faces.detector == "retinaface" and precision != backbone.precision:
+        raise UsageError(
+            f"the faces in {store.path} were found in {precision}, and a CNN of another precision "
+            f"could not be fed from videos alike. Received: --precision {backbone.precision}"
+        )
     require_faces(config.faces.detector, extras.views)
     file = weights.require([backbone.name])[0] if backbone.weights == IMAGENET else None
     if backbone.uses_file:

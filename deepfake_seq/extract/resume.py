@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -94,10 +94,11 @@ class Resumption:
         self._cache = cache
         self._store = cache.features
         self._everyone = resolved.config.faces.people == "all"
-        self._views = resolved.extras.views
+        self._extras = resolved.extras
         self._source_now: SourceNow = source_now
         if resolved.face_cache:
-            self._source_now = CachedSources(FaceStore.open(resolved.face_cache))
+            faces = FaceStore.open(resolved.face_cache)
+            self._source_now = CachedSources(faces, self._everyone)
         self._retry_failed = retry_failed
         self._on_standing = on_standing
 
@@ -132,8 +133,14 @@ class Resumption:
                 yield todo
 
     def commit(self, video: Extracted) -> None:
-        """Keep the records of a claimed video, the first one last: with it, the video is done."""
+        """Keep the records of a claimed video, the first one last: with it, the video is done.
+
+        What was made of the very same file before is not given up for a failure.
+        """
         item = video.item
+        if video.records[0].failed and self._stands(item):
+            self._store.release(item.video_id)
+            return
         self._clear_away(video)
         if self._cache.faces is not None:
             for faces in reversed(video.faces):
@@ -146,14 +153,23 @@ class Resumption:
         """Take away what an older version of the video had, and this one has not."""
         made = {record.video_id for record in video.records}
         source = video.records[0].source.sha256
-        people = sum("view" not in record.facts for record in video.records)
+        people = [own.video_id for own in video.records if "view" not in own.facts]
         for store in self._cache.stores:
-            for name in self._names(video.item, store):
-                if name in made:
-                    continue
-                record = store[name]
-                if "view" not in record.facts or record.source.sha256 != source:
-                    store.commit(_gone(record, people))
+            # Not from the first one on: a crash may have left others without it.
+            further = list(people_in(store, video.item.video_id, self._everyone, len(people)))
+            views = [view for own in (*people, *further) for view in views_in(store, own)]
+            for name in further:
+                store.commit(_gone(store[name], len(people)))
+            for name in views:
+                if name not in made and source and store[name].source.sha256 != source:
+                    store.commit(_gone(store[name], len(people)))
+
+    def _stands(self, item: VideoItem) -> bool:
+        """Whether there are features of the file as it is."""
+        entry = self._first(item)
+        if entry is None or entry.status in FAILED_STATUSES:
+            return False
+        return self._source_now(item, entry.source) is not None
 
     def _first(self, item: VideoItem) -> Entry | None:
         return self._store.entry(record_id(item.video_id, 0 if self._everyone else None))
@@ -174,13 +190,16 @@ class Resumption:
         for name in self._people(item, self._store):
             entry = self._store.entry(name)
             assert entry is not None
+            failed = entry.status in FAILED_STATUSES
+            if failed and name != self._people(item, self._store)[0]:
+                continue  # somebody whom an older version of the video showed
             if self._cache.faces is not None:
                 faces = self._cache.faces.entry(name)
                 if faces is None or not _same_video(faces, entry):
                     return False
-            if entry.status in FAILED_STATUSES:
+            if failed:
                 continue
-            for view, settings in wanted_views(name, item.label, self._views):
+            for view, settings in wanted_views(name, item.label, self._extras.views):
                 made = self._store.entry(view)
                 if made is None or not _same_video(made, entry):
                     return False
@@ -204,9 +223,9 @@ class Resumption:
             if now is None or now.revision != entry.revision:
                 return now is not None and self._keep(item, now)  # another run was here
             relabelled = entry.assigned != _assigned_to(item)
-            for store in outdated:
+            for store in reversed(outdated):  # with the features, the video is given back
                 for name in reversed(self._names(item, store)):
-                    store.commit(_assigned(store[name], item, source))
+                    store.commit(self._assigned(store, store[name], item, source))
         self._store.release(item.video_id)
         reason = str(entry.metadata["reason"])
         standing = Outcome(item.video_id, entry.status, reason, entry.transient, True, relabelled)
@@ -217,8 +236,32 @@ class Resumption:
         """Whether the first record in a store, which is brought up to date last, tells old news."""
         entry = store.entry(record_id(item.video_id, 0 if self._everyone else None))
         return entry is not None and (
-            entry.assigned != _assigned_to(item) or entry.source != source
+            entry.assigned != _assigned_to(item)
+            or entry.source != source
+            or (store is self._store and not self._told(item, entry.metadata, source))
         )
+
+    def _told(self, item: VideoItem, known: Mapping[str, Any], source: SourceFile) -> bool:
+        """Whether the features' record says what is told beside what was seen, as it is now."""
+        now = self._extras.facts_of({**known, "groups": item.groups, "source": source})
+        return all(known["facts"].get(name) == fact for name, fact in now.items())
+
+    def _assigned(
+        self, store: Store[Any], record: AnyRecord, item: VideoItem, source: SourceFile
+    ) -> AnyRecord:
+        """The record with what is told of the video now, and its file as it is now."""
+        facts = {name: fact for name, fact in record.facts.items() if name not in ASSIGNED_FACTS}
+        label = item.label
+        if is_pseudo_fake(record.facts):
+            label, facts = record.label, record.facts
+        else:
+            facts = facts | item.facts
+        changed = replace(
+            record, label=label, groups=item.groups, split=item.split, source=source, facts=facts
+        )
+        if store is self._store:
+            facts = facts | self._extras.facts_of(vars(changed))
+        return replace(changed, facts=facts)
 
 
 def source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
@@ -244,15 +287,6 @@ def _same_video(one: Entry, other: Entry) -> bool:
 def _assigned_to(item: VideoItem) -> tuple[int, tuple[str, ...], str, dict[str, str]]:
     """What the data set tells of a video, as `Entry.assigned` has it."""
     return item.label, item.groups, item.split, item.facts
-
-
-def _assigned(record: AnyRecord, item: VideoItem, source: SourceFile) -> AnyRecord:
-    """The record with what is told of the video now, and its file as it is now."""
-    own = {name: value for name, value in record.facts.items() if name not in ASSIGNED_FACTS}
-    told: dict[str, Any] = {"label": item.label, "facts": own | item.facts}
-    if is_pseudo_fake(record.facts):
-        told = {"label": record.label, "facts": record.facts}
-    return replace(record, groups=item.groups, split=item.split, source=source, **told)
 
 
 def _gone(record: AnyRecord, people: int) -> AnyRecord:

@@ -84,8 +84,8 @@ def view_key(sha256: str, video_id: str) -> tuple[int, ...]:
     return tuple(int(word) for word in np.frombuffer(digest, dtype="<u4"))
 
 
-def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig) -> list[View]:
-    """The views of a clip.
+def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig) -> Iterator[View]:
+    """The views of a clip, each made as it is asked for: at full size they would fill the memory.
 
     What a view looks like does not depend on how many others there are.
 
@@ -95,10 +95,9 @@ def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig
         label: Its label; an unknown one has no views, and only a real one is blended.
         config: Which views, and how many.
     """
-    return [
-        View(kind, number, _images(_generator(key, kind, number, config), kind, crops, config), own)
-        for kind, number, own in _wanted(label, config)
-    ]
+    for kind, number, settings in _wanted(label, config):
+        generator = _generator(key, kind, number, config)
+        yield View(kind, number, _images(generator, kind, crops, config), settings)
 
 
 def wanted_views(

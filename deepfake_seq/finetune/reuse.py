@@ -8,6 +8,7 @@ from typing import NamedTuple
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract import tuned
 from deepfake_seq.extract.extras import CnnClips
+from deepfake_seq.extract.names import person_of
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import TRAINED_ON
 from deepfake_seq.sequence.data import clip_key
@@ -53,16 +54,14 @@ def tuned_cnn(folder: Path) -> TunedCnn:
 def clips_of(split: parts.Split) -> CnnClips:
     """The clips of a run by which a CNN was made, as `extract` is told them."""
     contents: dict[str, str] = {}
-    names: dict[str, str] = {}
     for part in (*TRAINED_ON, "test"):  # what is in training stays in training
         for video_id, clip in split.get(part, {}).items():
-            names.setdefault(video_id, part)
             if clip.sha256:
                 contents.setdefault(clip_key(video_id, clip.sha256), part)
-    groups = {
-        group
-        for part in TRAINED_ON
-        for clip in split.get(part, {}).values()
-        for group in clip.groups
-    }
-    return CnnClips(contents, names, frozenset(groups))
+    videos: set[str] = set()
+    groups: set[str] = set()
+    for part in TRAINED_ON:
+        for video_id, clip in split.get(part, {}).items():
+            videos |= {video_id.removesuffix(person_of(video_id)), clip.sha256} - {""}
+            groups.update(clip.groups)
+    return CnnClips(contents, frozenset(videos), frozenset(groups))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,17 @@ from deepfake_seq.extract.extras import NO_EXTRAS, CnnClips, Extras
 from deepfake_seq.extract.faces import Face, codec
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import resolve, resolve_cached
-from deepfake_seq.store import FaceStore, FeatureRecord, FeatureStore, faces_of, open_faces
+from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.store import (
+    FaceRecord,
+    FaceStore,
+    FaceStoreWriter,
+    FeatureRecord,
+    FeatureStore,
+    StoreDescription,
+    faces_of,
+    open_faces,
+)
 
 Images = npt.NDArray[np.uint8]
 
@@ -154,7 +165,7 @@ def from_faces(tmp_path: Path) -> Extract:
         store = open_faces(tmp_path / faces)
         resolved = resolve_cached(store, backbone, extras)
         with Cache.create(tmp_path / name, resolved) as cache:
-            items = cached_items(store)
+            items = cached_items(store, resolved.config.faces.people == "all")
             return pipeline.extract(items, resolved, cache, ExecutionConfig(workers=1))
 
     return from_faces
@@ -352,7 +363,7 @@ def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
 ) -> None:
     extract(videos, "plain")
     digest = FeatureStore.open(tmp_path / "plain")["a.mp4"].source.sha256
-    clips = CnnClips({digest: "train"}, {"a.mp4": "train"}, frozenset({"b"}))
+    clips = CnnClips({digest: "train"}, frozenset({"a.mp4"}), frozenset({"b"}))
     extract(videos, "tuned", extras=Extras(views=VIEWS, cnn_clips=clips))
     store = FeatureStore.open(tmp_path / "tuned")
     parts = {record.video_id: record.facts["cnn_part"] for record in store}
@@ -368,3 +379,142 @@ def test_a_store_of_features_is_no_face_cache(
         open_faces(tmp_path / "first")
     with pytest.raises(StoreError):
         FaceStore.open(tmp_path / "first")
+
+
+def commit_faces(features: Path, record: FaceRecord) -> None:
+    """Put a record into the face cache of a feature store."""
+    description = resolve(CONFIG).faces_description
+    with FaceStoreWriter.create(faces_of(features), description) as writer:
+        writer.commit(record)
+
+
+class Slow(DecodersHere):
+    """Every video takes too long."""
+
+    def decode(self, path: Path) -> DecodedVideo:
+        source = super().decode(path).source
+        return DecodedVideo(None, "timeout", "took too long", source, transient=True)
+
+
+def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
+    videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(videos[:1], "first", extras=Extras(views=VIEWS))
+    before = records(tmp_path, "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "Decoders", Slow)
+        assert extract(videos[:1], "first", extras=Extras(True, VIEWS)).failed == 1
+    for own, after in zip(before, records(tmp_path, "first"), strict=True):
+        assert own.sha256 == after.sha256
+    assert extract(videos[:1], "first", extras=Extras(True, VIEWS)).ok == 1
+    assert len(open_faces(tmp_path / "first")) == 1
+
+
+def test_faces_that_are_too_large_to_keep_still_give_features(
+    videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(videos[:2], "plain")
+    monkeypatch.setattr(codec, "MOST_SIDE", 100)  # of 83 and 156 pixels
+    extract(videos[:2], "kept", extras=KEPT)
+    assert_same(tmp_path, "plain", "kept")
+    store = open_faces(tmp_path / "kept")
+    assert [store[name].status for name in store.video_ids] == ["ok", "rejected"]
+    assert "larger than the 100" in store["b.mp4"].reason
+
+
+def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
+    tmp_path: Path, extract: Extract
+) -> None:
+    everyone = replace(CONFIG, faces=replace(CONFIG.faces, people="all"))
+    item = VideoItem(moving(tmp_path, "w.mp4", (320, 120), 3), "w.mp4", REAL)
+    extract([item], "whole", everyone)
+    resolved = resolve(everyone)
+    with Cache.create(tmp_path / "store", resolved) as cache:  # the first person comes last
+        cache.features.commit(FeatureStore.open(tmp_path / "whole")["w.mp4#1"])
+    moving(tmp_path, "w.mp4", (96, 128), 4)
+    extract([item], "store", everyone)
+    store = FeatureStore.open(tmp_path / "store")
+    assert (store["w.mp4#0"].status, store["w.mp4#1"].status) == ("ok", "no_face")
+    assert extract([item], "store", everyone, KEPT).ok == 1
+    assert extract([item], "store", everyone, KEPT).skipped == 1
+
+
+def test_a_picture_that_is_none_costs_its_video_alone(
+    videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
+) -> None:
+    extract(videos[:2], "first", extras=KEPT)
+    bad = open_faces(tmp_path / "first")["a.mp4"]
+    commit_faces(tmp_path / "first", replace(bad, images=np.zeros_like(bad.images)))
+    summary = from_faces("first", "again")
+    assert (summary.ok, summary.failed) == (1, 1)
+    (failure,) = summary.failures
+    assert (failure.video_id, failure.status) == ("a.mp4", "rejected")
+    assert "cannot be read" in failure.reason
+
+
+@pytest.mark.parametrize("facts", [{}, {"width": "9", "height": 9}, {"width": 9, "height": -1}])
+def test_faces_of_frames_of_no_known_size_are_rejected(
+    facts: dict[str, Any],
+    videos: list[VideoItem],
+    extract: Extract,
+    from_faces: Extract,
+    tmp_path: Path,
+) -> None:
+    extract(videos[:1], "first", extras=KEPT)
+    record = replace(open_faces(tmp_path / "first")["a.mp4"], facts=facts)
+    commit_faces(tmp_path / "first", record)
+    assert from_faces("first", "again", extras=Extras(views=VIEWS)).by_status == {"rejected": 1}
+
+
+def test_pictures_that_would_fill_the_memory_are_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
+    assert len(codec.decode(files)) == 3
+    monkeypatch.setattr(codec, "MOST_IMAGES", 2 * 30_000)
+    with pytest.raises(StoreError, match="larger than 60000 bytes"):
+        codec.decode(files)
+
+
+@pytest.mark.parametrize("values", [{}, {"faces": {}}, {"faces": {"people": 3}}])
+def test_a_face_cache_that_does_not_say_how_it_was_made_is_refused(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    description = StoreDescription(resolve(CONFIG).faces_fingerprint, values, kind="faces")
+    with FaceStoreWriter.create(tmp_path / "faces", description) as writer:
+        writer.claim("")
+    with pytest.raises(StoreError, match="does not say how its faces were found"):
+        resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
+
+
+TUNED_ON = CnnClips({"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p"))
+
+
+@pytest.mark.parametrize(
+    ("video_id", "sha256", "groups", "part"),
+    [
+        ("a.mp4", "d", (), "train"),
+        ("a.mp4#0", "d", (), "related"),  # somebody in a video that it was trained on
+        ("v.mp4#2", "x", (), "related"),  # of another cut, perhaps
+        ("a.mp4#1", "e", (), "test"),
+        ("a.mp4", "e", (), "related"),
+        ("a.mp4", "x", ("p",), "related"),
+        ("a.mp4", "x", ("q",), "unseen"),
+    ],
+)
+def test_a_tuned_cnn_knows_videos_whoever_was_seen_in_them(
+    video_id: str, sha256: str, groups: tuple[str, ...], part: str
+) -> None:
+    assert TUNED_ON.part_of(video_id, sha256, groups) == part
+
+
+def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
+    videos: list[VideoItem], extract: Extract, tmp_path: Path
+) -> None:
+    clips = CnnClips({}, frozenset(), frozenset({"alice"}))
+    extras = Extras(views=VIEWS, cnn_clips=clips)
+    extract(videos[:1], "tuned", extras=extras)
+    named = [replace(videos[0], groups=("alice",))]
+    assert extract(named, "tuned", extras=extras).relabelled == 1
+    parts = {record.facts["cnn_part"] for record in records(tmp_path, "tuned")}
+    assert parts == {"related"}

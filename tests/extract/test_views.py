@@ -76,7 +76,7 @@ def test_by_default_there_are_none() -> None:
 
 
 def test_views_have_the_sides_of_the_clip_and_differ(crops: Crops) -> None:
-    made = views_of(KEY, crops, REAL, ALL)
+    made = list(views_of(KEY, crops, REAL, ALL))
     for view in made:
         assert [image.shape for image in view.images_rgb] == [(64, 64, 3), (50, 50, 3)]
     assert len(set(pixels(made))) == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +13,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepfake_seq.errors import StoreError
+from deepfake_seq.store.face_record import MOST_IMAGES
+from deepfake_seq.store.guard import DAMAGE
 
 Images = list[npt.NDArray[np.uint8]]
+
+# What Pillow raises on damaged bytes, beside warnings that were made errors.
+_BROKEN = (*DAMAGE, IndexError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError)
 
 MOST_SIDE = 8192
 """Of a crop, in pixels: twice that of a frame that is filled by a face in 4K."""
@@ -38,9 +45,15 @@ def decode(files: Sequence[bytes | memoryview]) -> Images:
     """The images that `encode` made files of, uint8 (S, S, 3) RGB each.
 
     Raises:
-        StoreError: One is no square colour image, or too large. Files may come from anybody.
+        StoreError: One is no square colour image, or they are too large. They may come from
+            anybody.
     """
-    return [_decoded(file) for file in files]
+    images: Images = []
+    left = MOST_IMAGES
+    for file in files:
+        images.append(_decoded(file, left))
+        left -= images[-1].nbytes
+    return images
 
 
 def _encoded(image_rgb: npt.NDArray[np.uint8], image_format: str) -> bytes:
@@ -49,7 +62,7 @@ def _encoded(image_rgb: npt.NDArray[np.uint8], image_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(file: bytes | memoryview) -> npt.NDArray[np.uint8]:
+def _decoded(file: bytes | memoryview, most_bytes: int) -> npt.NDArray[np.uint8]:
     try:
         # No pixel is unpacked before the size is known.
         with Image.open(io.BytesIO(file), formats=tuple(_ENCODINGS)) as image:
@@ -59,12 +72,8 @@ def _decoded(file: bytes | memoryview) -> npt.NDArray[np.uint8]:
                     f"a cached face must be a square of RGB up to {MOST_SIDE} pixels. Received: "
                     f"{image.mode} {width}×{height}"
                 )
+            if 3 * width * height > most_bytes:
+                raise StoreError(f"cached faces of a clip are larger than {MOST_IMAGES} bytes")
             return np.asarray(image)
-    except (
-        OSError,
-        SyntaxError,  # of a broken PNG
-        ValueError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+    except (*_BROKEN, Warning) as error:
         raise StoreError(f"a cached face cannot be read: {error}") from error
