@@ -40,6 +40,13 @@ def load_keras() -> Any:
     return keras
 
 
+def has_gpu() -> bool:
+    """Whether Keras's backend computes on a GPU; imports Keras."""
+    # Asked for GPUs alone, JAX raises where there is none.
+    devices = load_keras().distribution.list_devices()
+    return any(device.lower().startswith(("gpu", "cuda", "rocm")) for device in devices)
+
+
 @contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """Collect what native code writes to file descriptor 2; give it back where the block raises."""

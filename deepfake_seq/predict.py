@@ -182,7 +182,8 @@ def _given(model: SequenceModel, run_folder: Path, section: str, option: str) ->
         digest = str(model.fingerprint.fields[section]["weights_sha256"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{run_folder} is damaged: its fingerprint lacks {section}") from error
-    path = tuned.in_run(run_folder, digest) or weights.find_given(digest)
+    own = tuned.in_run(run_folder, digest) if option == "--weights" else None
+    path = own or weights.find_given(digest)
     if path is None:
         raise RunError(
             f"{run_folder} was trained with the weights file {name} (SHA-256 {digest[:12]}…), "

@@ -134,12 +134,14 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
 
     from deepfake_seq import console
     from deepfake_seq.finetune import tune as tuning
+    from deepfake_seq.sequence.finished import require_new
     from deepfake_seq.store import open_faces
 
     settings = _settings(options)
     backbone = config.BackboneConfig(options["backbone"], weights_setting(options["weights"]))
     title = f"{backbone.name}-{settings.head}"
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
+    require_new(out)
     recipe = tuning.recipe_of(settings, split_settings(options), decision_settings(options))
     task = tuning.prepare(open_faces(faces), backbone, recipe, settings)
     say(f"run: {out}. If this is interrupted, the same command with --out {out} goes on.")

@@ -7,6 +7,7 @@ and the weights of the best epoch. Large files come first: whatever the small on
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence.untrusted import read_file, read_json
+
+_LOG = logging.getLogger(__name__)
 
 _STATE = "state.json"
 _LOCK = "lock"
@@ -71,13 +74,34 @@ class Checkpoints:
         """
         from filelock import FileLock, Timeout
 
-        try:
+        lock = FileLock(self.folder / _LOCK, timeout=0)
+        with self.writing():
             atomic.make_directory(self.folder)
-            with FileLock(self.folder / _LOCK, timeout=0):
-                yield
-        except Timeout as error:
-            raise UsageError(
-                f"another process is training into {self._run}. Wait for it, or give another --out."
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise UsageError(
+                    f"another process is training into {self._run}. Wait for it, or give another "
+                    "--out."
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What the disk refuses becomes one clear line.
+
+        Raises:
+            RunError: It refuses something.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.folder}: {error.strerror or error}. The epochs before are "
+                "kept; the same command goes on from there."
             ) from error
 
     def load(self) -> tuple[Progress, Tensors] | None:
@@ -92,15 +116,17 @@ class Checkpoints:
             return None
         values = read_json(path, _MOST_STATE_BYTES)
         try:
-            theirs = values["identity"]
+            theirs = dict(values["identity"])
             progress = Progress(
                 [_row(own) for own in values["history"]],
                 values["best_epoch"],
                 tuple(values["merit"]),
             )
-            latest = values["latest"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is damaged: {error!r}") from error
+            latest = str(values["latest"])
+            if type(progress.best_epoch) is not int:
+                raise TypeError(f"no epoch. Received: {progress.best_epoch!r}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._damaged(path, repr(error)) from error
         different = [name for name, own in self._identity.items() if theirs.get(name) != own]
         if different:
             said = "; ".join(f"{name} was {theirs.get(name)}" for name in sorted(different))
@@ -116,14 +142,29 @@ class Checkpoints:
         Raises:
             RunError: The file is damaged.
         """
-        return self._read(_best_name(progress.best_epoch))["weights"]
+        return self._read(_best_name(progress.best_epoch)).get("weights", [])
+
+    def require_like(
+        self, wanted: Sequence[npt.NDArray[Any]], found: Sequence[npt.NDArray[Any]]
+    ) -> None:
+        """Refuse arrays that cannot take the place of others.
+
+        Raises:
+            RunError: They are not of the same shapes.
+        """
+        if [own.shape for own in wanted] != [own.shape for own in found]:
+            raise self._damaged(self.folder, "it holds arrays of another CNN, head or optimizer")
 
     def save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
         """Keep the last epoch, and its weights as the best ones if they are.
 
         Raises:
-            OSError: The disk does not take them.
+            RunError: The disk does not take them.
         """
+        with self.writing():
+            self._save(progress, weights, optimizer)
+
+    def _save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
         epoch = len(progress.history)
         if progress.best_epoch == epoch:
             self._write(_best_name(epoch), {"weights": weights})
@@ -144,10 +185,16 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove what there is, once the run is written. The state goes first."""
-        (self.folder / _STATE).unlink(missing_ok=True)
-        for path in self.folder.iterdir():
-            path.unlink(missing_ok=True)
-        self.folder.rmdir()
+        try:
+            (self.folder / _STATE).unlink(missing_ok=True)
+            for path in self.folder.iterdir():
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+        except OSError as error:  # the run is there all the same
+            _LOG.warning("%s can be removed, but not by me: %s", self.folder, error.strerror)
+
+    def _damaged(self, path: Path, why: str) -> RunError:
+        return RunError(f"{path} is damaged: {why}. Remove {self.folder} to start anew.")
 
     def _write(self, name: str, tensors: Tensors) -> None:
         from safetensors.numpy import save
@@ -169,9 +216,7 @@ class Checkpoints:
                 raise ValueError("its name leads elsewhere")
             named = load(read_file(path, _MOST_BYTES))
         except (SafetensorError, ValueError, TypeError) as error:
-            raise RunError(
-                f"{path} is damaged: {error}. Remove {self.folder} to start anew."
-            ) from error
+            raise self._damaged(path, str(error)) from error
         kinds: Tensors = {}
         for key in sorted(named):
             kinds.setdefault(key.split("/")[0], []).append(named[key])
@@ -189,8 +234,3 @@ def _row(values: dict[str, float | None]) -> Row:
 
 def _best_name(epoch: int) -> str:
     return f"best-{epoch}.safetensors"
-
-
-def shapes_agree(one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]) -> bool:
-    """Whether arrays could take each other's place."""
-    return [own.shape for own in one] == [own.shape for own in other]

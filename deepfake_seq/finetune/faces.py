@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.errors import StoreError
+from deepfake_seq.errors import StoreError, TrainingError
 from deepfake_seq.extract.backbones import Backbone
 from deepfake_seq.extract.decoders import default_workers
 from deepfake_seq.extract.faces import codec, resize_square
@@ -105,6 +105,11 @@ class CnnFeatures:
             for start in range(0, len(rows), _BLOCK):
                 clips = list(threads.map(self._faces.read, rows[start : start + _BLOCK].tolist()))
                 found = self.cnn.features(np.concatenate(clips))
+                if not np.abs(found).max() <= np.finfo(np.float16).max:
+                    raise TrainingError(
+                        "a feature does not fit into the cache's float16: this CNN is no base for "
+                        f"features. Received: {np.abs(found).max():g}"
+                    )
                 ends = np.cumsum([len(crops) for crops in clips])
                 for position, own in enumerate(np.split(found, ends[:-1]), start):
                     features[position, : len(own)], mask[position, : len(own)] = own, True

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.backend import load_keras
+from deepfake_seq.backend import has_gpu, load_keras
 from deepfake_seq.config import AUTO, HEADS, BackboneConfig, FinetuneConfig, ModelConfig
 from deepfake_seq.errors import UsageError
 from deepfake_seq.extract import tuned
@@ -79,6 +79,11 @@ class TunableCnn:
             "trainable": sum(int(np.prod(own.shape)) for own in self._model.trainable_variables),
         }
 
+    @property
+    def computed(self) -> str:
+        """What computes, and how exactly."""
+        return f"{load_keras().backend.backend()} {self.precision}"
+
     def begin_phase(self, unfrozen: int, learning_rate: float) -> None:
         """Freeze the CNN but for its last layers, and start an optimizer.
 
@@ -96,8 +101,9 @@ class TunableCnn:
             layer.trainable = not frozen
         optimizer = keras.optimizers.Adam(learning_rate)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        on_gpu = bool(keras.distribution.list_devices("gpu"))
-        compiled = "auto" if keras.backend.backend() != "tensorflow" else on_gpu
+        if self.precision == "float16":  # whose smallest gradients would be zeros
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        compiled = "auto" if keras.backend.backend() != "tensorflow" else has_gpu()
         self._model.compile(optimizer=optimizer, loss=loss, jit_compile=compiled)
         self._model.optimizer.build(self._model.trainable_variables)
 
@@ -234,4 +240,4 @@ def _precision(wanted: str) -> str:
     """What is computed in, where nobody says it: bfloat16 on a GPU, which needs no loss scaling."""
     if wanted != AUTO:
         return wanted
-    return "bfloat16" if load_keras().distribution.list_devices("gpu") else "float32"
+    return "bfloat16" if has_gpu() else "float32"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from deepfake_seq.config import FinetuneConfig
-from deepfake_seq.errors import RunError, TrainingError
-from deepfake_seq.finetune.checkpoint import Checkpoints, Progress, Row, shapes_agree
+from deepfake_seq.errors import TrainingError
+from deepfake_seq.finetune.checkpoint import Checkpoints, Progress, Row
 from deepfake_seq.finetune.network import TunableCnn
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.sequence.balance import Balance
@@ -82,12 +82,15 @@ def train(
     start = cnn.weights
     if found:
         progress, arrays = found
-        if not shapes_agree(start, arrays.get("weights", [])):
-            raise RunError("the checkpoint does not hold the weights of this CNN and head")
+        checkpoints.require_like(start, arrays.get("weights", []))
         cnn.weights = arrays["weights"]
-    for phase, epochs in _to_do(phases_of(config, cnn), len(progress.history)):
+    phases = phases_of(config, cnn)
+    if len(progress.history) >= sum(phase.epochs for phase in phases):
+        cnn.begin_phase(phases[-1].unfrozen, phases[-1].learning_rate)  # as it ended
+    for phase, epochs in _to_do(phases, len(progress.history)):
         cnn.begin_phase(phase.unfrozen, phase.learning_rate)
         if found and len(epochs) < phase.epochs:
+            checkpoints.require_like(cnn.optimizer_state, arrays.get("optimizer", []))
             cnn.optimizer_state = arrays["optimizer"]
         for epoch in epochs:
             loss = _run_epoch(cnn, stream, config, epoch, on_batch)
@@ -98,11 +101,10 @@ def train(
             merit = _merit(row, validation)
             if merit > progress.merit or not progress.best_epoch:
                 progress.merit, progress.best_epoch = merit, epoch
-            try:
-                checkpoints.save(progress, cnn.weights, cnn.optimizer_state)
-            except OSError as error:
-                raise RunError(f"a checkpoint cannot be written: {error.strerror}") from error
-    cnn.weights = checkpoints.best(progress)
+            checkpoints.save(progress, cnn.weights, cnn.optimizer_state)
+    best = checkpoints.best(progress)
+    checkpoints.require_like(start, best)
+    cnn.weights = best
     return Trained(cnn.network, progress.history, progress.best_epoch, stream.balance)
 
 

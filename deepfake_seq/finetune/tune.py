@@ -103,7 +103,7 @@ class Task:
         """What a training has in common with one that it can go on with."""
         fields = self.resolved.fingerprint.fields
         clips = {
-            part: [self.problem.data.clips[at].key for at in positions.tolist()]
+            part: [[clip.key, clip.label] for clip in self.problem.data.take(positions).clips]
             for part, positions in self.problem.parts.split.parts().items()
         }
         return {
@@ -143,7 +143,8 @@ def prepare(
         DatasetError: There is too little to train on, or the split leaks.
         StoreError: A record is damaged.
     """
-    if backbone.uses_file and tuned.is_tuned(Path(backbone.weights)):
+    start = Path(backbone.weights)
+    if backbone.uses_file and (start.is_dir() or tuned.is_tuned(start)):
         raise UsageError(
             "fine-tuning starts from weights that have met no clip of yours: of a CNN that was "
             "fine-tuned before, nobody would know any more what it was trained on. Received: "
@@ -179,10 +180,10 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
         RunError: A checkpoint is damaged, or the run cannot be written.
     """
     require_new(folder)
-    checkpoints = Checkpoints(folder, task.identity)
+    backbone = task.resolved.config.backbone
+    cnn = TunableCnn(backbone, task.row, task.resolved.backbone_weights, task.config)
+    checkpoints = Checkpoints(folder, {**task.identity, "computed": cnn.computed})
     with checkpoints.held():
-        backbone = task.resolved.config.backbone
-        cnn = TunableCnn(backbone, task.row, task.resolved.backbone_weights, task.config)
         task.faces.features.cnn = cnn
         frozen = pooled(task.problem.data, lambda: on_batch("baselines"))
         trainer = _Trainer(task, cnn, checkpoints, on_batch)
@@ -212,7 +213,8 @@ class _Trainer:
     def __call__(self, training: TrainingRows, validation: SequenceData, seed: int) -> Trained:
         task, cnn, stream = self._task, self._cnn, self._task.stream
         trained = train(cnn, stream, validation, task.config, self._checkpoints, self._on_batch)
-        cnn.save_cnn(self.weights_file)
+        with self._checkpoints.writing():
+            cnn.save_cnn(self.weights_file)
         if cnn.precision != "float32":
             # It is judged in the arithmetic in which it will be used.
             config = replace(task.resolved.config.backbone, weights=str(self.weights_file))

@@ -20,26 +20,24 @@ def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
 
     A clip is one of the run's if it has the content of one, under whatever name. A clip that has
     only the name of a training clip is another cut or coding of it, perhaps: related. So is one
-    that shares a person or a source with the training or validation clips; and one that the run
-    would judge although a fine-tuned CNN, which made the features, knows it from its own training.
+    that shares a person or a source with the training or validation clips, or shows somebody else
+    in one of their videos; and one that the run would judge although a fine-tuned CNN, which made the features, knows it from its own training.
 
     Args:
         clips: With the names, contents and groups of this store.
         split: The run's clips.
     """
     kinds = _by_identity(clips, split)
-    seen = {
-        group
-        for part in TRAINED_ON
-        for known in split.get(part, {}).values()
-        for group in known.groups
-    }
+    trained_on = [known for part in TRAINED_ON for known in split.get(part, {}).values()]
+    seen = {group for known in trained_on for group in known.groups}
+    videos = {known.sha256 for known in trained_on} - {""}  # whoever was seen in them
     for clip, kind in zip(clips, kinds, strict=True):
         if kind in TRAINED_ON:
             seen.update(clip.groups)
+    near = [bool(seen.intersection(clip.groups)) or clip.sha256 in videos for clip in clips]
     sorted_out = [
-        kind or ("related" if seen.intersection(clip.groups) else "unseen")
-        for clip, kind in zip(clips, kinds, strict=True)
+        kind or ("related" if related else "unseen")
+        for related, kind in zip(near, kinds, strict=True)
     ]
     return [
         "related" if kind in ("test", "unseen") and part in BOUND else kind

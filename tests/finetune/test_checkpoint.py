@@ -79,7 +79,7 @@ def test_where_the_disk_fails_the_epoch_before_stands(
             file.write(data)
 
     monkeypatch.setattr(atomic, "write_bytes", write_bytes)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunError, match="No space left"):
         checkpoints.save(progress_of(3, 3), weights_of(3), optimizer_of(3))
     found = checkpoints.load()
     assert found and found[0] == progress_of(2, 1)
@@ -101,6 +101,14 @@ def test_another_training_is_refused_and_the_difference_told(tmp_path: Path) -> 
     [
         ("state.json", b"{}"),
         ("state.json", b"no json"),
+        (
+            "state.json",
+            b'{"identity": [1], "history": [], "best_epoch": 1, "merit": [], "latest": "a"}',
+        ),
+        (
+            "state.json",
+            b'{"identity": {}, "history": [{"a": "b"}], "best_epoch": 1, "merit": [], "latest": "a"}',
+        ),
         ("epoch-2.safetensors", b"cut"),
         ("epoch-2.safetensors", None),
     ],

@@ -146,6 +146,13 @@ def test_each_epoch_has_a_dropout_of_its_own(tmp_path: Path) -> None:
     assert one.seeds == other.seeds != third.seeds
 
 
+def test_what_was_ended_after_the_last_epoch_ends_as_it_was(tmp_path: Path) -> None:
+    trained(tmp_path / "run", NotingCnn())
+    cnn = NotingCnn()
+    trained(tmp_path / "run", cnn)
+    assert (cnn.phases, cnn.seeds) == ([(19, 1e-5)], [])
+
+
 @pytest.mark.parametrize("epochs", range(1, 4))
 def test_a_training_goes_on_where_it_was_ended(epochs: int, tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", NotingCnn())
@@ -178,7 +185,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "run", NotingCnn())
     other = NotingCnn()
     other.weights = [np.zeros(2, np.float32)]
-    with pytest.raises(RunError, match="does not hold the weights"):
+    with pytest.raises(RunError, match="of another CNN, head or optimizer"):
         trained(tmp_path / "run", other)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.backend import load_keras
+from deepfake_seq.backend import has_gpu, load_keras
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones import backbone_of, build_keras_model, preprocess
 
@@ -35,7 +35,7 @@ class KerasRuntime:
     ) -> None:
         keras = load_keras()
 
-        self.batch = batch or (GPU_BATCH if keras.distribution.list_devices("gpu") else BATCH)
+        self.batch = batch or (GPU_BATCH if has_gpu() else BATCH)
         row = backbone_of(config.name, weights)
         self._width = row.width
         policy = "float32" if config.precision == "float32" else f"mixed_{config.precision}"

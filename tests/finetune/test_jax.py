@@ -1,0 +1,36 @@
+"""Fine-tuning where Keras computes by JAX."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TUNE = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from faces import face_store
+from test_tune import SHORT, task_of, tune
+
+store = face_store(Path({folder!r}) / "faces", clips=12)
+result = tune(task_of(store), Path({folder!r}) / "run")
+print(result.metrics["validation"]["clips"], "tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_a_cnn_is_fine_tuned_by_jax_alone(tmp_path: Path) -> None:
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    code = TUNE.format(paths=paths, folder=str(tmp_path))
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "False"
