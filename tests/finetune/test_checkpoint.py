@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ def weights_of(epoch: int) -> list[np.ndarray]:
 
 def optimizer_of(epoch: int) -> list[np.ndarray]:
     return [np.array(epoch, dtype=np.int64), np.full(3, epoch, np.float16)]
+
+
+def _state(**changes: object) -> bytes:
+    """A state with something that cannot be."""
+    whole = {"identity": {}, "history": [], "best_epoch": 1, "merit": [], "latest": "a"}
+    return json.dumps({**whole, **changes}).encode()
 
 
 @pytest.fixture
@@ -101,14 +108,10 @@ def test_another_training_is_refused_and_the_difference_told(tmp_path: Path) -> 
     [
         ("state.json", b"{}"),
         ("state.json", b"no json"),
-        (
-            "state.json",
-            b'{"identity": [1], "history": [], "best_epoch": 1, "merit": [], "latest": "a"}',
-        ),
-        (
-            "state.json",
-            b'{"identity": {}, "history": [{"a": "b"}], "best_epoch": 1, "merit": [], "latest": "a"}',
-        ),
+        ("state.json", _state(identity=[1])),
+        ("state.json", _state(history=[{"loss": "much"}])),
+        ("state.json", _state(best_epoch="1")),
+        ("state.json", _state(merit=None)),
         ("epoch-2.safetensors", b"cut"),
         ("epoch-2.safetensors", None),
     ],
