@@ -21,7 +21,8 @@ def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
     A clip is one of the run's if it has the content of one, under whatever name. A clip that has
     only the name of a training clip is another cut or coding of it, perhaps: related. So is one
     that shares a person or a source with the training or validation clips, or shows somebody else
-    in one of their videos; and one that the run would judge although a fine-tuned CNN, which made the features, knows it from its own training.
+    in one of their videos; and one that the run would judge although a fine-tuned CNN, which made
+    the features, knows it from its own training.
 
     Args:
         clips: With the names, contents and groups of this store.
