@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq import weights
 from deepfake_seq.config import (
     HEADS,
     UNTRAINED,
@@ -194,6 +195,8 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
             weights_file = draft / tuned.FILE_NAME
             shutil.copyfile(trainer.weights_file, weights_file)
             result = finished.write(draft, folder, _model(task, learned, weights_file))
+        weights_file = folder / tuned.FILE_NAME
+        weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
     return result
 
@@ -244,7 +247,7 @@ def _finished(task: Task, cnn: TunableCnn, learned: Learned, frozen: SequenceDat
     test = task.problem.data.take(split.test)
     before = [(frozen.take(split.train), frozen.take(split.validation))]
     others: dict[str, Any] = {}
-    if learned.decision.knows_fakes:
+    if learned.decision.knows_fakes and all(task.training.counts.values()):
         others = baselines(before, frozen.take(split.test), task.recipe)
     scores, metrics = judged(learned, test, others)
     backbone = task.resolved.config.backbone

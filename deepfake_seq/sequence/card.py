@@ -27,13 +27,14 @@ def card(
     """
     members = len(notes["training"]["best_epochs"])
     networks = "one network" if members == 1 else f"{members} networks, whose logits are averaged,"
+    kind = "CNN, fine-tuned on faces" if "finetune" in notes else "sequence model"
     clips = ", ".join(f"{count} {part}" for part, count in notes["split"].items())
     if members > 1:
         clips += "; each is validated by a network that was not trained on it"
     lines = [
         f"# {title}",
         "",
-        f"A deepseq sequence model, made on {notes['created']} from {data}: {networks} of "
+        f"A deepseq {kind}, made on {notes['created']} from {data}: {networks} of "
         f"{notes['parameters']['total']:,} parameters.",
         "",
         "## How far to trust it",

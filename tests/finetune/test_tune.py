@@ -79,6 +79,8 @@ def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
     assert model.extract_config.backbone == BackboneConfig("vgg16", tuned.FILE_NAME)
     assert backbone["weights_sha256"] == digest_of(made.folder / tuned.FILE_NAME)
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
+    card = (made.folder / "README.md").read_text()
+    assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, made on")
     notes = run.describe(made.folder)["finetune"]
     assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
 
@@ -175,6 +177,16 @@ def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -
     assert run.load(result.folder).decision.knows_fakes is False
     split = parts.read_split(result.folder)
     assert all("@" not in name for part in split.values() for name in part)
+
+
+@pytest.mark.slow
+def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
+    clips = [face_clip(f"{n:02}.mp4", int(n == 0), n, groups=(f"p{n}",)) for n in range(12)]
+    store = write_faces(tmp_path / "faces", clips)
+    blended = replace(SHORT, augmentation=ViewsConfig(self_blend=1), epochs=0)
+    result = tune(task_of(store, blended), tmp_path / "run")
+    assert result.metrics["validation"]["clips"]["fake"] == 1
+    assert result.metrics["baselines"] == {}
 
 
 def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
