@@ -129,10 +129,10 @@ class Checkpoints:
             raise self._damaged(path, repr(error)) from error
         different = [name for name, own in self._identity.items() if theirs.get(name) != own]
         if different:
-            said = "; ".join(f"{name} was {theirs.get(name)}" for name in sorted(different))
+            said = "; ".join(_said(name, theirs.get(name)) for name in sorted(different))
             raise UsageError(
                 f"{self._run} is a training that was interrupted, with other settings: "
-                f"{said[:500]}. Call it with the same ones, or give another --out."
+                f"{said}. Call it with the same ones, or give another --out."
             )
         return progress, self._read(latest)
 
@@ -221,6 +221,13 @@ class Checkpoints:
         for key in sorted(named):
             kinds.setdefault(key.split("/")[0], []).append(named[key])
         return kinds
+
+
+def _said(name: str, value: object) -> str:
+    """What was otherwise, on one line."""
+    if isinstance(value, dict | list):
+        return f"{name} were others"
+    return f"{name} was {value}"
 
 
 def _plain(row: Row) -> dict[str, float | None]:

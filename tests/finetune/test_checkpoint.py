@@ -100,6 +100,9 @@ def test_another_training_is_refused_and_the_difference_told(tmp_path: Path) -> 
     other = Checkpoints(tmp_path / "run", {**IDENTITY, "learning_rate": 1e-2})
     with pytest.raises(UsageError, match=r"other settings: learning_rate was 0\.001"):
         other.load()
+    clips = Checkpoints(tmp_path / "run", {**IDENTITY, "clips": {"train": ["a"]}})
+    with pytest.raises(UsageError, match="other settings: clips were others"):
+        clips.load()
     assert Checkpoints(tmp_path / "run", IDENTITY).load() is not None
 
 
