@@ -1,11 +1,11 @@
-"""Memory and time of fine-tuning: each CNN, and a face cache that is eight times as large.
+"""Memory and time of fine-tuning: each CNN, and a face cache that is twice as large.
 
     python benchmarks/finetune.py [BACKBONE ...]
 
 Makes a face cache of 16 crops of 320 pixels a clip. For each CNN, in a process of its own: the most
 memory that is held, and the time of a step of 64 frames with the CNN frozen and with its end
 unfrozen; the floor is the CNN's own pass over the same frames. Then an epoch of frames is read
-from 64 clips and from 512, without a CNN: the memory must not grow with them.
+from 256 clips and from 512, without a CNN: the memory must not grow with them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter, SourceFil
 from deepfake_seq.store.record import empty_arrays
 
 FRAMES, SIDE, STEPS = 16, 320, 3
-SMALL, LARGE = 64, 512
+SMALL, LARGE = 256, 512
 
 
 def write_faces(path: Path, clips: int) -> None:
