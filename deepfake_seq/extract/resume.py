@@ -187,11 +187,13 @@ class Resumption:
 
     def _is_complete(self, item: VideoItem) -> bool:
         """Whether there is all that is asked for: the faces, and the views, of every person."""
-        for name in self._people(item, self._store):
+        if self._cache.faces is None and not self._extras.views.wanted(item.label):
+            return True  # without a further look at every video of a large store
+        for number, name in enumerate(self._people(item, self._store)):
             entry = self._store.entry(name)
             assert entry is not None
             failed = entry.status in FAILED_STATUSES
-            if failed and name != self._people(item, self._store)[0]:
+            if failed and number:
                 continue  # somebody whom an older version of the video showed
             if self._cache.faces is not None:
                 faces = self._cache.faces.entry(name)
