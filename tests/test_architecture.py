@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 from pathlib import Path
 
 import pytest
@@ -78,5 +79,16 @@ def test_a_decoding_worker_loads_no_framework() -> None:
 
 def test_the_help_needs_little_more_than_click() -> None:
     loaded = loaded_by("import deepfake_seq.cli")
-    heavy = FRAMEWORKS | {"numpy", "cv2", "av", "h5py", "sklearn", "matplotlib", "rich"}
+    heavy = FRAMEWORKS | {"numpy", "cv2", "av", "h5py", "jinja2", "matplotlib", "rich", "sklearn"}
     assert not loaded & heavy
+
+
+def test_every_file_that_is_not_a_module_is_packaged() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE.parent / "setup.cfg")
+    packaged = set()
+    for package, patterns in settings["options.package_data"].items():
+        folder = PACKAGE.parent.joinpath(*package.split("."))
+        packaged |= {path for pattern in patterns.split() for path in folder.glob(pattern)}
+    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".py"}
+    assert {path for path in there if path.parent.name != "__pycache__"} == packaged
