@@ -115,8 +115,8 @@ def confusion(counts: Mapping[str, int]) -> bytes:
     }
     display = ConfusionMatrixDisplay(shares, display_labels=classes)
     display.plot(ax=axes, colorbar=False, values_format=".1%", **style)
-    for text, count in zip(display.text_.flat, table.flat, strict=True):
-        text.set_text(f"{count:,}\n{text.get_text()}")
+    for text, count, share in zip(display.text_.flat, table.flat, shares.flat, strict=True):
+        text.set(text=f"{count:,}\n{text.get_text()}", color="white" if share > 0.55 else INK)
     axes.set(title=f"{table.sum():,} clips", xlabel="predicted class", ylabel="true class")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -93,7 +93,7 @@ def test_the_strictest_figure_allows_no_real_clip_below_a_hundred() -> None:
     assert one_more["tpr_at_1_fpr"] == 0.75
 
 
-def test_the_band_of_doubt_holds_its_lower_end_and_not_its_upper() -> None:
+def test_the_abstention_band_includes_its_lower_end_and_not_its_upper() -> None:
     labels = np.array([0, 1, 0, 1, 0])
     scores = np.array([0.1, 0.4, 0.5, 0.6, 0.9])
     doubt = at_threshold(labels, scores, 0.5, band=(0.4, 0.6))["doubt"]
