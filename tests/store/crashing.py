@@ -3,8 +3,8 @@
 Its arguments: a folder to work in, `small_run` or `faces_run`, and by how many steps later each
 process ends.
 
-Prints before how many steps a process ended, or fails. After each crash, all that was committed must be there,
-nothing may be torn, and the next run must lead to the same store as one without a crash.
+Prints how many processes were ended, or fails. After each crash, all that was committed must be
+there, nothing may be torn, and the next run must lead to the same store as one without a crash.
 """
 
 from __future__ import annotations
