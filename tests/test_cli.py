@@ -26,6 +26,8 @@ from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resume import Outcome
 
+pytestmark = pytest.mark.usefixtures("tiny_cnn")
+
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
 
 
