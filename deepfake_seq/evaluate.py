@@ -26,8 +26,8 @@ from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.sequence.tables import metrics_rows
-from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.untrusted import read_file, read_json
 
 REPORT = "report.html"
 CARD = "README.md"

@@ -104,7 +104,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     from deepfake_seq.errors import RunError, UsageError
     from deepfake_seq.sequence import run
     from deepfake_seq.sequence.tables import metrics_rows
-    from deepfake_seq.sequence.untrusted import read_json
+    from deepfake_seq.untrusted import read_json
 
     values = run.describe(path)
     try:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence.untrusted import read_file, read_json
+from deepfake_seq.untrusted import read_file, read_json
 
 _LOG = logging.getLogger(__name__)
 

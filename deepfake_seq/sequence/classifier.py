@@ -31,8 +31,8 @@ from deepfake_seq.sequence.finished import new_folder, require_new
 from deepfake_seq.sequence.judging import on_validation
 from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
 from deepfake_seq.sequence.run import SequenceModel
-from deepfake_seq.sequence.untrusted import read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import read_json
 
 _MODEL, _TRAIN = ModelConfig(), TrainConfig()
 _SPLIT, _DECISION = SplitConfig(), DecisionConfig()

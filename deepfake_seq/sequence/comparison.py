@@ -15,7 +15,7 @@ from deepfake_seq.sequence.data import clip_key
 from deepfake_seq.sequence.intervals import DeLong, delong
 from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.tables import Rows, with_interval
-from deepfake_seq.sequence.untrusted import read_json
+from deepfake_seq.untrusted import read_json
 
 _METRICS_BYTES = 1 << 26
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence import figures
-from deepfake_seq.sequence.untrusted import read_file
+from deepfake_seq.untrusted import read_file
 
 NAME = "history.csv"
 COLUMNS = ("member", "epoch", "loss", "val_loss", "val_auc")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data import Clip
-from deepfake_seq.sequence.untrusted import read_json
+from deepfake_seq.untrusted import read_json
 
 NAME = "split.json"
 

@@ -17,7 +17,7 @@ from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.metrics import Labels, Scores
-from deepfake_seq.sequence.untrusted import read_file
+from deepfake_seq.untrusted import read_file
 
 NAME = "predictions.csv"
 COLUMNS = ("video_id", "part", "label", "score", "sha256", "groups", "method")

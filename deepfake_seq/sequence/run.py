@@ -24,8 +24,8 @@ from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.metrics import Scores
 from deepfake_seq.sequence.networks import Network, mean_logits, restore
-from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import read_file, read_json
 
 FORMAT = "deepseq-run"
 FORMAT_VERSION = 2

@@ -15,8 +15,8 @@ from deepfake_seq.sequence.space import DIMENSIONS, Space, Value
 from deepfake_seq.sequence.sweep_figure import value_by_setting
 from deepfake_seq.sequence.tables import Rows, figure, markdown
 from deepfake_seq.sequence.trials import Tried
-from deepfake_seq.sequence.untrusted import read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import read_json
 
 NAME = "sweep.json"
 TRIALS = "trials.csv"
