@@ -1,24 +1,37 @@
-"""Reading files that may come from anybody."""
+"""Reading untrusted files into typed objects.
+
+Nothing that a file contains is executed, no link is followed, and no file is read beyond a limit.
+What does not fit its type is refused with one line that names the file and the place in it.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import stat
+from collections.abc import Collection
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from deepfake_seq.errors import RunError
+import msgspec
+import numpy.typing as npt
 
-_MOST_DIGITS = 18
+from deepfake_seq.errors import RunError, UsageError
+
+T = TypeVar("T")
+
+MAKE_AGAIN = "Make the run again with `deepseq fit`, or get another copy of it."
 
 
-def read_file(path: Path, most_bytes: int) -> bytes:
-    """The content of a file of a run, which may come from anybody.
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file.
 
     Raises:
-        RunError: It is not there, no regular file, a link, or larger than `most_bytes`.
+        RunError: It is missing, a link, not a regular file, or larger than `max_bytes`.
     """
     try:
         # Opening a pipe must not wait for a writer.
@@ -26,47 +39,127 @@ def read_file(path: Path, most_bytes: int) -> bytes:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise RunError(f"{path} is no regular file")
-            if found.st_size > most_bytes:
+            if found.st_size > max_bytes:
                 raise RunError(
-                    f"{path} is larger than any run's ({most_bytes} bytes). "
+                    f"{path} is larger than any run's ({max_bytes} bytes). "
                     f"Received: {found.st_size} bytes"
                 )
-            return file.read(most_bytes)
+            return file.read(max_bytes)
     except OSError as error:
         reason = "it is a link" if path.is_symlink() else error.strerror
         raise RunError(f"{path} cannot be read: {reason}") from error
 
 
-def read_json(path: Path, most_bytes: int) -> dict[str, Any]:
-    """The JSON object in a file of a run.
+def decode(path: Path, kind: type[T], max_bytes: int, remedy: str = MAKE_AGAIN) -> T:
+    """Decode a JSON file; see `convert`.
+
+    Args:
+        path: The file.
+        kind: The type that its content must have.
+        max_bytes: The largest size that is read.
+        remedy: What to do if the content does not fit.
 
     Raises:
-        RunError: It cannot be read, or is no such thing.
+        RunError: The file cannot be read, or its content does not fit.
     """
-    content = read_file(path, most_bytes)
+    content = read_file(path, max_bytes)
     try:
-        values = json.loads(
-            content, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
-        )
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    if type(values) is not dict:
-        raise RunError(f"{path} cannot be read: it is no JSON object")
-    return values
+        # msgspec's own JSON parser refuses names of files that are not UTF-8.
+        values = json.loads(content, parse_constant=_number, parse_float=_number, parse_int=_number)
+        return convert(values, kind)
+    except (ValueError, RecursionError, UsageError) as error:
+        raise RunError(f"{path} is damaged or was altered: {error}. {remedy}") from error
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"no JSON number: {constant}")
+def convert(values: object, kind: type[T]) -> T:
+    """Convert plain JSON values to a type, strictly: text is no number, and true is not 1.
+
+    Dataclasses take no unknown keys; a `msgspec.Struct` does, unless its class forbids it. `vars`
+    of a dataclass lacks the fields that are left at their defaults.
+
+    Raises:
+        ValueError: The values do not fit; the message says where.
+        UsageError: A setting is out of range.
+    """
+    made = msgspec.convert(values, kind)
+    _refuse_unknown_keys(values, made, "$")
+    return made
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"beyond all numbers: {text[:40]}")
-    return value
+def decode_rows(
+    path: Path, kind: type[T], columns: Collection[str], max_bytes: int, optional: str = ""
+) -> list[T]:
+    """Decode a CSV file that has a header.
+
+    Args:
+        path: The file.
+        kind: The type of a row, by the names of the columns.
+        columns: The columns that there must be.
+        max_bytes: The largest size that is read.
+        optional: A column that there may be.
+
+    Raises:
+        RunError: The file cannot be read, or a row does not fit; the message names the line.
+    """
+    content = read_file(path, max_bytes)
+    try:
+        text = content.decode("utf-8", "surrogatepass")  # names of files may be something else
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not in UTF-8: {error}. {MAKE_AGAIN}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    row: list[str] = []
+    rows = []
+    try:
+        row = header = next(reader, [])
+        if len(set(header)) < len(header) or {*header} - {optional} != {*columns}:
+            raise ValueError(f"the columns must be {','.join(columns)}")
+        for row in reader:
+            if len(row) != len(header):
+                raise ValueError(f"{len(header)} columns are needed")
+            cells = dict(zip(header, row, strict=True))
+            rows.append(msgspec.convert(cells, kind, strict=False))
+    except (ValueError, csv.Error) as error:
+        received = str(row)[:300]
+        raise RunError(f"{path}:{reader.line_num}: {error}. Received: {received}") from error
+    return rows
 
 
-def _bounded(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"beyond all numbers: {text[:40]}")
-    return int(text)
+def read_tensors(
+    path: Path, max_bytes: int, remedy: str = MAKE_AGAIN
+) -> dict[str, npt.NDArray[Any]]:
+    """Read a safetensors file.
+
+    Raises:
+        RunError: The file cannot be read, or is something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = read_file(path, max_bytes)
+    try:
+        return dict(load(content))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged or was altered: {error!r}. {remedy}") from error
+
+
+def _number(text: str) -> int | float:
+    """Parse a JSON number; integers beyond 64 bits become floats, which no integer field takes."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {text[:40]}")
+    return int(text) if text.lstrip("-").isdigit() and abs(number) < 2**63 else number
+
+
+def _refuse_unknown_keys(values: Any, made: object, where: str) -> None:
+    """Refuse keys that a dataclass does not have: msgspec skips them."""
+    if is_dataclass(made):
+        names = {field.name for field in fields(made)}
+        if unknown := values.keys() - names:
+            raise ValueError(f"Unknown key {min(unknown)[:40]!r} - at `{where}`")
+    elif isinstance(made, msgspec.Struct):
+        names = set(made.__struct_fields__)
+    else:
+        return
+    for name in values.keys() & names:
+        _refuse_unknown_keys(values[name], getattr(made, name), f"{where}.{name}")
