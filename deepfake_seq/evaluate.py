@@ -27,7 +27,7 @@ from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.store import FeatureStore
-from deepfake_seq.untrusted import MAKE_AGAIN, read_file
+from deepfake_seq.untrusted import damaged, read_file
 
 REPORT = "report.html"
 CARD = "README.md"
@@ -171,18 +171,12 @@ def _counts(data: SequenceData, kinds: npt.NDArray[Any]) -> dict[str, dict[str, 
 
 
 def _histories(folder: Path, description: RunDescription) -> Histories:
-    """How the networks of a run were trained.
-
-    Raises:
-        RunError: That is not of as many networks as the run has.
-    """
+    """Read how each network was trained."""
     histories = read_histories(folder)
     epochs, members = len(description.training.best_epochs), description.members
     if epochs != members or len(histories) not in (0, members):
-        raise RunError(
-            f"{folder} is damaged: training has {epochs} best epochs and {len(histories)} "
-            f"histories of {members} networks. {MAKE_AGAIN}"
-        )
+        reason = f"training has {epochs} best epochs, and {len(histories)} histories"
+        raise damaged(folder, f"{reason}, of {members} networks")
     return histories
 
 

@@ -27,6 +27,13 @@ T = TypeVar("T")
 MAKE_AGAIN = "Make the run again with `deepseq fit`, or get another copy of it."
 
 
+def damaged(path: Path, reason: str, remedy: str = MAKE_AGAIN) -> RunError:
+    """Make the error for a file or folder whose content does not fit, as one short line."""
+    # msgspec quotes some keys as they are.
+    reason = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in reason[:500])
+    return RunError(f"{path} cannot be read, it is damaged or was altered: {reason}. {remedy}")
+
+
 def read_file(path: Path, max_bytes: int) -> bytes:
     """Read a regular file.
 
@@ -68,7 +75,7 @@ def decode(path: Path, kind: type[T], max_bytes: int, remedy: str = MAKE_AGAIN) 
         values = json.loads(content, parse_constant=_number, parse_float=_number, parse_int=_number)
         return convert(values, kind)
     except (ValueError, RecursionError, UsageError) as error:
-        raise RunError(f"{path} is damaged or was altered: {error}. {remedy}") from error
+        raise damaged(path, str(error), remedy) from error
 
 
 def convert(values: object, kind: type[T]) -> T:
@@ -87,7 +94,11 @@ def convert(values: object, kind: type[T]) -> T:
 
 
 def decode_rows(
-    path: Path, kind: type[T], columns: Collection[str], max_bytes: int, optional: str = ""
+    path: Path,
+    kind: type[T],
+    columns: Collection[str],
+    max_bytes: int,
+    optional: Collection[str] = (),
 ) -> list[T]:
     """Decode a CSV file that has a header.
 
@@ -96,7 +107,7 @@ def decode_rows(
         kind: The type of a row, by the names of the columns.
         columns: The columns that there must be.
         max_bytes: The largest size that is read.
-        optional: A column that there may be.
+        optional: Columns that there may be.
 
     Raises:
         RunError: The file cannot be read, or a row does not fit; the message names the line.
@@ -105,14 +116,14 @@ def decode_rows(
     try:
         text = content.decode("utf-8", "surrogatepass")  # names of files may be something else
     except UnicodeDecodeError as error:
-        raise RunError(f"{path} is not in UTF-8: {error}. {MAKE_AGAIN}") from error
+        raise damaged(path, f"it is not in UTF-8: {error}") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
     row: list[str] = []
     rows = []
     try:
         row = header = next(reader, [])
-        if len(set(header)) < len(header) or {*header} - {optional} != {*columns}:
+        if len(set(header)) < len(header) or {*header} - {*optional} != {*columns}:
             raise ValueError(f"the columns must be {','.join(columns)}")
         for row in reader:
             if len(row) != len(header):
@@ -120,8 +131,8 @@ def decode_rows(
             cells = dict(zip(header, row, strict=True))
             rows.append(msgspec.convert(cells, kind, strict=False))
     except (ValueError, csv.Error) as error:
-        received = str(row)[:300]
-        raise RunError(f"{path}:{reader.line_num}: {error}. Received: {received}") from error
+        place, received = f"{path}:{reader.line_num}", str(row)[:300]
+        raise RunError(f"{place}: {error}. {MAKE_AGAIN} Received: {received}") from error
     return rows
 
 
@@ -140,7 +151,7 @@ def read_tensors(
     try:
         return dict(load(content))
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged or was altered: {error!r}. {remedy}") from error
+        raise damaged(path, repr(error), remedy) from error
 
 
 def _number(text: str) -> int | float:

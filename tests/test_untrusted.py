@@ -22,6 +22,10 @@ class Clip(Struct):
     seconds: float = 0.0
 
 
+class Strict(Struct, forbid_unknown_fields=True):
+    name: str
+
+
 def written(folder: Path, content: str | bytes) -> Path:
     path = folder / "clips.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -48,7 +52,9 @@ def test_what_is_no_finite_number_is_refused_wherever_it_is(
     tmp_path: Path, kind: type[Any], number: str
 ) -> None:
     path = written(tmp_path, f'{{"name": "a", "ignored": [{number}]}}')
-    with pytest.raises(RunError, match=r"clips\.json is damaged .*: not a finite number: "):
+    with pytest.raises(
+        RunError, match=r"clips\.json cannot be read, .*altered: not a finite number: "
+    ):
         decode(path, kind, LIMIT)
 
 
@@ -69,9 +75,16 @@ def test_a_value_of_another_type_is_refused_by_its_place(
     path = written(tmp_path, f'[{{"name": "a"}}, {{"name": "b", "frames": {value}}}]')
     with pytest.raises(RunError) as caught:
         decode(path, list[Clip], LIMIT, remedy="Write it again.")
-    assert str(caught.value) == (
-        f"{path} is damaged or was altered: {complaint} - at `$[1].frames`. Write it again."
-    )
+    said = f"it is damaged or was altered: {complaint} - at `$[1].frames`. Write it again."
+    assert str(caught.value) == f"{path} cannot be read, {said}"
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "\u202eright to left", "x" * 9_999])
+def test_a_refusal_is_one_short_line_whatever_the_file_says(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, json.dumps({"name": "a", text: 1}))
+    with pytest.raises(RunError, match=r"unknown field `") as caught:
+        decode(path, Strict, LIMIT)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 999
 
 
 @pytest.mark.parametrize("kind", [Clip, dict[str, Any], Any])
@@ -79,13 +92,13 @@ def test_a_value_of_another_type_is_refused_by_its_place(
     "content", ["[" * 200_000, '{"a":' * 200_000, '{"name": "a", "x":' * 9_999]
 )
 def test_nesting_without_end_is_refused(tmp_path: Path, kind: Any, content: str) -> None:
-    with pytest.raises(RunError, match=r"clips\.json is damaged"):
+    with pytest.raises(RunError, match=r"clips\.json cannot be read"):
         decode(written(tmp_path, content), kind, LIMIT)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{} {}", b"[1, 2", b"\xff\xfe\x00", b"{'a': 1}"])
 def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(RunError, match=r"clips\.json is damaged"):
+    with pytest.raises(RunError, match=r"clips\.json cannot be read"):
         decode(written(tmp_path, content), dict[str, Any], LIMIT)
 
 
@@ -105,8 +118,9 @@ def test_what_is_said_of_a_row_is_short(tmp_path: Path) -> None:
     path = written(tmp_path, f"name,frames\n{'x' * 9_999},0\n")
     with pytest.raises(RunError) as caught:
         decode_rows(path, Clip, ("name", "frames"), LIMIT)
-    assert "json:2: Expected `int` >= 1 - at `$.frames`. Received: ['xxx" in str(caught.value)
-    assert len(str(caught.value)) < 999
+    said = str(caught.value)
+    assert said.startswith(f"{path}:2: Expected `int` >= 1 - at `$.frames`. ")
+    assert "Received: ['xxx" in said and len(said) < 999
 
 
 def test_tensors_are_read_and_anything_else_is_refused(tmp_path: Path) -> None:

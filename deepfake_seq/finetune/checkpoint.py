@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.untrusted import decode, read_tensors
+from deepfake_seq.untrusted import damaged, decode, read_tensors
 
 _LOG = logging.getLogger(__name__)
 
@@ -155,7 +155,9 @@ class Checkpoints:
             RunError: They are not of the same shapes.
         """
         if [own.shape for own in wanted] != [own.shape for own in found]:
-            raise self._damaged(self.folder, "it holds arrays of another CNN, head or optimizer")
+            raise damaged(
+                self.folder, "it holds arrays of another CNN, head or optimizer", self._remedy
+            )
 
     def save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
         """Keep the last epoch, and its weights as the best ones if they are.
@@ -195,9 +197,6 @@ class Checkpoints:
         except OSError as error:  # the run is there all the same
             _LOG.warning("%s can be removed, but not by me: %s", self.folder, error.strerror)
 
-    def _damaged(self, path: Path, why: str) -> RunError:
-        return RunError(f"{path} is damaged: {why}. {self._remedy}")
-
     def _write(self, name: str, tensors: Tensors) -> None:
         from safetensors.numpy import save
 
@@ -211,7 +210,7 @@ class Checkpoints:
     def _read(self, name: str) -> Tensors:
         path = self.folder / name
         if Path(name).name != name:
-            raise self._damaged(path, "its name leads elsewhere")
+            raise damaged(path, "its name leads elsewhere", self._remedy)
         named = read_tensors(path, _MOST_BYTES, self._remedy)
         kinds: Tensors = {}
         for key in sorted(named):

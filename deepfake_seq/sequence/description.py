@@ -36,26 +36,15 @@ class Training(Struct, frozen=True):
 
 
 class RunDescription(Struct, frozen=True, kw_only=True):
-    """The content of `model.json`; further keys are ignored.
+    """The content of `model.json`; further keys are ignored. `SequenceModel` explains the rest.
 
     Attributes:
-        format: The format of the run.
-        format_version: Its version.
-        model: The kind of the networks.
         members: The number of networks that the model averages.
-        input: The shape of the features.
-        calibration: From logits to probabilities.
-        decision: From probabilities to verdicts.
-        data: The name of the training data.
         extract_config: The settings that the features were made with; see `extraction`.
-        fingerprint: The fingerprint of the features, as plain JSON values.
-        fingerprint_id: Its identifier.
         created: The time when the run was made.
         parameters: The size of one network.
         split: The number of clips in each split.
         warnings: Limits of the metrics that readers must know.
-        training: How the networks were trained.
-        title: The name of the model; by default that of `model`.
     """
 
     format: Literal["deepseq-run"]
@@ -119,17 +108,10 @@ class SplitMetrics(Struct, frozen=True):
     ece: float | None
 
 
-class ModelMetrics(Struct, frozen=True):
-    """The metrics of one model on each split that it was evaluated on."""
-
-    validation: SplitMetrics | None = None
-    test: SplitMetrics | None = None
-    unseen: SplitMetrics | None = None
-
-
-class RunMetrics(ModelMetrics, frozen=True, kw_only=True):
+class RunMetrics(Struct, frozen=True):
     """The content of `metrics.json` that is shown; further keys are ignored."""
 
     validation: SplitMetrics | None
     test: SplitMetrics | None
-    baselines: dict[str, ModelMetrics]
+    baselines: dict[str, dict[str, SplitMetrics | None]]
+    unseen: SplitMetrics | None = None

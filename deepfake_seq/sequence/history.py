@@ -53,7 +53,7 @@ def read_histories(folder: Path) -> Histories:
     if not os.path.lexists(path):
         return []
     members: dict[str, list[dict[str, float]]] = {}
-    for row in decode_rows(path, _Row, COLUMNS, _MOST_BYTES, optional=PHASE):
+    for row in decode_rows(path, _Row, COLUMNS, _MOST_BYTES, optional=[PHASE]):
         values: dict[str, Any] = {**row}
         if row["val_auc"] == "":
             values["val_auc"] = math.nan

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
-from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.metrics import Labels, Scores
-from deepfake_seq.untrusted import MAKE_AGAIN, decode_rows
+from deepfake_seq.untrusted import damaged, decode_rows
 
 NAME = "predictions.csv"
 COLUMNS = ("video_id", "part", "label", "score", "sha256", "groups", "method")
@@ -116,7 +115,7 @@ def read(path: Path) -> Predictions:
     rows = decode_rows(path, _Row, COLUMNS, MOST_BYTES)
     name, times = next(iter(Counter(row.video_id for row in rows).most_common(1)), ("", 0))
     if times > 1:
-        raise RunError(f"{path} has {name!r} twice. {MAKE_AGAIN}")
+        raise damaged(path, f"{name!r} is there twice")
     return Predictions(
         tuple(row.video_id for row in rows),
         tuple(row.part for row in rows),

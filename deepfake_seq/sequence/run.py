@@ -25,7 +25,7 @@ from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.metrics import Scores
 from deepfake_seq.sequence.networks import Network, mean_logits, restore
 from deepfake_seq.store import Fingerprint
-from deepfake_seq.untrusted import MAKE_AGAIN, decode, read_tensors
+from deepfake_seq.untrusted import damaged, decode, read_tensors
 
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
@@ -165,7 +165,7 @@ def load(folder: Path) -> SequenceModel:
         networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
     except (ValueError, StopIteration) as error:
         reason = str(error) or f"{name} belongs to no member"
-        raise RunError(f"{path} is damaged or was altered: {reason}. {MAKE_AGAIN}") from error
+        raise damaged(path, reason) from error
     return SequenceModel(
         description.model,
         networks,

@@ -106,9 +106,7 @@ class Claim:
         made = msgspec.convert(record.facts.get(FACT), _Fact)
         if made.kind not in VIEW_KINDS or record.video_id != f"{made.of}@{made.kind}{made.number}":
             raise ValueError(f"{record.video_id!r} is not what this view is called: {made}")
-        view = View(
-            record.video_id, record.label, made.kind, made.number, made.of, made.settings, row
-        )
+        view = View(record.video_id, record.label, **msgspec.structs.asdict(made), row=row)
         return cls(view, record.source.sha256, frozenset(record.groups), record.split)
 
     def fits(self, clip: Clip) -> bool:
