@@ -20,14 +20,14 @@ from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
 from deepfake_seq.sequence.data import SequenceData, clip_key, load
-from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.sequence.description import RunDescription
+from deepfake_seq.sequence.history import Histories, read_histories
 from deepfake_seq.sequence.metrics import at_threshold
 from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
-from deepfake_seq.sequence.tables import metrics_rows
-from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.untrusted import damaged, read_file
 
 REPORT = "report.html"
 CARD = "README.md"
@@ -60,6 +60,7 @@ def evaluate(
         DatasetError: The store holds no labelled clip that shows enough of the face.
         StoreError: A record is damaged.
     """
+    description = run.describe(run_folder)
     model = run.load(run_folder)
     _require_same_features(run_folder, model, store)
     split = parts.read_split(run_folder)
@@ -75,7 +76,7 @@ def evaluate(
             "shares a person or source with training clips"
         )
     metrics = {
-        **(_fitted(run_folder) if complete else {"baselines": {}}),
+        **(run.read_metrics(run_folder) if complete else {"baselines": {}}),
         "store": store.path.resolve().name,
         "clips": _counts(data, kinds),
         "excluded": dict(data.excluded),
@@ -84,14 +85,19 @@ def evaluate(
             part: breakdown.by_method(own, model.decision.threshold) for part, own in judged.items()
         },
     }
-    about = _about(run_folder, model, metrics)
     evaluation = Evaluation(
-        **about,
+        run=run_folder.resolve().name,
+        created=description.created,
+        fingerprint_id=description.fingerprint_id,
+        split=description.split,
+        histories=_histories(run_folder, description),
+        best_epochs=description.training.best_epochs,
+        card=read_file(run_folder / CARD, _MOST_BYTES).decode(errors="replace"),
         store=store.path.resolve().name,
         reported=datetime.now().astimezone().isoformat(timespec="seconds"),
         model=model.title,
         decision=model.decision,
-        warnings=[*run.describe(run_folder)["warnings"], *_warnings(data, kinds)],
+        warnings=[*description.warnings, *_warnings(data, kinds)],
         counts=metrics["clips"],
         excluded=metrics["excluded"],
         metrics=metrics,
@@ -166,34 +172,14 @@ def _counts(data: SequenceData, kinds: npt.NDArray[Any]) -> dict[str, dict[str, 
     return {kind: data.take(np.flatnonzero(kinds == kind)).counts for kind in KINDS}
 
 
-def _fitted(run_folder: Path) -> dict[str, Any]:
-    """What `fit` measured."""
-    return read_json(run_folder / run.METRICS, _MOST_BYTES)
-
-
-def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What a run says of itself, held to what the report needs."""
-    notes = run.describe(run_folder)
-    histories = read_histories(run_folder)
-    try:
-        metrics_rows(model.title, metrics)
-        best_epochs = [int(epoch) for epoch in notes["training"]["best_epochs"]]
-        members = len(model.members)
-        if len(best_epochs) != members or len(histories) not in (0, members):
-            raise ValueError(f"it has {len(best_epochs)} networks and {len(histories)} histories")
-        if type(notes["warnings"]) is not list:
-            raise TypeError("warnings must be a list")
-        return {
-            "run": run_folder.resolve().name,
-            "created": str(notes["created"]),
-            "fingerprint_id": model.fingerprint.id,
-            "split": {str(part): int(count) for part, count in notes["split"].items()},
-            "histories": histories,
-            "best_epochs": best_epochs,
-            "card": read_file(run_folder / CARD, _MOST_BYTES).decode(errors="replace"),
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{run_folder} is damaged: {error!r}") from error
+def _histories(folder: Path, description: RunDescription) -> Histories:
+    """Read how each network was trained."""
+    histories = read_histories(folder)
+    epochs, members = len(description.training.best_epochs), description.members
+    if epochs != members or len(histories) not in (0, members):
+        reason = f"training has {epochs} best epochs, and {len(histories)} histories"
+        raise damaged(folder, f"{reason}, of {members} networks")
+    return histories
 
 
 def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:

@@ -10,7 +10,7 @@ from children import run_python
 
 PACKAGE = Path(__file__).parents[1] / "deepfake_seq"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FOUNDATIONS = {"errors", "config", "atomic", "published", "weights", "backend"}
+FOUNDATIONS = {"errors", "config", "atomic", "published", "weights", "backend", "untrusted"}
 FRAMEWORKS = {"tensorflow", "keras", "openvino", "torch", "jax", "onnxruntime"}
 MAY_IMPORT = {
     "errors": set(),
@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "published": set(),
     "weights": {"errors", "atomic", "published"},
     "backend": {"errors"},
+    "untrusted": {"errors"},
     "datasets": {"errors", "config"},
     "store": {"errors", "config", "atomic"},
     "augment": {"errors", "config"},

@@ -8,6 +8,7 @@ import pytest
 
 from deepfake_seq import config
 from deepfake_seq.errors import UsageError
+from deepfake_seq.untrusted import convert
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_what_are_no_units_is_refused_and_shown(text: str) -> None:
 
 def test_model_settings_survive_json_and_those_of_old_runs_have_the_units_of_then() -> None:
     settings = config.ModelConfig("lstm", units=(12, 6))
-    assert config.ModelConfig.from_dict(json.loads(json.dumps(asdict(settings)))) == settings
+    assert convert(json.loads(json.dumps(asdict(settings))), config.ModelConfig) == settings
     old = {key: value for key, value in asdict(config.ModelConfig()).items() if key != "units"}
-    assert config.ModelConfig.from_dict(old) == config.ModelConfig(units=(64, 32, 16))
+    assert convert(old, config.ModelConfig) == config.ModelConfig(units=(64, 32, 16))
 
 
 def test_extraction_settings_survive_json() -> None:

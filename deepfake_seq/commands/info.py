@@ -101,27 +101,21 @@ def _size(path: Path) -> int:
 
 
 def _run_info(path: Path, as_json: bool) -> None:
-    from deepfake_seq.errors import RunError, UsageError
     from deepfake_seq.sequence import run
     from deepfake_seq.sequence.tables import metrics_rows
-    from deepfake_seq.sequence.untrusted import read_json
+    from deepfake_seq.untrusted import decode
 
-    values = run.describe(path)
-    try:
-        metrics = read_json(path / run.METRICS, run.MOST_DESCRIPTION_BYTES)
-        title = run.title_of(values)
-        if as_json:
-            print_json({"run": str(path), **values, "metrics": metrics})
-            return
-        tell(f"run          {path}, {values['created']}")
-        tell(f"model        {title}, {values['parameters']['total']:,} parameters")
-        parts = ", ".join(f"{count} {name}" for name, count in values["split"].items())
-        tell(f"clips        {parts}")
-        tell(f"fingerprint  {values['fingerprint_id']}")
-        decision = values["decision"]
-        tell(f"threshold    {decision['threshold']:.3f}, by the rule {decision['rule']}")
-        click.echo(console.table(metrics_rows(title, metrics)))
-        for warning in values["warnings"]:
-            tell(f"note         {warning}")
-    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
-        raise RunError(f"{path} is damaged: {error!r}") from error
+    description, metrics = run.describe(path), run.read_metrics(path)
+    if as_json:
+        values = decode(path / run.DESCRIPTION, dict[str, Any], run.MAX_DESCRIPTION_BYTES)
+        print_json({"run": str(path), **values, "metrics": metrics})
+        return
+    tell(f"run          {path}, {description.created}")
+    tell(f"model        {description.title}, {description.parameters.total:,} parameters")
+    tell(f"clips        {', '.join(f'{n} {name}' for name, n in description.split.items())}")
+    tell(f"fingerprint  {description.fingerprint_id}")
+    decision = description.decision
+    tell(f"threshold    {decision.threshold:.3f}, by the rule {decision.rule}")
+    click.echo(console.table(metrics_rows(description.title, metrics)))
+    for warning in description.warnings:
+        tell(f"note         {warning}")

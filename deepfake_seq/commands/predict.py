@@ -56,7 +56,7 @@ def predict(
     override = predicting.WeightsOverride(absolute(detector_weights), absolute(weights))
     execution = config.ExecutionConfig(runtime, workers, limits(timeout, memory))
     verdicts = []
-    for warning in run.describe(folder).get("warnings", []):
+    for warning in run.describe(folder).warnings:
         say(f"NOTE: {warning}")
     for verdict in predicting.predict(clips, folder, execution, override):
         verdicts.append(verdict)

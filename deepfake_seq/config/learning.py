@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
 
 from deepfake_seq.config.checks import check, check_choice
 from deepfake_seq.errors import UsageError
@@ -74,7 +73,8 @@ class ModelConfig:
         check_choice("inputs", self.inputs, INPUTS)
         check(0.0 <= self.dropout < 1.0, "dropout must be at least 0 and below 1", self.dropout)
         for name in ("bidirectional", "shuffle_frames"):
-            check(type(getattr(self, name)) is bool, f"{name} is true or false", vars(self)[name])
+            value = getattr(self, name)
+            check(type(value) is bool, f"{name} is true or false", value)
         check(
             self.name in RECURRENT or not self.bidirectional,
             f"only {' and '.join(RECURRENT)} can be bidirectional",
@@ -97,16 +97,6 @@ class ModelConfig:
             f"only {' and '.join(RECURRENT)} have units",
             self.name,
         )
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, also after a way through JSON.
-
-        Raises:
-            UsageError: A value is out of range.
-            KeyError, TypeError: A key is unknown, or a value of another type.
-        """
-        return cls(**{**values, "units": tuple(values.get("units", RECURRENT_UNITS))})
 
     @property
     def title(self) -> str:

@@ -6,8 +6,9 @@ import json
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -23,9 +24,15 @@ _ABOUT = "deepseq"
 """The one entry of the file's metadata: of several, the order would differ from file to file."""
 
 _MOST_BYTES = 1 << 30
-_MOST_SIDE = 1024
 
 Weights = list[npt.NDArray[np.float32]]
+
+
+class _About(msgspec.Struct):
+    """What the file says of the CNN."""
+
+    backbone: str
+    crop_size: Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
 def is_tuned(path: Path) -> bool:
@@ -61,16 +68,13 @@ def describe(path: Path) -> tuple[str, int]:
     with _opened(path) as file:
         told = (file.metadata() or {}).get(_ABOUT, "")
     try:
-        about = json.loads(told)
-        backbone, side = about["backbone"], about["crop_size"]
-        if type(backbone) is not str or type(side) is not int or not 1 <= side <= _MOST_SIDE:
-            raise ValueError("no name of a CNN, or no size of an image")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        about = msgspec.json.decode(told, type=_About)
+    except (ValueError, RecursionError) as error:
         raise WeightsError(
             f"{path} is not the CNN of a fine-tuned run, which says its name and its input size. "
             f"Received: {told[:100]!r}"
         ) from error
-    return backbone, side
+    return about.backbone, about.crop_size
 
 
 def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Weights:

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence.untrusted import read_file, read_json
+from deepfake_seq.untrusted import damaged, decode, read_tensors
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,6 +49,16 @@ class Progress:
     merit: tuple[float, ...] = ()
 
 
+class _State(Struct):
+    """The content of the small file."""
+
+    identity: dict[str, Any]
+    history: list[dict[str, float | None]]
+    best_epoch: Annotated[int, Meta(ge=0)]
+    merit: tuple[float, ...]
+    latest: str
+
+
 class Checkpoints:
     """The checkpoints of one training, in a folder that is removed when it is done.
 
@@ -63,6 +74,7 @@ class Checkpoints:
         self._run = run
         self.folder = run.with_name(f"{run.name}.checkpoint")
         self._identity = json.loads(json.dumps(identity))
+        self._remedy = f"Remove {self.folder} to start anew."
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -114,19 +126,8 @@ class Checkpoints:
         path = self.folder / _STATE
         if not path.exists():
             return None
-        values = read_json(path, _MOST_STATE_BYTES)
-        try:
-            theirs = dict(values["identity"])
-            progress = Progress(
-                [_row(own) for own in values["history"]],
-                values["best_epoch"],
-                tuple(values["merit"]),
-            )
-            latest = str(values["latest"])
-            if type(progress.best_epoch) is not int:
-                raise TypeError(f"no epoch. Received: {progress.best_epoch!r}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._damaged(path, repr(error)) from error
+        state = decode(path, _State, _MOST_STATE_BYTES, self._remedy)
+        theirs = state.identity
         different = [name for name, own in self._identity.items() if theirs.get(name) != own]
         if different:
             said = "; ".join(_said(name, theirs.get(name)) for name in sorted(different))
@@ -134,7 +135,8 @@ class Checkpoints:
                 f"{self._run} is a training that was interrupted, with other settings: "
                 f"{said}. Call it with the same ones, or give another --out."
             )
-        return progress, self._read(latest)
+        history = [_row(row) for row in state.history]
+        return Progress(history, state.best_epoch, state.merit), self._read(state.latest)
 
     def best(self, progress: Progress) -> list[npt.NDArray[Any]]:
         """The weights of the best epoch.
@@ -153,7 +155,9 @@ class Checkpoints:
             RunError: They are not of the same shapes.
         """
         if [own.shape for own in wanted] != [own.shape for own in found]:
-            raise self._damaged(self.folder, "it holds arrays of another CNN, head or optimizer")
+            raise damaged(
+                self.folder, "it holds arrays of another CNN, head or optimizer", self._remedy
+            )
 
     def save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
         """Keep the last epoch, and its weights as the best ones if they are.
@@ -193,9 +197,6 @@ class Checkpoints:
         except OSError as error:  # the run is there all the same
             _LOG.warning("%s can be removed, but not by me: %s", self.folder, error.strerror)
 
-    def _damaged(self, path: Path, why: str) -> RunError:
-        return RunError(f"{path} is damaged: {why}. Remove {self.folder} to start anew.")
-
     def _write(self, name: str, tensors: Tensors) -> None:
         from safetensors.numpy import save
 
@@ -207,16 +208,10 @@ class Checkpoints:
         atomic.write_bytes(self.folder / name, save(named))
 
     def _read(self, name: str) -> Tensors:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         path = self.folder / name
-        try:
-            if Path(name).name != name:
-                raise ValueError("its name leads elsewhere")
-            named = load(read_file(path, _MOST_BYTES))
-        except (SafetensorError, ValueError, TypeError) as error:
-            raise self._damaged(path, str(error)) from error
+        if Path(name).name != name:
+            raise damaged(path, "its name leads elsewhere", self._remedy)
+        named = read_tensors(path, _MOST_BYTES, self._remedy)
         kinds: Tensors = {}
         for key in sorted(named):
             kinds.setdefault(key.split("/")[0], []).append(named[key])
@@ -236,7 +231,7 @@ def _plain(row: Row) -> dict[str, float | None]:
 
 
 def _row(values: dict[str, float | None]) -> Row:
-    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+    return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def _best_name(epoch: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from deepfake_seq.sequence.metrics import Labels, Scores
 
@@ -20,13 +21,8 @@ class PlattScaling:
         intercept: Where the classes are in balance.
     """
 
-    slope: float = 1.0
+    slope: Annotated[float, Meta(ge=0)] = 1.0
     intercept: float = 0.0
-
-    def __post_init__(self) -> None:
-        numbers = {type(self.slope), type(self.intercept)} <= {int, float}
-        if not numbers or not all(map(math.isfinite, (self.slope, self.intercept))):
-            raise ValueError(f"not a calibration. Received: {self}")
 
     @classmethod
     def fit(cls, labels: Labels, logits: Scores) -> PlattScaling:

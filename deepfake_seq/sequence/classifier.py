@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,7 +23,6 @@ from deepfake_seq.config import (
     TrainConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, split_by_group
-from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import run
 from deepfake_seq.sequence.arrays import checked_arrays, checked_labels
 from deepfake_seq.sequence.data import Clip, SequenceData
@@ -31,13 +31,18 @@ from deepfake_seq.sequence.finished import new_folder, require_new
 from deepfake_seq.sequence.judging import on_validation
 from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
 from deepfake_seq.sequence.run import SequenceModel
-from deepfake_seq.sequence.untrusted import read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import decode
 
 _MODEL, _TRAIN = ModelConfig(), TrainConfig()
 _SPLIT, _DECISION = SplitConfig(), DecisionConfig()
-_MOST_METRICS_BYTES = 1 << 20
 _OWN_ARRAYS = Fingerprint({"features": "arrays of one's own"})
+
+
+class _Saved(Struct):
+    """The settings in `model.json` that a classifier is made again from."""
+
+    recipe: Recipe
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -220,15 +225,10 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         folder = Path(folder)
         model = run.load(folder)
-        values = run.describe(folder)
-        metrics = read_json(folder / run.METRICS, _MOST_METRICS_BYTES)
-        try:
-            recipe = Recipe.from_dict(values["recipe"])
-            validation = metrics["validation"]
-        except (KeyError, TypeError, AttributeError, UsageError) as error:
-            raise RunError(f"{folder} is damaged or was altered: {error!r}") from error
-        own = {**vars(recipe.model), **vars(recipe.split), **vars(recipe.decision)}
-        own |= {**vars(recipe.train), "model": own.pop("name")}
+        validation = run.read_metrics(folder)["validation"]
+        recipe = decode(folder / run.DESCRIPTION, _Saved, run.MAX_DESCRIPTION_BYTES).recipe
+        own = {**asdict(recipe.model), **asdict(recipe.split), **asdict(recipe.decision)}
+        own |= {**asdict(recipe.train), "model": own.pop("name")}
         loaded = cls()
         loaded.set_params(**{name: own[name] for name in loaded.get_params()})
         loaded._take(model, validation)

@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import parts, predictions, run
 from deepfake_seq.sequence.data import clip_key
 from deepfake_seq.sequence.intervals import DeLong, delong
 from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.tables import Rows, with_interval
-from deepfake_seq.sequence.untrusted import read_json
-
-_METRICS_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +51,22 @@ class Compared:
         Raises:
             RunError: Something is missing or damaged.
         """
-        notes = run.describe(folder)
-        metrics = read_json(folder / run.METRICS, _METRICS_BYTES)
+        description = run.describe(folder)
+        metrics = run.read_metrics(folder)["test"]
         split = parts.read_split(folder)
-        own = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
-        try:
-            return cls(
-                folder=folder,
-                model=run.title_of(notes),
-                parameters=int(notes["parameters"]["total"]),
-                members=int(notes["members"]),
-                rule=str(notes["decision"]["rule"]),
-                fingerprint_id=str(notes["fingerprint_id"]),
-                metrics=metrics["test"],
-                cells=_cells(metrics["test"]),
-                tested=predictions.read(folder / predictions.NAME).part("test"),
-                trained_on=frozenset(clip_key(video_id, known.sha256) for video_id, known in own),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-            raise RunError(f"{folder} is damaged: {error!r}") from error
+        known = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
+        return cls(
+            folder=folder,
+            model=description.title,
+            parameters=description.parameters.total,
+            members=description.members,
+            rule=description.decision.rule,
+            fingerprint_id=description.fingerprint_id,
+            metrics=metrics,
+            cells=_cells(metrics),
+            tested=predictions.read(folder / predictions.NAME).part("test"),
+            trained_on=frozenset(clip_key(video_id, clip.sha256) for video_id, clip in known),
+        )
 
 
 @dataclass(frozen=True)

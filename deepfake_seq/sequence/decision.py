@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,13 @@ import numpy.typing as npt
 from deepfake_seq.config import THRESHOLDS, DecisionConfig
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.sequence.metrics import Labels, Scores
+
+
+class ClassCounts(TypedDict):
+    """How many clips there are of each class."""
+
+    real: int
+    fake: int
 
 
 @dataclass(frozen=True)
@@ -37,18 +45,14 @@ class Decision:
     rule: str
     target_fpr: float
     validation_fpr: float
-    clips: dict[str, int]
+    clips: ClassCounts
     supported: bool
     thresholds: dict[str, float]
 
     def __post_init__(self) -> None:
         figures = (self.threshold, *self.band, self.target_fpr, self.validation_fpr)
-        numbers = {type(figure) for figure in figures} <= {int, float}
-        if not numbers or not all(map(math.isfinite, figures)) or self.band[0] > self.band[1]:
-            raise ValueError(f"not a decision. Received: {self}")
-        if self.rule not in THRESHOLDS or type(self.supported) is not bool:
-            raise ValueError(f"not a decision. Received: {self}")
-        if set(self.clips) != {"real", "fake"} or {type(n) for n in self.clips.values()} != {int}:
+        ordered = self.band[0] <= self.band[1]
+        if self.rule not in THRESHOLDS or not ordered or not all(map(math.isfinite, figures)):
             raise ValueError(f"not a decision. Received: {self}")
 
     def is_doubtful(self, score: float) -> bool:

@@ -8,11 +8,13 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from deepfake_seq import atomic
-from deepfake_seq.errors import RunError
 from deepfake_seq.sequence import figures
-from deepfake_seq.sequence.untrusted import read_file
+from deepfake_seq.untrusted import decode_rows
 
 NAME = "history.csv"
 COLUMNS = ("member", "epoch", "loss", "val_loss", "val_auc")
@@ -22,10 +24,21 @@ PHASE = "phase"
 PICTURE = Path("plots", "training.png")
 
 _MOST_BYTES = 1 << 26
-_MOST = 1e6
-"""No epoch and no loss is larger, and NaN is not smaller."""
+
+_Value = Annotated[float, Meta(gt=-1e6, lt=1e6)]
 
 Histories = list[list[dict[str, float]]]
+
+
+class _Row(TypedDict):
+    """A line of the file; an AUC that there was none of is an empty cell."""
+
+    member: str
+    epoch: _Value
+    loss: _Value
+    val_loss: _Value
+    val_auc: _Value | Literal[""]
+    phase: NotRequired[Annotated[float, Meta(ge=1, lt=1e6, multiple_of=1)]]
 
 
 def read_histories(folder: Path) -> Histories:
@@ -39,20 +52,12 @@ def read_histories(folder: Path) -> Histories:
     path = folder / NAME
     if not os.path.lexists(path):
         return []
-    content = read_file(path, _MOST_BYTES)
     members: dict[str, list[dict[str, float]]] = {}
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
-        names = list(reader.fieldnames or ())
-        phased = names.count(PHASE) == 1
-        if tuple(name for name in names if not phased or name != PHASE) != COLUMNS:
-            raise ValueError(f"the columns must be {','.join(COLUMNS)}, and {PHASE} if need be")
-        for row in reader:
-            members.setdefault(row["member"], []).append(_figures(row))
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is not in UTF-8: {error}") from error
-    except (ValueError, TypeError, csv.Error) as error:
-        raise RunError(f"{path}:{reader.line_num}: {error}") from error
+    for row in decode_rows(path, _Row, COLUMNS, _MOST_BYTES, optional=[PHASE]):
+        values: dict[str, Any] = {**row}
+        if row["val_auc"] == "":
+            values["val_auc"] = math.nan
+        members.setdefault(values.pop("member"), []).append(values)
     return list(members.values())
 
 
@@ -71,20 +76,6 @@ def write(
     atomic.write_bytes(folder / NAME, _as_csv(histories).encode())
     (folder / PICTURE).parent.mkdir(exist_ok=True)
     atomic.write_bytes(folder / PICTURE, figures.training_curves(histories, best_epochs))
-
-
-def _figures(row: Mapping[str, str]) -> dict[str, float]:
-    """What a line says; raises a ValueError or a TypeError where that cannot be."""
-    told = {name: text for name, text in row.items() if name != "member"}
-    if told["val_auc"] == "":
-        del told["val_auc"]
-    read = {name: float(text) for name, text in told.items()}
-    phase = read.get(PHASE, 1.0)
-    if not all(abs(figure) < _MOST for figure in read.values()):
-        raise ValueError(f"not what training gives: {list(row.values())}")
-    if phase < 1 or not phase.is_integer():
-        raise ValueError(f"a phase is a whole number from 1. Received: {row[PHASE]!r}")
-    return {"val_auc": math.nan, **read}
 
 
 def _as_csv(histories: Sequence[Sequence[Mapping[str, float]]]) -> str:

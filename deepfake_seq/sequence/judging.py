@@ -12,7 +12,7 @@ from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.cells import Tensor
 from deepfake_seq.sequence.data import SequenceData, TrainingRows
-from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.decision import ClassCounts, Decision
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
 from deepfake_seq.sequence.logistic import fit_logistic
@@ -69,8 +69,9 @@ def _majority(pairs: Sequence[Pair], recipe: Recipe) -> Learned:
     answer = 1.0 if balance.fake >= balance.real else 0.0
     network = _Constant(_SURE if answer else -_SURE)
     held_out = SequenceData.joined([validation for _, validation in pairs])
+    clips = ClassCounts(real=held_out.counts["real"], fake=held_out.counts["fake"])
     decision = Decision(
-        0.5, (0.5, 0.5), "balanced", recipe.decision.target_fpr, answer, held_out.counts, True, {}
+        0.5, (0.5, 0.5), "balanced", recipe.decision.target_fpr, answer, clips, True, {}
     )
     scores = np.full(len(held_out), answer)
     return Learned((Trained(network, [], 0, balance),), PlattScaling(), decision, held_out, scores)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -36,22 +35,6 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The inverse of `dataclasses.asdict`, also after a way through JSON.
-
-        Raises:
-            UsageError: A value is out of range.
-            KeyError, TypeError: One is missing, unknown or of another type.
-        """
-        train = {**values["train"], "balance": tuple(values["train"]["balance"])}
-        return cls(
-            ModelConfig.from_dict(values["model"]),
-            TrainConfig(**train),
-            SplitConfig(**values["split"]),
-            DecisionConfig(**values["decision"]),
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data import Clip
-from deepfake_seq.sequence.untrusted import read_json
+from deepfake_seq.untrusted import decode
 
 NAME = "split.json"
 
 _MOST_BYTES = 1 << 28
 
 
-class SplitClip(NamedTuple):
+class SplitClip(Struct, frozen=True, forbid_unknown_fields=True):
     """A clip of a part.
 
     Attributes:
@@ -54,19 +55,4 @@ def read_split(folder: Path) -> Split:
     path = folder / NAME
     if not os.path.lexists(path):
         raise RunError(f"{folder} has no {NAME}: it was not made by `deepseq fit`")
-    values = read_json(path, _MOST_BYTES)
-    try:
-        return {
-            part: {video_id: _split_clip(**clip) for video_id, clip in clips.items()}
-            for part, clips in values.items()
-        }
-    except (TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"{path} is damaged or was altered: {error}") from error
-
-
-def _split_clip(sha256: object, groups: object) -> SplitClip:
-    if type(sha256) is not str or type(groups) is not list:
-        raise ValueError("a clip has a sha256 and a list of groups")
-    if not all(type(group) is str for group in groups):
-        raise ValueError(f"groups must be text. Received: {groups!r}")
-    return SplitClip(sha256, tuple(groups))
+    return decode(path, Split, _MOST_BYTES)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
-from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data import Clip, clip_key
 from deepfake_seq.sequence.metrics import Labels, Scores
-from deepfake_seq.sequence.untrusted import read_file
+from deepfake_seq.untrusted import damaged, decode_rows
 
 NAME = "predictions.csv"
 COLUMNS = ("video_id", "part", "label", "score", "sha256", "groups", "method")
 MOST_BYTES = 1 << 28
 
 _SEPARATOR = ";"
-_LABELS = {str(REAL): REAL, str(FAKE): FAKE}
-_DIGEST = re.compile(r"([0-9a-f]{64})?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,50 +106,34 @@ def write(path: Path, judged: Mapping[str, tuple[Sequence[Clip], Scores]]) -> No
 
 
 def read(path: Path) -> Predictions:
-    """What `write` wrote; a file that comes from anybody is refused, not believed.
+    """Read what `write` wrote.
 
     Raises:
-        RunError: It is not there, a link, too large, or says something that cannot be; the message
-            names the line.
+        RunError: The file cannot be read, or says something that cannot be; the message names the
+            line.
     """
-    rows: dict[str, list[str]] = {}
-    try:
-        text = read_file(path, MOST_BYTES).decode("utf-8", "surrogatepass")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise ValueError(f"the columns must be {','.join(COLUMNS)}. Received: {header}")
-        for row in reader:
-            _check(row)
-            if rows.setdefault(row[0], row) is not row:
-                raise ValueError(f"{row[0]!r} stands there twice")
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is not in UTF-8: {error}") from error
-    except (ValueError, csv.Error) as error:
-        raise RunError(f"{path}:{reader.line_num}: {error}") from error
-    columns = [*zip(*rows.values(), strict=True)] or [()] * len(COLUMNS)
-    video_ids, parts, labels, scores, sha256s, groups, methods = columns
+    rows = decode_rows(path, _Row, COLUMNS, MOST_BYTES)
+    name, times = next(iter(Counter(row.video_id for row in rows).most_common(1)), ("", 0))
+    if times > 1:
+        raise damaged(path, f"{name!r} is there twice")
     return Predictions(
-        video_ids,
-        parts,
-        np.array([_LABELS[label] for label in labels], dtype=np.int64),
-        np.array([float(score) for score in scores], dtype=np.float64),
-        sha256s,
-        tuple(tuple(filter(None, names.split(_SEPARATOR))) for names in groups),
-        methods,
+        tuple(row.video_id for row in rows),
+        tuple(row.part for row in rows),
+        np.array([row.label for row in rows], dtype=np.int64),
+        np.array([row.score for row in rows], dtype=np.float64),
+        tuple(row.sha256 for row in rows),
+        tuple(tuple(filter(None, row.groups.split(_SEPARATOR))) for row in rows),
+        tuple(row.method for row in rows),
     )
 
 
-def _check(row: list[str]) -> None:
-    """Raise a ValueError that says what is wrong with a row."""
-    if len(row) != len(COLUMNS):
-        raise ValueError(f"{len(COLUMNS)} columns are needed. Received: {len(row)}")
-    _, part, label, score, digest, _, _ = row
-    if part not in ("validation", "test"):
-        raise ValueError(f"the part must be validation or test. Received: {part!r}")
-    if label not in _LABELS:
-        raise ValueError(f"the label must be 0 (real) or 1 (fake). Received: {label!r}")
-    if not 0.0 <= float(score) <= 1.0:
-        raise ValueError(f"the score must be from 0 to 1. Received: {score!r}")
-    if not _DIGEST.fullmatch(digest):
-        raise ValueError(f"the SHA-256 must be 64 hex digits or nothing. Received: {digest!r}")
+class _Row(Struct):
+    """A line of the file."""
+
+    video_id: str
+    part: Literal["validation", "test"]
+    label: Literal[0, 1]
+    score: Annotated[float, Meta(ge=0, le=1)]
+    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+    groups: str
+    method: str

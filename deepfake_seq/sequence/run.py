@@ -12,31 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
-from deepfake_seq.errors import RunError, UsageError
+from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.cells import Tensor
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.decision import Decision
+from deepfake_seq.sequence.description import RunDescription, RunMetrics
 from deepfake_seq.sequence.features import Arrays
 from deepfake_seq.sequence.metrics import Scores
 from deepfake_seq.sequence.networks import Network, mean_logits, restore
-from deepfake_seq.sequence.untrusted import read_file, read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import damaged, decode, read_tensors
 
-FORMAT = "deepseq-run"
-FORMAT_VERSION = 2
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
 
-MOST_DESCRIPTION_BYTES = 1 << 20
-_MOST_WEIGHTS_BYTES = 1 << 30
-_MOST_FRAMES, _MOST_WIDTH, _MOST_MEMBERS = 256, 65_536, 100
-_MOST_TITLE = 80
+MAX_DESCRIPTION_BYTES = 1 << 20
+_MAX_METRICS_BYTES = 1 << 26
+_MAX_WEIGHTS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +96,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     Args:
         folder: Where to.
         model: The model.
-        notes: What else belongs into `model.json`: parameters, split, training, versions; a
-            `title` goes before the model's.
+        notes: What else belongs into `model.json`: what `RunDescription` needs beside the model
+            (created, parameters, split, warnings) and more; a `title` goes before the model's.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -112,8 +109,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     atomic.write_bytes(folder / WEIGHTS, to_bytes(tensors))
     frames, width = model.shape
     description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": "deepseq-run",
+        "format_version": 2,
         "model": asdict(model.config),
         "members": len(model.members),
         "input": {"frames": frames, "width": width},
@@ -129,8 +126,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     atomic.write_json(folder / DESCRIPTION, description)
 
 
-def describe(folder: Path) -> dict[str, Any]:
-    """What `model.json` says, once it is known to be of this format.
+def describe(folder: Path) -> RunDescription:
+    """Read `model.json`.
 
     Raises:
         RunError: There is no run in `folder`, or it cannot be read.
@@ -138,32 +135,17 @@ def describe(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     if not os.path.lexists(path):
         raise RunError(f"no run in {folder}: it has no {DESCRIPTION}. `deepseq fit` makes one.")
-    values = read_json(path, MOST_DESCRIPTION_BYTES)
-    try:
-        kind = (values["format"], values["format_version"])
-    except KeyError as error:
-        raise RunError(f"{path} cannot be read: it has no {error}") from error
-    if kind != (FORMAT, FORMAT_VERSION):
-        raise RunError(
-            f"{path} is not of format {FORMAT} {FORMAT_VERSION}. Make the run again with "
-            f"`deepseq fit`. Received: {kind}"
-        )
-    warnings = values.get("warnings", [])
-    if type(warnings) is not list or not all(type(warning) is str for warning in warnings):
-        raise RunError(f"{path} is damaged or was altered: its warnings are no list of texts")
-    title = values.get("title", DESCRIPTION)
-    if type(title) is not str or not 1 <= len(title) <= _MOST_TITLE or not title.isprintable():
-        raise RunError(f"{path} is damaged or was altered: its title is no short text on one line")
-    return values
+    return decode(path, RunDescription, MAX_DESCRIPTION_BYTES)
 
 
-def title_of(values: dict[str, Any]) -> str:
-    """What people call the model of a run, from what `describe` gives.
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read `metrics.json`: plain values, checked as far as `RunMetrics` says.
 
     Raises:
-        UsageError, KeyError, TypeError: The model's settings are damaged.
+        RunError: It cannot be read.
     """
-    return str(values.get("title") or ModelConfig.from_dict(values["model"]).title)
+    decode(folder / METRICS, RunMetrics, _MAX_METRICS_BYTES)
+    return decode(folder / METRICS, dict[str, Any], _MAX_METRICS_BYTES)
 
 
 def load(folder: Path) -> SequenceModel:
@@ -172,47 +154,28 @@ def load(folder: Path) -> SequenceModel:
     Raises:
         RunError: Something in the run is missing, damaged or does not fit; says what.
     """
-    values = describe(folder)
+    description = describe(folder)
+    members: list[dict[str, Tensor]] = [{} for _ in range(description.members)]
+    path = folder / WEIGHTS
     try:
-        config = ModelConfig.from_dict(values["model"])
-        frames = _whole(values["input"]["frames"], _MOST_FRAMES)
-        width = _whole(values["input"]["width"], _MOST_WIDTH)
-        members = _whole(values["members"], _MOST_MEMBERS)
-        calibration = PlattScaling(**values["calibration"])
-        data = values["data"]
-        if type(data) is not str:
-            raise TypeError(f"data must be text. Received: {data!r}")
-        decision = Decision(**{**values["decision"], "band": tuple(values["decision"]["band"])})
-        extract_config = ExtractConfig.from_dict(values["extract_config"])
-        if extract_config != extract_config.without_folders():
-            raise ValueError("it names a path, where only the name of a weights file may stand")
-        fingerprint = Fingerprint(values["fingerprint"])
-        if fingerprint.id != values["fingerprint_id"]:
-            raise ValueError("its fingerprint is not its own id")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, UsageError) as error:
-        raise RunError(f"{folder / DESCRIPTION} is damaged or was altered: {error!r}") from error
-    tensors = _read_tensors(folder / WEIGHTS)
-    own: list[dict[str, Tensor]] = [{} for _ in range(members)]
-    try:
-        for name, tensor in tensors.items():
-            number = next(n for n in range(members) if name.startswith(_prefix(n)))
-            own[number][name.removeprefix(_prefix(number))] = tensor
-        networks = tuple(restore(config, width, tensors) for tensors in own)
+        for name, tensor in read_tensors(path, _MAX_WEIGHTS_BYTES).items():
+            number = next(n for n in range(len(members)) if name.startswith(_prefix(n)))
+            members[number][name.removeprefix(_prefix(number))] = tensor
+        shape = (description.input.frames, description.input.width)
+        networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
     except (ValueError, StopIteration) as error:
-        raise RunError(
-            f"{folder / WEIGHTS} is damaged or was altered: "
-            f"{str(error) or f'{name} belongs to no member'}"
-        ) from error
+        reason = str(error) or f"{name} belongs to no member"
+        raise damaged(path, reason) from error
     return SequenceModel(
-        config,
+        description.model,
         networks,
-        (frames, width),
-        calibration,
-        decision,
-        data,
-        extract_config,
-        fingerprint,
-        values.get("title", ""),
+        shape,
+        description.calibration,
+        description.decision,
+        description.data,
+        description.extraction,
+        Fingerprint(description.fingerprint),
+        description.title,
     )
 
 
@@ -228,22 +191,5 @@ def newest(runs: Path) -> Path:
     return max(found, key=lambda folder: ((folder / DESCRIPTION).stat().st_mtime_ns, folder.name))
 
 
-def _whole(value: object, most: int) -> int:
-    if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"not a whole number from 1 to {most}. Received: {value!r}")
-    return value
-
-
 def _prefix(number: int) -> str:
     return f"member_{number}/"
-
-
-def _read_tensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
-    content = read_file(path, _MOST_WEIGHTS_BYTES)
-    try:
-        return dict(from_bytes(content))
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} cannot be read: {error!r}") from error

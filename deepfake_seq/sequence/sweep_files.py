@@ -15,8 +15,8 @@ from deepfake_seq.sequence.space import DIMENSIONS, Space, Value
 from deepfake_seq.sequence.sweep_figure import value_by_setting
 from deepfake_seq.sequence.tables import Rows, figure, markdown
 from deepfake_seq.sequence.trials import Tried
-from deepfake_seq.sequence.untrusted import read_json
 from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import decode
 
 NAME = "sweep.json"
 TRIALS = "trials.csv"
@@ -43,7 +43,7 @@ def require_own(folder: Path, identity: dict[str, Any]) -> None:
         ):
             raise UsageError(f"{folder} is there already and is no sweep. Give another --out.")
         return
-    values = read_json(path, _MOST_BYTES)
+    values = decode(path, dict[str, Any], _MOST_BYTES, "Give another --out.")
     if (values.get("format"), values.get("format_version")) != (FORMAT, FORMAT_VERSION):
         raise RunError(f"{path} is not of format {FORMAT} {FORMAT_VERSION}. Give another --out.")
     there = values.get("identity")

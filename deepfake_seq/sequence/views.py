@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from deepfake_seq.config import VIEW_KINDS
 from deepfake_seq.datasets import FAKE
@@ -69,6 +71,15 @@ def person_in(video_id: str) -> str:
     return person[1] if person else ""
 
 
+class _Fact(msgspec.Struct):
+    """What a view says of itself."""
+
+    kind: str
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    of: str
+    settings: Any = None
+
+
 @dataclass(frozen=True, eq=False)
 class Claim:
     """A view, and what it says of the clip that it is made from.
@@ -92,17 +103,10 @@ class Claim:
         Raises:
             ValueError: That is not what such a record says.
         """
-        values = record.facts.get(FACT)
-        if type(values) is not dict:
-            raise ValueError(f"view must be a mapping. Received: {values!r}")
-        kind, number, of = (values.get(name) for name in ("kind", "number", "of"))
-        if type(kind) is not str or kind not in VIEW_KINDS:
-            raise ValueError(f"unknown kind of view. Received: {kind!r}")
-        if type(number) is not int or number < 1 or type(of) is not str:
-            raise ValueError(f"a view has a number and a clip. Received: {values!r}")
-        if record.video_id != f"{of}@{kind}{number}":
-            raise ValueError(f"{record.video_id!r} is not what this view is called: {values!r}")
-        view = View(record.video_id, record.label, kind, number, of, values.get("settings"), row)
+        made = msgspec.convert(record.facts.get(FACT), _Fact)
+        if made.kind not in VIEW_KINDS or record.video_id != f"{made.of}@{made.kind}{made.number}":
+            raise ValueError(f"{record.video_id!r} is not what this view is called: {made}")
+        view = View(record.video_id, record.label, **msgspec.structs.asdict(made), row=row)
         return cls(view, record.source.sha256, frozenset(record.groups), record.split)
 
     def fits(self, clip: Clip) -> bool:

@@ -86,7 +86,7 @@ def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
     card = (made.folder / "README.md").read_text()
     assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, made on")
-    notes = run.describe(made.folder)["finetune"]
+    notes = json.loads((made.folder / run.DESCRIPTION).read_text())["finetune"]
     assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
 
 

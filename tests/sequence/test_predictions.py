@@ -49,17 +49,16 @@ def test_the_columns_are_those_that_are_documented(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (GOOD.replace("0.5", "nan"), "from 0 to 1"),
-        (GOOD.replace("0.5", "1.01"), "from 0 to 1"),
-        (GOOD.replace("0.5", "inf"), "from 0 to 1"),
-        (GOOD.replace("0.5", "high"), "could not convert"),
+        (GOOD.replace("0.5", "nan"), r">= 0.0 - at `\$.score`.*'nan'"),
+        (GOOD.replace("0.5", "1.01"), r"<= 1.0 - at `\$.score`.*'1.01'"),
+        (GOOD.replace("0.5", "inf"), r"<= 1.0 - at `\$.score`"),
+        (GOOD.replace("0.5", "high"), "Expected `float`.*score.*'high'"),
         (GOOD.replace(",1,", ",-1,"), "label"),
         (GOOD.replace("test", "train"), "part"),
-        (GOOD.replace("abab", "zzzz"), "SHA-256"),
+        (GOOD.replace("abab", "zzzz"), "sha256"),
         (GOOD + ",more", "7 columns"),
         ("a.mp4,test", "7 columns"),
         (GOOD.replace("a.mp4", '"a.mp4" '), "expected"),
-        ("first.mp4,test,1,0.5,,,", "twice"),
     ],
 )
 def test_a_line_that_cannot_be_is_refused_by_its_number(
@@ -69,6 +68,12 @@ def test_a_line_that_cannot_be_is_refused_by_its_number(
     path.write_text(f"{HEADER}\nfirst.mp4,test,1,0.5,,,\n{line}\n")
     with pytest.raises(RunError, match=rf"p\.csv:3: .*{complaint}"):
         predictions.read(path)
+
+
+def test_a_clip_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(f"{HEADER}\n{GOOD}\n{GOOD}\n")
+    with pytest.raises(RunError, match=r"p\.csv cannot be read, .*'a\.mp4' is there twice"):
+        predictions.read(tmp_path / "p.csv")
 
 
 @pytest.mark.parametrize("header", ["", "video_id,label", HEADER + ",more"])

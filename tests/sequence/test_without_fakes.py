@@ -83,8 +83,7 @@ def test_without_a_class_to_tell_apart_all_epochs_are_run_and_the_last_is_kept(
 ) -> None:
     (rows,) = read_histories(fitted.folder)
     assert len(rows) == EPOCHS and all(np.isnan(row["val_auc"]) for row in rows)
-    notes = run.describe(fitted.folder)
-    assert notes["training"]["best_epochs"] == [EPOCHS]
+    assert run.describe(fitted.folder).training.best_epochs == (EPOCHS,)
     assert any(f"all {EPOCHS} epochs" in warning for warning in fitted.warnings)
 
 
