@@ -191,29 +191,31 @@ def _run(plan: Plan, folder: Path) -> SweepResult:
 def fit_arguments(features: Path, recipe: Recipe) -> list[str]:
     """The `fit` command that trains a recipe, without options that have their default value."""
     from deepfake_seq.commands.fit import fit
+    from deepfake_seq.sequence.learning import Recipe
 
-    model = recipe.model
-    values = {
+    values, usual = _fit_options(recipe), _fit_options(Recipe())
+    words = ["deepseq", "fit", "--features", str(features), "--model", recipe.model.name]
+    for option in fit.params:
+        value = values.get(option.name or "")
+        if value != usual.get(option.name or ""):
+            each = value if isinstance(value, tuple) else (value,)
+            for one in each:
+                words += [option.opts[0]] if value is True else [option.opts[0], str(one)]
+    return words
+
+
+def _fit_options(recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe by the names of `fit`'s parameters, but for the model's name."""
+    model, train, split = recipe.model, recipe.train, recipe.split
+    return {
         **asdict(model),
-        **asdict(recipe.train),
-        **asdict(recipe.split),
-        "features": features,
-        "model": model.name,
+        **asdict(train),
+        **asdict(split),
         "inputs": None if model.inputs == config.default_inputs(model.name) else model.inputs,
         "units": config.write_units(model.units),
-        "balance": balance_values(recipe.train.balance),
-        "split_strategy": recipe.split.strategy,
+        "balance": balance_values(train.balance),
+        "split_strategy": split.strategy,
     }
-    words = ["deepseq", "fit"]
-    for option in fit.params:
-        value, flag = values.get(option.name or ""), option.opts[0]
-        usual = value is None or value is False or value == option.default
-        if value is True:
-            words.append(flag)
-        elif option.name == "model" or not usual:
-            each = value if isinstance(value, tuple) else (value,)
-            words += [word for one in each for word in (flag, str(one))]
-    return words
 
 
 def _tell(folder: Path, result: SweepResult, command: str) -> None:

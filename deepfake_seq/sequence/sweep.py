@@ -21,7 +21,7 @@ from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data import SequenceData
 from deepfake_seq.sequence.learning import Pair, Recipe, learn, pairs_of
-from deepfake_seq.sequence.metrics import auc
+from deepfake_seq.sequence.metrics import auc_or_nan
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.space import Setting, Space, key, recipe
 from deepfake_seq.store import Fingerprint
@@ -140,10 +140,12 @@ def validate(pairs: Sequence[Pair], chosen: Recipe) -> dict[str, float]:
     started = time.monotonic()
     learned = learn(pairs, chosen)
     labels, scores = learned.validation.labels, learned.validation_scores
-    value = auc(labels, scores)
-    assert value is not None, "`sweep` refuses validation clips of one class"
     brier = brier_score_loss(labels, scores, sample_weight=1.0 / np.bincount(labels)[labels])
-    return {"auc": value, "brier": float(brier), "seconds": time.monotonic() - started}
+    return {
+        "auc": auc_or_nan(labels, scores),
+        "brier": float(brier),
+        "seconds": time.monotonic() - started,
+    }
 
 
 def sweep(
@@ -263,14 +265,10 @@ def _finish(
 def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> SweepResult:
     """Rank by mean AUC, then by Brier score (few clips often give the same AUC), then by number."""
     distinct = {key(trial.user_attrs["setting"]): trial for trial in reversed(done)}.values()
-    ranked = sorted(
-        (trial for trial in distinct if "failed" not in trial.user_attrs),
-        key=lambda trial: (-trial.user_attrs["auc"], trial.user_attrs["brier"], trial.number),
-    )
-    failed = sorted(
-        (trial for trial in distinct if "failed" in trial.user_attrs),
-        key=lambda trial: trial.number,
-    )
+    by_number = sorted(distinct, key=lambda trial: trial.number)
+    failed = [trial for trial in by_number if "failed" in trial.user_attrs]
+    ranked = [trial for trial in by_number if "failed" not in trial.user_attrs]
+    ranked.sort(key=lambda trial: (-trial.user_attrs["auc"], trial.user_attrs["brier"]))
     if not ranked:
         raise TrainingError(
             f"none of {len(failed)} settings could be trained; the first one failed "

@@ -43,8 +43,9 @@ def value_by_setting(ranked: Sequence[FrozenTrial], space: Space) -> bytes:
     lowest = min(0.9, *(trial["auc"] - (trial["auc_sd"] or 0.0) for trial in trials))
     margin = 0.05 * (1.0 - lowest)
     panels[0, 0].set_ylim(lowest - margin, 1.0 + margin)
+    spread = "" if trials[0]["auc_sd"] is None else " (± standard deviation over seeds)"
     keys = [
-        ("a setting (± standard deviation over seeds)", {**_MARKER, "color": REAL_COLOUR}),
+        (f"a setting{spread}", {**_MARKER, "color": REAL_COLOUR}),
         ("the best", {**_MARKER, "color": FAKE_COLOUR}),
     ]
     if any(not isinstance(space.values[name], Range) for name in names):

@@ -312,7 +312,8 @@ def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
 ) -> None:
     plans = [
         make_plan(
-            write_store(tmp_path / f"s{turned}", records(turned)), {"model": ["dense,logistic"]}
+            write_store(tmp_path / f"s{turned}", records(turned)),
+            {"model": ["gru,logistic"], "units": ["3"]},
         )
         for turned in (False, True)
     ]
