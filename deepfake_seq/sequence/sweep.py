@@ -183,7 +183,7 @@ def sweep(
             done = study.get_trials()
             missing = range(len(done), total)
             on_start(len(done), max(total, len(done)), len(missing) * len(plan.seeds))
-            train = _remembering(study, plan, pairs, validate)
+            train = _cached(study, plan, pairs, validate)
             running = trials.in_memory(done)
             for number in missing:
                 given = grid[number] if grid else None
@@ -211,8 +211,8 @@ def _pairs(plan: Plan) -> list[Pair]:
     return pairs
 
 
-def _remembering(study: Study, plan: Plan, pairs: Sequence[Pair], validate: Validate) -> Train:
-    """Wrap `validate` so that the study keeps every result, and no training is done twice."""
+def _cached(study: Study, plan: Plan, pairs: Sequence[Pair], validate: Validate) -> Train:
+    """Cache the results of `validate` in the study, so that no training is done twice."""
     known = study.user_attrs
 
     def train(setting: Setting, seed: int) -> dict[str, float]:
@@ -252,7 +252,7 @@ def _finish(
             on_training("failed")
     aucs = [result["auc"] for result in results.values()]
     trial.set_user_attr("auc_by_seed", {str(seed): results[seed]["auc"] for seed in results})
-    trial.set_user_attr("seconds", round(sum(own["seconds"] for own in results.values()), 1))
+    trial.set_user_attr("seconds", round(sum(result["seconds"] for result in results.values()), 1))
     if failed:
         trial.set_user_attr("failed", failed)
         return study.tell(trial, state=TrialState.FAIL)

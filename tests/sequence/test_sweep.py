@@ -114,7 +114,7 @@ def test_at_the_same_auc_the_better_probabilities_win_then_the_earlier_trial(
 
 
 @pytest.mark.parametrize(("strategy", "count"), [("random", 4), ("tpe", 13)])
-def test_what_is_drawn_depends_on_the_seed_alone(
+def test_sampled_settings_depend_on_the_seed_alone(
     strategy: str, count: int, store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     drawn = {}
@@ -140,7 +140,7 @@ def test_more_trials_of_a_sweep_that_was_done_are_those_of_a_longer_one(
     assert outcomes(in_parts) == outcomes(search(plan, tmp_path / "once", training))
 
 
-def test_a_setting_that_is_drawn_again_is_not_trained_again(
+def test_a_setting_that_is_sampled_again_is_not_trained_again(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC, strategy="random", trials=12)
@@ -150,7 +150,7 @@ def test_a_setting_that_is_drawn_again_is_not_trained_again(
     assert len(swept.ranked) == len(training.asked) / 2
 
 
-def test_what_is_complete_stays_as_it_is(
+def test_a_complete_sweep_stays_as_it_is(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC)
@@ -377,7 +377,7 @@ def test_a_folder_of_something_else_is_left_alone(
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["model.json"]
 
 
-def test_a_sweep_of_the_format_before_is_refused(
+def test_a_sweep_of_the_previous_format_is_refused(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC)
@@ -416,7 +416,7 @@ def test_the_same_search_has_the_same_folder_by_default_and_another_one_another(
     assert plan.default_folder != make_plan(store, LOGISTIC, seeds=3).default_folder
 
 
-def test_the_best_are_told_to_be_too_good_and_too_close(
+def test_warnings_say_how_far_the_first_place_can_be_trusted(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     def auc(recipe: Recipe) -> float:
@@ -430,7 +430,7 @@ def test_the_best_are_told_to_be_too_good_and_too_close(
     assert "One seed cannot tell a better setting from luck" in single.warnings[1]
 
 
-def test_what_is_left_behind_says_what_was_searched_and_found(
+def test_the_files_in_the_folder_contain_the_search_and_its_results(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     texts = {**DRAWN, "units": ["8,4", "16"]}
