@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from filelock import FileLock
 from records import make_record, make_store, write_store
@@ -449,3 +450,17 @@ def test_the_files_in_the_folder_contain_the_search_and_its_results(
     assert float(best["auc"]) == pytest.approx(np.mean(each))
     assert (tmp_path / "x" / "README.md").read_text().count("\n|") == len(swept.ranked) + 2
     assert (tmp_path / "x" / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_results_are_an_optuna_study(
+    store: FeatureStore, tmp_path: Path, training: Training
+) -> None:
+    swept = search(make_plan(store, LOGISTIC), tmp_path / "x", training)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'x' / trials.NAME}")
+    study = optuna.load_study(study_name="sweep", storage=storage)
+    assert study.best_value == aucs(swept)[0]
+    assert study.best_trial.user_attrs["setting"] == swept.ranked[0].user_attrs["setting"]
+    assert [trial.params for trial in study.trials] == [
+        {"inputs": name} for name in ("features", "delta", "both")
+    ]
+    storage.engine.dispose()
