@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from deepfake_seq.sequence.learning import Recipe
-    from deepfake_seq.sequence.sweep import Plan, SweepResult
+    from deepfake_seq.sequence.sweep import OnTraining, SweepResult
 
 _TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
 _SEARCHED = {
@@ -151,7 +154,11 @@ def sweep(
     problem = prepare(FeatureStore.open(features), base.split)
     plan = sweeping.Plan(problem, space, base, settings)
     folder = out or plan.default_folder
-    result = _run(plan, folder)
+    try:
+        result = sweeping.sweep(plan, folder, partial(_progress, folder))
+    except KeyboardInterrupt:
+        say(f"stopped; finished trainings are in {folder}: the same command resumes the sweep")
+        raise
     command = shlex.join(fit_arguments(features, result.best))
     for warning in dict.fromkeys(result.warnings):
         say(f"NOTE: {warning}")
@@ -161,31 +168,19 @@ def sweep(
         _tell(folder, result, command)
 
 
-def _run(plan: Plan, folder: Path) -> SweepResult:
-    """Run the sweep with its progress on stderr."""
-    from contextlib import ExitStack
-
+@contextmanager
+def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[OnTraining]:
+    """Show on stderr how far a sweep is."""
     from deepfake_seq import console
-    from deepfake_seq.sequence import sweep as sweeping
 
-    with ExitStack() as stack:
-        steps = []
-
-        def start(done: int, trials: int, trainings: int) -> None:
-            if done == trials:
-                say(f"{folder} is complete: {trials} trials")
-                return
-            if done:
-                say(f"resuming {folder}: {done} of {trials} trials are finished")
-            bar = console.progress(f"sweep, {trials} trials", trainings, "trainings")
-            steps.append(stack.enter_context(bar))
-
-        try:
-            return sweeping.sweep(plan, folder, start, lambda note: steps[0](note))
-        except KeyboardInterrupt:
-            stack.close()
-            say(f"stopped; finished trainings are in {folder}: the same command resumes the sweep")
-            raise
+    if not trainings:
+        say(f"{folder} is complete: {trials} trials")
+        yield lambda note: None
+        return
+    if done:
+        say(f"resuming {folder}: {done} of {trials} trials are finished")
+    with console.progress(f"sweep, {trials} trials", trainings, "trainings") as step:
+        yield step
 
 
 def fit_arguments(features: Path, recipe: Recipe) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-OnStart = Callable[[int, int, int], None]
 OnTraining = Callable[[str], None]
+Progress = Callable[[int, int, int], AbstractContextManager[OnTraining]]
 Validate = Callable[[Sequence[Pair], Recipe], dict[str, float]]
 """Trains a recipe; returns `auc` and `brier` on the validation clips, and the `seconds` it took."""
 
@@ -151,8 +152,7 @@ def validate(pairs: Sequence[Pair], chosen: Recipe) -> dict[str, float]:
 def sweep(
     plan: Plan,
     folder: Path,
-    on_start: OnStart = lambda done, trials, trainings: None,
-    on_training: OnTraining = lambda note: None,
+    progress: Progress = lambda done, trials, trainings: nullcontext(lambda note: None),
     validate: Validate = validate,
 ) -> SweepResult:
     """Try every setting that was not tried yet, and rank all of them.
@@ -162,8 +162,8 @@ def sweep(
     Args:
         plan: What is searched.
         folder: Folder of the sweep: a new one, or one of the same plan to resume.
-        on_start: Called with the number of finished trials, of all trials, and of trainings left.
-        on_training: Called with a note after each training.
+        progress: Called with the number of finished trials, of all trials, and of trainings left;
+            what it yields is called with a note after each training.
         validate: Trains and evaluates one recipe.
 
     Raises:
@@ -174,7 +174,8 @@ def sweep(
         RunError: The folder cannot be read or written.
     """
     pairs = _pairs(plan)
-    grid = plan.space.grid() if plan.config.strategy == "grid" else None
+    strategy = plan.config.strategy
+    grid = plan.space.grid() if strategy == "grid" else None
     total = plan.config.trials if grid is None else len(grid)
     sweep_files.require_same(folder, plan.identity)
     with trials.locked(folder):
@@ -182,15 +183,16 @@ def sweep(
         with trials.opened(folder) as study:
             done = study.get_trials()
             missing = range(len(done), total)
-            on_start(len(done), max(total, len(done)), len(missing) * len(plan.seeds))
+            trainings = len(missing) * len(plan.seeds)
             train = _cached(study, plan, pairs, validate)
             running = trials.in_memory(done)
-            for number in missing:
-                given = grid[number] if grid else None
-                trial = trials.ask(running, plan.space, plan.config.strategy, plan.seeds[0], given)
-                done.append(_finish(running, trial, plan.seeds, train, on_training))
-                study.add_trial(done[-1])
-                sweep_files.write_trials(folder, done, plan.seeds)
+            with progress(len(done), max(total, len(done)), trainings) as step:
+                for number in missing:
+                    given = grid[number] if grid else None
+                    trial = trials.ask(running, plan.space, strategy, plan.seeds[0], given)
+                    done.append(_finish(running, trial, plan.seeds, train, step))
+                    study.add_trial(done[-1])
+                    sweep_files.write_trials(folder, done, plan.seeds)
         sweep_files.write_trials(folder, done, plan.seeds)  # it may be one trial behind
         result = _ranked(plan, done, pairs)
         sweep_files.write_summary(folder, result.ranked, result.failed, plan.space, result.warnings)

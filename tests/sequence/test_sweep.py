@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,16 @@ def aucs(result: sweeping.SweepResult) -> list[float]:
 
 def inputs(found: list[Any]) -> list[str]:
     return [trial.user_attrs["setting"]["inputs"] for trial in found]
+
+
+def telling(told: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager[Any]]:
+    """A progress bar that appends its counts to `told`."""
+
+    def progress(*counts: int) -> AbstractContextManager[Any]:
+        told.append(counts)
+        return nullcontext(lambda note: None)
+
+    return progress
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -158,9 +169,7 @@ def test_a_complete_sweep_stays_as_it_is(
     first = search(plan, tmp_path / "x", training)
     trained = len(training.asked)
     told: list[tuple[int, ...]] = []
-    again = sweeping.sweep(
-        plan, tmp_path / "x", lambda *counts: told.append(counts), validate=training
-    )
+    again = sweeping.sweep(plan, tmp_path / "x", telling(told), training)
     assert told == [(3, 3, 0)] and len(training.asked) == trained
     assert outcomes(again) == outcomes(first)
 
@@ -226,7 +235,7 @@ def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
         child.wait()
     plan = make_plan(store, LOGISTIC, seeds=9)
     told: list[tuple[int, ...]] = []
-    swept = sweeping.sweep(plan, tmp_path / "x", lambda *counts: told.append(counts))
+    swept = sweeping.sweep(plan, tmp_path / "x", telling(told))
     assert told[0][0] >= 1 and told[0][1] == 3
     assert outcomes(swept) == outcomes(sweeping.sweep(plan, tmp_path / "whole"))
 
