@@ -21,10 +21,10 @@ demo: $(READY)
 	$(BIN)/deepseq demo
 
 test: lint
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto -m 'not slow' $(PYTEST)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow $(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""A run on a store: which clips it has met, how well it does on the others, and where it fails."""
+"""Evaluate a run on the clips of a store that it was not trained on."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from deepfake_seq.store import FeatureStore
 REPORT = "report.html"
 CARD = "README.md"
 
-_MOST_MISTAKES = 6
+_MAX_MISTAKES = 6
 _MOST_BYTES = 1 << 26
 
 
 def evaluate(
     run_folder: Path, store: FeatureStore, *, videos: Path | None = None, out: Path | None = None
 ) -> tuple[Path, Evaluation]:
-    """Judge a run by the clips of a store, and write `metrics.json` and `report.html`.
+    """Evaluate a run on the clips of a store, and write `metrics.json` and `report.html`.
 
-    Validation clips are judged by the scores that the run's calibration and threshold come from:
-    where several networks are averaged, each of these was scored by the one that had not seen it.
+    Validation clips keep the scores that the run's calibration and threshold were chosen by: if
+    several networks are averaged, each clip was scored by the one that was not trained on it.
 
     Args:
         run_folder: The run directory.
         store: Features that were made as the run's were.
-        videos: What the clips' names are relative to, for pictures of the surest mistakes.
+        videos: What the clips' names are relative to, for pictures of the most confident mistakes.
         out: Where to write. By default the run directory, if the store holds all its test clips;
             else a folder in its `evaluations/`.
 
@@ -71,8 +71,8 @@ def evaluate(
     judged = _judge(model, data, kinds, said)
     if not judged:
         raise RunError(
-            f"{store.path} has nothing to judge {run_folder} by: all its clips are known to the "
-            "run from training, or related to such clips"
+            f"{store.path} has no clips to evaluate {run_folder} on: each was used in training, or "
+            "shares a person or source with training clips"
         )
     metrics = {
         **(_fitted(run_folder) if complete else {"baselines": {}}),
@@ -88,16 +88,16 @@ def evaluate(
     evaluation = Evaluation(
         **about,
         store=store.path.resolve().name,
-        made=datetime.now().astimezone().isoformat(timespec="seconds"),
+        reported=datetime.now().astimezone().isoformat(timespec="seconds"),
         model=model.title,
         decision=model.decision,
         warnings=[*run.describe(run_folder)["warnings"], *_warnings(data, kinds)],
         counts=metrics["clips"],
         excluded=metrics["excluded"],
         metrics=metrics,
-        judged=judged,
+        predictions=judged,
         mistakes=list(_mistakes(judged, model, store, videos)),
-        pictures="" if videos else "Call `deepseq evaluate` with --videos to see their frames.",
+        frames_asked=videos is not None,
     )
     _write(folder, evaluation)
     return folder, evaluation
@@ -133,7 +133,9 @@ def _folder(run_folder: Path, store: FeatureStore, out: Path | None, complete: b
     if own and not complete:
         raise UsageError(f"{store.path} lacks test clips of {run_folder}. Give another --out.")
     if not own and os.path.lexists(out / run.DESCRIPTION):
-        raise UsageError(f"{out} is another run, whose figures would be lost. Give another --out.")
+        raise UsageError(
+            f"{out} is another run, whose metrics would be overwritten. Give another --out."
+        )
     return out
 
 
@@ -195,23 +197,25 @@ def _about(run_folder: Path, model: SequenceModel, metrics: dict[str, Any]) -> d
 
 
 def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
-    """What a reader must be told of how the store's clips were sorted."""
+    """List the limits of the metrics that follow from the roles of the store's clips."""
     warnings = []
     related, copies, unseen = (int((kinds == kind).sum()) for kind in ("related", "copy", "unseen"))
     if related:
         warnings.append(
-            f"{related} clips were not judged: they show people, or come from sources, that the "
-            "run, or the CNN of its features, was trained on."
+            f"{related} clips were not evaluated: they share a person or source with clips that the"
+            " run, or the CNN of its features, was trained on."
         )
     if copies:
-        warnings.append(f"{copies} clips were not judged: each is a copy of a clip of the run.")
+        warnings.append(
+            f"{copies} clips were not evaluated: each is a duplicate of a clip of the run."
+        )
     if not unseen:
         return warnings
     nameless = sum(not data.clips[at].groups for at in np.flatnonzero(kinds == "unseen"))
     if nameless:
         warnings.append(
-            f"Nobody said who is in {nameless} of the unseen clips: they may show people whom the "
-            "run was trained on, and then the figures are too good."
+            f"{nameless} unseen clips have no identity group (column `group` in --labels): if the "
+            "run was trained on the same people, the metrics are too optimistic."
         )
     return warnings
 
@@ -222,11 +226,11 @@ def _mistakes(
     store: FeatureStore,
     videos: Path | None,
 ) -> Iterator[Mistake]:
-    """The surest mistakes on the test clips or, where there are none, on the unseen ones."""
+    """Yield the most confident mistakes on the test clips, or on the unseen ones if none."""
     part = judged.get("test") or judged.get("unseen")
     if part is None:
         return
-    worst = breakdown.worst(part, model.decision.threshold, _MOST_MISTAKES)
+    worst = breakdown.most_confident_mistakes(part, model.decision.threshold, _MAX_MISTAKES)
     with ExitStack() as stack:
         decoders = None
         if videos and len(worst):

@@ -30,7 +30,7 @@ class Verdict:
         verdict: `real`, `fake` or `inconclusive`.
         score: The calibrated probability of fake; None when inconclusive.
         threshold: Scores of at least this are called fake.
-        decision: What the threshold was set for and on how many clips, and the band of doubt.
+        decision: What the threshold was set for and on how many clips, and the abstention band.
         data: What people call the data that the run was trained on.
         frames_used: Sampled frames that show the face.
         frames_sampled: Frames that were looked at.
@@ -113,7 +113,7 @@ def judge(
     decision = model.decision
     if score is not None and decision.is_doubtful(score):
         low, high = decision.band
-        reason = f"its score lies in the run's band of doubt, from {low:.3f} to below {high:.3f}"
+        reason = f"its score lies in the run's abstention band, from {low:.3f} to below {high:.3f}"
         score = None
     verdict = INCONCLUSIVE
     if score is not None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tiny_cnn as tiny_cnn_module
 from clips import write_images
 from hypothesis import settings
 
@@ -38,6 +39,18 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tiny-home")
+
+
+@pytest.fixture(scope="module")
+def tiny_cnn(tiny_home: Path) -> Iterator[None]:
+    """A CNN of two layers in the place of InceptionV3 and VGG16."""
+    with tiny_cnn_module.in_place(tiny_home):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resume import Outcome
 
+pytestmark = pytest.mark.usefixtures("tiny_cnn")
+
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
 
 
@@ -212,9 +214,9 @@ def test_predict_in_doubt_gives_no_score_and_says_where_the_doubt_lies(
     (verdict,) = json.loads(result.stdout)
     assert (verdict["verdict"], verdict["score"]) == ("inconclusive", None)
     assert verdict["reason"] == (
-        "its score lies in the run's band of doubt, from 0.000 to below 1.000"
+        "its score lies in the run's abstention band, from 0.000 to below 1.000"
     )
-    assert "the figures mean nothing" in result.stderr
+    assert "the metrics are meaningless" in result.stderr
 
 
 def test_predict_refuses_a_run_made_with_other_features(
@@ -351,7 +353,7 @@ def test_fit_without_groups_says_what_that_means(tmp_path: Path) -> None:
     write_store(tmp_path / "s", (replace(record, groups=()) for record in store))
     result = deepseq("fit", "--features", tmp_path / "s", "--out", tmp_path / "x", "--epochs", 1)
     assert result.exit_code == 0
-    assert "Nobody said who is in which clip" in result.stderr
+    assert "No identity groups given" in result.stderr
 
 
 def test_what_steers_a_terminal_is_spelt_out(

@@ -13,6 +13,8 @@ from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, plant
 
 from deepfake_seq.store import FeatureStore
 
+pytestmark = pytest.mark.usefixtures("tiny_cnn")
+
 PNG = b"\x89PNG\r\n"
 EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "4", "--workers", "1"]
 

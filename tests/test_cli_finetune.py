@@ -13,6 +13,8 @@ from clips import write_images
 
 from deepfake_seq.store import FeatureStore
 
+pytestmark = pytest.mark.usefixtures("tiny_cnn")
+
 EXTRACT = ["--detector", "none", "--frames", "8", "--workers", "1", "--weights", "untrained"]
 TUNE = [
     *("--backbone", "vgg16", "--weights", "untrained", "--input-size", "32"),
@@ -96,7 +98,7 @@ def test_a_run_tells_what_it_is(folder: Path, tuned: dict[str, Any]) -> None:
     assert tuned["views"] == {"real": 0, "fake": 0}
     assert set(tuned["baselines"]) == {"majority", "mean_pool_logistic"}
     said = deepseq("info", folder / "runs" / "cnn").stdout
-    assert "model        vgg16-dense, 14,887,233 parameters" in said
+    assert "model        vgg16-dense, 239,017 parameters" in said
 
 
 def test_a_run_gives_verdicts(folder: Path, tuned: dict[str, Any]) -> None:

@@ -157,14 +157,14 @@ def test_clips_of_people_whom_the_run_was_trained_on_are_not_judged(
     store = write_store(tmp_path / "new", [known, *strangers(4)])
     result = deepseq("evaluate", run, "--features", store.path)
     assert "4 unseen, 1 related" in result.stdout
-    assert "1 clips were not judged: they show people" in result.stderr
+    assert "1 clips were not evaluated: they share a person" in result.stderr
 
 
 def test_it_is_said_when_it_cannot_be_known_who_is_who(run: Path, tmp_path: Path) -> None:
     nameless = [replace(record, groups=()) for record in strangers(4)]
     store = write_store(tmp_path / "new", nameless)
     assert (
-        "Nobody said who is in 4 of the unseen"
+        "4 unseen clips have no identity group"
         in deepseq("evaluate", run, "--features", store.path).stderr
     )
 
@@ -197,7 +197,7 @@ def test_a_store_of_known_people_alone_judges_nothing(run: Path, tmp_path: Path)
     related = clip(5000, "known.mp4", groups=(f"person{person}",))
     result = deepseq("evaluate", run, "--features", write_store(tmp_path / "few", [related]).path)
     assert result.exit_code == 1
-    assert "nothing to judge" in result.stderr
+    assert "no clips to evaluate" in result.stderr
     assert not (run / "evaluations").exists()
 
 
@@ -280,9 +280,9 @@ def test_the_worst_mistakes_are_shown_from_the_videos(
     page = (run / "evaluations" / "new" / "report.html").read_text()
     assert page.count("data:image/jpeg") == 1
     (caption,) = re.findall(r'data:image/jpeg[^>]*alt="([^"]*)"', page)
-    assert caption.startswith("new/shown.mp4 is fake and was called real")
+    assert caption.startswith("new/shown.mp4 is fake but classified as real")
     said = unescape(page)
-    assert "new/changed.mp4 is fake and was called real" in said
+    assert "new/changed.mp4 is fake but classified as real" in said
     assert "Not shown: the video is not the one that the features were made from." in said
     assert "Not shown: the video cannot be read: No such file or directory." in said
     assert str(tmp_path) not in page

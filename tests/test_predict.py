@@ -59,7 +59,7 @@ def test_scores_beyond_the_band_decide_and_those_in_it_do_not() -> None:
     assert verdict(about(-0.5)).verdict == "real"
     doubtful = verdict(about(0.0))
     assert (doubtful.verdict, doubtful.score) == ("inconclusive", None)
-    assert "band of doubt, from 0.400 to below 0.600" in doubtful.reason
+    assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
 
 
 def test_without_a_band_every_score_decides() -> None:

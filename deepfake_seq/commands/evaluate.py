@@ -1,4 +1,4 @@
-"""`deepseq evaluate`: the full report of a run on a store."""
+"""`deepseq evaluate`: report how well a run does on a store."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from deepfake_seq.commands.options import EXISTING, PATH, json_option, print_jso
 @click.command()
 @click.argument("run_folder", type=PATH, metavar="RUN")
 @click.option(
-    "--features", type=PATH, default="features", show_default=True, help="The store to judge by."
+    "--features",
+    type=PATH,
+    default="features",
+    show_default=True,
+    help="Feature store to evaluate on.",
 )
-@click.option("--videos", type=EXISTING, help="Where the videos are, to show the worst mistakes.")
+@click.option(
+    "--videos", type=EXISTING, help="Folder of the videos, to show frames of the worst mistakes."
+)
 @click.option(
     "--out",
     type=PATH,
-    help="Where to write.  [default: RUN if the store holds its test clips, else "
+    help="Output folder.  [default: RUN if the store contains its test clips, else "
     "RUN/evaluations/<store>]",
 )
 @json_option
 def evaluate(
     run_folder: Path, features: Path, videos: Path | None, out: Path | None, as_json: bool
 ) -> None:
-    """Judge a run by a store, and write the full report: metrics.json and report.html.
+    """Evaluate a run on a feature store, and write metrics.json and report.html.
 
-    Clips that the run was trained on, and clips of the same people, are told apart from those that
-    it has never met.
+    Only test and validation clips of the run, and clips unrelated to its training clips, are
+    evaluated.
     """
     from deepfake_seq import console
     from deepfake_seq import evaluate as evaluating

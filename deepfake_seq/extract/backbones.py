@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
 
 @dataclass(frozen=True)
 class Backbone:
-    """One CNN of `keras.applications`, without its classifier and pooled over space.
+    """A CNN without its classifier, pooled over space.
 
     Attributes:
-        application: The function that builds it.
+        application: Import path of the function that builds it, called as those of
+            `keras.applications` are.
         crop_size: The side of its square input, in pixels.
         width: How many features it gives: D.
         inputs: What it wants to be fed: `tf` is RGB in [-1, 1]; `caffe` is BGR less the ImageNet
@@ -41,10 +43,12 @@ class Backbone:
 
 BACKBONE_TABLE = {
     # The last two inception blocks, as in Keras's guide to its applications.
-    "inception_v3": Backbone("InceptionV3", 299, 2048, "tf", 75, 62),
-    "vgg16": Backbone("VGG16", 224, 512, "caffe", 32, 0),
-    "resnet50": Backbone("ResNet50", 224, 2048, "caffe", 32, 32),  # the last of its four stages
-    "efficientnet_b1": Backbone("EfficientNetB1", 240, 1280, "raw", 32, 80),
+    "inception_v3": Backbone("keras.applications.InceptionV3", 299, 2048, "tf", 75, 62),
+    "vgg16": Backbone("keras.applications.VGG16", 224, 512, "caffe", 32, 0),
+    "resnet50": Backbone(
+        "keras.applications.ResNet50", 224, 2048, "caffe", 32, 32
+    ),  # the last of its four stages
+    "efficientnet_b1": Backbone("keras.applications.EfficientNetB1", 240, 1280, "raw", 32, 80),
 }
 
 CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
@@ -92,16 +96,13 @@ def backbone_of(name: str, weights: Path | None) -> Backbone:
     return replace(row, crop_size=crop_size)
 
 
-def build_keras_model(
-    name: str, weights: Path | None, *, crop_size: int = 0, pooling: str | None = "avg"
-) -> Any:
+def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | None = "avg") -> Any:
     """The Keras model, on whatever backend and image data format Keras is set to.
 
     Args:
-        name: A key of `BACKBONE_TABLE`.
+        row: Which CNN, and the side of its input.
         weights: A weights file of this architecture without its top, or None for seeded noise that
             is the same on every backend.
-        crop_size: The side of its input; 0 for that of `backbone_of`.
         pooling: `avg` for features (N, D); None for the last feature map, (N, h, w, D).
 
     Raises:
@@ -109,11 +110,11 @@ def build_keras_model(
     """
     keras = load_keras()
 
-    side = crop_size or backbone_of(name, weights).crop_size
-    application = BACKBONE_TABLE[name].application
+    side = row.crop_size
+    module, _, application = row.application.rpartition(".")
     channels_first = keras.config.image_data_format() == "channels_first"
     shape = (3, side, side) if channels_first else (side, side, 3)
-    model = getattr(keras.applications, application)(
+    model = getattr(importlib.import_module(module), application)(
         weights=None, include_top=False, pooling=pooling, input_shape=shape
     )
     if weights is None:

@@ -50,9 +50,7 @@ class TunableCnn:
         policy = "float32" if self.precision == "float32" else f"mixed_{self.precision}"
         keras.config.set_dtype_policy(policy)
         try:
-            self._cnn = build_keras_model(
-                backbone.name, weights, crop_size=row.crop_size, pooling=None
-            )
+            self._cnn = build_keras_model(row, weights, pooling=None)
         finally:
             keras.config.set_dtype_policy(before)
         side = row.crop_size

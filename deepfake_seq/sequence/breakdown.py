@@ -1,4 +1,4 @@
-"""Where a model fails: by method, by group, and clip by clip."""
+"""Errors of a model by manipulation method, by group, and clip by clip."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from deepfake_seq.sequence.metrics import auc
 from deepfake_seq.sequence.predictions import Predictions
 
 FEW = 10
-"""A method or group with fewer clips than this says little."""
+"""Methods and groups with fewer clips than this are marked in the report."""
 
 
-def by_method(judged: Predictions, threshold: float) -> list[dict[str, Any]]:
-    """For each method its fakes against all real clips, the hardest first.
+def by_method(predictions: Predictions, threshold: float) -> list[dict[str, Any]]:
+    """Compare the fakes of each method with all real clips; lowest recall first.
 
     Returns:
-        `name`, `clips`, `recall` (the share called fake) and `auc`, as plain JSON values.
+        `name`, `clips`, `recall` (the fraction called fake) and `auc`, as plain JSON values.
     """
-    methods = np.array(judged.methods, dtype=object)
-    real, fake = judged.labels == REAL, judged.labels == FAKE
+    methods = np.array(predictions.methods, dtype=object)
+    real, fake = predictions.labels == REAL, predictions.labels == FAKE
     rows = []
     for name in sorted(set(methods[fake]) - {""}):
         own = fake & (methods == name)
@@ -31,42 +31,42 @@ def by_method(judged: Predictions, threshold: float) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "clips": int(own.sum()),
-                "recall": float((judged.scores[own] >= threshold).mean()),
-                "auc": auc(judged.labels[chosen], judged.scores[chosen]),
+                "recall": float((predictions.scores[own] >= threshold).mean()),
+                "auc": auc(predictions.labels[chosen], predictions.scores[chosen]),
             }
         )
     return sorted(rows, key=lambda row: row["recall"])
 
 
-def by_group(judged: Predictions, threshold: float) -> list[dict[str, Any]]:
-    """What became of the clips of each person or source, the most mistakes first.
+def by_group(predictions: Predictions, threshold: float) -> list[dict[str, Any]]:
+    """Count the errors on the clips of each person or source; most errors first.
 
     Returns:
         `name`, `real`, `fake`, `wrong` and `auc`, as plain JSON values; a clip with several groups
         counts in each.
     """
     members = defaultdict(list)
-    for position, names in enumerate(judged.groups):
+    for position, names in enumerate(predictions.groups):
         for name in names:
             members[name].append(position)
-    wrong = (judged.scores >= threshold) != (judged.labels == FAKE)
+    wrong = (predictions.scores >= threshold) != (predictions.labels == FAKE)
     rows = []
     for name, positions in sorted(members.items()):
-        labels = judged.labels[positions]
+        labels = predictions.labels[positions]
         rows.append(
             {
                 "name": name,
                 "real": int((labels == REAL).sum()),
                 "fake": int((labels == FAKE).sum()),
                 "wrong": int(wrong[positions].sum()),
-                "auc": auc(labels, judged.scores[positions]),
+                "auc": auc(labels, predictions.scores[positions]),
             }
         )
     return sorted(rows, key=lambda row: -row["wrong"])
 
 
-def worst(judged: Predictions, threshold: float, most: int) -> Predictions:
-    """The clips that were called wrongly, the surest mistakes first."""
-    wrong = np.flatnonzero((judged.scores >= threshold) != (judged.labels == FAKE))
-    off = np.abs(judged.scores - judged.labels)[wrong]
-    return judged.take(wrong[np.argsort(-off, kind="stable")][:most])
+def most_confident_mistakes(predictions: Predictions, threshold: float, limit: int) -> Predictions:
+    """Return up to `limit` misclassified clips, those with the scores furthest off first."""
+    wrong = np.flatnonzero((predictions.scores >= threshold) != (predictions.labels == FAKE))
+    off = np.abs(predictions.scores - predictions.labels)[wrong]
+    return predictions.take(wrong[np.argsort(-off, kind="stable")][:limit])

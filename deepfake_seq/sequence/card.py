@@ -1,4 +1,4 @@
-"""The model card: what a run is, what it was trained on, and how far to trust it."""
+"""The model card: what a run contains, what it was trained on, and its limits."""
 
 from __future__ import annotations
 
@@ -16,82 +16,84 @@ _FEW_CLIPS = 100
 def card(
     title: str, notes: dict[str, Any], metrics: dict[str, Any], data: str, decision: Decision
 ) -> str:
-    """The run's README.md, in Markdown.
+    """Write the run's README.md, in Markdown.
 
     Args:
-        title: The model's name.
-        notes: What `model.json` says beside the model itself.
-        metrics: What `metrics.json` says.
-        data: What people call the data.
-        decision: The threshold and what it rests on.
+        title: Name of the model.
+        notes: Contents of `model.json`, apart from the model itself.
+        metrics: Contents of `metrics.json`.
+        data: Name of the data.
+        decision: Threshold of the run, and the clips it was chosen on.
     """
     members = len(notes["training"]["best_epochs"])
-    networks = "one network" if members == 1 else f"{members} networks, whose logits are averaged,"
+    parameters = f"{notes['parameters']['total']:,} parameters"
+    networks = f"one network with {parameters}"
+    if members > 1:
+        networks = f"{members} networks with {parameters} each, whose logits are averaged"
     kind = "CNN, fine-tuned on faces" if "finetune" in notes else "sequence model"
     clips = ", ".join(f"{count} {part}" for part, count in notes["split"].items())
     if members > 1:
-        clips += "; each is validated by a network that was not trained on it"
+        clips += "; each validation clip is scored by the network that was not trained on it"
     lines = [
         f"# {title}",
         "",
-        f"A deepseq {kind}, made on {notes['created']} from {data}: {networks} of "
-        f"{notes['parameters']['total']:,} parameters.",
+        f"A deepseq {kind}, trained on {data} ({notes['created']}): {networks}.",
         "",
-        "## How far to trust it",
+        "## Limitations",
         "",
         *[f"- {warning}" for warning in notes["warnings"]],
-        "- It knows the kinds of fakes that it was trained on. On others, expect worse.",
-        "- A score is no proof. Look at the frames before you act on it.",
+        "- It detects the kinds of fakes that it was trained on; expect worse results on others.",
+        "- A score is not proof. Look at the frames before acting on it.",
         "",
-        "## How well it does",
+        "## Metrics",
         "",
         *markdown(metrics_rows(title, metrics)),
         "",
-        "In brackets stand 95 % intervals, from drawing whole groups of clips anew. On the "
-        "validation clips the figures are too good, because the calibration and the threshold come "
-        "from them. The test clips were looked at once, at the end.",
+        "Brackets contain 95 % bootstrap intervals, in which clips that share a person or source "
+        "are resampled together. Validation metrics are optimistic: the calibration and the "
+        "threshold were chosen on these clips. The test clips were used once, at the end.",
         "",
-        "## How it was made",
+        "## Training",
         "",
         f"- Clips: {clips}.",
         *_views(notes.get("views", {})),
-        f"- Imbalance: {notes['training']['balance']}.",
+        f"- Class balance: {notes['training']['balance']}.",
         f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
         f"- {_doubt(decision, metrics)}",
-        f"- Metadata alone: {_shortcut(notes['shortcut'])}",
+        f"- Shortcut check: {_shortcut(notes['shortcut'])}",
         "",
     ]
     return "\n".join(lines)
 
 
 def about_cnn(weights: str) -> list[str]:
-    """What a reader of any metrics from a CNN's features must be told of it.
+    """List the limits of metrics that follow from the CNN behind the features.
 
     Args:
-        weights: The backbone's: `untrained` or anything else.
+        weights: Weights of the backbone: `untrained` or anything else.
     """
     if weights != UNTRAINED:
         return []
-    return ["The CNN is untrained: the features are noise, and the figures mean nothing."]
+    return ["The CNN is untrained: its features are random, and the metrics are meaningless."]
 
 
 def about_data(data: SequenceData) -> list[str]:
-    """What a reader of any metrics from these clips must be told."""
+    """List the limits of metrics that follow from the data."""
     warnings = []
     if not any(data.groups):
         warnings.append(
-            "Nobody said who is in which clip (a `group` column in --labels): the same person may "
-            "stand on both sides of the split, and then the figures are too good."
+            "No identity groups given (column `group` in --labels): the same person may be in both "
+            "training and test clips, and the metrics too optimistic."
         )
     if len(data) < _FEW_CLIPS:
         warnings.append(
-            f"{len(data)} clips prove little: other clips may give very different figures."
+            f"Only {len(data)} clips: the metrics may be very different on other clips."
         )
     return warnings
 
 
 def beaten(title: str, metrics: dict[str, Any]) -> list[str]:
-    """A warning for each baseline that does as well, on the test clips or else on validation."""
+    """List the baselines that are as good, on the test (or else validation) clips."""
     judged = "test" if metrics["test"] else "validation"
     own = metrics[judged]["macro_f1"]
     return [
@@ -103,7 +105,7 @@ def beaten(title: str, metrics: dict[str, Any]) -> list[str]:
 
 
 def views_line(views: Mapping[str, int]) -> str:
-    """`40 for training only (0 real, 40 fake)`, from how many there are of each class."""
+    """Format the number of views of each class as `40 for training only (0 real, 40 fake)`."""
     total = sum(views.values())
     return f"{total} for training only ({views['real']} real, {views['fake']} fake)"
 
@@ -117,22 +119,21 @@ def _views(views: Mapping[str, int]) -> list[str]:
 def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
     low, high = decision.band
     if not decision.knows_fakes:
-        return "No band of doubt: there were no fakes to tell where the classes overlap."
+        return "No abstention band: there were no fakes to show where the classes overlap."
     if low == high:
-        return "No band of doubt: the validation clips' classes hardly overlap."
+        return "No abstention band: the classes hardly overlap on the validation clips."
     judged = "test" if metrics["test"] else "validation"
     share = metrics[judged]["doubt"]["share"]
     return (
-        f"Scores from {low:.3f} to below {high:.3f} get no verdict: more than "
-        f"{decision.target_fpr:.0%} of one class or the other lie beyond them. That holds for "
-        f"{share:.0%} of the {judged} clips."
+        f"Abstention band: scores from {low:.3f} to below {high:.3f} are inconclusive, because the "
+        f"classes overlap there; this applies to {share:.0%} of the {judged} clips."
     )
 
 
 def _shortcut(shortcut: dict[str, Any]) -> str:
     if shortcut["auc"] is None:
-        return "not checked, for want of groups of each class."
+        return "not possible, because there are too few groups of each class."
     return (
-        f"AUC {shortcut['auc']:.2f} without looking at a face (frame size, frame rate, duration, "
-        "bit rate, codec, face size); 0.5 is chance."
+        f"metadata alone (frame size, frame rate, duration, bit rate, codec, face size) reach AUC "
+        f"{shortcut['auc']:.2f}; 0.5 is chance."
     )

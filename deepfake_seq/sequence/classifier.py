@@ -50,7 +50,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: `[0, 1]`.
         n_features_in_: D.
-        decision_: The threshold, the band of doubt, and what they rest on; see `Decision`.
+        decision_: The threshold, the abstention band, and what they rest on; see `Decision`.
         model_: The trained `SequenceModel`.
         metrics_: On the clips kept for validation.
     """
@@ -169,7 +169,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
         """1 where the probability of fake is at least `decision_.threshold`, else 0; (N,).
 
-        The band of doubt plays no part here: `decision_.is_doubtful` tells it.
+        The abstention band plays no part here: `decision_.is_doubtful` tells it.
         """
         fake = self.predict_proba(X, mask)[:, 1]
         return (fake >= self.decision_.threshold).astype(np.int64)

@@ -1,4 +1,4 @@
-"""From scores to a call: the threshold and the band of doubt, by validation clips only."""
+"""From scores to a call: the threshold and the abstention band, by validation clips only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Decision:
             raise ValueError(f"not a decision. Received: {self}")
 
     def is_doubtful(self, score: float) -> bool:
-        """Whether a score lies in the band of doubt."""
+        """Whether a score lies in the abstention band."""
         return self.band[0] <= score < self.band[1]
 
     @property
@@ -100,7 +100,7 @@ class Decision:
             "THERE WERE NO FAKES TO VALIDATE BY: how many fakes it finds is unknown, and its score "
             "is no calibrated probability. The calibration was fitted to the training clips and "
             "the fakes made from them, the threshold to real validation clips alone; there is no "
-            "band of doubt."
+            "abstention band."
         ]
         if not self.supported:
             warnings.append(
@@ -112,7 +112,7 @@ class Decision:
 
 
 def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
-    """Choose the threshold and the band of doubt.
+    """Choose the threshold and the abstention band.
 
     The band lies between the score below which at most `target_fpr` of the fake clips are missed
     and the one above which at most `target_fpr` of the real ones are called fake, where the classes

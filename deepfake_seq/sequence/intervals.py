@@ -1,4 +1,4 @@
-"""How far figures may be trusted: bootstrap intervals, and DeLong's test for two AUCs."""
+"""Uncertainty of the metrics: bootstrap intervals, and DeLong's test for two AUCs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL, tied_units
-from deepfake_seq.sequence.weighted import FIGURES, Floats, WeightedFigures
+from deepfake_seq.sequence.weighted_metrics import METRICS, Floats, WeightedMetrics
 
 Ints = npt.NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def bootstrap(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, tuple[float, float] | None]:
-    """The 95 % percentile interval of each figure of `WeightedFigures`.
+    """Compute the 95 % percentile interval of each metric of `WeightedMetrics`.
 
     Whole units are drawn, with their number kept: clips of one person resemble each other, and
     clips drawn one by one would make the intervals too narrow. A resample without both classes is
@@ -53,16 +53,15 @@ def bootstrap(
         seed: Of the drawing.
 
     Returns:
-        None for a figure where the clips do not tell: a class stands in fewer than two units, or
-        nearly all resamples give the same, as they do of a model that makes no mistake on a few
-        clips.
+        None for a metric without an interval: a class has fewer than two units, or nearly all
+        resamples give the same value, as they do if a model makes no mistake on a few clips.
     """
     if not _can_draw(labels, unit):
-        return dict.fromkeys(FIGURES)
-    figures = WeightedFigures.of(labels, scores, threshold)
-    drawn = [figures(weights) for weights in _drawn(labels, unit, resamples, seed)]
+        return dict.fromkeys(METRICS)
+    metrics = WeightedMetrics.of(labels, scores, threshold)
+    drawn = [metrics(weights) for weights in _drawn(labels, unit, resamples, seed)]
     result: dict[str, tuple[float, float] | None] = {}
-    for name in FIGURES:
+    for name in METRICS:
         low, high = np.percentile(np.concatenate([part[name] for part in drawn]), _LIMITS)
         result[name] = (float(low), float(high)) if low < high else None
     return result
@@ -71,7 +70,7 @@ def bootstrap(
 def roc_band(
     labels: Ints, scores: Floats, unit: Ints, *, resamples: int = 300, seed: int = 0
 ) -> tuple[Floats, Floats, Floats] | None:
-    """What surrounds the ROC curve: for each false-positive rate, 95 % of the resamples' curves.
+    """Compute the 95 % band of the ROC curve: percentiles of the resamples' curves.
 
     Args:
         labels: (N,); 1 = fake, 0 = real.
@@ -81,14 +80,14 @@ def roc_band(
         seed: Of the drawing.
 
     Returns:
-        (M,) false-positive rates, lower and upper true-positive rates; None where a class stands
-        in fewer than two units.
+        (M,) false-positive rates, lower and upper true-positive rates; None if a class has fewer
+        than two units.
     """
     if not _can_draw(labels, unit):
         return None
     fpr = np.linspace(0, 1, 201)
-    figures = WeightedFigures.of(labels, scores, 0.5)
-    drawn = [figures.tpr_at(fpr, weights) for weights in _drawn(labels, unit, resamples, seed)]
+    metrics = WeightedMetrics.of(labels, scores, 0.5)
+    drawn = [metrics.tpr_at(fpr, weights) for weights in _drawn(labels, unit, resamples, seed)]
     low, high = np.percentile(np.concatenate(drawn), _LIMITS, axis=0)
     return fpr, low, high
 

@@ -1,4 +1,4 @@
-"""How well scores tell fake from real, at video level. Fake is the positive class."""
+"""Metrics of how well scores separate fake from real clips. Fake is the positive class."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.sequence.intervals import bootstrap, units
-from deepfake_seq.sequence.weighted import FIGURES, WeightedFigures
+from deepfake_seq.sequence.weighted_metrics import METRICS, WeightedMetrics
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
 def auc(labels: Labels, scores: Scores) -> float | None:
-    """The area under the ROC curve; None where there is only one class."""
+    """Compute the area under the ROC curve; None if there is only one class."""
     from sklearn.metrics import roc_auc_score
 
-    if len(np.unique(labels)) < 2:
-        return None
-    return float(roc_auc_score(labels, scores))
+    return float(roc_auc_score(labels, scores)) if _has_both_classes(labels) else None
 
 
 def auc_or_nan(labels: Labels, scores: Scores) -> float:
-    """The same as a number, which is NaN where there is only one class."""
+    """Compute the area under the ROC curve; NaN if there is only one class."""
     value = auc(labels, scores)
     return math.nan if value is None else value
 
@@ -42,63 +40,56 @@ def at_threshold(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Everything that is said of one part. docs/metrics.md says what each figure is.
+    """Compute all metrics of one split, as docs/metrics.md describes them.
 
-    `ece` and `brier` are those of both classes weighed alike, as the scores were calibrated.
-    `tpr_at_1_fpr` is the largest share of fakes called fake by any threshold that calls at most 1 %
-    of the real clips fake; nothing is interpolated, so with fewer than 100 real clips it allows
-    none of them. `eer` is interpolated.
+    `ece` and `brier` give both classes the same total weight, as the calibration does.
+    `tpr_at_1_fpr` is the largest fraction of fakes called fake by any threshold that calls at most
+    1 % of the real clips fake; it is not interpolated, so with fewer than 100 real clips none of
+    them may be called fake. `eer` is interpolated.
 
     Args:
         labels: (N,); 1 = fake, 0 = real.
         scores: (N,); calibrated probabilities of fake, 0 to 1.
         threshold: Scores of at least this are called fake.
-        band: The lowest score in doubt, and the lowest beyond the doubt; None: no score is.
-        groups: The people and sources in each clip: clips that share one are drawn together for
-            the intervals. None: every clip stands for itself.
-        resamples: Of the bootstrap behind the intervals.
-        seed: Of their drawing.
+        band: Scores from the first to below the second are inconclusive. None: no score is.
+        groups: The people and sources in each clip. Clips that share one are resampled together
+            for the intervals. None: every clip is resampled by itself.
+        resamples: Number of bootstrap resamples behind the intervals.
+        seed: Seed of the resampling.
 
     Returns:
-        Plain JSON values; a figure that the part cannot support is None.
+        Plain JSON values; a metric that the clips do not support is None.
     """
     unit = units(groups, len(labels))
-    both = len(np.unique(labels)) == 2
-    intervals = bootstrap(labels, scores, threshold, unit, resamples=resamples, seed=seed)
     calls = (scores >= threshold).astype(np.int64)
+    intervals = bootstrap(labels, scores, threshold, unit, resamples=resamples, seed=seed)
     return {
         "clips": {"real": int((labels == REAL).sum()), "fake": int((labels == FAKE).sum())},
         "groups": len(np.unique(unit)),
         "threshold": float(threshold),
-        **(_figures(labels, scores, threshold) if both else dict.fromkeys(FIGURES)),
-        "accuracy": float((calls == labels).mean()) if len(labels) else None,
+        **_estimates(labels, scores, threshold),
         **_decisions(labels, calls),
         "doubt": _doubt(labels, scores, calls, band),
         "intervals": {name: span and list(span) for name, span in intervals.items()},
     }
 
 
-def _figures(labels: Labels, scores: Scores, threshold: float) -> dict[str, float]:
-    """Those that need both classes."""
-    from sklearn import metrics
+def _has_both_classes(labels: Labels) -> bool:
+    return len(np.unique(labels)) == 2
 
-    calls = scores >= threshold
-    alike = 1.0 / np.bincount(labels)[labels]  # the same sum for both classes
-    own = WeightedFigures.of(labels, scores, threshold)(np.ones((1, len(labels))))
-    return {
-        "auc": float(metrics.roc_auc_score(labels, scores)),
-        "average_precision": float(metrics.average_precision_score(labels, scores)),
-        "eer": float(own["eer"][0]),
-        "tpr_at_1_fpr": float(own["tpr_at_1_fpr"][0]),
-        "balanced_accuracy": float(metrics.balanced_accuracy_score(labels, calls)),
-        "macro_f1": float(metrics.f1_score(labels, calls, average="macro", zero_division=0.0)),
-        "ece": float(own["ece"][0]),
-        "brier": float(metrics.brier_score_loss(labels, scores, sample_weight=alike)),
-    }
+
+def _estimates(labels: Labels, scores: Scores, threshold: float) -> dict[str, float | None]:
+    """Compute each of `METRICS`; one class alone supports the accuracy only."""
+    if _has_both_classes(labels):
+        values = WeightedMetrics.of(labels, scores, threshold)(np.ones((1, len(labels))))
+        return {name: float(values[name][0]) for name in METRICS}
+    right = (scores >= threshold) == (labels == FAKE)
+    accuracy = float(right.mean()) if len(labels) else None
+    return {**dict.fromkeys(METRICS), "accuracy": accuracy}
 
 
 def _decisions(labels: Labels, calls: Labels) -> dict[str, Any]:
-    """What becomes of the clips of each class; None where a share would be of nothing."""
+    """Compute precision, recall and F1 of each class (None if undefined) and the confusion."""
     from sklearn.metrics import precision_recall_fscore_support
 
     classes = {"real": REAL, "fake": FAKE}
@@ -108,13 +99,15 @@ def _decisions(labels: Labels, calls: Labels) -> dict[str, Any]:
             labels, calls, labels=list(classes.values()), zero_division=np.nan
         )
         for row, shares in enumerate(per_class.values()):
-            for name, values in zip(shares, each, strict=False):  # the fourth is the count
+            for name, values in zip(shares, each, strict=False):  # the fourth array is the support
                 shares[name] = None if np.isnan(values[row]) else float(values[row])
     return {
         "per_class": per_class,
         "confusion": {
-            f"{own}_called_{call}": int(((labels == classes[own]) & (calls == classes[call])).sum())
-            for own in classes
+            f"{label}_called_{call}": int(
+                ((labels == classes[label]) & (calls == classes[call])).sum()
+            )
+            for label in classes
             for call in classes
         },
     }
@@ -123,7 +116,7 @@ def _decisions(labels: Labels, calls: Labels) -> dict[str, Any]:
 def _doubt(
     labels: Labels, scores: Scores, calls: Labels, band: tuple[float, float] | None
 ) -> dict[str, Any]:
-    """How many clips are in the band of doubt, and how the others fare."""
+    """Count the inconclusive clips, and compute the accuracy of the others."""
     low, high = band or (np.inf, np.inf)
     inside = (low <= scores) & (scores < high)
     outside = ~inside

@@ -30,7 +30,7 @@ from deepfake_seq.sequence.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.splitting import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
-from deepfake_seq.sequence.weighted import FIGURES
+from deepfake_seq.sequence.weighted_metrics import METRICS
 
 CONTENDERS = (
     ModelConfig("gru"),
@@ -196,7 +196,7 @@ def summarise(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]
     """
     table = {
         name: np.array([own.metrics[name] for own in outcomes if own.metrics[name] is not None])
-        for name in FIGURES
+        for name in METRICS
     }
     return {
         "rounds": len(outcomes),

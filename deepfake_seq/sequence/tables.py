@@ -12,7 +12,7 @@ COLUMNS = {
     "macro-F1": "macro_f1",
     "ECE": "ece",
 }
-"""What is told of a model on one line, and its name in `metrics.json`."""
+"""Columns of the summary table, and the key of each in `metrics.json`."""
 
 _WITH_INTERVAL = ("auc", "macro_f1")
 
@@ -20,13 +20,13 @@ Rows = list[list[str]]
 
 
 def metrics_rows(model: str, metrics: dict[str, Any]) -> Rows:
-    """A header, and a row for the model and each baseline on each part that was judged.
+    """Return a header, and a row for the model and each baseline on each evaluated split.
 
     Args:
         model: The model's name.
-        metrics: What `metrics.json` says.
+        metrics: Contents of `metrics.json`.
     """
-    rows = [["", "real + fake", *COLUMNS, "in doubt"]]
+    rows = [["", "real + fake", *COLUMNS, "inconclusive"]]
     for part in ("validation", "test", "unseen"):
         named = {model: metrics.get(part)}
         named |= {name: values.get(part) for name, values in metrics["baselines"].items()}
@@ -34,16 +34,16 @@ def metrics_rows(model: str, metrics: dict[str, Any]) -> Rows:
             if values:
                 clips, doubt = values["clips"], values["doubt"]["share"]
                 counts = f"{clips['real']} + {clips['fake']}"
-                row = [f"{part}: {name}", counts, *figures(values, COLUMNS.values())]
+                row = [f"{part}: {name}", counts, *_cells(values, COLUMNS.values())]
                 rows.append([*row, f"{doubt:.0%}"])
     return rows
 
 
 def runs_rows(runs: Mapping[str, dict[str, Any]]) -> Rows:
-    """A header, and a row for each model and baseline on the last part that was judged.
+    """Return a header, and a row for each model and baseline on the test (or validation) split.
 
     Args:
-        runs: What `metrics.json` says, by the model's name; all from the same clips.
+        runs: Contents of `metrics.json` by the model's name; all from the same clips.
     """
     first = next(iter(runs.values()))
     part = "test" if first["test"] else "validation"
@@ -53,12 +53,12 @@ def runs_rows(runs: Mapping[str, dict[str, Any]]) -> Rows:
     header = f"{part}: {clips['real']} real + {clips['fake']} fake"
     return [
         [header, *COLUMNS],
-        *[[name, *figures(values, COLUMNS.values())] for name, values in named.items()],
+        *[[name, *_cells(values, COLUMNS.values())] for name, values in named.items()],
     ]
 
 
 def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
-    """A header, and a row for each model of a study.
+    """Return a header, and a row for each model of a study.
 
     Args:
         models: What `study.summarise` gives, by the model's name.
@@ -93,8 +93,8 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
     return rows
 
 
-def figures(values: dict[str, Any], names: Any) -> list[str]:
-    """The figures called `names`, the most telling ones with their intervals."""
+def _cells(values: dict[str, Any], names: Any) -> list[str]:
+    """Format the metrics called `names`; AUC and macro-F1 with their intervals."""
     return [
         with_interval(values[name], values["intervals"].get(name))
         if name in _WITH_INTERVAL
@@ -104,12 +104,12 @@ def figures(values: dict[str, Any], names: Any) -> list[str]:
 
 
 def figure(value: float | None) -> str:
-    """Three decimals, or a dash."""
+    """Format a metric with three decimals, or None as a dash."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def with_interval(value: float | None, interval: Sequence[float] | None) -> str:
-    """`0.912 [0.80, 0.98]`, or `1.000 [–]` where the clips do not tell how uncertain it is."""
+    """Format a metric as `0.912 [0.80, 0.98]`, or as `1.000 [–]` if it has no interval."""
     if value is None:
         return "–"
     span = "–" if interval is None else f"{interval[0]:.2f}, {interval[1]:.2f}"
@@ -117,6 +117,6 @@ def with_interval(value: float | None, interval: Sequence[float] | None) -> str:
 
 
 def markdown(rows: Rows) -> list[str]:
-    """Rows, the header first, as the lines of a Markdown table."""
+    """Format rows, the header first, as the lines of a Markdown table."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]

@@ -27,7 +27,7 @@ FAST_THEN_SLOW = [
 
 @pytest.fixture(scope="module")
 def inception() -> Any:
-    return build_keras_model("inception_v3", None)
+    return build_keras_model(BACKBONE_TABLE["inception_v3"], None)
 
 
 def test_every_backbone_of_the_settings_is_in_the_table() -> None:
@@ -51,7 +51,7 @@ def test_the_table_says_what_the_network_takes_and_gives(
     if name == "inception_v3":
         model = request.getfixturevalue("inception")
     else:
-        model = build_keras_model(name, None)
+        model = build_keras_model(BACKBONE_TABLE[name], None)
     row = BACKBONE_TABLE[name]
     assert model.input_shape == (None, row.crop_size, row.crop_size, 3)
     assert model.output_shape == (None, row.width)
@@ -62,12 +62,10 @@ def test_the_table_says_what_the_network_takes_and_gives(
 def test_the_crop_is_as_large_as_what_the_network_was_trained_on(name: str) -> None:
     import inspect
 
-    application = getattr(
-        importlib.import_module("keras.applications"), BACKBONE_TABLE[name].application
-    )
+    module, _, function = BACKBONE_TABLE[name].application.rpartition(".")
+    application = getattr(importlib.import_module(module), function)
     with pytest.MonkeyPatch.context() as patch:
-        module = inspect.getmodule(application)
-        patch.setattr(module, "imagenet_utils", Stopper())
+        patch.setattr(inspect.getmodule(application), "imagenet_utils", Stopper())
         with pytest.raises(Stopped) as caught:
             application(weights=None)
     assert caught.value.args[0] == BACKBONE_TABLE[name].crop_size
@@ -85,7 +83,7 @@ class Stopper:
 
 
 def test_untrained_weights_are_the_same_twice_and_no_layer_is_silent(inception: Any) -> None:
-    again = build_keras_model("inception_v3", None).get_weights()
+    again = build_keras_model(BACKBONE_TABLE["inception_v3"], None).get_weights()
     for value, other in zip(inception.get_weights(), again, strict=True):
         np.testing.assert_array_equal(value, other)
     kernels = [variable for variable in inception.weights if "kernel" in variable.path]
@@ -100,7 +98,7 @@ def test_untrained_features_fit_into_the_cache(name: str, portrait_rgb: Any) -> 
 
     row = BACKBONE_TABLE[name]
     crop = cv2.resize(portrait_rgb, (row.crop_size, row.crop_size))
-    model = build_keras_model(name, None)
+    model = build_keras_model(BACKBONE_TABLE[name], None)
     features = np.asarray(model.predict_on_batch(preprocess(crop[None], row.inputs)))
     assert np.abs(features).max() < np.finfo(np.float16).max
     assert features.std() > 0
@@ -110,10 +108,10 @@ def test_untrained_features_fit_into_the_cache(name: str, portrait_rgb: Any) -> 
 def test_weights_that_were_saved_are_read_back(inception: Any, tmp_path: Path) -> None:
     path = tmp_path / "inception.weights.h5"
     changed = [value + np.float32(0.5) for value in inception.get_weights()]
-    other = build_keras_model("inception_v3", None)
+    other = build_keras_model(BACKBONE_TABLE["inception_v3"], None)
     other.set_weights(changed)
     other.save_weights(path)
-    read = build_keras_model("inception_v3", path).get_weights()
+    read = build_keras_model(BACKBONE_TABLE["inception_v3"], path).get_weights()
     assert all(np.array_equal(value, was) for value, was in zip(read, changed, strict=True))
 
 
@@ -121,7 +119,7 @@ def test_a_file_that_is_no_weights_file_is_a_weights_error(tmp_path: Path) -> No
     path = tmp_path / "wrong.h5"
     path.write_text("not HDF5")
     with pytest.raises(WeightsError, match=r"wrong\.h5 does not hold the weights of InceptionV3"):
-        build_keras_model("inception_v3", path)
+        build_keras_model(BACKBONE_TABLE["inception_v3"], path)
 
 
 @pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
@@ -132,5 +130,5 @@ def test_the_weights_of_another_network_are_a_weights_error(tmp_path: Path) -> N
     layers = [keras.Input((4,)), keras.layers.Dense(2)]
     keras.Sequential(layers).save_weights(path)
     with pytest.raises(WeightsError, match=r"other\.weights\.h5") as caught:
-        build_keras_model("inception_v3", path)
+        build_keras_model(BACKBONE_TABLE["inception_v3"], path)
     assert len(str(caught.value).splitlines()) == 1

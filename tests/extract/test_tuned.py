@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +99,11 @@ def test_weights_of_other_shapes_or_numbers_are_refused(
 
 
 def test_a_network_is_built_from_them(tmp_path: Path) -> None:
-    model = build_keras_model("vgg16", None, crop_size=32)
+    model = build_keras_model(replace(BACKBONE_TABLE["vgg16"], crop_size=32), None)
     values = [own + 1 for own in model.get_weights()]
     tuned.write(tmp_path / tuned.FILE_NAME, "vgg16", 32, values)
-    built = build_keras_model("vgg16", tmp_path / tuned.FILE_NAME)
+    path = tmp_path / tuned.FILE_NAME
+    built = build_keras_model(backbone_of("vgg16", path), path)
     assert built.input_shape == (None, 32, 32, 3)
     for own, other in zip(built.get_weights(), values, strict=True):
         np.testing.assert_array_equal(own, other)

@@ -67,7 +67,7 @@ def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head:
     row = BACKBONE_TABLE[name]
     built = build_head(head, (1, 1, row.width), 0.3)
     assert built.count_params() == HEAD_PARAMETERS[head, row.width]
-    cnn = build_keras_model(name, None, crop_size=row.smallest)
+    cnn = build_keras_model(replace(row, crop_size=row.smallest), None)
     assert cnn.count_params() == CNN_PARAMETERS[name]
 
 

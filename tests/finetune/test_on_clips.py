@@ -66,6 +66,7 @@ def cache(
     return open_faces(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "weights"),
     [*((name, "untrained") for name in BACKBONES), ("inception_v3", "shared")],

@@ -31,6 +31,11 @@ from deepfake_seq.sequence.history import read_histories
 from deepfake_seq.store import FaceStore
 from deepfake_seq.weights import digest_of
 
+pytestmark = pytest.mark.usefixtures("tiny_cnn")
+
+PARAMETERS = 66_472 + 172_545
+"""Of the tiny CNN and of the dense head."""
+
 SHORT = FinetuneConfig(
     input_size=32, head_epochs=2, epochs=2, batch_size=32, unfreeze=4, fine_learning_rate=1e-4
 )
@@ -67,7 +72,7 @@ def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> 
     }
     assert not made.folder.with_name("whole.checkpoint").exists()
     assert made.model == "vgg16-dense"
-    assert made.parameters["total"] == 14_714_688 + 172_545
+    assert made.parameters["total"] == PARAMETERS
     assert set(made.metrics["baselines"]) == {"majority", "mean_pool_logistic"}
     assert made.metrics["test"]["clips"]["real"] > 0
 
@@ -117,6 +122,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
+import tiny_cnn
 from test_tune import SHORT, task_of, tune
 from deepfake_seq.store import FaceStore
 
@@ -127,7 +133,8 @@ def count(note):
     if batches == {stop}:
         os.kill(os.getpid(), signal.SIGKILL)
 
-tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
+with tiny_cnn.in_place(Path({home!r})):
+    tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
 """
 
 
@@ -135,14 +142,16 @@ tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
     "stop", [pytest.param("in the first phase", marks=pytest.mark.slow), "in the second phase"]
 )
 def test_a_killed_training_goes_on_to_the_same_result(
-    stop: str, store: FaceStore, made: FitResult, tmp_path: Path
+    stop: str, store: FaceStore, made: FitResult, tiny_home: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     task = task_of(store)
     epoch = task.stream.batches
     at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
     paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    code = KILLED.format(paths=paths, stop=at, store=str(store.path), out=str(out))
+    code = KILLED.format(
+        paths=paths, home=str(tiny_home), stop=at, store=str(store.path), out=str(out)
+    )
     child = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )

@@ -39,8 +39,8 @@ def test_a_clip_of_two_people_counts_for_both(judged: Predictions) -> None:
     ]
 
 
-def test_the_surest_mistakes_come_first(judged: Predictions) -> None:
-    assert breakdown.worst(judged, 0.35, 9).video_ids == ("h1", "r2")
-    assert breakdown.worst(judged, 0.1, 9).video_ids == ("r2", "r1")
-    assert breakdown.worst(judged, 0.1, 1).video_ids == ("r2",)
-    assert len(breakdown.worst(judged, 0.45, 0)) == 0
+def test_the_most_confident_mistakes_come_first(judged: Predictions) -> None:
+    assert breakdown.most_confident_mistakes(judged, 0.35, 9).video_ids == ("h1", "r2")
+    assert breakdown.most_confident_mistakes(judged, 0.1, 9).video_ids == ("r2", "r1")
+    assert breakdown.most_confident_mistakes(judged, 0.1, 1).video_ids == ("r2",)
+    assert len(breakdown.most_confident_mistakes(judged, 0.45, 0)) == 0

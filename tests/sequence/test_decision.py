@@ -67,7 +67,7 @@ def test_the_best_macro_f1_is_that_of_some_threshold(data: tuple) -> None:
 
 @settings(max_examples=60)
 @given(few(), st.sampled_from(["fpr", "balanced"]))
-def test_beyond_the_band_of_doubt_each_error_is_as_rare_as_asked(data: tuple, rule: str) -> None:
+def test_beyond_the_abstention_band_each_error_is_as_rare_as_asked(data: tuple, rule: str) -> None:
     labels, scores = data
     decision = decide(labels, scores, DecisionConfig(rule, 0.1))
     low, high = decision.band
@@ -77,7 +77,7 @@ def test_beyond_the_band_of_doubt_each_error_is_as_rare_as_asked(data: tuple, ru
         assert (scores[labels == 1] < low).mean() <= 0.1
 
 
-def test_overlapping_classes_have_a_band_of_doubt_and_distinct_ones_have_none() -> None:
+def test_overlapping_classes_have_an_abstention_band_and_distinct_ones_have_none() -> None:
     vague = decide(*clips(0, apart=1.0), DecisionConfig())
     assert vague.band[0] < vague.band[1]
     assert vague.is_doubtful(vague.band[0]) and not vague.is_doubtful(vague.band[1])
@@ -86,7 +86,7 @@ def test_overlapping_classes_have_a_band_of_doubt_and_distinct_ones_have_none() 
     assert not clear.is_doubtful(clear.threshold)
 
 
-def test_a_model_that_knows_nothing_is_in_doubt_about_every_clip() -> None:
+def test_a_model_that_knows_nothing_is_inconclusive_about_every_clip() -> None:
     labels, _ = clips(0)
     scores = np.full(len(labels), 0.5)
     decision = decide(labels, scores, DecisionConfig())

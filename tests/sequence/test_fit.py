@@ -322,8 +322,8 @@ def test_missing_groups_are_pointed_out(tmp_path: Path) -> None:
     records = (make_record(f"{n}.mp4", seed=n, label=n % 2) for n in range(20))
     store = write_store(tmp_path / "s", records)
     result = fitted_to(store, tmp_path / "x", epochs=1)
-    assert any("Nobody said who is in which clip" in warning for warning in result.warnings)
-    assert "Nobody said" in (tmp_path / "x" / "README.md").read_text()
+    assert any("No identity groups given" in warning for warning in result.warnings)
+    assert "No identity groups given" in (tmp_path / "x" / "README.md").read_text()
 
 
 def test_a_model_no_better_than_a_baseline_is_said_to_be(tmp_path: Path) -> None:

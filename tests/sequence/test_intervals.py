@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from deepfake_seq.sequence.intervals import bootstrap, delong, roc_band, units
-from deepfake_seq.sequence.metrics import FIGURES
+from deepfake_seq.sequence.weighted_metrics import METRICS
 
 Clips = tuple[np.ndarray, np.ndarray]
 
@@ -31,7 +31,7 @@ def test_clips_that_groups_tie_together_are_one_unit() -> None:
 def test_an_interval_is_about_the_figure_and_the_same_for_a_seed() -> None:
     labels, scores = judged(200)
     intervals = bootstrap(labels, scores, 0.5, np.arange(200))
-    assert intervals is not None and set(intervals) == set(FIGURES)
+    assert intervals is not None and set(intervals) == set(METRICS)
     low, high = intervals["auc"]
     assert low < roc_auc_score(labels, scores) < high
     assert intervals == bootstrap(labels, scores, 0.5, np.arange(200))

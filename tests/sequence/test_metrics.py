@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence.metrics import FIGURES, at_threshold, auc
+from deepfake_seq.sequence.metrics import at_threshold, auc
+from deepfake_seq.sequence.weighted_metrics import METRICS
 
 
 def calibrated(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +47,7 @@ def test_calling_everything_fake_is_seen_through() -> None:
 def test_one_class_supports_no_figure_that_needs_two() -> None:
     assert auc(np.array([1, 1]), np.array([0.1, 0.9])) is None
     metrics = at_threshold(np.array([1, 1]), np.array([0.1, 0.9]), 0.5)
-    assert {name for name in FIGURES if metrics[name] is not None} == {"accuracy"}
+    assert {name for name in METRICS if metrics[name] is not None} == {"accuracy"}
     assert metrics["confusion"]["fake_called_real"] == 1
     assert metrics["per_class"]["real"]["recall"] is None
     assert set(metrics["intervals"].values()) == {None}
@@ -55,7 +56,7 @@ def test_one_class_supports_no_figure_that_needs_two() -> None:
 def test_no_clips_support_nothing() -> None:
     metrics = at_threshold(np.zeros(0, dtype=np.int64), np.zeros(0), 0.5, groups=[])
     assert metrics["clips"] == {"real": 0, "fake": 0} and metrics["groups"] == 0
-    assert {metrics[name] for name in FIGURES} == {None}
+    assert {metrics[name] for name in METRICS} == {None}
 
 
 def test_everything_is_plain_json() -> None:
@@ -92,7 +93,7 @@ def test_the_strictest_figure_allows_no_real_clip_below_a_hundred() -> None:
     assert one_more["tpr_at_1_fpr"] == 0.75
 
 
-def test_the_band_of_doubt_holds_its_lower_end_and_not_its_upper() -> None:
+def test_the_abstention_band_includes_its_lower_end_and_not_its_upper() -> None:
     labels = np.array([0, 1, 0, 1, 0])
     scores = np.array([0.1, 0.4, 0.5, 0.6, 0.9])
     doubt = at_threshold(labels, scores, 0.5, band=(0.4, 0.6))["doubt"]

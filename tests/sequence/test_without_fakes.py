@@ -96,7 +96,7 @@ def test_what_is_not_known_is_a_dash_and_the_card_says_why(
         assert own["auc"] is None and own["macro_f1"] is None and own["accuracy"] is not None
         assert own["clips"]["fake"] == 0
     card = (fitted.folder / "README.md").read_text()
-    assert LOUD in card and "No band of doubt: there were no fakes" in card
+    assert LOUD in card and "No abstention band: there were no fakes" in card
     told = deepseq("evaluate", fitted.folder, "--features", store.path)
     assert told.exit_code == 0 and LOUD in told.stderr
     page = (fitted.folder / "report.html").read_text()

@@ -1,9 +1,10 @@
-"""Runs a small run again and again, each time ending the process a step later. A script.
+"""Runs a small run again and again, each time ending the process some steps later. A script.
 
-Its arguments: a folder to work in, and `small_run` or `faces_run`.
+Its arguments: a folder to work in, `small_run` or `faces_run`, and by how many steps later each
+process ends.
 
-Prints how many steps there were, or fails. After each crash, all that was committed must be there,
-nothing may be torn, and the next run must lead to the same store as one without a crash.
+Prints how many processes were ended, or fails. After each crash, all that was committed must be
+there, nothing may be torn, and the next run must lead to the same store as one without a crash.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=sys.argv[1]))
     RUN.small_run(folder / "whole")
     expected = RUN.contents(folder / "whole")
-    step = 0
+    step = crashes = 0
     while crash(step, folder / f"{step}", folder / f"{step}.log"):
         path, log = folder / f"{step}", folder / f"{step}.log"
         found = RUN.contents(path)
@@ -71,8 +72,9 @@ def main() -> None:
         assert RUN.contents(path) == expected, f"step {step}: resumed otherwise"
         report = verify(path)
         assert report.is_whole and not report.leftovers, f"step {step}: {report}"
-        step += 1
-    sys.stdout.write(f"{step}")
+        step += int(sys.argv[3])
+        crashes += 1
+    sys.stdout.write(f"{crashes}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from deepfake_seq.store import Record
 from deepfake_seq.store.verify import verify
 
 HERE = Path(__file__).parent
+ALL = pytest.mark.slow
 RUNS = pytest.mark.parametrize("run", [small_run, faces_run], ids=lambda run: run.__name__)
 
 
@@ -50,17 +51,18 @@ def run_script(*arguments: object) -> str:
     return result.stdout
 
 
+@pytest.mark.parametrize(("every", "crashes"), [(9, 7), pytest.param(1, 60, marks=ALL)])
 @RUNS
 def test_a_process_that_ends_at_any_step_loses_nothing_committed(
-    tmp_path: Path, run: ModuleType
+    tmp_path: Path, run: ModuleType, every: int, crashes: int
 ) -> None:
-    steps = int(run_script(HERE / "crashing.py", tmp_path, run.__name__))
-    assert steps > 60
+    assert int(run_script(HERE / "crashing.py", tmp_path, run.__name__, every)) >= crashes
 
 
-def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
-    output = run_script(HERE.parents[1] / "benchmarks" / "kills.py", 50)
-    assert "50 kills" in output
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=ALL)])
+def test_kills_lose_nothing(kills: int) -> None:
+    output = run_script(HERE.parents[1] / "benchmarks" / "kills.py", kills)
+    assert f"{kills} kills" in output
     assert "0 committed records lost, 0 torn records read" in output
 
 
@@ -122,17 +124,21 @@ class PowerLoss:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to follow files")
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=ALL)])
 @RUNS
 def test_a_power_failure_at_any_step_loses_nothing_committed(
-    tmp_path: Path, run: ModuleType
+    tmp_path: Path, run: ModuleType, every: int
 ) -> None:
     generator = random.Random(0)
     disk = PowerLoss(tmp_path / "run")
     committed: dict[str, str] = {}
     states: list[tuple[Path, dict[str, str]]] = []
+    steps = 0
 
     def before(step: str, *arguments: Any) -> None:
-        for _ in range(3):
+        nonlocal steps
+        steps += 1
+        for _ in range(3 if steps % every == 0 else 0):
             state = tmp_path / "states" / f"{len(states)}"
             disk.leave(state, generator)
             states.append((state, dict(committed)))
@@ -145,7 +151,7 @@ def test_a_power_failure_at_any_step_loses_nothing_committed(
     with watching(before):
         run.small_run(disk.folder, on_commit)
     expected, histories = run.contents(disk.folder), possible(run)
-    assert len(states) > 200
+    assert len(states) > 200 / every
     for number, (state, certain) in enumerate(states):
         found = run.contents(state)
         for video_id, digest in certain.items():
@@ -170,14 +176,20 @@ def failing_at(step: int, number: int) -> Any:
     return watching(before)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize(
+    ("number", "every"),
+    [
+        (errno.ENOSPC, 20),
+        *(pytest.param(number, 4, marks=ALL) for number in (errno.ENOSPC, errno.EIO, errno.EROFS)),
+    ],
+)
 @RUNS
 def test_a_disk_that_fails_is_named_and_the_next_run_completes(
-    tmp_path: Path, number: int, run: ModuleType
+    tmp_path: Path, number: int, every: int, run: ModuleType
 ) -> None:
     run.small_run(tmp_path / "whole")
     expected = run.contents(tmp_path / "whole")
-    for step in range(0, 80, 4):  # 20 points
+    for step in range(0, 80, every):
         path = tmp_path / f"{step}"
         committed: list[str] = []
         message = re.escape(os.strerror(number))

@@ -17,8 +17,14 @@ from deepfake_seq.store.locks import Lock, Locks
 from deepfake_seq.store.verify import verify
 
 TESTS = Path(__file__).parents[1]
-VIDEOS = 60
-KEEP_FACES = pytest.mark.parametrize("keep_faces", [False, True], ids=["features", "faces too"])
+VIDEOS = 40
+KEEP_FACES = pytest.mark.parametrize(
+    "keep_faces",
+    [
+        pytest.param(False, id="features", marks=pytest.mark.slow),
+        pytest.param(True, id="faces too"),
+    ],
+)
 
 RUN = """
 import os, random, sys, time

@@ -2,7 +2,7 @@
 
 A program of its own::
 
-    python -m deepfake_seq.extract.runtimes.export_ir NAME WEIGHTS TARGET.xml
+    python -m deepfake_seq.extract.runtimes.export_ir ROW WEIGHTS TARGET.xml
 
 It runs Keras on its OpenVINO backend, with channels first, which gives the plainest graph and needs
 no TensorFlow. A process can have only one Keras backend, hence the program.
@@ -10,6 +10,7 @@ no TensorFlow. A process can have only one Keras backend, hence the program.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -22,20 +23,28 @@ if TYPE_CHECKING:
 BAD_WEIGHTS = 3
 
 
-def main(name: str, weights: str, target: str) -> int:
-    """Write TARGET.xml and TARGET.bin, whole; an empty WEIGHTS means untrained."""
+def main(row_json: str, weights: str, target: str) -> int:
+    """Write TARGET.xml and TARGET.bin, whole.
+
+    Args:
+        row_json: The fields of a `Backbone`, as JSON.
+        weights: Path of the weights file; empty for untrained weights.
+        target: Path of the .xml file.
+
+    Returns:
+        The exit code: 0, or `BAD_WEIGHTS` if the weights do not fit the CNN.
+    """
     os.environ["KERAS_BACKEND"] = "openvino"
     import keras
     import openvino
 
     from deepfake_seq.errors import WeightsError
-    from deepfake_seq.extract.backbones import backbone_of, build_keras_model
+    from deepfake_seq.extract.backbones import Backbone, build_keras_model
 
     keras.config.set_image_data_format("channels_first")
     try:
-        file = Path(weights) if weights else None
-        row = backbone_of(name, file)
-        model = build_keras_model(name, file)
+        row = Backbone(**json.loads(row_json))
+        model = build_keras_model(row, Path(weights) if weights else None)
     except WeightsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the parent reads it
         return BAD_WEIGHTS

@@ -42,7 +42,7 @@ class KerasRuntime:
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(policy)
         try:
-            network = build_keras_model(config.name, weights)
+            network = build_keras_model(row, weights)
             crops = keras.Input((row.crop_size, row.crop_size, 3), dtype="uint8")
             self._model = keras.Model(crops, network(preprocess(crops, row.inputs)))
         finally:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from deepfake_seq import weights as weights_files
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract import cpu
-from deepfake_seq.extract.backbones import UNTRAINED_ID, backbone_of
+from deepfake_seq.extract.backbones import UNTRAINED_ID, Backbone, backbone_of
 from deepfake_seq.extract.runtimes import export_ir
 
 _LOG = logging.getLogger(__name__)
@@ -43,8 +45,9 @@ class OpenVinoRuntime:
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
         import openvino
 
-        self._width = backbone_of(config.name, weights).width
-        compiled = _compiled(config, translated(config.name, weights))
+        row = backbone_of(config.name, weights)
+        self._width = row.width
+        compiled = _compiled(config, translated(config.name, row, weights))
         self._requests = openvino.AsyncInferQueue(compiled)
         self._requests.set_callback(_keep)
         self.batch = _AHEAD * len(self._requests)
@@ -118,7 +121,7 @@ def _write(path: Path, blob: bytes) -> None:
         _LOG.warning("cannot keep the compiled network in %s: %s", path, error)
 
 
-def translated(name: str, weights: Path | None) -> Path:
+def translated(name: str, row: Backbone, weights: Path | None) -> Path:
     """The network as OpenVINO's `.xml`, translated now if it is not on disk yet.
 
     It takes uint8 (1, S, S, 3) RGB and gives float32 (1, D).
@@ -131,13 +134,13 @@ def translated(name: str, weights: Path | None) -> Path:
     stem = f"{name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
     target = weights_files.home() / "openvino" / f"{stem}.xml"
     if not target.is_file():
-        _translate(name, weights, target)
+        _translate(name, row, weights, target)
     return target
 
 
-def _translate(name: str, weights: Path | None, target: Path) -> None:
+def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [name, str(weights.absolute()) if weights else "", str(target)]
+    arguments = [json.dumps(asdict(row)), str(weights.absolute()) if weights else "", str(target)]
     result = subprocess.run(
         [sys.executable, "-m", export_ir.__name__, *arguments],
         capture_output=True,

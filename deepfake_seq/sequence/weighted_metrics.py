@@ -1,4 +1,4 @@
-"""The figures of many weightings of the same clips at once: the scores are sorted a single time."""
+"""The definition of every metric, computed for many weightings of the same clips at once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 BINS = 15
-"""Of equal width, for the calibration error."""
+"""Number of equally wide score bins of the calibration error."""
 
 
 def bin_of(scores: Floats) -> Ints:
-    """The bin of each score, from 0 on; 1 belongs to the last."""
+    """Return the bin of each score, (N,), numbered from 0; a score of 1 is in the last bin."""
     return np.minimum((scores * BINS).astype(np.int64), BINS - 1)
 
 
-FIGURES = (
+METRICS = (
     "auc",
     "average_precision",
     "eer",
@@ -30,17 +30,22 @@ FIGURES = (
     "ece",
     "brier",
 )
-"""The figures that have an interval."""
+"""Names of the metrics, as in `metrics.json`; each also has an interval there."""
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedFigures:
-    """How well scores tell fake from real when each clip counts as often as its weight says.
+class WeightedMetrics:
+    """Metrics of scores in which each clip counts as often as its weight says.
+
+    The scores are sorted once, so that a bootstrap over thousands of weightings is fast;
+    scikit-learn computes one weighting per call. With a weight of 1 for every clip, these are
+    scikit-learn's metrics (the tests compare them); scikit-learn has no equal error rate,
+    true-positive rate at a false-positive rate, or expected calibration error.
 
     Attributes:
-        order: (N,); the clips by falling score.
-        fakes: (N,); 1 for a fake clip, 0 for a real one, in that order.
-        starts: (K,); where each of the K distinct scores begins in that order.
+        order: (N,); indices of the clips by falling score.
+        fakes: (N,); 1 for a fake clip and 0 for a real one, in that order.
+        starts: (K,); first position of each of the K distinct scores in that order.
         scores: (K,); the distinct scores, falling.
         threshold: Scores of at least this are called fake.
     """
@@ -52,8 +57,8 @@ class WeightedFigures:
     threshold: float
 
     @classmethod
-    def of(cls, labels: Ints, scores: Floats, threshold: float) -> WeightedFigures:
-        """Prepare clips, of which there is at least one.
+    def of(cls, labels: Ints, scores: Floats, threshold: float) -> WeightedMetrics:
+        """Sort the scores of at least one clip.
 
         Args:
             labels: (N,); 1 = fake, 0 = real.
@@ -67,10 +72,10 @@ class WeightedFigures:
         return cls(order, fakes, starts, ranked[starts], threshold)
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
-        """Every figure for each of R weightings, (R,).
+        """Compute each of `METRICS` for R weightings, (R,).
 
         Args:
-            weights: (R, N), not negative; in each row, both classes weigh something.
+            weights: (R, N), not negative; in each row, both classes have a positive total.
         """
         fakes, reals = self._by_score(weights)
         return {
@@ -79,32 +84,47 @@ class WeightedFigures:
             **_calibration(fakes, reals, self.scores),
         }
 
+    def calibration_curve(self) -> tuple[Floats, Floats]:
+        """Compute the curve that `ece` measures, from clips of both classes.
+
+        Returns:
+            (B,) mean scores and (B,) fractions of fakes of the non-empty bins. Both classes weigh
+            the same in total.
+        """
+        fakes, reals = map(_halved, self._by_score(np.ones((1, len(self.order)))))
+        bins = _bin_starts(self.scores)
+        fake, total, score = (
+            np.add.reduceat(values[0], bins)
+            for values in (fakes, fakes + reals, (fakes + reals) * self.scores)
+        )
+        return score / total, fake / total
+
     def tpr_at(self, fpr: Floats, weights: Floats) -> Floats:
-        """The ROC curve's true-positive rates, (R, M), at M false-positive rates."""
+        """Interpolate the ROC curves: true-positive rates, (R, M), at M false-positive rates."""
         curves = [np.pad(part.cumsum(axis=1), ((0, 0), (1, 0))) for part in self._by_score(weights)]
         fakes, reals = (curve / curve[:, -1:] for curve in curves)
         return np.stack([np.interp(fpr, *curve) for curve in zip(reals, fakes, strict=True)])
 
     def _by_score(self, weights: Floats) -> tuple[Floats, Floats]:
-        """The weight of the fake and of the real clips with each distinct score, (R, K)."""
+        """Sum the weights of the fake and of the real clips of each distinct score, (R, K)."""
         ranked = weights[:, self.order]
         fakes = np.add.reduceat(ranked * self.fakes, self.starts, axis=1)
         return fakes, np.add.reduceat(ranked, self.starts, axis=1) - fakes
 
 
 def _ranking(fakes: Floats, reals: Floats) -> dict[str, Floats]:
-    """What does not depend on a threshold.
+    """Compute the metrics that depend on the order of the scores only.
 
     Args:
-        fakes: (R, K); the weight of the fake clips with each distinct score, the highest first.
-        reals: (R, K); that of the real ones.
+        fakes: (R, K); total weight of the fake clips of each distinct score, highest score first.
+        reals: (R, K); total weight of the real clips.
     """
     called_fakes, called_reals = fakes.cumsum(axis=1), reals.cumsum(axis=1)
     tpr = called_fakes / called_fakes[:, -1:]
     fpr = called_reals / called_reals[:, -1:]
     called = called_fakes + called_reals
     precision = called_fakes / np.where(called, called, 1.0)
-    above = called_fakes - fakes / 2  # of pairs with equal scores, half count
+    above = called_fakes - fakes / 2  # pairs with equal scores count half
     return {
         "auc": _dot(above, reals) / (called_fakes[:, -1] * called_reals[:, -1]),
         "average_precision": _dot(precision, fakes) / called_fakes[:, -1],
@@ -114,7 +134,7 @@ def _ranking(fakes: Floats, reals: Floats) -> dict[str, Floats]:
 
 
 def _equal_error_rate(tpr: Floats, fpr: Floats) -> Floats:
-    """Where the ROC curve's straight pieces meet the line FPR = 1 - TPR."""
+    """Intersect the ROC curve, linear between its points, with the line FPR = 1 - TPR."""
     gap = fpr - (1.0 - tpr)  # rises from -1 at (0, 0) to 1 at (1, 1)
     rows, after = np.arange(len(gap)), (gap >= 0).argmax(axis=1)
     first = after == 0
@@ -125,7 +145,7 @@ def _equal_error_rate(tpr: Floats, fpr: Floats) -> Floats:
 
 
 def _decisions(fakes: Floats, reals: Floats, called: npt.NDArray[np.bool_]) -> dict[str, Floats]:
-    """What depends on the threshold."""
+    """Compute the metrics of the calls at the threshold."""
     real_right, real_wrong = reals[:, ~called].sum(axis=1), reals[:, called].sum(axis=1)
     fake_right, fake_wrong = fakes[:, called].sum(axis=1), fakes[:, ~called].sum(axis=1)
     right, wrong = real_right + fake_right, real_wrong + fake_wrong
@@ -139,17 +159,25 @@ def _decisions(fakes: Floats, reals: Floats, called: npt.NDArray[np.bool_]) -> d
 
 
 def _calibration(fakes: Floats, reals: Floats, scores: Floats) -> dict[str, Floats]:
-    """How far the scores are from probabilities, with both classes weighed alike."""
-    fakes = fakes / fakes.sum(axis=1, keepdims=True) / 2
-    reals = reals / reals.sum(axis=1, keepdims=True) / 2
+    """Compute how far the scores are from probabilities; both classes weigh the same in total."""
+    fakes, reals = _halved(fakes), _halved(reals)
     off = fakes * (scores - 1.0) + reals * scores
-    bins = np.append(0, np.flatnonzero(np.diff(bin_of(scores))) + 1)  # those that hold a score
     return {
-        "ece": np.abs(np.add.reduceat(off, bins, axis=1)).sum(axis=1),
+        "ece": np.abs(np.add.reduceat(off, _bin_starts(scores), axis=1)).sum(axis=1),
         "brier": fakes @ (scores - 1.0) ** 2 + reals @ scores**2,
     }
 
 
+def _halved(weights: Floats) -> Floats:
+    """Scale the weights of one class, so that each row sums to 1/2."""
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True) / 2)
+
+
+def _bin_starts(scores: Floats) -> Ints:
+    """Return the position of the first score of each non-empty bin; the scores are sorted."""
+    return np.append(0, np.flatnonzero(np.diff(bin_of(scores))) + 1)
+
+
 def _dot(one: Floats, other: Floats) -> Floats:
-    """Row by row, (R,)."""
+    """Compute the dot product of each pair of rows, (R,)."""
     return np.asarray(np.einsum("rk,rk->r", one, other))

@@ -1,4 +1,4 @@
-"""Figures of weighted clips are scikit-learn's figures of repeated clips."""
+"""Metrics of weighted clips are scikit-learn's metrics of repeated clips."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from deepfake_seq.sequence.weighted import BINS, WeightedFigures, bin_of
+from deepfake_seq.sequence.weighted_metrics import BINS, WeightedMetrics, bin_of
 
 # Coarse scores tie often; 0 and 1 are the ends of the outer bins.
 clips = st.lists(
@@ -24,9 +24,9 @@ def repeated(drawn: list[tuple[int, float, int]]) -> tuple[np.ndarray, np.ndarra
 
 def weighted(drawn: list[tuple[int, float, int]], threshold: float = 0.5) -> dict[str, float]:
     labels, scores, weights = (np.array(column) for column in zip(*drawn, strict=True))
-    figures = WeightedFigures.of(labels, scores.astype(float), threshold)
+    computed = WeightedMetrics.of(labels, scores.astype(float), threshold)
     # A second, different row: rows must not mix.
-    results = figures(np.stack([np.ones(len(labels)), weights]).astype(float))
+    results = computed(np.stack([np.ones(len(labels)), weights]).astype(float))
     return {name: float(values[1]) for name, values in results.items()}
 
 
