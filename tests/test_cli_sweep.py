@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,15 @@ import pytest
 from calling import deepseq
 from records import make_store
 
+from deepfake_seq import console
 from deepfake_seq.cli import app
 from deepfake_seq.commands.sweep import fit_arguments
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.sequence import sweep as sweeping
 from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.store import FeatureStore
 
-QUICK = ["--model", "logistic,dense", "--learning-rate", "1e-3,1e-2", "--epochs", 2]
+TINY = ["--units", "3,2", "--epochs", 2]
+QUICK = ["--model", "logistic,gru", "--learning-rate", "1e-3,1e-2", "--members", 2, *TINY]
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +44,27 @@ def test_a_sweep_ends_with_a_table_and_the_command_that_trains_the_best(
     result = deepseq("sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 2)
     assert result.exit_code == 0, result.stderr
     first, header, *lines = result.stdout.splitlines()
-    assert first.startswith("3 settings, 2 seeds, 5 networks each, by ")
-    assert "test clips were not looked at" in first
+    assert first.startswith("3 settings, 2 seeds, 2 networks each; ranked on ")
+    assert first.endswith(" test clips not used")
     assert header.split() == ["model", "learning", "rate", "validation", "AUC", "Brier", "trial"]
     assert [line.split()[0] for line in lines[:3]] == ["1", "2", "3"] and "±" in lines[0]
     assert lines[-3] == "sweep: x" and lines[-1].startswith("  deepseq fit --features ")
     assert all(line.startswith("deepseq: NOTE: ") for line in result.stderr.splitlines())
     again = deepseq("sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 2)
     assert again.stdout == result.stdout
-    assert "x is complete: all of its 3 trials are done" in again.stderr
+    assert "x is complete: 3 trials" in again.stderr
 
 
 @pytest.mark.parametrize(
     "search",
     [
-        ["--model", "dense,logistic", "--inputs", "both"],
-        ["--model", "bilstm", "--units", "6,3", "--units", "5", "--dropout", 0.1, "--members", 2],
+        ["--model", "gru,logistic", "--inputs", "both", "--units", "3"],
+        ["--model", "bilstm", "--units", "3,2", "--units", "4", "--dropout", 0.1, "--members", 2],
         ["--strategy", "random", "--trials", 2, "--learning-rate", "1e-4:1e-2", "--gamma", "0:3",
-         "--batch-size", "8:32", "--balance", "none", "--validation", 0.3, "--test", 0.1],
+         "--batch-size", "8:32", "--balance", "none", "--validation", 0.3, "--test", 0.1,
+         "--members", 1, "--units", "3"],
         ["--strategy", "tpe", "--trials", 2, "--dropout", "0:0.5", "--balance", "weights",
-         "--members", 1, "--patience", 1, "--split", "group", "--seed", 3],
+         "--members", 1, "--patience", 1, "--split", "group", "--seed", 3, "--units", "3"],
     ],
 )  # fmt: skip
 def test_the_command_that_is_printed_gives_the_value_that_was_found(
@@ -121,27 +125,31 @@ def test_after_an_interruption_one_line_says_that_the_same_command_goes_on(
     features: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = ["sweep", "--features", features, "--out", "x", *QUICK, "--seeds", 1]
-    whole, asked = sweeping.validate, []
+    progress, steps = console.progress, []
 
-    def validate(pairs: Any, recipe: Recipe) -> Any:
-        asked.append(recipe)
-        if len(asked) == 3:
-            raise KeyboardInterrupt
-        return whole(pairs, recipe)
+    @contextmanager
+    def interrupted(*arguments: Any) -> Iterator[Callable[[str], None]]:
+        def step(note: str) -> None:
+            steps.append(note)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweeping, "validate", validate)
+        with progress(*arguments):
+            yield step
+
+    monkeypatch.setattr(console, "progress", interrupted)
     stopped = deepseq(*search)
     assert stopped.exit_code == 1 and stopped.stdout == ""
-    assert "deepseq: stopped; what is finished is in x" in stopped.stderr
+    assert "deepseq: stopped; finished trainings are in x" in stopped.stderr
     result = deepseq(*search)
-    assert result.exit_code == 0 and len(asked) == 4
-    assert "x goes on: 2 of 3 trials are done" in result.stderr
+    assert result.exit_code == 0 and len(steps) == 4
+    assert "resuming x: 2 of 3 trials are finished" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--learning-rate", "1e-4:1e-2"], "a range is for --strategy random or tpe"),
+        (["--learning-rate", "1e-4:1e-2"], "a range needs --strategy random or tpe"),
         (["--trials", 5], "a grid tries every setting"),
         (["--strategy", "random", "--trials", 0], "trials must be from 1"),
         (["--seeds", 0], "seeds must be from 1 to 100. Received: 0"),

@@ -1,8 +1,12 @@
-"""`deepseq sweep`: which settings do well on validation clips."""
+"""`deepseq sweep`: hyper-parameter search on validation clips."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +33,26 @@ from deepfake_seq.commands.training import (
 )
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from deepfake_seq.sequence.learning import Recipe
-    from deepfake_seq.sequence.sweep import Plan, Swept
-    from deepfake_seq.sequence.trials import Tried
+    from deepfake_seq.sequence.sweep import OnTraining, SweepResult
 
 _TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
 _SEARCHED = {
-    "model": f"Of {', '.join(config.SWEPT_MODELS)}.",
-    "units": "64,32,16 is one value: give the option once for each.",
-    "inputs": f"Of {', '.join(config.INPUTS)}.",
-    "dropout": "",
-    "learning_rate": "A range counts equal ratios as equal steps; so does that of --batch-size.",
-    "batch_size": "",
-    "gamma": "Of the focal loss.",
+    "model": f"Models to try: {', '.join(config.SWEPT_MODELS)}.",
+    "units": "Units of the recurrent layers, such as 64,32,16; repeat the option to try several.",
+    "inputs": f"Model inputs to try: {', '.join(config.INPUTS)}.  [default: as for fit]",
+    "dropout": "Dropout rates to try.",
+    "learning_rate": "Learning rates to try; a range is sampled on a logarithmic scale.",
+    "batch_size": "Batch sizes to try; a range is sampled on a logarithmic scale.",
+    "gamma": "Focal loss exponents to try.",
 }
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 
 
 def _search_options(command: Command) -> Command:
-    """A list or a range for each setting that can be searched."""
+    """Add an option with a list or a range for each setting that can be searched."""
     return together(
         command,
         *(
@@ -61,12 +66,16 @@ def _search_options(command: Command) -> Command:
 
 @click.command()
 @click.option(
-    "--features", type=PATH, default="features", show_default=True, help="The store to train on."
+    "--features",
+    type=PATH,
+    default="features",
+    show_default=True,
+    help="Feature store to train on.",
 )
 @click.option(
     "--out",
     type=PATH,
-    help="Where the trials are kept; the same command goes on there.  [default: "
+    help="Folder of the sweep; an unfinished sweep there is resumed.  [default: "
     "sweeps/<store>-<digest of the search>]",
 )
 @click.option(
@@ -74,24 +83,32 @@ def _search_options(command: Command) -> Command:
     type=click.Choice(config.STRATEGIES),
     default=_SWEEP.strategy,
     show_default=True,
-    help="Every combination, random ones, or those near good ones.",
+    help="grid tries every combination, random samples settings, tpe samples near good ones.",
 )
 @click.option(
-    "--trials", type=int, help=f"Of random and tpe.  [default: {_SWEEP.trials}; grid: all]"
+    "--trials",
+    type=int,
+    help=f"Number of settings that random and tpe try.  [default: {_SWEEP.trials}]",
 )
 @click.option(
     "--seeds",
     type=int,
     default=_SWEEP.seeds,
     show_default=True,
-    help="Trainings of each setting; their mean counts.",
+    help="Number of seeds to train each setting with; settings are ranked by their mean.",
 )
 @_search_options
 @duration_options
 @balance_options
 @split_options
 @trainer_option
-@click.option("--seed", type=int, default=_TRAIN.seed, show_default=True, help="The first one.")
+@click.option(
+    "--seed",
+    type=int,
+    default=_TRAIN.seed,
+    show_default=True,
+    help="First of the training seeds; also the seed of the split and of the sampling.",
+)
 @json_option
 def sweep(
     features: Path,
@@ -102,12 +119,12 @@ def sweep(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search settings by how well they do on validation clips.
+    """Search hyper-parameters by their validation AUC.
 
-    VALUES is a list (1e-4,1e-3), or a range (1e-4:1e-2) for random and tpe. Without any, GRU and
-    BiGRU are tried at three learning rates (random and tpe: within ranges). The store is read once,
-    and test clips are not looked at. Whatever is finished is kept: after an interruption, the same
-    command goes on.
+    VALUES is a list (1e-4,1e-3) or, for random and tpe, a range (1e-4:1e-2). By default, GRU and
+    BiGRU are tried with three learning rates (random and tpe: within ranges). The store is read
+    once, and test clips are never used. Every finished training is stored: after an interruption,
+    the same command resumes the sweep.
     """
     from deepfake_seq.errors import UsageError
     from deepfake_seq.sequence import sweep as sweeping
@@ -119,8 +136,8 @@ def sweep(
 
     if strategy == "grid" and trials is not None:
         raise UsageError(
-            "a grid tries every setting: leave --trials out, or draw some with --strategy random. "
-            f"Received: {trials}"
+            "a grid tries every setting: leave --trials out, or sample some with --strategy "
+            f"random. Received: {trials}"
         )
     settings = config.SweepConfig(strategy, _SWEEP.trials if trials is None else trials, seeds)
     space = Space.read({name: options[name] for name in _SEARCHED}, strategy)
@@ -137,121 +154,106 @@ def sweep(
     problem = prepare(FeatureStore.open(features), base.split)
     plan = sweeping.Plan(problem, space, base, settings)
     folder = out or plan.default_folder
-    swept = _run(plan, folder)
-    command = shlex.join(fit_arguments(features, swept.best))
-    for warning in dict.fromkeys(swept.warnings):
+    try:
+        result = sweeping.sweep(plan, folder, partial(_progress, folder))
+    except KeyboardInterrupt:
+        say(f"stopped; finished trainings are in {folder}: the same command resumes the sweep")
+        raise
+    command = shlex.join(fit_arguments(features, result.best))
+    for warning in dict.fromkeys(result.warnings):
         say(f"NOTE: {warning}")
     if as_json:
-        print_json(_report(folder, swept, command))
+        print_json(_report(folder, result, command))
     else:
-        _tell(folder, swept, command)
+        _tell(folder, result, command)
 
 
-def _run(plan: Plan, folder: Path) -> Swept:
-    """The sweep with its progress on stderr."""
-    from contextlib import ExitStack
-
+@contextmanager
+def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[OnTraining]:
+    """Show on stderr how far a sweep is."""
     from deepfake_seq import console
-    from deepfake_seq.sequence import sweep as sweeping
 
-    with ExitStack() as stack:
-        steps = []
-
-        def start(done: int, trials: int, trainings: int) -> None:
-            if done == trials:
-                say(f"{folder} is complete: all of its {trials} trials are done")
-                return
-            if done:
-                say(f"{folder} goes on: {done} of {trials} trials are done")
-            bar = console.progress(f"sweep, {trials} trials", trainings, "trainings")
-            steps.append(stack.enter_context(bar))
-
-        try:
-            return sweeping.sweep(plan, folder, start, lambda note: steps[0](note))
-        except KeyboardInterrupt:
-            stack.close()
-            say(f"stopped; what is finished is in {folder}, and the same command goes on")
-            raise
+    if not trainings:
+        say(f"{folder} is complete: {trials} trials")
+        yield lambda note: None
+        return
+    if done:
+        say(f"resuming {folder}: {done} of {trials} trials are finished")
+    with console.progress(f"sweep, {trials} trials", trainings, "trainings") as step:
+        yield step
 
 
 def fit_arguments(features: Path, recipe: Recipe) -> list[str]:
-    """The command that trains a recipe: what `fit` would do by itself is left out."""
-    model, train, split = recipe.model, recipe.train, recipe.split
-    usual = config.ModelConfig()
-    chosen = {
-        "--features": (str(features), ""),
-        "--model": (model.name, ""),
-        "--inputs": (model.inputs, config.default_inputs(model.name)),
-        "--units": (config.write_units(model.units), config.write_units(usual.units)),
-        "--dropout": (model.dropout, usual.dropout),
-        "--epochs": (train.epochs, _TRAIN.epochs),
-        "--patience": (train.patience, _TRAIN.patience),
-        "--batch-size": (train.batch_size, _TRAIN.batch_size),
-        "--learning-rate": (train.learning_rate, _TRAIN.learning_rate),
-        "--gamma": (train.gamma, _TRAIN.gamma),
-        "--members": (train.members, _TRAIN.members),
-        "--split": (split.strategy, config.SplitConfig().strategy),
-        "--validation": (split.validation, config.SplitConfig().validation),
-        "--test": (split.test, config.SplitConfig().test),
-        "--seed": (train.seed, _TRAIN.seed),
-        "--runtime": (train.runtime, _TRAIN.runtime),
-    }
-    words = ["deepseq", "fit"]
-    for option, (value, default) in chosen.items():
-        words += [option, str(value)] if value != default else []
-    words += ["--bidirectional"] if model.bidirectional else []
-    words += ["--allow-shared"] if split.allow_shared else []
-    if train.balance != _TRAIN.balance:
-        words += [word for own in balance_values(train.balance) for word in ("--balance", own)]
+    """The `fit` command that trains a recipe, without options that have their default value."""
+    from deepfake_seq.commands.fit import fit
+    from deepfake_seq.sequence.learning import Recipe
+
+    values, usual = _fit_options(recipe), _fit_options(Recipe())
+    words = ["deepseq", "fit", "--features", str(features), "--model", recipe.model.name]
+    for option in fit.params:
+        value = values.get(option.name or "")
+        if value != usual.get(option.name or ""):
+            each = value if isinstance(value, tuple) else (value,)
+            for one in each:
+                words += [option.opts[0]] if value is True else [option.opts[0], str(one)]
     return words
 
 
-def _tell(folder: Path, swept: Swept, command: str) -> None:
-    """The settings in their order, and how to train the best one."""
+def _fit_options(recipe: Recipe) -> dict[str, Any]:
+    """The values of a recipe by the names of `fit`'s parameters, but for the model's name."""
+    model, train, split = recipe.model, recipe.train, recipe.split
+    return {
+        **asdict(model),
+        **asdict(train),
+        **asdict(split),
+        "inputs": None if model.inputs == config.default_inputs(model.name) else model.inputs,
+        "units": config.write_units(model.units),
+        "balance": balance_values(train.balance),
+        "split_strategy": split.strategy,
+    }
+
+
+def _tell(folder: Path, result: SweepResult, command: str) -> None:
+    """Print the ranking, and how to train the best setting."""
     from deepfake_seq import console
     from deepfake_seq.sequence.sweep_files import TRIALS, rows
 
-    parts, seeds = swept.parts, len(swept.plan.seeds)
-    networks = f"{swept.members} networks each, " if swept.members > 1 else ""
+    parts, seeds = result.parts, len(result.plan.seeds)
+    networks = f", {result.members} networks each" if result.members > 1 else ""
     tell(
-        f"{len(swept.ranked) + len(swept.failed)} settings, {seeds} "
-        f"seed{'s' if seeds > 1 else ''}, {networks}by {parts['validation']} validation clips; "
-        f"{parts['test']} test clips were not looked at"
+        f"{len(result.ranked) + len(result.failed)} settings, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}{networks}; ranked on {parts['validation']} validation "
+        f"clips, {parts['test']} test clips not used"
     )
-    table = rows(swept.ranked, swept.failed, swept.plan.space)
-    click.echo(console.table(table[: _MOST_ROWS + 1]))
-    if len(table) > _MOST_ROWS + 1:
-        tell(f"and {len(table) - _MOST_ROWS - 1} more in {folder / TRIALS}")
+    table = rows(result.ranked, result.failed, result.plan.space)
+    click.echo(console.table(table[: _MAX_ROWS + 1]))
+    if len(table) > _MAX_ROWS + 1:
+        tell(f"and {len(table) - _MAX_ROWS - 1} more in {folder / TRIALS}")
     tell(f"sweep: {folder}")
-    tell("the best one is trained, and judged on the test clips, by")
+    tell("Train and test the best setting:")
     tell(f"  {command}")
 
 
-def _report(folder: Path, swept: Swept, command: str) -> dict[str, Any]:
-    config_ = swept.plan.config
+def _report(folder: Path, result: SweepResult, command: str) -> dict[str, Any]:
+    """The JSON document."""
     return {
         "sweep": str(folder),
-        "strategy": config_.strategy,
-        "seeds": list(swept.plan.seeds),
-        "members": swept.members,
-        "clips": swept.parts,
-        "trials": swept.trials,
-        "settings": [_entry(own) for own in swept.ranked],
+        "strategy": result.plan.config.strategy,
+        "seeds": list(result.plan.seeds),
+        "members": result.members,
+        "clips": result.parts,
+        "trials": result.trials,
+        "settings": [
+            _entry(trial, "auc", "auc_sd", "brier", "auc_by_seed") for trial in result.ranked
+        ],
         "failed": [
-            {"trial": own.index, "setting": own.setting, "reason": own.reason}
-            for own in swept.failed
+            _entry(trial) | {"reason": trial.user_attrs["failed"]} for trial in result.failed
         ],
         "fit": command,
-        "warnings": swept.warnings,
+        "warnings": result.warnings,
     }
 
 
-def _entry(own: Tried) -> dict[str, Any]:
-    return {
-        "trial": own.index,
-        "setting": own.setting,
-        "auc": own.mean,
-        "auc_sd": own.spread,
-        "brier": own.brier,
-        "auc_by_seed": {str(seed): found.auc for seed, found in own.rounds.items()},
-    }
+def _entry(trial: FrozenTrial, *names: str) -> dict[str, Any]:
+    attributes = {name: trial.user_attrs[name] for name in ("setting", *names)}
+    return {"trial": trial.number, **attributes}

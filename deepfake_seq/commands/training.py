@@ -19,7 +19,7 @@ trainer_option = click.option(
     type=click.Choice(config.TRAINERS),
     default=_TRAIN.runtime,
     show_default=True,
-    help="What trains: NumPy on the CPU, or Keras, whose backend KERAS_BACKEND names.",
+    help="Trainer: NumPy on the CPU, or Keras on the backend that KERAS_BACKEND names.",
 )
 
 
@@ -28,9 +28,19 @@ def duration_options(command: Command) -> Command:
     return together(
         command,
         click.option(
-            "--epochs", type=int, default=_TRAIN.epochs, show_default=True, help="At most."
+            "--epochs",
+            type=int,
+            default=_TRAIN.epochs,
+            show_default=True,
+            help="Maximum number of epochs.",
         ),
-        click.option("--patience", type=int, default=_TRAIN.patience, show_default=True),
+        click.option(
+            "--patience",
+            type=int,
+            default=_TRAIN.patience,
+            show_default=True,
+            help="Epochs without a better validation score before training stops.",
+        ),
     )
 
 
@@ -67,14 +77,28 @@ def split_options(command: Command) -> Command:
             type=click.Choice(config.SPLITS),
             default=_SPLIT.strategy,
             show_default=True,
-            help="The data set's own parts, or groups dealt out anew; auto takes the former if "
-            "there.",
+            help="official uses the data set's own split, group splits its groups anew, auto uses "
+            "the official split if there is one.",
         ),
-        click.option("--allow-shared", is_flag=True, help="Let a given split share identities."),
         click.option(
-            "--validation", type=float, default=_SPLIT.validation, show_default=True, help="Share."
+            "--allow-shared",
+            is_flag=True,
+            help="Accept an official split that has an identity in several parts.",
         ),
-        click.option("--test", type=float, default=_SPLIT.test, show_default=True, help="Share."),
+        click.option(
+            "--validation",
+            type=float,
+            default=_SPLIT.validation,
+            show_default=True,
+            help="Fraction of clips held out for validation.",
+        ),
+        click.option(
+            "--test",
+            type=float,
+            default=_SPLIT.test,
+            show_default=True,
+            help="Fraction of clips held out for the test.",
+        ),
     )
 
 

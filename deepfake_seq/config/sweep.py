@@ -1,4 +1,4 @@
-"""Settings of a search over settings."""
+"""Settings of a hyper-parameter search."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ SWEPT_MODELS = {
     **{name: (name, False) for name in MODELS},
     **{f"bi{name}": (name, True) for name in RECURRENT},
 }
-"""What a sweep calls a model: its name, and whether it is bidirectional."""
+"""Models by their name in a sweep: the name in `MODELS`, and whether it is bidirectional."""
 
 LISTS = {"model": "gru,bigru", "learning_rate": "3e-4,1e-3,3e-3"}
-"""What a grid searches where nobody says it."""
+"""Values that a grid searches by default."""
 
 RANGES = {"model": "gru,bigru", "learning_rate": "1e-4:1e-2", "dropout": "0:0.6"}
-"""What the other strategies search then."""
+"""Ranges that the other strategies search by default."""
 
 MOST_SETTINGS = 10_000
-"""Of a grid."""
+"""Maximum size of a grid."""
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """How settings are searched for.
+    """How settings are searched.
 
     Attributes:
-        strategy: `grid` tries every combination of listed values; `random` draws them, `tpe` draws
-            them where earlier trials did well (tree-structured Parzen estimator).
-        trials: How many settings `random` and `tpe` try.
-        seeds: With how many seeds each setting is trained: its value is the mean.
+        strategy: `grid` tries every combination of listed values; `random` samples settings, `tpe`
+            samples near those that did well (tree-structured Parzen estimator).
+        trials: Number of trials of `random` and `tpe`.
+        seeds: Number of seeds to train each setting with; settings are ranked by their mean.
     """
 
     strategy: str = "grid"

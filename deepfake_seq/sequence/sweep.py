@@ -1,34 +1,43 @@
-"""A search over settings of stage 2, on clips that are read and dealt into parts once.
+"""Hyper-parameter search for stage 2, on clips that are read and split once.
 
 Settings are chosen by validation clips alone: no network is shown a test clip.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepfake_seq.config import SweepConfig
 from deepfake_seq.errors import DatasetError, TrainingError
-from deepfake_seq.sequence import sweep_files
+from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
-from deepfake_seq.sequence.metrics import auc
+from deepfake_seq.sequence.learning import Pair, Recipe, learn, pairs_of
+from deepfake_seq.sequence.metrics import auc_or_nan
 from deepfake_seq.sequence.problem import Problem
-from deepfake_seq.sequence.space import Space, key, recipe
-from deepfake_seq.sequence.trials import Attempt, Round, Tried, locked, opened
+from deepfake_seq.sequence.space import Setting, Space, key, recipe
+from deepfake_seq.store import Fingerprint
 
-OnStart = Callable[[int, int, int], None]
-OnRound = Callable[[str], None]
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+OnTraining = Callable[[str], None]
+Progress = Callable[[int, int, int], AbstractContextManager[OnTraining]]
+Validate = Callable[[Sequence[Pair], Recipe], dict[str, float]]
+"""Trains a recipe; returns `auc` and `brier` on the validation clips, and the `seconds` it took."""
+
+Train = Callable[[Setting, int], dict[str, float]]
+"""Trains a setting with a seed, unless the result is known; raises `TrainingError`."""
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +49,7 @@ class Plan:
     Attributes:
         problem: The clips.
         space: The settings.
-        base: Everything that is not searched; its seed is the first of the trainings'.
+        base: Everything that is not searched; its seed is the first one.
         config: How the settings are searched.
     """
 
@@ -51,64 +60,61 @@ class Plan:
 
     @property
     def seeds(self) -> range:
-        """Those of the trainings."""
+        """The seeds each setting is trained with."""
         return range(self.base.train.seed, self.base.train.seed + self.config.seeds)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that the value of a trial depends on, in words and figures."""
-        data, parts = self.problem.data, self.problem.parts.split.parts()
-        names = {part: [data.clips[row].video_id for row in rows] for part, rows in parts.items()}
-        facts = [
+        """Everything the result of a trial depends on, as nested JSON values."""
+        data, split = self.problem.data, self.problem.parts.split.parts()
+        parts = {part: [data.clips[row].video_id for row in rows] for part, rows in split.items()}
+        clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips
         ]
-        train = asdict(self.base.train)
-        for searched in self.space.values:
-            train.pop(searched, None)
         views = [
             [view.video_id, view.label, view.settings] for clip in data.clips for view in clip.views
         ]
+        train = {
+            name: value
+            for name, value in asdict(self.base.train).items()
+            if name not in self.space.values
+        }
+        search = {"strategy": self.config.strategy, "seeds": self.config.seeds}
         return {
             "features": dict(self.problem.store.fingerprint.fields),
-            "clips": {**data.counts, "sha256": _digest(facts)},
-            **({"views": {**data.view_counts, "sha256": _digest(views)}} if views else {}),
-            "parts": {
-                **{part: len(rows) for part, rows in names.items()},
-                "sha256": _digest(names),
-            },
+            "clips": {**data.counts, "digest": _digest(clips)},
+            **({"views": {**data.view_counts, "digest": _digest(views)}} if views else {}),
+            "parts": {part: len(ids) for part, ids in parts.items()} | {"digest": _digest(parts)},
             "train": train,
             "split": asdict(self.base.split),
-            "search": {
-                **self.space.describe(),
-                "strategy": self.config.strategy,
-                "seeds": self.config.seeds,
-            },
+            "search": self.space.describe() | search,
         }
 
     @property
     def default_folder(self) -> Path:
-        """A folder whose name the same search on the same clips has again, and no other."""
+        """The default folder: the same for the same search on the same clips."""
         store = self.problem.store.path.resolve().name
         return Path("sweeps", f"{store}-{_digest(self.identity)[:8]}")
 
 
 @dataclass(frozen=True, eq=False)
-class Swept:
-    """What a sweep has found.
+class SweepResult:
+    """The trials of a sweep.
 
     Attributes:
         plan: What was searched.
-        ranked: Every setting that could be trained, the best first.
-        failed: Every one that could not.
-        trials: How many trials there are; as many as settings, but for those drawn twice.
-        members: How many networks each training has.
-        parts: How many clips `validation` and `test` hold.
-        warnings: What a reader must be told.
+        ranked: One trial for each setting that could be trained, the best first; see `trials` for
+            their user attributes.
+        failed: One trial for each setting that could not be trained.
+        trials: Number of trials, including those that sampled a setting again.
+        members: Number of networks in each training.
+        parts: Number of clips in `validation` and `test`.
+        warnings: What a reader of the ranking must know.
     """
 
     plan: Plan
-    ranked: list[Tried]
-    failed: list[Tried]
+    ranked: list[FrozenTrial]
+    failed: list[FrozenTrial]
     trials: int
     members: int
     parts: dict[str, int]
@@ -117,153 +123,195 @@ class Swept:
     @property
     def best(self) -> Recipe:
         """The recipe of the best setting, with the first seed: no seed is picked for its luck."""
-        return recipe(self.ranked[0].setting, self.plan.base)
+        return recipe(self.ranked[0].user_attrs["setting"], self.plan.base)
+
+
+def validate(pairs: Sequence[Pair], chosen: Recipe) -> dict[str, float]:
+    """Train once, and evaluate on the clips that the networks were not trained on, as `fit` does.
+
+    Returns:
+        `auc`, `brier` (of the calibrated scores, both classes with the same total weight; lower is
+        better) and `seconds`.
+
+    Raises:
+        TrainingError: Training diverged.
+    """
+    from sklearn.metrics import brier_score_loss
+
+    started = time.monotonic()
+    learned = learn(pairs, chosen)
+    labels, scores = learned.validation.labels, learned.validation_scores
+    brier = brier_score_loss(labels, scores, sample_weight=1.0 / np.bincount(labels)[labels])
+    return {
+        "auc": auc_or_nan(labels, scores),
+        "brier": float(brier),
+        "seconds": time.monotonic() - started,
+    }
 
 
 def sweep(
     plan: Plan,
     folder: Path,
-    on_start: OnStart = lambda done, trials, trainings: None,
-    on_round: OnRound = lambda note: None,
-) -> Swept:
+    progress: Progress = lambda done, trials, trainings: nullcontext(lambda note: None),
+    validate: Validate = validate,
+) -> SweepResult:
     """Try every setting that was not tried yet, and rank all of them.
 
-    Whatever is finished is kept at once: a sweep that was interrupted goes on from there.
+    Every finished training is stored at once; an interrupted sweep resumes from there.
 
     Args:
         plan: What is searched.
-        folder: Where the trials are kept; one of the same plan goes on.
-        on_start: Called with how many trials are done, how many there are, and how many trainings
-            are left.
-        on_round: Called with a note after each training.
+        folder: Folder of the sweep: a new one, or one of the same plan to resume.
+        progress: Called with the number of finished trials, of all trials, and of trainings left;
+            what it yields is called with a note after each training.
+        validate: Trains and evaluates one recipe.
 
     Raises:
-        UsageError: `folder` holds something else, or another process is at work in it.
-        DatasetError: There are too few groups for the members.
+        UsageError: `folder` contains something else, or another process is using it.
+        DatasetError: There are too few groups for the members, or validation has only one class.
         TrainingError: No setting could be trained.
         StoreError: A record is damaged.
         RunError: The folder cannot be read or written.
     """
+    pairs = _pairs(plan)
+    strategy = plan.config.strategy
+    grid = plan.space.grid() if strategy == "grid" else None
+    total = plan.config.trials if grid is None else len(grid)
+    sweep_files.require_same(folder, plan.identity)
+    with trials.locked(folder):
+        sweep_files.write_identity(folder, plan.identity, plan.problem.name)
+        with trials.opened(folder) as study:
+            done = study.get_trials()
+            missing = range(len(done), total)
+            trainings = len(missing) * len(plan.seeds)
+            train = _cached(study, plan, pairs, validate)
+            running = trials.in_memory(done)
+            with progress(len(done), max(total, len(done)), trainings) as step:
+                for number in missing:
+                    given = grid[number] if grid else None
+                    trial = trials.ask(running, plan.space, strategy, plan.seeds[0], given)
+                    done.append(_finish(running, trial, plan.seeds, train, step))
+                    study.add_trial(done[-1])
+                    sweep_files.write_trials(folder, done, plan.seeds)
+        sweep_files.write_trials(folder, done, plan.seeds)  # it may be one trial behind
+        result = _ranked(plan, done, pairs)
+        sweep_files.write_summary(folder, result.ranked, result.failed, plan.space, result.warnings)
+    return result
+
+
+def _pairs(plan: Plan) -> list[Pair]:
+    """The training and validation clips of each member."""
     split = plan.problem.parts.split
     pairs = pairs_of(plan.problem.data, split.train, split.validation, plan.base)
-    held_out = SequenceData.joined([validation for _, validation in pairs])
-    if not all(held_out.counts.values()):
+    counts = SequenceData.joined([validation for _, validation in pairs]).counts
+    if not all(counts.values()):
         raise DatasetError(
-            "validation clips of one class rank nothing: --split group deals them out anew, if "
-            "there are real and fake clips. "
-            f"Received: {held_out.counts['real']} real and {held_out.counts['fake']} fake"
+            "ranking needs real and fake validation clips: extract more clips, or split them anew "
+            f"with --split group. Received: {counts['real']} real and {counts['fake']} fake"
         )
     replace(plan.base.train, seed=plan.seeds[-1])  # refuses a seed that is out of range
-    sweep_files.require_own(folder, plan.identity)
-    with locked(folder):
-        sweep_files.found(folder, plan.identity, plan.problem.name)
-        given = plan.space.grid() if plan.config.strategy == "grid" else None
-        total = plan.config.trials if given is None else len(given)
-        with opened(folder, plan.space, plan.config.strategy, plan.base.train.seed) as ledger:
-            done = ledger.done()
-            missing = [index for index in range(total) if index not in done]
-            on_start(len(done), max(total, len(done)), len(missing) * len(plan.seeds))
-            for index in missing:
-                attempt = ledger.begin(index, given[index] if given else None)
-                done[index] = _try(attempt, pairs, plan, on_round)
-                sweep_files.write_trials(folder, list(done.values()), plan.seeds)
-        sweep_files.write_trials(folder, list(done.values()), plan.seeds)  # one may be behind
-        parts = {"validation": len(held_out), "test": len(split.test)}
-        swept = _ranked(plan, list(done.values()), len(pairs), parts)
-        sweep_files.write_summary(folder, swept.ranked, swept.failed, plan.space, swept.warnings)
-    return swept
+    return pairs
 
 
-def validate(pairs: Sequence[Pair], chosen: Recipe) -> Round:
-    """Train once, and judge by what the networks held out, as `fit` does.
+def _cached(study: Study, plan: Plan, pairs: Sequence[Pair], validate: Validate) -> Train:
+    """Cache the results of `validate` in the study, so that no training is done twice."""
+    known = study.user_attrs
 
-    Raises:
-        TrainingError: It diverged.
-    """
-    started = time.monotonic()
-    learned = learn(pairs, chosen)
-    value = auc(learned.validation.labels, learned.validation_scores)
-    assert value is not None, "both classes were asked for before"
-    return Round(value, _brier(learned), time.monotonic() - started)
-
-
-def _try(attempt: Attempt, pairs: Sequence[Pair], plan: Plan, on_round: OnRound) -> Tried:
-    """One trial: its setting with every seed, but for what is known already."""
-    chosen = recipe(attempt.setting, plan.base)
-    for number, seed in enumerate(plan.seeds):
-        if seed not in attempt.rounds and not attempt.reason:
+    def train(setting: Setting, seed: int) -> dict[str, float]:
+        name = f"seed {seed} of {key(setting)}"
+        if name not in known:
+            chosen = recipe(setting, plan.base)
+            chosen = replace(chosen, train=replace(chosen.train, seed=seed))
             try:
-                own = replace(chosen, train=replace(chosen.train, seed=seed))
-                attempt.add(seed, validate(pairs, own))
+                known[name] = validate(pairs, chosen)
             except TrainingError as error:
-                attempt.reason = f"with seed {seed}: {error}"
-        if attempt.reason:
-            for _ in plan.seeds[number:]:
-                on_round("failed")
-            _logger.warning("trial %d failed %s", attempt.index, attempt.reason)
-            return attempt.fail(attempt.reason)
-        on_round(f"validation AUC {attempt.rounds[seed].auc:.3f}")
-    return attempt.complete(plan.seeds)
+                known[name] = {"failed": f"with seed {seed}: {error}"}
+            study.set_user_attr(name, known[name])
+        if "failed" in known[name]:
+            raise TrainingError(known[name]["failed"])
+        result: dict[str, float] = known[name]
+        return result
+
+    return train
 
 
-def _ranked(plan: Plan, tried: Sequence[Tried], members: int, parts: dict[str, int]) -> Swept:
-    distinct = list({key(own.setting): own for own in reversed(tried)}.values())
-    # At the same AUC, which few clips give often, by how good the probabilities are.
-    ranked = sorted(
-        (own for own in distinct if not own.reason),
-        key=lambda own: (-own.mean, own.brier, own.index),
-    )
-    failed = sorted((own for own in distinct if own.reason), key=lambda own: own.index)
+def _finish(
+    study: Study, trial: Trial, seeds: range, train: Train, on_training: OnTraining
+) -> FrozenTrial:
+    """Train the setting of a trial with every seed, until one fails."""
+    from optuna.trial import TrialState
+
+    results: dict[int, dict[str, float]] = {}
+    failed = ""
+    try:
+        for seed in seeds:
+            results[seed] = train(trial.user_attrs["setting"], seed)
+            on_training(f"validation AUC {results[seed]['auc']:.3f}")
+    except TrainingError as error:
+        failed = str(error)
+        _logger.warning("trial %d failed %s", trial.number, failed)
+        for _ in seeds[len(results) :]:
+            on_training("failed")
+    aucs = [result["auc"] for result in results.values()]
+    trial.set_user_attr("auc_by_seed", {str(seed): results[seed]["auc"] for seed in results})
+    trial.set_user_attr("seconds", round(sum(result["seconds"] for result in results.values()), 1))
+    if failed:
+        trial.set_user_attr("failed", failed)
+        return study.tell(trial, state=TrialState.FAIL)
+    trial.set_user_attr("auc", fmean(aucs))
+    trial.set_user_attr("auc_sd", stdev(aucs) if len(aucs) > 1 else None)
+    trial.set_user_attr("brier", fmean(result["brier"] for result in results.values()))
+    return study.tell(trial, fmean(aucs))
+
+
+def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> SweepResult:
+    """Rank by mean AUC, then by Brier score (few clips often give the same AUC), then by number."""
+    distinct = {key(trial.user_attrs["setting"]): trial for trial in reversed(done)}.values()
+    by_number = sorted(distinct, key=lambda trial: trial.number)
+    failed = [trial for trial in by_number if "failed" in trial.user_attrs]
+    ranked = [trial for trial in by_number if "failed" not in trial.user_attrs]
+    ranked.sort(key=lambda trial: (-trial.user_attrs["auc"], trial.user_attrs["brier"]))
     if not ranked:
         raise TrainingError(
-            f"none of {len(failed)} settings could be trained; the first failed {failed[0].reason}"
+            f"none of {len(failed)} settings could be trained; the first one failed "
+            f"{failed[0].user_attrs['failed']}"
         )
     problem = plan.problem
-    return Swept(
-        plan,
-        ranked,
-        failed,
-        len(tried),
-        members,
-        parts,
-        [
-            *_about_choice(ranked),
-            *problem.parts.warnings,
-            *problem.shortcut.warnings,
-            *about_cnn(str(problem.store.extract_config["backbone"]["weights"])),
-            *about_data(problem.data),
-        ],
-    )
-
-
-def _about_choice(ranked: Sequence[Tried]) -> list[str]:
-    """How far the best setting is to be believed."""
-    if len(ranked) < 2:
-        return []
-    best = ranked[0]
     warnings = [
-        f"The best of {len(ranked)} validation AUCs is too good for being the best: only the test "
-        "clips tell how well it does."
+        *_selection_warnings(ranked),
+        *problem.parts.warnings,
+        *problem.shortcut.warnings,
+        *about_cnn(str(problem.store.extract_config["backbone"]["weights"])),
+        *about_data(problem.data),
     ]
-    if best.spread is None:
-        return [*warnings, "One seed does not tell luck from merit: --seeds 3 does better."]
-    near = sum(best.mean - own.mean <= max(best.spread, own.spread or 0.0) for own in ranked[1:])
+    parts = {
+        "validation": sum(len(validation) for _, validation in pairs),
+        "test": len(problem.parts.split.test),
+    }
+    return SweepResult(plan, ranked, failed, len(done), len(pairs), parts, warnings)
+
+
+def _selection_warnings(ranked: Sequence[FrozenTrial]) -> list[str]:
+    """Say how far the first place can be trusted."""
+    best, *others = (trial.user_attrs for trial in ranked)
+    if not others:
+        return []
+    warnings = [
+        f"The best of {len(ranked)} validation AUCs is too high because it was selected: only the "
+        "test clips show how good that setting is."
+    ]
+    if best["auc_sd"] is None:
+        return [*warnings, "One seed cannot tell a better setting from luck: use --seeds 3."]
+    near = sum(
+        best["auc"] - other["auc"] <= max(best["auc_sd"], other["auc_sd"]) for other in others
+    )
     if near:
         warnings.append(
-            f"{near} of the other {len(ranked) - 1} settings are as near to the best as seeds are "
-            "to each other: these clips do not tell them apart."
+            f"{near} of the other {len(others)} settings are within one standard deviation over "
+            "seeds of the best: these clips cannot tell them apart."
         )
     return warnings
 
 
-def _brier(learned: Learned) -> float:
-    from sklearn.metrics import brier_score_loss
-
-    labels = learned.validation.labels
-    alike = 1.0 / np.bincount(labels)[labels]  # the same sum for both classes
-    return float(brier_score_loss(labels, learned.validation_scores, sample_weight=alike))
-
-
 def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return Fingerprint({"value": value}).id

@@ -17,7 +17,6 @@ from records import make_store
 from sweeping import made_up, make_plan, outcomes
 
 from deepfake_seq.sequence import sweep as sweeping
-from deepfake_seq.sequence import trials
 
 SPACE = {"model": ["gru,lstm"], "learning_rate": ["1e-4:1e-2"], "gamma": ["0,1"]}
 
@@ -39,7 +38,7 @@ def kill_before(statement: int) -> None:
         connection.set_trace_callback(count)
         return connection
 
-    trials.sqlite3.connect = connect
+    sqlite3.connect = connect
 
 
 def killed(statement: int, plan: sweeping.Plan, folder: Path) -> bool:
@@ -47,7 +46,7 @@ def killed(statement: int, plan: sweeping.Plan, folder: Path) -> bool:
     if not child:
         try:
             kill_before(statement)
-            sweeping.sweep(plan, folder)
+            sweeping.sweep(plan, folder, validate=made_up)
             os._exit(0)
         finally:
             os._exit(1)
@@ -58,12 +57,11 @@ def killed(statement: int, plan: sweeping.Plan, folder: Path) -> bool:
 
 def main() -> None:
     folder, step = Path(sys.argv[1]), int(sys.argv[2])
-    sweeping.validate = made_up
     plan = make_plan(make_store(folder / "store"), SPACE, strategy="tpe", trials=3)
-    expected = outcomes(sweeping.sweep(plan, folder / "whole"))
+    expected = outcomes(sweeping.sweep(plan, folder / "whole", validate=made_up))
     kills = 0
     while killed(kills * step, plan, folder / f"{kills}"):
-        again = outcomes(sweeping.sweep(plan, folder / f"{kills}"))
+        again = outcomes(sweeping.sweep(plan, folder / f"{kills}", validate=made_up))
         assert again == expected, f"killed before statement {kills * step}: {again}"
         kills += 1
     sys.stdout.write(f"{kills}")

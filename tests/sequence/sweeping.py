@@ -12,7 +12,6 @@ from deepfake_seq.sequence import sweep as sweeping
 from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.sequence.problem import Problem, prepare
 from deepfake_seq.sequence.space import Space
-from deepfake_seq.sequence.trials import Round, Tried
 from deepfake_seq.store import FeatureStore
 
 BASE = Recipe(train=TrainConfig(epochs=1, members=1))
@@ -35,16 +34,14 @@ def _prepared(store: FeatureStore, split: SplitConfig) -> Problem:
     return prepare(store, split)
 
 
-def made_up(pairs: object, recipe: Recipe) -> Round:
-    """In place of `sweep.validate`: figures that depend on the recipe and on nothing else."""
-    return Round(zlib.crc32(repr(recipe).encode()) / 2**32, 0.1, 0.0)
+def made_up(pairs: object, recipe: Recipe) -> dict[str, float]:
+    """In place of training: values that depend on the recipe and on nothing else."""
+    return {"auc": zlib.crc32(repr(recipe).encode()) / 2**32, "brier": 0.1, "seconds": 0.0}
 
 
-def outcomes(swept: sweeping.Swept) -> list[tuple[Any, ...]]:
-    """What was found, without how long it took."""
-
-    def told(own: Tried) -> tuple[Any, ...]:
-        aucs = {seed: found.auc for seed, found in own.rounds.items()}
-        return own.index, own.setting, aucs, own.reason
-
-    return [told(own) for own in (*swept.ranked, *swept.failed)]
+def outcomes(result: sweeping.SweepResult) -> list[tuple[Any, ...]]:
+    """The number and the attributes of each trial, without how long it took."""
+    return [
+        (trial.number, {**trial.user_attrs, "seconds": None})
+        for trial in (*result.ranked, *result.failed)
+    ]

@@ -179,7 +179,7 @@ def test_a_single_class_without_pseudo_fakes_is_refused_as_ever(tmp_path: Path) 
 
 def test_a_sweep_ranks_nothing_without_fakes(store: FeatureStore, tmp_path: Path) -> None:
     plan = make_plan(store, {"model": ["logistic"], "inputs": ["features,both"]})
-    with pytest.raises(DatasetError, match="one class rank nothing"):
+    with pytest.raises(DatasetError, match="ranking needs real and fake validation clips"):
         sweep.sweep(plan, tmp_path / "x")
 
 
