@@ -65,7 +65,7 @@ def evaluate(
     _require_same_features(run_folder, model, store)
     split = parts.read_split(run_folder)
     said = predictions.read(run_folder / predictions.NAME)
-    data = load(store)
+    data = load(store, views=False)
     kinds = np.array(sort_clips(data.clips, split), dtype=object)
     complete = _holds_test(data, kinds, split)
     folder = _folder(run_folder, store, out, complete)
