@@ -1,29 +1,45 @@
-"""The Ray engine on Ray: two nodes on this machine, of which one is killed on the way."""
+"""The Ray engine on Ray: nodes on this machine, some of which are killed or cannot do it."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clips import write_clip
+from mean_cnn import CONFIG
 
-from deepfake_seq.errors import EngineError, UsageError
-from deepfake_seq.extract.engines import cluster
+from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.datasets import FAKE, VideoItem
+from deepfake_seq.errors import EngineError, StoreError, UsageError
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.engines import Job, cluster
+from deepfake_seq.extract.engines.ray import RayEngine
+from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.verify import verify
 
 CLIPS = 24
 SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "4")
 MARK = "DEEPSEQ_TEST_RAY"
+WORKER = "ray::ExtractWorker"
+
+MakeJob = Callable[[str], Job]
 
 
 @pytest.fixture
@@ -62,11 +78,66 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-def extract(videos: Path, *options: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def job() -> MakeJob:
+    """Makes a job for the cluster at an address."""
+
+    def make(address: str) -> Job:
+        execution = ExecutionConfig(workers=1, engine="ray", address=address)
+        return Job(resolve(CONFIG), execution, False, 9)
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with Cache.create(tmp_path / "store", resolve(CONFIG)) as cache:
+        yield cache
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Todo]:
+    """Four clips."""
+    paths = [write_clip(tmp_path / f"{number}.mp4", 6) for number in range(4)]
+    return [Todo(VideoItem(path, path.name, FAKE), 0) for path in paths]
+
+
+def outcomes_of(engine: RayEngine, todos: list[Todo]) -> dict[str, Outcome]:
+    """The outcome of each video; waits for those that something else has claimed."""
+    outcomes: dict[str, Outcome] = {}
+    while len(outcomes) < len(todos):
+        left = [todo for todo in todos if todo.item.video_id not in outcomes]
+        outcomes |= {
+            outcome.video_id: outcome for outcome in engine.run(left) if outcome.status != ELSEWHERE
+        }
+    return outcomes
+
+
+@contextmanager
+def every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Do something again and again, in another thread."""
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(seconds):
+            action()
+
+    with ThreadPoolExecutor(1) as thread:
+        repeating = thread.submit(repeat)
+        try:
+            yield
+        finally:
+            is_over.set()
+            repeating.result()
+
+
+def extract(videos: Path, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
     """`deepseq extract --engine ray`, on its way."""
     command = [sys.executable, "-m", "deepfake_seq", "extract", str(videos), "--json", *SMALL]
     command += ["--engine", "ray", "--out", str(videos.parent / "store"), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd
+    )
 
 
 def marked_processes(mark: str, named: str = "") -> list[int]:
@@ -82,6 +153,13 @@ def marked_processes(mark: str, named: str = "") -> list[int]:
         if marked and named in command and int(folder.name) != os.getpid():
             found.append(int(folder.name))
     return found
+
+
+def kill_all(mark: str, named: str) -> None:
+    """Kill the processes that `marked_processes` finds."""
+    for pid in marked_processes(mark, named):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
@@ -110,9 +188,9 @@ def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_p
     output, messages = run.communicate(timeout=120)
     assert run.returncode == 3, messages
     result = json.loads(output)
-    told = [line for line in messages.splitlines() if " was lost (" in line]
-    assert len(told) == 1 and told[0].endswith("videos go back")
-    back = int(told[0].split(";")[-1].split()[0])
+    (lost,) = [line for line in messages.splitlines() if " lost a process (" in line]
+    assert lost.endswith("videos go back")
+    back = int(lost.split(";")[-1].split()[0])
     assert back > 0
 
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
@@ -133,7 +211,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
     """Ray is started by the command itself, and ended by it."""
     run = extract(videos)
     until(lambda: committed(tmp_path / "store") >= 2)
-    (actor,) = marked_processes(marked, "ray::Station")
+    (actor,) = marked_processes(marked, WORKER)
     decoders = marked_processes(marked, "multiprocessing.spawn")
     assert decoders
     os.kill(actor, signal.SIGKILL)
@@ -142,7 +220,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
     assert run.returncode == 3, messages
     result = json.loads(output)
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
-    assert "was lost" in messages
+    assert " lost a process (" in messages
     until(lambda: not marked_processes(marked), 20)
 
 
@@ -164,6 +242,180 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
     result = json.loads(output)
     assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
+
+
+@pytest.mark.slow
+def test_ray_status_shows_the_processes_that_there_is_no_room_for(
+    nodes: Any, videos: Path, tmp_path: Path
+) -> None:
+    """What an autoscaler goes by; two processors are there."""
+    for number in range(300):
+        (videos / "fake" / f"more{number}.mp4").symlink_to(videos / "fake" / "01.mp4")
+    run = extract(videos, "--address", nodes.address)
+    command = [Path(sys.executable).with_name("ray"), "status", "--address", nodes.address]
+
+    def demand() -> list[str]:
+        status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return re.findall(r"{'CPU': 1\.0}: (\d+)\+ pending tasks/actors", status)
+
+    until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 2)
+    until(lambda: bool(demand()))
+    assert 1 <= int(demand()[0]) <= 326 // 64 + 1
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+    until(lambda: not demand())
+
+
+# A node that cannot do it.
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> dict[str, str]:
+    """The environment of a node on which another version of deepseq is installed."""
+    package = tmp_path / "other" / "deepfake_seq"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("__version__ = '0.0'")
+    return {"PYTHONPATH": str(package.parent)}
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
+    nodes: Any, videos: Path, other_version: dict[str, str]
+) -> None:
+    nodes.remove_node(*nodes.worker_nodes)
+    nodes.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars=other_version)
+    run = extract(videos, "--address", nodes.address, cwd=videos)
+    output, messages = run.communicate(timeout=120)
+    assert run.returncode == 3, messages
+    result = json.loads(output)
+    assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
+    assert messages.count("left out: ") == 1
+    assert re.search(
+        r"left out: \S+ \(\w+\): ImportError: deepseq 0\.0 is installed there", messages
+    )
+    assert "videos go back" not in messages
+
+
+@pytest.mark.slow
+def test_if_every_node_is_left_out_the_run_fails_and_names_them(
+    marked: str,
+    other_version: dict[str, str],
+    job: MakeJob,
+    cache: Cache,
+    clips: list[Todo],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.chdir(tmp_path)  # processes look for packages where the driver is
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "env_vars": other_version}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        expected = r"no machine can do it; .* deepseq 0\.0 is installed there.* come for 2 s"
+        with (
+            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            pytest.raises(EngineError, match=expected),
+        ):
+            list(engine.run(clips))
+    finally:
+        cluster.shutdown()
+
+
+# Processes that die.
+
+
+@pytest.mark.slow
+def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
+    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+) -> None:
+    """Whoever holds the claim of one video is killed."""
+    with (
+        Cache.create(cache.features.path, resolve(CONFIG)) as other,
+        RayEngine(job("local"), cache) as engine,
+    ):
+
+        def kill() -> None:
+            if other.claim("2.mp4"):
+                other.features.release("2.mp4")
+            else:
+                kill_all(marked, WORKER)
+
+        with every(0.02, kill):
+            outcomes = outcomes_of(engine, clips)
+        assert {name: outcome.status for name, outcome in outcomes.items()} == {
+            "0.mp4": "ok",
+            "1.mp4": "ok",
+            "2.mp4": "decode_error",
+            "3.mp4": "ok",
+        }
+        assert not any(outcome.skipped for outcome in outcomes.values())
+        assert outcomes["2.mp4"].reason == "2 processes died while they had this video alone"
+        record = FeatureStore.open(cache.features.path)["2.mp4"]
+        assert record.transient and record.label == FAKE
+        (todo,) = Resumption(cache, job("").resolved, False, print).pending([clips[2].item])
+        assert outcomes_of(engine, [todo])["2.mp4"].status == "ok"
+
+
+@pytest.mark.slow
+def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
+    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+) -> None:
+    with (
+        RayEngine(job("local"), cache, patience_seconds=2.0) as engine,
+        every(0.1, lambda: kill_all(marked, f"{WORKER}.load")),
+        pytest.raises(EngineError, match=r"no machine.*die before they do anything"),
+    ):
+        list(engine.run(clips))
+    assert len(FeatureStore.open(cache.features.path)) == 0
+
+
+# What goes wrong on a node is said here.
+
+
+@pytest.mark.slow
+def test_an_expected_error_is_raised_with_the_name_of_the_node(
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[Todo]
+) -> None:
+    with RayEngine(job(ray_address), cache) as engine:
+        locks = cache.features.path / ".locks"
+        shutil.rmtree(locks)
+        locks.write_text("no folder")
+        with pytest.raises(StoreError, match=r"\S+ \(\w+\): cannot write to .*") as caught:
+            list(engine.run(clips))
+    assert "Traceback" in "".join(caught.value.__notes__) or "remote.py" in str(
+        caught.value.__notes__
+    )
+
+
+@pytest.mark.slow
+def test_a_bug_is_raised_with_its_traceback(
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[Todo]
+) -> None:
+    label: Any = "no label"
+    broken = clips[0]._replace(item=replace(clips[0].item, label=label))
+    with (
+        RayEngine(job(ray_address), cache) as engine,
+        pytest.raises(RuntimeError, match=r"\S+ \(\w+\): \w+Error: ") as caught,
+    ):
+        list(engine.run([broken]))
+    assert "worker.py" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.slow
+def test_where_disks_are_not_shared_it_is_said_where_the_records_are(
+    ray_address: str,
+    job: MakeJob,
+    cache: Cache,
+    clips: list[Todo],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with RayEngine(job(ray_address), cache) as engine:
+        for mark in cache.features.path.glob(".writer-*"):
+            shutil.rmtree(mark)  # so that it is not seen from the node
+        assert len(list(engine.run(clips))) == 4
+    assert "keeps its records on its own disk, in " in caplog.text
+    assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
 
 
 # What needs no cluster.
