@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -41,12 +42,56 @@ WORKER = "ray::ExtractWorker"
 
 MakeJob = Callable[[str], Job]
 
+AUTOSCALER = {
+    "cluster_name": "here",
+    "max_workers": 4,
+    "upscaling_speed": 1.0,
+    "idle_timeout_minutes": 5,
+    "provider": {
+        "type": "fake_multinode",
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+    },
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "worker": {
+            "resources": {"CPU": 4, "object_store_memory": 80 << 20},
+            "node_config": {},
+            "min_workers": 0,
+            "max_workers": 4,
+        },
+    },
+    "head_node_type": "head",
+    "auth": {},
+    "docker": {},
+    "file_mounts": {},
+    "file_mounts_sync_continuously": False,
+    **{
+        name: []
+        for name in (
+            "cluster_synced_files",
+            "head_setup_commands",
+            "head_start_ray_commands",
+            "initialization_commands",
+            "rsync_exclude",
+            "rsync_filter",
+            "setup_commands",
+            "worker_setup_commands",
+            "worker_start_ray_commands",
+        )
+    },
+}
+"""For `ray start --autoscaling-config`: no machine at first, at most four."""
+
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """What all processes that the test starts have in their environment; none is left over."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     yield str(tmp_path)
     for pid in marked_processes(str(tmp_path)):
@@ -264,6 +309,32 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     until(lambda: not demand())
+
+
+@pytest.mark.slow
+def test_an_autoscaling_cluster_without_machines_grows_by_itself(
+    marked: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's autoscaler, with the provider that starts its machines as processes here."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 6379)) == 0:
+            pytest.skip("port 6379, which the provider of this test wants, is in use")
+    monkeypatch.setenv("RAY_FAKE_CLUSTER", "1")
+    monkeypatch.setenv("AUTOSCALER_UPDATE_INTERVAL_S", "1")
+    config = tmp_path / "autoscaler.json"
+    config.write_text(json.dumps(AUTOSCALER))
+    start = [Path(sys.executable).with_name("ray"), "start", "--head", "--port=6379"]
+    start += ["--num-cpus=0", f"--autoscaling-config={config}", "--include-dashboard=false"]
+    with TemporaryDirectory(prefix="ray") as folder:  # so that no other command finds it
+        start.append(f"--temp-dir={folder}")
+        started = subprocess.run(start, capture_output=True, text=True, check=False)
+        assert started.returncode == 0, started.stderr
+        run = extract(videos, "--address", "127.0.0.1:6379")
+        output, messages = run.communicate(timeout=120)
+        assert run.returncode == 3, messages
+        assert json.loads(output)["ok"] == CLIPS
+        assert len(marked_processes(marked, "raylet/raylet")) > 1  # the head's, and new ones
+        kill_all(marked, "")
 
 
 # A node that cannot do it.

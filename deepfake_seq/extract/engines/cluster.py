@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 from deepfake_seq import __version__
@@ -99,10 +100,8 @@ def room(share: Share) -> dict[str, int]:
 
 def start_worker(share: Share) -> Any:
     """Ask Ray for a worker process, an actor; it waits until its share of a node is free."""
-    import ray
-
-    worker = ray.remote(_worker_class())
-    return worker.options(num_cpus=share.cpus, num_gpus=share.gpus, max_concurrency=2).remote()
+    options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_concurrency": 2}
+    return _worker_class().options(**options).remote()
 
 
 def load(actor: Any, config: WorkerConfig) -> Any:
@@ -110,14 +109,15 @@ def load(actor: Any, config: WorkerConfig) -> Any:
     return actor.load.remote(__version__, pickle.dumps(config))
 
 
-def _worker_class() -> type:
+@cache
+def _worker_class() -> Any:
+    import ray
+
     # A local class, which Ray sends as a whole: a node without deepseq, or with another version,
     # can run it and say so.
     class ExtractWorker:
         def node(self) -> tuple[str, str]:
             import socket
-
-            import ray
 
             return ray.get_runtime_context().get_node_id(), socket.gethostname()
 
@@ -142,7 +142,7 @@ def _worker_class() -> type:
         def close(self) -> None:
             self._worker.close()
 
-    return ExtractWorker
+    return ray.remote(ExtractWorker)
 
 
 def wait(calls: Sequence[Any], seconds: float) -> list[Any]:
@@ -238,7 +238,10 @@ def _init(ray: Any, address: str) -> None:
         )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster"
-        raise EngineError(f"cannot get to {where}: {' '.join(str(error).split())}") from error
+        raise EngineError(
+            f"cannot connect to {where}: {' '.join(str(error).split())}. If `ray start` said that "
+            "it uses token authentication, set RAY_AUTH_MODE=token."
+        ) from error
 
 
 @contextmanager

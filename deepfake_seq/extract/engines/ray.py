@@ -162,9 +162,10 @@ class RayEngine(Engine):
 
     def _request_processes(self) -> None:
         """Have as many processes pending as nodes have room for, or as chunks are waiting."""
-        useful = max(self._room - self._placed, self._queue.chunks_waiting)
-        wanted = min(self._queue.waiting, useful, _MAX_PENDING)
         pending = [process for process in self._processes if not process.node_id]
+        free = self._placed - sum(bool(process.chunk.todos) for process in self._processes)
+        useful = max(self._room - self._placed, self._queue.chunks_waiting - free)
+        wanted = max(min(self._queue.waiting, useful, _MAX_PENDING), 0)
         for _ in range(wanted - len(pending)):
             actor = cluster.start_worker(self._share)
             self._processes.append(_Process(actor, actor.node.remote()))
