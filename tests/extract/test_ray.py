@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -41,48 +40,6 @@ MARK = "DEEPSEQ_TEST_RAY"
 WORKER = "ray::ExtractWorker"
 
 MakeJob = Callable[[str], Job]
-
-AUTOSCALER = {
-    "cluster_name": "here",
-    "max_workers": 4,
-    "upscaling_speed": 1.0,
-    "idle_timeout_minutes": 5,
-    "provider": {
-        "type": "fake_multinode",
-        "use_node_id_as_ip": True,
-        "disable_node_updaters": True,
-        "disable_launch_config_check": True,
-    },
-    "available_node_types": {
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "worker": {
-            "resources": {"CPU": 4, "object_store_memory": 80 << 20},
-            "node_config": {},
-            "min_workers": 0,
-            "max_workers": 4,
-        },
-    },
-    "head_node_type": "head",
-    "auth": {},
-    "docker": {},
-    "file_mounts": {},
-    "file_mounts_sync_continuously": False,
-    **{
-        name: []
-        for name in (
-            "cluster_synced_files",
-            "head_setup_commands",
-            "head_start_ray_commands",
-            "initialization_commands",
-            "rsync_exclude",
-            "rsync_filter",
-            "setup_commands",
-            "worker_setup_commands",
-            "worker_start_ray_commands",
-        )
-    },
-}
-"""For `ray start --autoscaling-config`: no machine at first, at most four."""
 
 
 @pytest.fixture
@@ -254,7 +211,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
     """Ray is started by the command itself, and ended by it."""
-    run = extract(videos)
+    run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     (actor,) = marked_processes(marked, WORKER)
     decoders = marked_processes(marked, "multiprocessing.spawn")
@@ -273,7 +230,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
 def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
-    run = extract(videos)
+    run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
@@ -306,35 +263,11 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
     until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 2)
     until(lambda: bool(demand()))
     assert 1 <= int(demand()[0]) <= 326 // 64 + 1
+    nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
+    until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 3)  # it is put to work
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     until(lambda: not demand())
-
-
-@pytest.mark.slow
-def test_an_autoscaling_cluster_without_machines_grows_by_itself(
-    marked: str, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ray's autoscaler, with the provider that starts its machines as processes here."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 6379)) == 0:
-            pytest.skip("port 6379, which the provider of this test wants, is in use")
-    monkeypatch.setenv("RAY_FAKE_CLUSTER", "1")
-    monkeypatch.setenv("AUTOSCALER_UPDATE_INTERVAL_S", "1")
-    config = tmp_path / "autoscaler.json"
-    config.write_text(json.dumps(AUTOSCALER))
-    start = [Path(sys.executable).with_name("ray"), "start", "--head", "--port=6379"]
-    start += ["--num-cpus=0", f"--autoscaling-config={config}", "--include-dashboard=false"]
-    with TemporaryDirectory(prefix="ray") as folder:  # so that no other command finds it
-        start.append(f"--temp-dir={folder}")
-        started = subprocess.run(start, capture_output=True, text=True, check=False)
-        assert started.returncode == 0, started.stderr
-        run = extract(videos, "--address", "127.0.0.1:6379")
-        output, messages = run.communicate(timeout=120)
-        assert run.returncode == 3, messages
-        assert json.loads(output)["ok"] == CLIPS
-        assert len(marked_processes(marked, "raylet/raylet")) > 1  # the head's, and new ones
-        kill_all(marked, "")
 
 
 # A node that cannot do it.
@@ -383,7 +316,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "env_vars": other_version}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
-        expected = r"no machine can do it; .* deepseq 0\.0 is installed there.* come for 2 s"
+        expected = r"no machine .* is left \(.* deepseq 0\.0 is installed there.* come for 2 s"
         with (
             RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
             pytest.raises(EngineError, match=expected),
@@ -391,6 +324,30 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
             list(engine.run(clips))
     finally:
         cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
+    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    only = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    told = []
+    try:
+        with (
+            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            pytest.raises(EngineError, match=r"no machine with 1 or more processors is left, and"),
+        ):
+            for outcome in engine.run(clips):
+                told.append(outcome.video_id)
+                cluster.remove_node(only, allow_graceful=False)
+    finally:
+        cluster.shutdown()
+    assert told
+    assert set(told) <= set(FeatureStore.open(cache.features.path).video_ids)
 
 
 # Processes that die.

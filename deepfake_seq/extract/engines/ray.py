@@ -17,17 +17,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfake_seq.errors import DeepseqError, EngineError
-from deepfake_seq.extract import preparation
 from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
 from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
-from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.profiling import SummedProfile
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.worker import record_failure
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,7 +75,6 @@ class RayEngine(Engine):
 
     def __init__(self, job: Job, cache: Cache, patience_seconds: float = 300.0) -> None:
         self.profile = SummedProfile()
-        self._job = job
         self._cache = cache
         self._patience_seconds = patience_seconds
         self._processes: list[_Process] = []
@@ -135,12 +131,11 @@ class RayEngine(Engine):
         if self._room:
             self._had_room = now
         elif now - self._had_room > self._patience_seconds:
+            reasons = f" ({'; '.join(sorted(self._left_out.values()))})" if self._left_out else ""
             raise EngineError(
-                "no machine can do it"
-                + "".join(f"; {line}" for line in sorted(self._left_out.values()))
-                + f". No other one with {self._share.cpus} processors has come for "
-                f"{self._patience_seconds:g} s: `ray start --address HOST:PORT` on one adds it. "
-                "What was committed is kept; the same command goes on from there."
+                f"no machine with {self._share.cpus} or more processors is left{reasons}, and none "
+                f"has come for {self._patience_seconds:g} s: `ray start --address HOST:PORT` adds "
+                "one. What was committed is kept; the same command goes on from there."
             )
         if any(process.node_id for process in self._processes):
             self._had_process = now
@@ -203,21 +198,17 @@ class RayEngine(Engine):
             else:
                 process.call = cluster.load(process.actor, self._config)
         elif process.shares_disk is None:
-            process.shares_disk, log = reply
             process.call = None
-            self._on_loaded(process, log)
+            process.shares_disk, log = reply
+            _pass_on(process, log)
+            self.profile.start(0)
+            if not process.shares_disk:
+                where = self._config.out
+                _LOG.warning("%s keeps its records on its own disk, in %s", process.node, where)
         elif reply is None:
             process.call = None
         else:
             yield self._on_progress(process, reply)
-
-    def _on_loaded(self, process: _Process, log: list[logging.LogRecord]) -> None:
-        _pass_on(process, log)
-        self.profile.start(0)
-        if not process.shares_disk:
-            _LOG.warning(
-                "%s keeps its records on its own disk, in %s", process.node, self._config.out
-            )
 
     def _on_progress(self, process: _Process, progress: Progress) -> Outcome:
         _pass_on(process, progress.log)
@@ -225,12 +216,9 @@ class RayEngine(Engine):
         outcome = progress.outcome
         del process.chunk.todos[outcome.video_id]
         self._deaths[process.node_id] = 0
-        if outcome.status == ELSEWHERE:
-            return outcome
-        if not process.shares_disk:
+        if outcome.status != ELSEWHERE and not process.shares_disk:
             self._separate[process.node] += 1
-        if self._queue.is_retried(outcome.video_id):
-            # A lost process may have committed it before it could report it.
+        if self._queue.is_retried(outcome.video_id):  # then a lost process may have committed it
             return outcome._replace(skipped=False, relabelled=False)
         return outcome
 
@@ -256,31 +244,14 @@ class RayEngine(Engine):
                 self._leave_out(node_id, reason)
         given_up = self._queue.fail(chunk)
         if given_up:
-            yield self._fail(given_up)
+            reason = f"{MAX_FAILURES} processes died while they had this video alone"
+            yield record_failure(given_up, reason, self._cache, self._config.job.resolved)
 
     def _leave_out(self, node_id: str, reason: str) -> None:
         if node_id not in self._left_out:
             self._left_out[node_id] = reason
             self._looked = -math.inf
             _LOG.warning("left out: %s", reason)
-
-    def _fail(self, todo: Todo) -> Outcome:
-        """Record a video whose processes die as a failure that the next run tries again."""
-        outcomes: list[Outcome] = []
-        elsewhere: list[Todo] = []
-        job, item = self._job, todo.item
-        resumption = Resumption(self._cache, job.resolved, job.retry_failed, outcomes.append)
-        for _ in resumption.claimed([todo], elsewhere.append):
-            reason = f"{MAX_FAILURES} processes died while they had this video alone"
-            source = without_content(item.path)
-            video = DecodedVideo(None, "decode_error", reason, source, transient=True)
-            failed = preparation.failure(job.resolved, item, video)
-            faces = [failed.faces] if failed.faces else []
-            resumption.commit(Extracted(item, [failed.finished()], faces))
-            return Outcome(item.video_id, video.status, reason, True)
-        if elsewhere:
-            return Outcome(item.video_id, ELSEWHERE)
-        return outcomes[0]._replace(skipped=False, relabelled=False)
 
     def _close(self) -> None:
         """End all processes; those that hold claims release them first."""
