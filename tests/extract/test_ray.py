@@ -1,4 +1,4 @@
-"""The Ray engine on Ray: nodes on this machine, some of which are killed or cannot do it."""
+"""The Ray engine on Ray: nodes on this machine, some of which are killed or fail their check."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MakeJob = Callable[[str], Job]
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """What all processes that the test starts have in their environment; none is left over."""
+    """A mark in the environment of all processes that the test starts; none is left over."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -71,7 +71,7 @@ def nodes(marked: str) -> Iterator[Any]:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    """Clips, and a file that is none."""
+    """Clips, and a file that is not a video."""
     for number in range(CLIPS):
         folder = tmp_path / "videos" / ("real", "fake")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def outcomes_of(engine: RayEngine, todos: list[Todo]) -> dict[str, Outcome]:
 
 @contextmanager
 def every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do something again and again, in another thread."""
+    """Call `action` repeatedly in another thread."""
     is_over = threading.Event()
 
     def repeat() -> None:
@@ -134,7 +134,7 @@ def every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
 
 
 def extract(videos: Path, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """`deepseq extract --engine ray`, on its way."""
+    """Start `deepseq extract --engine ray`."""
     command = [sys.executable, "-m", "deepfake_seq", "extract", str(videos), "--json", *SMALL]
     command += ["--engine", "ray", "--out", str(videos.parent / "store"), *options]
     return subprocess.Popen(
@@ -165,10 +165,10 @@ def kill_all(mark: str, named: str) -> None:
 
 
 def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    """Wait for it."""
+    """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.05)
 
 
@@ -250,7 +250,7 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
 def test_ray_status_shows_the_processes_that_there_is_no_room_for(
     nodes: Any, videos: Path, tmp_path: Path
 ) -> None:
-    """What an autoscaler goes by; two processors are there."""
+    """An autoscaler starts machines for this demand. The cluster has two processors."""
     for number in range(300):
         (videos / "fake" / f"more{number}.mp4").symlink_to(videos / "fake" / "01.mp4")
     run = extract(videos, "--address", nodes.address)
@@ -270,7 +270,24 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
     until(lambda: not demand())
 
 
-# A node that cannot do it.
+@pytest.mark.slow
+def test_each_process_takes_all_of_the_smallest_node_or_one_gpu(marked: str) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+    two = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        two.add_node(num_cpus=8, num_gpus=2, object_store_memory=80 << 20)
+        with cluster.connected(two.address):
+            assert cluster.share_of_process("openvino") == (2, 0)
+            assert sorted(cluster.room(cluster.Share(2, 0)).values()) == [1, 4]
+            assert cluster.share_of_process("keras") == (4, 1)
+            assert sorted(cluster.room(cluster.Share(4, 1)).values()) == [0, 2]
+    finally:
+        two.shutdown()
+
+
+# Nodes that fail their check.
 
 
 @pytest.fixture
@@ -357,7 +374,7 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
 def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
     marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
 ) -> None:
-    """Whoever holds the claim of one video is killed."""
+    """The process is killed whenever it holds the claim of one video."""
     with (
         Cache.create(cache.features.path, resolve(CONFIG)) as other,
         RayEngine(job("local"), cache) as engine,
@@ -398,7 +415,7 @@ def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
     assert len(FeatureStore.open(cache.features.path)) == 0
 
 
-# What goes wrong on a node is said here.
+# Errors of a node, and separate disks.
 
 
 @pytest.mark.slow
@@ -431,7 +448,7 @@ def test_a_bug_is_raised_with_its_traceback(
 
 
 @pytest.mark.slow
-def test_where_disks_are_not_shared_it_is_said_where_the_records_are(
+def test_separate_disks_are_reported_with_their_machines(
     ray_address: str,
     job: MakeJob,
     cache: Cache,
@@ -440,7 +457,7 @@ def test_where_disks_are_not_shared_it_is_said_where_the_records_are(
 ) -> None:
     with RayEngine(job(ray_address), cache) as engine:
         for mark in cache.features.path.glob(".writer-*"):
-            shutil.rmtree(mark)  # so that it is not seen from the node
+            shutil.rmtree(mark)  # then the node does not see it either
         assert len(list(engine.run(clips))) == 4
     assert "keeps its records on its own disk, in " in caplog.text
     assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
