@@ -252,22 +252,23 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
 ) -> None:
     """An autoscaler starts machines for this demand. The cluster has two processors."""
     for number in range(300):
-        (videos / "fake" / f"more{number}.mp4").symlink_to(videos / "fake" / "01.mp4")
+        (videos / "fake" / f"more{number}.mp4").hardlink_to(videos / "fake" / "01.mp4")
     run = extract(videos, "--address", nodes.address)
     command = [Path(sys.executable).with_name("ray"), "status", "--address", nodes.address]
 
-    def demand() -> list[str]:
+    def demand() -> int:
         status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return re.findall(r"{'CPU': 1\.0}: (\d+)\+ pending tasks/actors", status)
+        pending = re.search(r"{'CPU': 1\.0}: (\d+)\+ pending tasks/actors", status)
+        return int(pending[1]) if pending else 0
 
-    until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 2)
-    until(lambda: bool(demand()))
-    assert 1 <= int(demand()[0]) <= 326 // 64 + 1
+    until(lambda: committed(tmp_path / "store") >= 2)
+    assert len(marked_processes(str(tmp_path), WORKER)) == 2
+    until(lambda: 1 <= demand() <= 325 // 64)
     nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
     until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 3)  # it is put to work
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
-    until(lambda: not demand())
+    until(lambda: demand() == 0)
 
 
 @pytest.mark.slow

@@ -99,9 +99,12 @@ def room(share: Share) -> dict[str, int]:
 
 
 def start_worker(share: Share) -> Any:
-    """Ask Ray for a worker process, an actor; it waits until its share of a node is free."""
+    """Ask Ray for a worker process, an actor; it is pending until its share of a node is free.
+
+    Ray neither restarts it nor repeats its calls: failures are counted by chunk.
+    """
     options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_concurrency": 2}
-    return _worker_class().options(**options).remote()
+    return _worker_class().options(**options, max_restarts=0, max_task_retries=0).remote()
 
 
 def load(actor: Any, config: WorkerConfig) -> Any:
