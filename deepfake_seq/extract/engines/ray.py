@@ -236,8 +236,8 @@ class RayEngine(Engine):
             _LOG.warning(
                 "%s lost a process (%s); %d videos go back", process.node, why, len(chunk.todos)
             )
-        is_suspect = any(map(self._queue.is_retried, chunk.todos))  # and the node is not
-        if node_id and not is_suspect:
+        # Once a chunk has failed before, it may be the reason, and not the node.
+        if node_id and not any(map(self._queue.is_retried, chunk.todos)):
             self._deaths[node_id] += 1
             if self._deaths[node_id] == _MAX_DEATHS:
                 reason = f"{process.node}: its processes die before they do anything: {why}"
