@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -244,6 +245,21 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
     result = json.loads(output)
     assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_gone_is_not_waited_for(
+    marked: str, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray remembers the address of a cluster that was killed."""
+    with TemporaryDirectory(prefix="ray") as folder, socket.create_server(("127.0.0.1", 0)) as gone:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        remembered = Path(folder) / "ray" / "ray_current_cluster"
+        remembered.parent.mkdir()
+        remembered.write_text(f"127.0.0.1:{gone.getsockname()[1]}")
+        gone.close()
+        output, messages = extract(videos).communicate(timeout=60)
+    assert json.loads(output)["ok"] == CLIPS, messages
 
 
 @pytest.mark.slow

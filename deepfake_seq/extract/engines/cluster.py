@@ -212,19 +212,30 @@ def _require_way_to(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise UsageError(f"--address must be HOST:PORT. Received: {address}")
+    problem = _unreachable(address)
+    if problem:
+        raise EngineError(
+            f"no Ray cluster at {address}: {problem}. "
+            "`ray start --head` starts one, and prints its address."
+        )
+
+
+def _unreachable(address: str) -> str:
+    """Why `HOST:PORT` cannot be connected to; "" if it can."""
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
     except OSError as error:
-        raise EngineError(
-            f"no Ray cluster at {address}: {error.strerror or error}. "
-            "`ray start --head` starts one, and prints its address."
-        ) from error
+        return error.strerror or str(error)
+    return ""
 
 
 def _init(ray: Any, address: str) -> None:
     options = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        if address != "local":
+        last = ray._private.utils.read_ray_address() if not address else ""
+        # Ray waits for minutes, then ends this process, if the cluster that it remembers is gone.
+        if address != "local" and not (last and _unreachable(last)):
             try:
                 ray.init(address=address or "auto", **options)
                 return
