@@ -2,8 +2,8 @@
 
 python benchmarks/engines.py VIDEOS [extract's other options]
 
-Each run is a process of its own with a store of its own, in turn with the others. The baseline is
-the local engine; "work" is the time without start-up, from the profile.
+Each run is a process with a store of its own, in turn with the others; the Ray engine starts a Ray
+of its own. The baseline is the local engine; "work" is the time without start-up, from the profile.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def run(engine: str, arguments: list[str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "deepfake_seq", "extract", *arguments]
         command += ["--engine", engine, "--out", out, "--json", "--profile"]
+        command += ["--address", "local"] if engine == "ray" else []
         begin = time.perf_counter()
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - begin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -68,12 +67,6 @@ class Machine:
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
         return cls(FromVideos(resolved, detector, decoders), cnn, config.sampling.frames)
-
-    @property
-    def depth(self) -> int:
-        """How many videos it has under way at a time when it is busy."""
-        crops = 2 * _BATCHES_AHEAD * self._cnn.batch  # that wait for the CNN, or are in it
-        return self._preparation.lanes + 1 + math.ceil(crops / self._frames)
 
     def __enter__(self) -> Self:
         return self

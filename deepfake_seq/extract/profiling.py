@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 PREPARING = ("decode", "detect", "crop")
@@ -39,10 +39,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a machine's profile said at some time.
+    """A part of a profile, to be sent to another process.
 
     Attributes:
-        stages: Its stages, by name.
+        stages: The stages, by name.
         seconds: Wall time.
     """
 
@@ -71,9 +71,6 @@ class Profile:
         """
         for name in PREPARING:
             self.stages[name].lanes = lanes
-        self._go_on()
-
-    def _go_on(self) -> None:
         now = time.monotonic()
         if self._begin is None or self._end is None:
             self._begin = self._begin or now
@@ -121,11 +118,14 @@ class Profile:
         """The seconds that the lanes of a stage had, in all."""
         return self.stages[stage].lanes * self.seconds
 
-    def snapshot(self) -> Snapshot:
-        """As it is now, to be sent elsewhere."""
+    def take(self) -> Snapshot:
+        """What was added since the last call, and the time since then; both begin anew."""
         with self._lock:
-            stages = {name: replace(stage) for name, stage in self.stages.items()}
-        return Snapshot(stages, self.seconds)
+            taken = Snapshot(self.stages, self.seconds)
+            self.stages = {name: Stage(lanes=stage.lanes) for name, stage in self.stages.items()}
+            if self._begin is not None:
+                self._begin = self._end or time.monotonic()
+        return taken
 
     @property
     def bottleneck(self) -> str:
@@ -159,43 +159,24 @@ class Profile:
         }
 
 
-class JointProfile(Profile):
-    """The profiles of several machines in one, with a clock of its own.
+class SummedProfile(Profile):
+    """The sum of what several processes report, with a wall clock of its own.
 
-    Lanes and busy times are added up. The pressure is that of all lanes together over the time that
-    each of them was there.
+    Busy times are under the pressure of all lanes over the time that each of them was at work.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stages = {name: Stage(lanes=0) for name in STAGES}
         self._capacity = dict.fromkeys(STAGES, 0.0)
-        self._machines: dict[str, Snapshot] = {}
 
-    def start(self, lanes: int = 0) -> None:
-        """See `Profile.start`; lanes come and go with the machines."""
-        self._go_on()
-
-    def take(self, machine: str, snapshot: Snapshot) -> None:
-        """Take in what a machine's profile says now, in the place of what it said before."""
-        self._add(self._machines.pop(machine, None), -1)
-        self._machines[machine] = snapshot
-        self._add(snapshot, 1)
-
-    def leave(self, machine: str) -> None:
-        """A machine is gone, and its lanes with it; what it did still counts."""
-        gone = self._machines.pop(machine, None)
-        for name, stage in gone.stages.items() if gone else ():
-            self.stages[name].lanes -= stage.lanes
+    def add_report(self, taken: Snapshot) -> None:
+        """Add what one process reports."""
+        for name, stage in taken.stages.items():
+            self.add(name, stage.busy_seconds, stage.done)
+            self._capacity[name] += stage.lanes * taken.seconds
+            if self.seconds:
+                self.stages[name].lanes = round(self._capacity[name] / self.seconds)
 
     def capacity(self, stage: str) -> float:
         """See `Profile.capacity`."""
         return self._capacity[stage]
-
-    def _add(self, snapshot: Snapshot | None, sign: int) -> None:
-        for name, stage in snapshot.stages.items() if snapshot else ():
-            own = self.stages[name]
-            own.busy_seconds += sign * stage.busy_seconds
-            own.done += sign * stage.done
-            own.lanes += sign * stage.lanes
-            self._capacity[name] += sign * stage.lanes * (snapshot.seconds if snapshot else 0.0)

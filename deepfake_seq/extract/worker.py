@@ -1,4 +1,4 @@
-"""Extraction into a store: what a machine does with the videos that it is given."""
+"""Extraction into a store: claim a video, extract it, commit its records."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract import preparation
 from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
+from deepfake_seq.extract.video import DecodedVideo
 
 
 class Worker:
@@ -58,3 +62,19 @@ class Worker:
     def _set_aside(self) -> Iterator[Outcome]:
         while self._aside:
             yield self._aside.popleft()
+
+
+def record_failure(todo: Todo, reason: str, cache: Cache, resolved: ResolvedConfig) -> Outcome:
+    """Commit a failure of a video without extracting it; the next run tries it again."""
+    item = todo.item
+    aside: list[Outcome] = []
+    resumption = Resumption(cache, resolved, False, aside.append)
+    elsewhere = Outcome(item.video_id, ELSEWHERE)
+    for _ in resumption.claimed([todo], lambda _: aside.append(elsewhere)):
+        source = without_content(item.path)
+        video = DecodedVideo(None, "decode_error", reason, source, transient=True)
+        failed = preparation.failure(resolved, item, video)
+        faces = [failed.faces] if failed.faces else []
+        resumption.commit(Extracted(item, [failed.finished()], faces))
+        return Outcome(item.video_id, video.status, reason, True)
+    return aside[0]._replace(skipped=False, relabelled=False)

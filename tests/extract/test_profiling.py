@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from deepfake_seq.extract import profiling
-from deepfake_seq.extract.profiling import STAGES, Profile
+from deepfake_seq.extract.profiling import (
+    PREPARING,
+    STAGES,
+    Profile,
+    Snapshot,
+    Stage,
+    SummedProfile,
+)
 
 
 @pytest.fixture
@@ -74,3 +81,54 @@ def test_a_run_of_nothing_divides_by_nothing() -> None:
     table = Profile().to_dict()
     assert list(table["stages"]) == list(STAGES)
     assert table["seconds"] == 0.0
+
+
+def test_what_is_taken_is_counted_once(clock: list[float]) -> None:
+    profile = Profile()
+    profile.start(lanes=2)
+    profile.add("decode", 3.0, 1)
+    clock[0] += 4.0
+    first = profile.take()
+    clock[0] += 1.0
+    profile.stop()
+    clock[0] += 50.0
+    second = profile.take()
+    assert (first.seconds, first.stages["decode"].busy_seconds) == (4.0, 3.0)
+    assert (second.seconds, second.stages["decode"].busy_seconds) == (1.0, 0.0)
+    assert second.stages["decode"].lanes == 2
+    assert profile.take().seconds == 0.0
+
+
+def reported(lanes: int, busy_seconds: float, seconds: float) -> Snapshot:
+    """What a process reports that has decoded one video."""
+    stages = {name: Stage(lanes=lanes if name in PREPARING else 1) for name in STAGES}
+    stages["decode"] = Stage(busy_seconds, 1, lanes)
+    return Snapshot(stages, seconds)
+
+
+def test_the_reports_of_processes_are_summed(clock: list[float]) -> None:
+    profile = SummedProfile()
+    profile.start(0)
+    clock[0] += 10.0
+    profile.add_report(reported(lanes=2, busy_seconds=20.0, seconds=10.0))
+    profile.add_report(reported(lanes=2, busy_seconds=10.0, seconds=10.0))
+    stage = profile.stages["decode"]
+    assert (stage.lanes, stage.busy_seconds, stage.done) == (4, 30.0, 2)
+    assert profile.stages["cnn"].lanes == 2
+    assert profile.pressure("decode") == pytest.approx(30 / 40)
+    assert profile.bottleneck == "decode"
+
+
+def test_a_process_counts_for_the_time_that_it_was_at_work(clock: list[float]) -> None:
+    profile = SummedProfile()
+    profile.start(0)
+    clock[0] += 10.0
+    profile.add_report(reported(lanes=2, busy_seconds=20.0, seconds=10.0))
+    profile.add_report(reported(lanes=2, busy_seconds=0.0, seconds=5.0))  # it came later
+    assert profile.stages["decode"].lanes == 3  # on average
+    assert profile.pressure("decode") == pytest.approx(20 / 30)
+
+
+def test_nothing_is_under_pressure_before_anything_is_reported() -> None:
+    table = SummedProfile().to_dict()
+    assert table["stages"]["cnn"]["idle_seconds"] == 0.0

@@ -1,4 +1,9 @@
-"""Extraction on all machines of a Ray cluster."""
+"""Extraction on a Ray cluster.
+
+Ray places worker processes on nodes. Each runs all of stage 1 on one chunk of videos after the
+other and commits the records itself. Processes for which there is no room yet are pending at Ray,
+which is the demand that an autoscaler sees.
+"""
 
 from __future__ import annotations
 
@@ -11,261 +16,257 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deepfake_seq.errors import EngineError
-from deepfake_seq.extract import preparation
+from deepfake_seq.errors import DeepseqError, EngineError
 from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
-from deepfake_seq.extract.engines.dealing import ATTEMPTS, Dealer
-from deepfake_seq.extract.engines.station import Orders, Ready, Report
-from deepfake_seq.extract.prepared import Extracted
-from deepfake_seq.extract.profiling import JointProfile
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
+from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
+from deepfake_seq.extract.profiling import SummedProfile
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.worker import record_failure
 
 _LOG = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 5.0
-"""How often to look which machines have come and gone."""
+_VIDEOS_PER_CPU = 64
+"""Maximum size of a chunk. At its end lanes are idle, so it is some minutes of work."""
+_MAX_PENDING = 100
+_MAX_DEATHS = 3
+"""How many processes may die in a row on one node before any has done anything."""
+_LOOK_SECONDS = 2.0
 _WAIT_SECONDS = 1.0
-"""How long to wait for somebody to say something, before looking round."""
-_START_SECONDS = 60.0
-_PATIENCE_SECONDS = 300.0
-"""How long to wait for a machine where there is none."""
+_WARN_SECONDS = 60.0
 _CLOSING_SECONDS = 15.0
-_MOST_DEATHS = 3
-"""How many times in a row a process on one machine may die before it has done anything."""
 
 
 @dataclass(eq=False)
-class _Member:
-    """A machine at work.
+class _Process:
+    """A worker process, seen from the driver.
 
     Attributes:
-        node: The machine.
-        actor: The process on it.
-        answer: What it was asked last and has not answered; None where it has nothing to do.
-        ready: What it said when it was ready.
-        since: When it was told to get ready.
+        actor: Ray's handle.
+        call: What it was asked last; None if it has nothing to do.
+        node_id: Its node; "" while it is pending.
+        node: The node's name in messages.
+        shares_disk: Whether its store is the driver's; None until it is loaded.
+        chunk: The videos that it has.
     """
 
-    node: cluster.Node
     actor: Any
-    answer: Any
-    ready: Ready | None = None
-    since: float = field(default_factory=time.monotonic)
+    call: Any
+    node_id: str = ""
+    node: str = "a pending process"
+    shares_disk: bool | None = None
+    chunk: Chunk = field(default_factory=lambda: Chunk({}))
 
 
 class RayEngine(Engine):
-    """See `Engine`. Each machine runs all of stage 1 and commits what it has done by itself."""
+    """See `Engine`.
 
-    def __init__(self, job: Job, cache: Cache) -> None:
-        self.profile = JointProfile()
-        self._job = job
+    Args:
+        job: The settings of the run.
+        cache: The driver's store.
+        patience_seconds: How long to wait for a node if no node is left that can do it.
+
+    Raises:
+        EngineError: Ray is not installed, or the cluster cannot be reached.
+        UsageError: The address of the cluster is malformed.
+    """
+
+    def __init__(self, job: Job, cache: Cache, patience_seconds: float = 300.0) -> None:
+        self.profile = SummedProfile()
         self._cache = cache
-        self._dealer = Dealer()
-        self._members: dict[str, _Member] = {}
+        self._patience_seconds = patience_seconds
+        self._processes: list[_Process] = []
+        self._idle_actors: list[Any] = []
         self._left_out: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
-        self._apart: Counter[str] = Counter()
-        self._looked = -math.inf
-        self._stack = ExitStack()
-        self._stack.enter_context(cluster.connected(job.execution.address))
-        try:
+        self._separate: Counter[str] = Counter()
+        with ExitStack() as stack:
+            stack.enter_context(cluster.connected(job.execution.address))
+            self._share = cluster.share_of_process(job.execution.runtime)
             mark = cache.features.found().absolute()
-            self._orders = Orders(job, cache.features.path.absolute(), mark)
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = stack.pop_all()
+        self._config = WorkerConfig(job, cache.features.path.absolute(), mark, self._share.cpus)
+        self._queue = ChunkQueue(self._share.cpus, _VIDEOS_PER_CPU * self._share.cpus)
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._dismiss()
-        finally:
-            self._stack.close()
-            self._tell_where_records_lie()
+        with self._stack:
+            self._close()
+        if self._separate:
+            _LOG.warning(
+                "%d records are on the disks of %s, in %s. Copy each of these folders to this "
+                "machine, and join them: `deepseq merge FOLDER... --out STORE`",
+                self._separate.total(),
+                ", ".join(sorted(self._separate)),
+                self._config.out,
+            )
 
     def run(self, todos: Sequence[Todo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
-        # What is a path here may be none in another working directory.
-        self._dealer.add(
-            todo._replace(item=replace(todo.item, path=todo.item.absolute)) for todo in todos
+        # Relative paths may mean something else in another working directory.
+        self._queue.add(
+            [todo._replace(item=replace(todo.item, path=todo.item.absolute)) for todo in todos]
         )
+        self._looked = -math.inf
+        self._had_room = self._had_process = time.monotonic()
         try:
-            alone_since = time.monotonic()
-            while not self._dealer.is_done:
-                self._look_round()
-                if self._members:
-                    alone_since = time.monotonic()
-                elif time.monotonic() - alone_since > _PATIENCE_SECONDS:
-                    raise EngineError(
-                        f"no machine has come for {_PATIENCE_SECONDS:g} s: "
-                        "`ray start --address HOST:PORT` on one adds it. What was committed is "
-                        "kept; the same command goes on from there."
-                    )
+            while self._queue.waiting or any(process.chunk.todos for process in self._processes):
+                self._look_at_nodes()
                 self._hand_out()
-                for todo in self._dealer.given_up():
-                    yield self._fail(todo)
-                for member in self._answering():
-                    yield from self._hear(member)
+                self._request_processes()
+                for process in self._reporting():
+                    yield from self._receive(process)
         finally:
             self.profile.stop()
 
-    def _look_round(self) -> None:
-        """Put machines that have come to work, and forget those that have gone."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+    def _look_at_nodes(self) -> None:
+        """Count the processes that the nodes can hold; fail if that is none for too long."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
             return
-        self._looked = time.monotonic()
-        alive = {node.id: node for node in cluster.nodes()}
-        for name in self._members.keys() - alive.keys():
-            self._lose(self._members[name], "it has left the cluster")
-        if alive and not alive.keys() - self._left_out.keys():
-            raise EngineError(f"no machine can do it: {'; '.join(sorted(self._left_out.values()))}")
-        if not alive:
-            _LOG.warning("no machine is there; waiting for one")
-        for name in alive:
-            if name in self._members or name in self._left_out:
-                continue
-            actor = cluster.start_station(alive[name], self._orders)
-            self._members[name] = _Member(alive[name], actor, actor.open.remote())
-        for member in self._members.values():
-            if not member.ready and time.monotonic() - member.since > _START_SECONDS:
-                member.since = math.inf
-                _LOG.warning(
-                    "%s is not ready after %g s. Where something else uses its processors, it is "
-                    "waited for (`ray status` tells)",
-                    member.node.name,
-                    _START_SECONDS,
-                )
+        self._looked = now
+        room = cluster.room(self._share)
+        self._room = sum(count for node, count in room.items() if node not in self._left_out)
+        if self._room:
+            self._had_room = now
+        elif now - self._had_room > self._patience_seconds:
+            reasons = f" ({'; '.join(sorted(self._left_out.values()))})" if self._left_out else ""
+            raise EngineError(
+                f"no machine with {self._share.cpus} or more processors is left{reasons}, and none "
+                f"has come for {self._patience_seconds:g} s: `ray start --address HOST:PORT` adds "
+                "one. What was committed is kept; the same command goes on from there."
+            )
+        if any(process.node_id for process in self._processes):
+            self._had_process = now
+        elif now - self._had_process > _WARN_SECONDS:
+            self._had_process = math.inf
+            _LOG.warning("waiting for a machine with free processors (see `ray status`)")
 
     def _hand_out(self) -> None:
-        for name, member in self._members.items():
-            if member.ready and member.answer is None:
-                todos = self._dealer.deal(name)
-                if todos:
-                    member.answer = member.actor.exchange.remote(todos)
+        """Give chunks to processes that have nothing to do."""
+        for process in self._processes:
+            if process.call is None and self._queue.waiting:
+                process.chunk = self._queue.take(max(self._placed, self._room))
+                todos = list(process.chunk.todos.values())
+                process.call = process.actor.extract.remote(todos)
 
-    def _answering(self) -> list[_Member]:
-        """Those who have answered; waits a little for somebody."""
-        asked = {member.answer: member for member in self._members.values() if member.answer}
-        if not asked:
-            time.sleep(min(_WAIT_SECONDS, _LOOK_SECONDS))
+    @property
+    def _placed(self) -> int:
+        return sum(bool(process.node_id) for process in self._processes)
+
+    def _request_processes(self) -> None:
+        """Have as many processes pending as nodes have room for, or as chunks are waiting."""
+        pending = [process for process in self._processes if not process.node_id]
+        free = self._placed - sum(bool(process.chunk.todos) for process in self._processes)
+        useful = max(self._room - self._placed, self._queue.chunks_waiting - free)
+        wanted = max(min(self._queue.waiting, useful, _MAX_PENDING), 0)
+        for _ in range(wanted - len(pending)):
+            actor = cluster.start_worker(self._share)
+            self._processes.append(_Process(actor, actor.node.remote()))
+        for process in pending[wanted:]:
+            self._processes.remove(process)
+            cluster.end(process.actor)
+
+    def _reporting(self) -> list[_Process]:
+        """The processes that have something to report; waits a little for one."""
+        calls = [process.call for process in self._processes if process.call is not None]
+        if not calls:
+            time.sleep(_WAIT_SECONDS)
             return []
-        return [asked[answer] for answer in cluster.answered(list(asked), _WAIT_SECONDS)]
+        ready = cluster.wait(calls, _WAIT_SECONDS)
+        return [process for process in self._processes if process.call in ready]
 
-    def _hear(self, member: _Member) -> Iterator[Outcome]:
-        """Take in what a machine says, and give it more to do."""
-        name = member.node.id
+    def _receive(self, process: _Process) -> Iterator[Outcome]:
+        """Take in what a process reports, and ask it for the next step."""
         try:
-            report: Report = cluster.answer(member.answer)
+            reply = cluster.reply(process.call, process.node)
         except cluster.LostError as error:
-            self._lose(member, str(error))
+            yield from self._lose(process, str(error))
             return
-        for level, line in report.log:
-            _LOG.log(level, "%s: %s", member.node.name, line)
-        if report.profile:
-            self.profile.take(name, report.profile)
-        if report.problem and not member.ready:
-            self._leave_out(member, report.problem.message)
+        except (DeepseqError, RuntimeError) as error:
+            if process.shares_disk is not None:
+                raise
+            self._leave_out(process.node_id, str(error))
+            self._keep_idle(process)
             return
-        if report.ready:
-            self._welcome(member, report.ready)
-        outcomes = [self._settled(member, outcome) for outcome in report.outcomes]
-        self._ask(member, report)
-        yield from outcomes
-        if report.problem:
-            raise report.problem.on(member.node.name)
+        if not process.node_id:
+            process.node_id, host = reply
+            process.node = f"{host} ({process.node_id[:6]})"
+            if process.node_id in self._left_out:
+                self._keep_idle(process)
+            else:
+                process.call = cluster.load(process.actor, self._config)
+        elif process.shares_disk is None:
+            process.call = None
+            process.shares_disk, log = reply
+            _pass_on(process, log)
+            self.profile.start(0)
+            if not process.shares_disk:
+                where = self._config.out
+                _LOG.warning("%s keeps its records on its own disk, in %s", process.node, where)
+        elif reply is None:
+            process.call = None
+        else:
+            yield self._on_progress(process, reply)
 
-    def _welcome(self, member: _Member, ready: Ready) -> None:
-        self.profile.start()
-        member.ready = ready
-        self._dealer.join(member.node.id, ready.depth)
-        if not ready.shares_disk:
+    def _on_progress(self, process: _Process, progress: Progress) -> Outcome:
+        _pass_on(process, progress.log)
+        self.profile.add_report(progress.profile)
+        outcome = progress.outcome
+        del process.chunk.todos[outcome.video_id]
+        self._deaths[process.node_id] = 0
+        if outcome.status != ELSEWHERE and not process.shares_disk:
+            self._separate[process.node] += 1
+        if self._queue.is_retried(outcome.video_id):  # then a lost process may have committed it
+            return outcome._replace(skipped=False, relabelled=False)
+        return outcome
+
+    def _keep_idle(self, process: _Process) -> None:
+        """Give a process nothing to do, so that Ray places no other on its share of the node."""
+        self._processes.remove(process)
+        self._idle_actors.append(process.actor)
+
+    def _lose(self, process: _Process, why: str) -> Iterator[Outcome]:
+        """Put back the chunk of a process that died."""
+        self._processes.remove(process)
+        cluster.end(process.actor)
+        chunk, node_id = process.chunk, process.node_id
+        if node_id:
             _LOG.warning(
-                "%s keeps its records on its own disk, in %s", member.node.name, self._orders.out
+                "%s lost a process (%s); %d videos go back", process.node, why, len(chunk.todos)
             )
+        # Once a chunk has failed before, it may be the reason, and not the node.
+        if node_id and not any(map(self._queue.is_retried, chunk.todos)):
+            self._deaths[node_id] += 1
+            if self._deaths[node_id] == _MAX_DEATHS:
+                reason = f"{process.node}: its processes die before they do anything: {why}"
+                self._leave_out(node_id, reason)
+        given_up = self._queue.fail(chunk)
+        if given_up:
+            reason = f"{MAX_FAILURES} processes died while they had this video alone"
+            yield record_failure(given_up, reason, self._cache, self._config.job.resolved)
 
-    def _settled(self, member: _Member, outcome: Outcome) -> Outcome:
-        self._deaths[member.node.id] = 0
-        was_lost = self._dealer.settle(member.node.id, outcome.video_id)
-        if outcome.status == ELSEWHERE:
-            return outcome
-        if member.ready and not member.ready.shares_disk:
-            self._apart[member.node.name] += 1
-        # Where a lost machine had committed it before it could say so, it was made by this run.
-        return outcome._replace(skipped=False, relabelled=False) if was_lost else outcome
+    def _leave_out(self, node_id: str, reason: str) -> None:
+        if node_id not in self._left_out:
+            self._left_out[node_id] = reason
+            self._looked = -math.inf
+            _LOG.warning("left out: %s", reason)
 
-    def _ask(self, member: _Member, report: Report) -> None:
-        """Ask for the next report, unless there is nothing to report."""
-        if report.profile:
-            done, seconds = report.profile.stages["store"].done, report.profile.seconds
-            self._dealer.pace(member.node.id, done / seconds if seconds else 0.0)
-        todos = self._dealer.deal(member.node.id)
-        busy = todos or self._dealer.has(member.node.id)
-        member.answer = member.actor.exchange.remote(todos) if busy else None
-
-    def _lose(self, member: _Member, why: str) -> None:
-        """What a machine had goes back, and whatever is left of its process is ended."""
-        name = member.node.id
-        del self._members[name]
-        cluster.end(member.actor)
-        if not self._dealer.is_alone(name):  # else it is the video's fault
-            self._deaths[name] += 1
-        videos = self._dealer.leave(name)
-        self.profile.leave(name)
-        self._looked = min(self._looked, time.monotonic() - _LOOK_SECONDS + 1.0)
-        if member.ready or self._deaths[name] == _MOST_DEATHS:
-            _LOG.warning("%s was lost (%s); %d videos go back", member.node.name, why, videos)
-        if self._deaths[name] == _MOST_DEATHS:
-            self._left_out[name] = f"{member.node.name}: its process died again and again: {why}"
-
-    def _leave_out(self, member: _Member, why: str) -> None:
-        name = member.node.id
-        del self._members[name]
-        cluster.end(member.actor)
-        self._left_out[name] = f"{member.node.name}: {why}"
-        self._looked = -math.inf
-        _LOG.warning("%s is left out: %s", member.node.name, why)
-
-    def _fail(self, todo: Todo) -> Outcome:
-        """Record a video that took machine after machine down with it, so that nobody else does."""
-        standing: list[Outcome] = []
-        elsewhere: list[Todo] = []
-        job, item = self._job, todo.item
-        resumption = Resumption(self._cache, job.resolved, job.retry_failed, standing.append)
-        for _ in resumption.claimed([todo], elsewhere.append):
-            reason = f"{ATTEMPTS} machines were lost, or their processes died, while they had it"
-            source = without_content(item.path)
-            video = DecodedVideo(None, "decode_error", reason, source, transient=True)
-            failed = preparation.failure(job.resolved, item, video)
-            faces = [failed.faces] if failed.faces else []
-            resumption.commit(Extracted(item, [failed.finished()], faces))
-            return Outcome(item.video_id, video.status, reason, True)
-        if elsewhere:
-            return Outcome(item.video_id, ELSEWHERE)
-        return standing[0]._replace(skipped=False, relabelled=False)
-
-    def _dismiss(self) -> None:
-        """End all that runs on the machines; what holds something gives it back first."""
-        members = list(self._members.values())
-        closing = [member.actor.close.remote() for member in members if member.ready]
+    def _close(self) -> None:
+        """End all processes; those that hold claims release them first."""
+        loaded = [process for process in self._processes if process.shares_disk is not None]
+        closing = [process.actor.close.remote() for process in loaded]
         try:
             end = time.monotonic() + _CLOSING_SECONDS
             while closing and (left := end - time.monotonic()) > 0:
-                for answer in cluster.answered(closing, left):
-                    closing.remove(answer)
+                for call in cluster.wait(closing, left):
+                    closing.remove(call)
         finally:
-            for member in members:
-                cluster.end(member.actor)
+            for actor in self._idle_actors + [process.actor for process in self._processes]:
+                cluster.end(actor)
 
-    def _tell_where_records_lie(self) -> None:
-        if self._apart:
-            out, machines = self._orders.out, ", ".join(sorted(self._apart))
-            _LOG.warning(
-                "%d records lie on the disks of %s, in %s. Copy each of these folders to this "
-                "machine, and join them: `deepseq merge FOLDER... --out STORE`",
-                self._apart.total(),
-                machines,
-                out,
-            )
+
+def _pass_on(process: _Process, log: list[logging.LogRecord]) -> None:
+    for record in log:
+        _LOG.log(record.levelno, "%s: %s", process.node, record.getMessage())

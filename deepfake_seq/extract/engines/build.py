@@ -1,0 +1,27 @@
+"""The engine that the settings name."""
+
+from __future__ import annotations
+
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.engines.base import Engine, Job
+
+
+def build_engine(job: Job, cache: Cache) -> Engine:
+    """Build the engine named by `job.execution.engine`; import only what it needs.
+
+    Args:
+        job: The settings of the run.
+        cache: Where the records go.
+
+    Raises:
+        WeightsError: A weights file cannot be read.
+        EngineError: A required library cannot be used, or the Ray cluster cannot be reached.
+        UsageError: The address of the Ray cluster is malformed.
+    """
+    if job.execution.engine == "ray":
+        from deepfake_seq.extract.engines.ray import RayEngine
+
+        return RayEngine(job, cache)
+    from deepfake_seq.extract.engines.local import LocalEngine
+
+    return LocalEngine(job, cache)

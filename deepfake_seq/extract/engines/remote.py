@@ -1,0 +1,158 @@
+"""What runs in each process of a cluster: checks, then the same pipeline as on one machine.
+
+Nothing here depends on Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from logging.handlers import QueueHandler
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from deepfake_seq import weights
+from deepfake_seq.errors import EngineError, StoreError
+from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.decoders import default_workers
+from deepfake_seq.extract.engines.base import Job
+from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.profiling import Snapshot
+from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
+from deepfake_seq.extract.resume import Outcome, Todo
+from deepfake_seq.extract.worker import Worker
+from deepfake_seq.store import FaceStore
+from deepfake_seq.store.locks import dead_writers
+
+_LOGGER = logging.getLogger("deepfake_seq")
+_CLOSING_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """Settings of a remote worker.
+
+    Attributes:
+        job: The settings of the run.
+        out: The store, at the same path on every machine; one store if they share a disk.
+        mark: Marker directory that only the driver's store contains; detects a shared disk.
+        cpus: Number of processors of each process.
+    """
+
+    job: Job
+    out: Path
+    mark: Path
+    cpus: int
+
+
+class Progress(NamedTuple):
+    """What a worker reports for each video.
+
+    Attributes:
+        outcome: What became of the video.
+        profile: Time spent since the last report.
+        log: Lines logged since the last report.
+    """
+
+    outcome: Outcome
+    profile: Snapshot
+    log: list[logging.LogRecord]
+
+
+class RemoteWorker:
+    """Extracts chunks of videos with a CNN and decoding processes that are loaded once.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        EngineError: Features made here would differ, or a library cannot be used.
+        StoreError: The store cannot be written, or locks on the shared disk do not hold.
+        DeepseqError: Weights are missing.
+
+    Attributes:
+        shares_disk: Whether the store is the driver's.
+    """
+
+    def __init__(self, config: WorkerConfig) -> None:
+        job = config.job
+        self.shares_disk = config.mark.is_dir()
+        self._busy = threading.Lock()
+        self._is_closing = False
+        self._log: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        with ExitStack() as stack:
+            handler = QueueHandler(self._log)
+            _LOGGER.addHandler(handler)
+            stack.callback(_LOGGER.removeHandler, handler)
+            if self.shares_disk:
+                _require_locks(config.mark)
+            resolved = _resolved_here(job.resolved)
+            workers = job.execution.workers or min(config.cpus, default_workers())
+            execution = replace(job.execution, workers=workers)
+            machine = stack.enter_context(Machine.build(resolved, execution, job.videos))
+            self._profile = machine.profile
+            self._cache = stack.enter_context(Cache.create(config.out, resolved))
+            self._worker = Worker(machine, self._cache, resolved, retry_failed=job.retry_failed)
+            self._stack = stack.pop_all()
+
+    def extract(self, todos: Sequence[Todo]) -> Iterator[Progress]:
+        """Claim, extract and commit videos; report each once it is committed."""
+        with self._busy, closing(self._worker.extract(todos)) as outcomes:
+            for outcome in outcomes:
+                yield Progress(outcome, self._profile.take(), self.take_log())
+                if self._is_closing:
+                    return
+
+    def take_log(self) -> list[logging.LogRecord]:
+        """What the package has logged since the last call."""
+        return [self._log.get() for _ in range(self._log.qsize())]
+
+    def close(self) -> None:
+        """Stop after the current video, end the decoding processes and release all claims."""
+        self._is_closing = True
+        if self._busy.acquire(timeout=_CLOSING_SECONDS) and not self.shares_disk:
+            self._cache.seal()  # on a shared disk the driver does it
+        self._stack.close()
+
+
+def _require_locks(mark: Path) -> None:
+    if mark.name in dead_writers(mark.parent):
+        raise StoreError(
+            f"locks on {mark.parent} do not hold between machines, so two could write the same "
+            "video. Mount it with locks, or give an --out on each machine's own disk."
+        )
+
+
+def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
+    """Find the driver's weights on this machine.
+
+    Raises:
+        EngineError: Features made here would differ.
+        DeepseqError: Something is missing.
+    """
+    config, fields, extras = elsewhere.config, elsewhere.fingerprint.fields, elsewhere.extras
+    faces, backbone = config.faces, config.backbone
+    if backbone.uses_file:
+        backbone = replace(backbone, weights=_found_here(backbone.weights, fields["backbone"]))
+    if elsewhere.face_cache:
+        resolved = resolve_cached(FaceStore.open(elsewhere.face_cache), backbone, extras)
+    else:
+        if faces.detector_weights is not None:
+            path = _found_here(faces.detector_weights, fields["faces"])
+            faces = replace(faces, detector_weights=path)
+        resolved = resolve(replace(config, faces=faces, backbone=backbone), extras)
+    differences = resolved.fingerprint.differences(elsewhere.fingerprint)
+    if differences:
+        raise EngineError(f"it would make other features: {'; '.join(differences)}")
+    return resolved
+
+
+def _found_here(path: str, section: dict[str, Any]) -> str:
+    """The path on this machine of a weights file known by its path on the driver's machine."""
+    if Path(path).is_file():
+        return path
+    return str(weights.find_given(section["weights_sha256"]) or path)

@@ -1,0 +1,23 @@
+"""Settings of tests in which the features do not matter, and a CNN that costs nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
+
+CONFIG = ExtractConfig(
+    sampling=SamplingConfig(frames=2),
+    faces=FaceConfig(detector="none"),
+    backbone=BackboneConfig("vgg16", "untrained"),
+)
+
+
+class MeanCnn:
+    """Each feature is the crop's mean grey level."""
+
+    batch = 1
+
+    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
