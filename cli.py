@@ -2,4 +2,5 @@
 
 from deepfake_seq.cli import main
 
-main()
+if __name__ == "__main__":  # decoding processes import this file
+    main()

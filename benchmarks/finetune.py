@@ -36,7 +36,7 @@ from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.finetune.faces import load_faces
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter, SourceFile
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.face_record import empty_face_arrays
 
 FRAMES, SIDE, STEPS = 16, 320, 3
 SMALL, LARGE = 256, 512
@@ -51,7 +51,7 @@ def write_faces(path: Path, clips: int) -> None:
     description = resolve(_untrained(config)).faces_description
     with FaceStoreWriter.create(path, description) as writer:
         for number in range(clips):
-            arrays = empty_arrays(FRAMES, FaceRecord)
+            arrays = empty_face_arrays(FRAMES)
             arrays["mask"][:] = True
             record = FaceRecord(
                 video_id=f"{number:05}.mp4",

@@ -17,6 +17,7 @@ from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import sheet
 from deepfake_seq.extract.decoders import Decoders
+from deepfake_seq.extract.names import person_of
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
 from deepfake_seq.sequence.data import SequenceData, clip_key, load
@@ -65,7 +66,7 @@ def evaluate(
     _require_same_features(run_folder, model, store)
     split = parts.read_split(run_folder)
     said = predictions.read(run_folder / predictions.NAME)
-    data = load(store)
+    data = load(store, views=False)
     kinds = np.array(sort_clips(data.clips, split), dtype=object)
     complete = _holds_test(data, kinds, split)
     folder = _folder(run_folder, store, out, complete)
@@ -236,8 +237,8 @@ def _sheet(
     videos: Path, video_id: str, model: SequenceModel, store: FeatureStore, decoders: Decoders
 ) -> bytes:
     config = model.extract_config
-    name = video_id.rpartition("#")[0] if config.faces.people == "all" else video_id
-    path = videos / name
+    person = person_of(video_id) if config.faces.people == "all" else ""
+    path = videos / video_id.removesuffix(person)
     # A store may come from anybody, and so may the names in it.
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(videos)):
         raise VideoError("rejected", "its name leads out of the folder of videos")

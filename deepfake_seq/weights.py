@@ -15,7 +15,6 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from functools import lru_cache
 from pathlib import Path
 
 from deepfake_seq import atomic
@@ -111,8 +110,7 @@ def fetch(name: str) -> Path:
                 raise DownloadError(
                     f"{file.url} broke off after {out.tell()} of {promised} bytes. Try again."
                 )
-            _verify(file, Path(out.name), f"what {file.url} sent")
-            _remember(target, content=Path(out.name))
+            _remember(target, _verify(file, Path(out.name), f"what {file.url} sent"))
     except http.client.HTTPException as error:
         raise DownloadError(f"{file.url} broke off: {error!r}. Try again.") from error
     except urllib.error.URLError as error:
@@ -132,7 +130,7 @@ def import_file(name: str, source: Path) -> Path:
     file = lookup(name)
     if not source.is_file():
         raise UsageError(f"no such file: {source}")
-    _verify(file, source, str(source))
+    sha256 = _verify(file, source, str(source))
     target = places(name)[0]
     try:
         with source.open("rb") as stream, atomic.replacing(target) as out:
@@ -142,7 +140,7 @@ def import_file(name: str, source: Path) -> Path:
             f"cannot copy {source} to {target}: {error.strerror}. Set DEEPSEQ_HOME to a folder "
             "that can be written."
         ) from error
-    _remember(target, replace=True)
+    _remember(target, sha256, replace=True)
     return target
 
 
@@ -152,9 +150,7 @@ def check(name: str, path: Path) -> Path:
     Raises:
         WeightsError: The content is not what was published, or has changed since its first use.
     """
-    file = lookup(name)
-    _verify(file, path, str(path))
-    _remember(path)
+    _remember(path, _verify(lookup(name), path, str(path)))
     return path
 
 
@@ -187,21 +183,41 @@ def _given() -> dict[str, str]:
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """The hex digest of a file's content; read once, as long as the file looks the same."""
-    status = path.stat()
-    if time.time_ns() - status.st_ctime_ns < _SETTLED_NS:
-        return _digest.__wrapped__(path, algorithm, ())
-    looks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return _digest(path, algorithm, looks)
+    """Return the hex digest of a file's content; it is read once while the file looks the same."""
+    return _digests_of(path, {algorithm})[algorithm]
 
 
-@lru_cache(maxsize=64)
-def _digest(path: Path, algorithm: str, looks: tuple[int, ...]) -> str:
+_digests: dict[tuple[int, ...], dict[str, str]] = {}
+"""Digests by algorithm, of files by how they look."""
+
+
+def _digests_of(path: Path, algorithms: set[str]) -> dict[str, str]:
+    """Return several hex digests of a file's content from one reading of it."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+        status = os.fstat(stream.fileno())
+        looks = (
+            *(status.st_dev, status.st_ino, status.st_size),
+            *(status.st_mtime_ns, status.st_ctime_ns),
+        )
+        known = _digests.get(looks, {})
+        if algorithms <= set(known):
+            return known
+        hashes = [hashlib.new(algorithm) for algorithm in sorted(algorithms - set(known))]
+        while chunk := stream.read(1 << 20):
+            for own in hashes:
+                own.update(chunk)
+    known = known | {own.name: own.hexdigest() for own in hashes}
+    if time.time_ns() - status.st_ctime_ns >= _SETTLED_NS:
+        _digests[looks] = known
+    return known
 
 
-def _verify(file: WeightsFile, path: Path, what: str) -> None:
+def _verify(file: WeightsFile, path: Path, what: str) -> str:
+    """Return the SHA-256 of a published file, after checking that it is that file.
+
+    Raises:
+        WeightsError: It is another file.
+    """
     with path.open("rb") as stream:
         magic = _MAGIC[file.container]
         if stream.read(len(magic)) != magic:
@@ -210,19 +226,22 @@ def _verify(file: WeightsFile, path: Path, what: str) -> None:
                 f"The right one is at {file.url}"
             )
     algorithm, _, expected = file.digest.partition(":")
-    if expected and (found := digest_of(path, algorithm)) != expected:
+    found = _digests_of(path, {algorithm or "sha256", "sha256"})
+    if expected and found[algorithm] != expected:
         raise WeightsError(
             f"{what} is not {file.filename}: its {algorithm} should be {expected}. "
-            f"To use a file of your own, give its path to the command instead. Received: {found}"
+            "To use a file of your own, give its path to the command instead. "
+            f"Received: {found[algorithm]}"
         )
+    return found["sha256"]
 
 
-def _remember(path: Path, *, content: Path | None = None, replace: bool = False) -> None:
+def _remember(path: Path, found: str, *, replace: bool = False) -> None:
     """Record the file's SHA-256 at its first use, and hold it to that ever after.
 
     Args:
         path: Where the file lies, or will lie.
-        content: The file that is about to be put there, if it is not there yet.
+        found: Its SHA-256 in hex.
         replace: Record it anew, whatever was there.
     """
     ledger_path = home() / "weights" / _LEDGER
@@ -234,7 +253,7 @@ def _remember(path: Path, *, content: Path | None = None, replace: bool = False)
             raise WeightsError(
                 f"{ledger_path} is damaged: {error}. Remove it to record the digests anew."
             ) from error
-    key, found = str(path.absolute()), digest_of(content or path)
+    key = str(path.absolute())
     if not replace and ledger.get(key, found) != found:
         raise WeightsError(
             f"{path} has changed since it was first used. Put the right file back with "

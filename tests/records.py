@@ -24,6 +24,7 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
+from deepfake_seq.store.face_record import empty_face_arrays
 from deepfake_seq.store.record import empty_arrays
 
 FINGERPRINT = Fingerprint({"faces": {"detector": "none", "margin": 0.3}, "versions": {"av": "18"}})
@@ -59,7 +60,7 @@ def make_faces(
 ) -> FaceRecord:
     """A record with `valid` files of up to `most_bytes` of noise in the place of images."""
     generator = np.random.default_rng(seed)
-    arrays = empty_arrays(frames, FaceRecord)
+    arrays = empty_face_arrays(frames)
     arrays["landmarks"][:valid] = generator.uniform(10, 110, size=(valid, 5, 2))
     lengths = np.zeros(frames, dtype=np.int64)
     lengths[:valid] = generator.integers(most_bytes // 2, most_bytes, size=valid, endpoint=True)

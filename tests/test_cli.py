@@ -408,6 +408,22 @@ def test_options_that_contradict_each_other_are_wrong_usage(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["extract", "x", "--workers"], "--workers must be from 1 to 256. Received: 0"),
+        (["predict", "x", "--run", "x", "--workers"], "--workers must be from 1 to 256"),
+        (["fit", "--members"], "--members must be from 1 to 100. Received: 0"),
+        (["sweep", "--members"], "--members must be from 1 to 100"),
+        (["finetune", "--input-size"], "--input-size must be from 32 to 1024. Received: 0"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_zero_does_not_silently_mean_the_default(command: list[str], message: str) -> None:
+    result = deepseq(*command, 0)
+    assert result.exit_code == 2 and message in one_line(result)
+
+
 def test_a_study_is_one_json_document_and_makes_no_run(
     extracted: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -122,3 +124,12 @@ def test_a_title_is_not_read_as_a_formula(looked: Looked, tmp_path: Path) -> Non
     config = ExtractConfig(faces=FaceConfig("none"))
     draw(looked, r"$\nonsense{$.mp4", config, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_a_checkout_decodes_in_processes_of_its_own(tmp_path: Path) -> None:
+    clip, sheet = write_clip(tmp_path / "clip.mp4", 8), tmp_path / "sheet.png"
+    cli = Path(__file__).parents[1] / "cli.py"
+    call = [sys.executable, cli, "faces", clip, "--out", sheet, "--detector", "none"]
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sheet.exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -164,3 +165,32 @@ def test_retinaface_comes_from_where_its_package_takes_it() -> None:
     assert spec is not None and spec.submodule_search_locations
     package = Path(spec.submodule_search_locations[0], "model", "retinaface_onnx_model.py")
     assert weights.WEIGHTS["retinaface"].url in package.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what is read")
+def test_a_published_file_is_read_once_to_be_checked_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"\x08" + bytes(1 << 22)
+    md5, sha256 = (hashlib.new(name, content).hexdigest() for name in ("md5", "sha256"))
+    patch(monkeypatch, "", f"md5:{md5}")
+    (tmp_path / "mine.onnx").write_bytes(content)
+    target = weights.import_file("retinaface", tmp_path / "mine.onnx")
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr("time.time_ns", lambda: later)  # a file that was just made is not trusted
+
+    before = bytes_read()
+    assert weights.require(["retinaface"]) == [target]
+    assert weights.digest_of(target) == weights.digest_of(target) == sha256
+    (tmp_path / "link.onnx").symlink_to(target)
+    assert weights.digest_of(tmp_path / "link.onnx") == sha256
+    assert bytes_read() - before < 1.1 * len(content)
+
+    target.write_bytes(content + b"!")
+    with pytest.raises(WeightsError, match="md5 should be"):
+        weights.require(["retinaface"])
+
+
+def bytes_read() -> int:
+    """How many bytes this process has read."""
+    return int(Path("/proc/self/io").read_text().split()[1])

@@ -11,6 +11,7 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import (
     PATH,
     backbone_option,
+    count_option,
     json_option,
     print_json,
     say,
@@ -99,8 +100,8 @@ def _phase_options(command: Any) -> Any:
     show_default=True,
     help="What goes behind the CNN.",
 )
-@click.option(
-    "--input-size", type=int, default=0, help="Of the CNN, in pixels.  [default: its own]"
+@count_option(
+    "--input-size", *config.INPUT_SIZES, "Side of the CNN's input in pixels.  [default: its own]"
 )
 @_phase_options
 @click.option("--dropout", type=float, default=_DEFAULT.dropout, show_default=True)

@@ -185,20 +185,18 @@ def _study(
     from deepfake_seq import console
     from deepfake_seq.sequence import study as studying
     from deepfake_seq.sequence.finished import require_new
-    from deepfake_seq.sequence.problem import prepare
+    from deepfake_seq.sequence.problem import load_clips
     from deepfake_seq.sequence.tables import study_rows
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
     split = recipes[0].split
-    if folds:
-        if split.strategy == "official":
-            raise UsageError("--folds deals the groups out anew: leave --split official out")
-        split = replace(split, strategy="group")
-    problem = prepare(FeatureStore.open(features), split)
+    if folds and split.strategy == "official":
+        raise UsageError("--folds splits by group: leave --split official out")
+    clips = load_clips(FeatureStore.open(features), split.seed)
     total = len(recipes) * (folds or 1) * seeds
     with console.progress("fit", total, "trainings") as step:
-        found = studying.study(problem, recipes, folds, seeds, on_training=step)
+        found = studying.study(clips, recipes, folds, seeds, on_training=step)
     studying.save(out, found)
     for warning in found.warnings:
         say(f"NOTE: {warning}")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deepfake_seq import config, console
+from deepfake_seq.errors import UsageError
 
 FAILED_VIDEOS = 3
 INCONCLUSIVE = 4
@@ -27,6 +28,21 @@ _SAMPLING, _FACES, _BACKBONE = (
 
 Command = Callable[..., Any]
 
+
+def count_option(name: str, least: int, most: int, help_text: str) -> Callable[[Command], Command]:
+    """Make an option for a whole number that is 0 in the settings if it is not given.
+
+    0 itself is refused, like every other number out of range, so that it never means the default.
+    """
+
+    def checked(_: click.Context, __: click.Parameter, value: int | None) -> int:
+        if value is not None and not least <= value <= most:
+            raise UsageError(f"{name} must be from {least} to {most}. Received: {value}")
+        return value or 0
+
+    return click.option(name, type=int, callback=checked, help=help_text)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 runtime_option = click.option(
     "--runtime",
@@ -35,11 +51,11 @@ runtime_option = click.option(
     show_default=True,
     help="What runs the CNN.",
 )
-workers_option = click.option(
+workers_option = count_option(
     "--workers",
-    type=int,
-    default=_EXECUTION.workers,
-    help="Decoding processes.  [default: one for each core, at most 32]",
+    1,
+    config.MAX_WORKERS,
+    "Decoding processes.  [default: one for each core, at most 32]",
 )
 timeout_option = click.option(
     "--timeout",

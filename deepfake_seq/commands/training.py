@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from deepfake_seq import config
-from deepfake_seq.commands.options import Command, together
+from deepfake_seq.commands.options import Command, count_option, together
 from deepfake_seq.errors import UsageError
 
 _SPLIT, _TRAIN, _DECISION = config.SplitConfig(), config.TrainConfig(), config.DecisionConfig()
@@ -57,11 +57,11 @@ def balance_options(command: Command) -> Command:
             help="Against unequal classes: the focal loss's alpha, class weights, balanced "
             "batches.",
         ),
-        click.option(
+        count_option(
             "--members",
-            type=int,
-            default=_TRAIN.members,
-            help="Networks that are averaged, each validated on other clips.  [default: 5 below "
+            1,
+            config.MAX_MEMBERS,
+            "Networks that are averaged, each validated on other clips.  [default: 5 below "
             "400 clips, else 1]",
         ),
     )

@@ -6,7 +6,13 @@ exactly as the training clips were treated.
 """
 
 from deepfake_seq.config.augmentation import AUGMENTED, DEGRADATIONS, VIEW_KINDS, ViewsConfig
-from deepfake_seq.config.execution import ENGINES, RUNTIMES, ExecutionConfig, LimitsConfig
+from deepfake_seq.config.execution import (
+    ENGINES,
+    MAX_WORKERS,
+    RUNTIMES,
+    ExecutionConfig,
+    LimitsConfig,
+)
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
@@ -23,10 +29,11 @@ from deepfake_seq.config.extraction import (
     FaceConfig,
     SamplingConfig,
 )
-from deepfake_seq.config.finetuning import AUTO, HEADS, FinetuneConfig
+from deepfake_seq.config.finetuning import AUTO, HEADS, INPUT_SIZES, FinetuneConfig
 from deepfake_seq.config.learning import (
     BALANCES,
     INPUTS,
+    MAX_MEMBERS,
     MIN_VALID_FRAMES,
     MODELS,
     RECURRENT,
@@ -64,8 +71,11 @@ __all__ = [
     "HEADS",
     "IMAGENET",
     "INPUTS",
+    "INPUT_SIZES",
     "LISTS",
     "LOSSLESS",
+    "MAX_MEMBERS",
+    "MAX_WORKERS",
     "MIN_VALID_FRAMES",
     "MODELS",
     "MOST_SETTINGS",

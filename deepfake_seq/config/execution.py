@@ -8,6 +8,7 @@ from deepfake_seq.config.checks import check, check_choice
 
 RUNTIMES = ("openvino", "keras")
 ENGINES = ("local", "ray")
+MAX_WORKERS = 256
 
 
 @dataclass(frozen=True)
@@ -59,4 +60,8 @@ class ExecutionConfig:
     def __post_init__(self) -> None:
         check_choice("runtime", self.runtime, RUNTIMES)
         check_choice("engine", self.engine, ENGINES)
-        check(0 <= self.workers <= 256, "workers must be from 0 to 256", self.workers)
+        check(
+            0 <= self.workers <= MAX_WORKERS,
+            f"workers must be from 1 to {MAX_WORKERS}, or 0 for the default",
+            self.workers,
+        )

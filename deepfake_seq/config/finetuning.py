@@ -12,6 +12,8 @@ HEADS = {"dense": "dense", "attention": "frame_attention"}
 """What goes behind the CNN, and which sequence model judges by it."""
 
 AUTO = "auto"
+INPUT_SIZES = (32, 1024)
+"""Smallest and largest side of the CNN's input, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ class FinetuneConfig:
         check_choice("precision", self.precision, (AUTO, *PRECISIONS))
         check(0.0 <= self.dropout < 1.0, "dropout must be at least 0 and below 1", self.dropout)
         size = self.input_size
-        check(size == 0 or 32 <= size <= 1024, "the input size must be from 32 to 1024", size)
+        least, most = INPUT_SIZES
+        check(
+            size == 0 or least <= size <= most,
+            f"input size must be from {least} to {most}, or 0 for the CNN's own",
+            size,
+        )
         for name in ("head_epochs", "epochs"):
             check(
                 0 <= getattr(self, name) <= 10_000, f"{name} must be 0 to 10000", vars(self)[name]

@@ -14,6 +14,7 @@ BALANCES = ("alpha", "weights", "batches")
 THRESHOLDS = ("fpr", "balanced")
 TRAINERS = ("numpy", "keras")
 SPLITS = ("auto", "official", "group")
+MAX_MEMBERS = 100
 
 RECURRENT_UNITS = (64, 32, 16)
 """Of runs that do not say their units."""
@@ -174,7 +175,11 @@ class TrainConfig:
         check(0 <= self.gamma <= 10, "gamma must be from 0 to 10", self.gamma)
         for way in self.balance:
             check_choice("balance", way, BALANCES)
-        check(0 <= self.members <= 100, "members must be from 0 to 100", self.members)
+        check(
+            0 <= self.members <= MAX_MEMBERS,
+            f"members must be from 1 to {MAX_MEMBERS}, or 0 for the default",
+            self.members,
+        )
         check(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from deepfake_seq.config import VIEW_KINDS
+from deepfake_seq.errors import UsageError
 
 FAKE = 1
 REAL = 0
 UNKNOWN = -1
 LABEL_NAMES = {FAKE: "fake", REAL: "real", UNKNOWN: "unknown"}
+
+_RESERVED = re.compile(rf"(?:#\d+|@(?:{'|'.join(VIEW_KINDS)})\d+)$")
+"""Endings of the ids of records that are made from a video: `VIDEO#0`, `VIDEO@view1` and so on."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,9 @@ class VideoItem:
         split: The part that the data set itself assigns (`train`, `validation`, `test`), or "".
         method: How a fake was made (`Deepfakes`); "" for real clips and where nobody says.
         dataset: The published data set that the clip is of (`celeb-df-v2`), or "".
+
+    Raises:
+        UsageError: `video_id` ends like that of a person's record or of a view.
     """
 
     path: Path
@@ -35,6 +45,13 @@ class VideoItem:
     split: str = ""
     method: str = ""
     dataset: str = ""
+
+    def __post_init__(self) -> None:
+        if ending := _RESERVED.search(self.video_id):
+            raise UsageError(
+                f"{self.path} cannot be told from a record that is made from another video: names "
+                f"that end in {ending[0]!r} are reserved. Rename it, for example by adding .mp4."
+            )
 
     @property
     def absolute(self) -> Path:

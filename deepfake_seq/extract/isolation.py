@@ -39,7 +39,7 @@ class IsolatedProcess:
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._connection: Any = None
-        self._closed = False
+        self._closed = threading.Event()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What `function` returns there; both must be picklable, and it must not raise.
@@ -66,7 +66,7 @@ class IsolatedProcess:
                     raise VideoError(
                         "timeout", f"decoding took longer than {self._limits.seconds:g} s"
                     ) from error
-                if self._closed or attempt + 1 == _ATTEMPTS:
+                if self._closed.is_set() or attempt + 1 == _ATTEMPTS:
                     raise _death(self._process.exitcode) from error
             finally:
                 watch.cancel()
@@ -74,23 +74,33 @@ class IsolatedProcess:
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        self._closed = True
+        self._closed.set()
         if self._process is not None:
             self._process.kill()
             self._process.join()
+        if self._connection is not None:
             self._connection.close()
 
     def _start(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise _death(None)
         if self._connection is not None:
             self._connection.close()
-        self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(
-            target=_serve, args=(theirs, self._limits.memory_bytes), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        try:
+            self._connection, theirs = self._context.Pipe()
+            with theirs:
+                process = self._context.Process(
+                    target=_serve, args=(theirs, self._limits.memory_bytes), daemon=True
+                )
+                process.start()
+        except OSError as error:
+            raise EngineError(
+                f"a decoding process could not be started: {error.strerror}"
+            ) from error
+        self._process = process
+        if self._closed.is_set():  # meanwhile, by another thread, which did not see this process
+            self.close()
+            raise _death(None)
         try:
             ready = self._connection.poll(_START_SECONDS) and self._connection.recv()
         except EOFError:

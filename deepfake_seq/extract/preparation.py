@@ -20,8 +20,7 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import DecodedVideo
 from deepfake_seq.store import FaceRecord
-from deepfake_seq.store.face_record import MOST_IMAGES
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.face_record import MOST_IMAGES, empty_face_arrays
 
 
 class Preparation(Protocol):
@@ -169,7 +168,7 @@ def _known(
 
 def _seen(config: ExtractConfig, known: dict[str, Any], person: Person) -> Seen:
     """Where and when the person is seen."""
-    arrays = empty_arrays(config.sampling.frames, FaceRecord)
+    arrays = empty_face_arrays(config.sampling.frames)
     valid = slice(len(person))
     arrays["mask"][valid] = True
     arrays["frame_index"][valid] = person.frame_index

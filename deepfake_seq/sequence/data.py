@@ -20,6 +20,7 @@ from deepfake_seq.sequence.views import (
     UNUSABLE,
     Claim,
     attached,
+    clip_of,
     is_view,
 )
 from deepfake_seq.store import FeatureStore, Record, Store
@@ -160,12 +161,16 @@ TrainingRows = NewType("TrainingRows", SequenceData)
 so that a type checker finds who forgets the views."""
 
 
-def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> SequenceData:
+def load(
+    store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES, *, views: bool = True
+) -> SequenceData:
     """Find every labelled clip that shows enough of the face; they come in the order of their ids.
 
     Args:
         store: The features.
-        memory_bytes: Features up to this size are held in memory.
+        memory_bytes: Features up to this size are held in memory. Views whose clip is not in the
+            store do not count.
+        views: Whether to read the views of the clips, too. Only training uses them.
 
     Raises:
         DatasetError: The store holds no such clip.
@@ -177,14 +182,18 @@ def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> Sequ
     video_ids: list[str] = []
     held: Arrays | None = None
     shape = (0, 0)
-    for record in _enough(store, excluded):
+    names = store.reading_order
+    if not views:
+        names = [name for name in names if clip_of(name) == name]
+    usable_rows = sum(clip_of(name) in store for name in names)
+    for record in _enough(store, names, excluded):
         row = len(video_ids)
         if not row:
             shape = record.features.shape
-            if 2 * len(store) * shape[0] * shape[1] <= memory_bytes:
+            if 2 * usable_rows * shape[0] * shape[1] <= memory_bytes:
                 held = (
-                    np.empty((len(store), *shape), dtype=np.float16),
-                    np.empty((len(store), shape[0]), dtype=np.bool_),
+                    np.empty((usable_rows, *shape), dtype=np.float16),
+                    np.empty((usable_rows, shape[0]), dtype=np.bool_),
                 )
         if not is_view(record.video_id, record.facts):
             clips.append((Clip.of(record), row))
@@ -194,6 +203,8 @@ def load(store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES) -> Sequ
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue
+            if clip_of(record.video_id) not in store:
+                continue  # `attached` counts it
         if held:
             held[0][row], held[1][row] = record.features, record.mask
         video_ids.append(record.video_id)
@@ -214,7 +225,7 @@ def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
         store: Where they are.
         excluded: Where to count the others, by reason.
     """
-    for record in _enough(store, excluded):
+    for record in _enough(store, store.reading_order, excluded):
         if is_view(record.video_id, record.facts):
             excluded[UNUSABLE] += 1
         else:
@@ -231,9 +242,9 @@ def nothing_to_train_on(store: Store[R], excluded: Counter[str]) -> DatasetError
     )
 
 
-def _enough(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
-    """Every record, of a clip or a view, that has a label and shows enough of the face."""
-    for record in store.records(store.reading_order):
+def _enough(store: Store[R], names: Sequence[str], excluded: Counter[str]) -> Iterator[R]:
+    """Every record of `names`, clip or view, that has a label and shows enough of the face."""
+    for record in store.records(names):
         if record.failed:
             reason = f"failed ({record.status})"
         elif record.label == UNKNOWN:

@@ -14,22 +14,45 @@ from deepfake_seq.store import FeatureStore, Store, faces_of
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """Clips that are dealt into parts, for one model or several to be trained on.
+class LabelledClips:
+    """Clips to train on, and what a reader of any result on them must know.
 
     Attributes:
         data: All clips.
-        parts: Which are for what.
         shortcut: How far metadata alone would come.
         name: What people call the data.
         store: Where the clips are from.
     """
 
     data: SequenceData
-    parts: Parts
     shortcut: Shortcut
     name: str
     store: Store[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem(LabelledClips):
+    """Clips that are dealt into parts, for one model or several to be trained on.
+
+    Attributes:
+        parts: Which are for what.
+    """
+
+    parts: Parts
+
+
+def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
+    """Read the clips of a store, and look for a shortcut.
+
+    Args:
+        store: The features.
+        seed: Seed of the shortcut probe.
+
+    Raises:
+        DatasetError: The store has no labelled clip that shows enough of the face.
+        StoreError: A record is damaged.
+    """
+    return _described(load(store), store, seed)
 
 
 def prepare(store: FeatureStore, config: SplitConfig) -> Problem:
@@ -61,9 +84,12 @@ def pose(
         DatasetError: The clips cannot be dealt out, or the split leaks.
     """
     parts = split_clips(data, config, pseudo_fakes)
+    return Problem(**vars(_described(data, store, config.seed)), parts=parts)
+
+
+def _described(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:
     names = sorted({clip.dataset for clip in data.clips} - {""})
     home = store.path.resolve()
     if home == faces_of(home.parent):
         home = home.parent
-    name = ", ".join(names) or home.name
-    return Problem(data, parts, probe(data, config.seed), name, store)
+    return LabelledClips(data, probe(data, seed), ", ".join(names) or home.name, store)

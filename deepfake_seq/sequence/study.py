@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from deepfake_seq.sequence.intervals import bootstrap, units
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.metrics import Scores, at_threshold, auc
-from deepfake_seq.sequence.problem import Problem
+from deepfake_seq.sequence.problem import LabelledClips
 from deepfake_seq.sequence.splitting import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
 from deepfake_seq.sequence.weighted_metrics import METRICS
@@ -52,11 +52,13 @@ class Round:
         seed: Of everything in it.
         pairs: What each member is trained and validated on.
         test: What it is judged on.
+        warnings: What a reader must be told about its split.
     """
 
     seed: int
     pairs: list[Pair]
     test: SequenceData
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +115,12 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
             train=replace(recipe.train, seed=seed),
         )
         if not folds:
-            split = split_clips(data, own.split).split
+            parts = split_clips(data, own.split)
+            split = parts.split
             if not len(split.test):
                 raise UsageError("a study needs test clips: leave --test 0 out, or give --folds")
             pairs = pairs_of(data, split.train, split.validation, own)
-            yield Round(seed, pairs, data.take(split.test))
+            yield Round(seed, pairs, data.take(split.test), parts.warnings)
             continue
         for rest, held_out in fold_clips(data, folds, seed):
             kept = data.take(rest)
@@ -134,7 +137,7 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
 
 
 def study(
-    problem: Problem,
+    clips: LabelledClips,
     recipes: Sequence[Recipe],
     folds: int,
     seeds: int,
@@ -143,7 +146,7 @@ def study(
     """Judge every recipe and every baseline in the same rounds.
 
     Args:
-        problem: The clips.
+        clips: The clips, which each round splits anew.
         recipes: They differ in their models only.
         folds: How many, or 0 for the split that the recipes ask for.
         seeds: How many.
@@ -152,10 +155,11 @@ def study(
     Raises:
         DatasetError: There are too few groups for so many folds, or no test clips without folds.
     """
-    data = problem.data
+    data = clips.data
     outcomes: dict[str, list[Outcome]] = {}
-    told: dict[str, None] = {} if folds else dict.fromkeys(problem.parts.warnings)
+    told: dict[str, None] = {}
     for own in rounds(data, recipes[0], folds, seeds):
+        told |= dict.fromkeys(own.warnings)
         for recipe in recipes:
             seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
             learned = learn(own.pairs, seeded)
@@ -168,15 +172,15 @@ def study(
     names = [clip.video_id for clip in data.clips]
     groups = dict(zip(names, data.groups_with_twins, strict=True))
     summary = {
-        "data": problem.name,
+        "data": clips.name,
         "clips": data.counts,
         "folds": folds,
         "seeds": seeds,
         "recipe": asdict(recipes[0]),
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
-    cnn = str(problem.store.extract_config["backbone"]["weights"])
-    warnings = [*told, *problem.shortcut.warnings, *about_cnn(cnn), *about_data(data)]
+    cnn = str(clips.store.extract_config["backbone"]["weights"])
+    warnings = [*told, *clips.shortcut.warnings, *about_cnn(cnn), *about_data(data)]
     return Study(outcomes, summary, warnings)
 
 

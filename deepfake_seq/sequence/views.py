@@ -65,6 +65,15 @@ def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
     return FACT in facts or _NAME.search(video_id) is not None
 
 
+def clip_of(video_id: str) -> str:
+    """Return the id of the clip that a view is made from, by its name, or the id of a clip itself.
+
+    >>> clip_of("a.mp4#0@view1")
+    'a.mp4#0'
+    """
+    return _NAME.sub("", video_id)
+
+
 def person_in(video_id: str) -> str:
     """`#0`, `#1` … where a record, or what a view is made from, is one of several people; or ""."""
     person = _PERSON.search(video_id)

@@ -23,6 +23,16 @@ MOST_IMAGES = 1 << 31
 """The most bytes that the images of a face record may have."""
 
 
+def empty_face_arrays(frames: int) -> dict[str, Any]:
+    """Return the arrays of a `FaceRecord` without any valid frame, except those of its images.
+
+    Args:
+        frames: Number of rows, T.
+    """
+    arrays = FaceRecord._empty(frames)
+    return {name: arrays[name] for name in arrays if name not in ("image_bytes", "images")}
+
+
 @dataclass(frozen=True, eq=False)
 class FaceRecord(Record):
     """The faces of one video as image files, or why there are none; see `Record` for the rest.

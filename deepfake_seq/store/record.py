@@ -224,18 +224,14 @@ class FeatureRecord(Record):
             raise ValueError("features must be finite")
 
 
-def empty_arrays(frames: int, width: int | type[Record]) -> dict[str, Any]:
-    """The arrays of a record in which no frame is valid.
+def empty_arrays(frames: int, width: int) -> dict[str, Any]:
+    """Return the arrays of a `FeatureRecord` without any valid frame.
 
     Args:
-        frames: How many rows they have.
-        width: Of the features; `FaceRecord` for the arrays that tell of faces, without
-            `image_bytes` and `images`.
+        frames: Number of rows, T.
+        width: Number of features per row, D.
     """
-    if isinstance(width, int):
-        return FeatureRecord._empty(frames, width)
-    arrays = width._empty(frames)
-    return {name: arrays[name] for name in arrays if name not in ("image_bytes", "images")}
+    return FeatureRecord._empty(frames, width)
 
 
 def digest(metadata: bytes, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

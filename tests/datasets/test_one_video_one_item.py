@@ -3,9 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from calling import deepseq
+from hypothesis import given
+from hypothesis import strategies as st
 
-from deepfake_seq.datasets import FAKE, REAL, apply_labels, discover
-from deepfake_seq.errors import DatasetError
+from deepfake_seq.datasets import FAKE, REAL, VideoItem, apply_labels, discover
+from deepfake_seq.errors import DatasetError, UsageError
+from deepfake_seq.extract.names import person_of, record_id, view_id
+from deepfake_seq.sequence.views import is_view
 
 
 def touch(root: Path, *names: str) -> None:
@@ -49,3 +54,46 @@ def test_rows_that_name_one_video_in_two_ways_and_contradict_are_refused(tmp_pat
 def test_one_file_found_by_two_roots_is_one_video(tmp_path: Path) -> None:
     touch(tmp_path, "real/a.mp4")
     assert len(discover([tmp_path, tmp_path / "real"])[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["a@view1", "a.mp4@view12", "a.mp4@blend1", "a#0", "a.mp4#12", "a#0@view1", "@view1"]
+)
+def test_a_file_named_like_a_record_made_from_another_is_refused_by_name(
+    name: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, "real/a.mp4", f"real/{name}")
+    result = deepseq("extract", tmp_path / "real" / name, "--out", tmp_path / "store")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert f"real/{name} cannot be told" in line and "Rename it" in line
+    assert not (tmp_path / "store").exists()
+    items, _ = discover([tmp_path])  # which takes no file without a video's suffix
+    assert [item.video_id for item in items] == ["real/a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["a#0.mp4", "a@view1.mp4", "#1/a.mp4", "@view1/a.mp4", "a@home"])
+def test_a_file_that_cannot_be_mistaken_is_taken_whatever_its_name(
+    name: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, name)
+    (item,) = discover([tmp_path if name.endswith("mp4") else tmp_path / name])[0]
+    assert item.video_id == name
+    for person in (0, 12):
+        assert person_of(record_id(name, person)) == f"#{person}"
+    assert person_of(name) == "" and not is_view(name, {})
+
+
+@given(
+    st.lists(st.sampled_from(["a", ".mp4", "#", "0", "17", "@view", "@blend", "1", "\n", "/"])),
+    st.none() | st.integers(0, 20),
+)
+def test_whatever_is_taken_is_never_mistaken(parts: list[str], person: int | None) -> None:
+    name = "".join(parts)
+    try:
+        item = VideoItem(Path("x"), name)
+    except UsageError:
+        return
+    record = record_id(item.video_id, person)
+    assert not is_view(record, {}) and is_view(view_id(record, "blend", 3), {})
+    assert record.removesuffix(person_of(record)) == item.video_id

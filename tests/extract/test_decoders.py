@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import hostile
@@ -15,7 +19,7 @@ from clips import number_in, write_clip
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.errors import VideoError
+from deepfake_seq.errors import EngineError, VideoError
 from deepfake_seq.extract.decoders import Decoders, default_workers
 from deepfake_seq.extract.isolation import IsolatedProcess
 from deepfake_seq.extract.video import DecodedVideo, decode
@@ -169,6 +173,31 @@ def test_closing_does_not_wait_for_a_call() -> None:
     thread.join(timeout=30)
     assert len(errors) == 1
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("spare", [0, 2, 4])
+def test_that_a_process_cannot_be_started_is_the_only_error(spare: int) -> None:
+    resource_tracker.ensure_running()  # Python's own, which needs files too
+    with (
+        pytest.raises(EngineError, match="could not be started: Too many open files"),
+        open_files_limited(spare),
+        Decoders(1, FOUR, LIMITS) as decoders,
+    ):
+        decoders.decode(Path("missing.mp4"))
+    assert multiprocessing.active_children() == []
+
+
+@contextmanager
+def open_files_limited(spare: int) -> Iterator[None]:
+    """Let this process open `spare` more files and no further ones."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        highest = max(int(file.name) for file in Path("/dev/fd").iterdir())
+        while (file := stack.enter_context(Path(os.devnull).open())).fileno() < highest:
+            pass  # the limit is of numbers, and lower ones may be free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 1 + spare, most))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (usual, most))
+        yield
 
 
 def test_the_memory_of_a_process_is_limited() -> None:

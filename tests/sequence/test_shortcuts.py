@@ -62,6 +62,16 @@ def test_a_planted_shortcut_is_found_and_named(planted: dict[str, Any], name: st
     assert "metadata alone" in warning and name in warning
 
 
+def test_two_facts_that_tell_the_classes_apart_only_together_are_found() -> None:
+    data = clips()
+    for clip in data.clips:
+        clip.facts["fps"] = 25.0 if (clip.facts["width"] == 640) == bool(clip.label) else 30.0
+    found = probe(data)
+    assert max(found.facts["width"], found.facts["frame rate"]) < 0.65
+    assert found.auc is not None and found.auc > 0.9
+    assert "metadata alone" in found.warnings[0]
+
+
 def test_a_shortcut_that_only_marks_people_is_none() -> None:
     # Each person has a size of their own: it tells who it is, not whether it is fake.
     data = clips()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calling import deepseq
 from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
@@ -99,6 +100,16 @@ def test_a_study_tells_what_a_fit_would_tell(tmp_path: Path) -> None:
     told = " ".join(study(leaking, [recipe], folds=0, seeds=2).warnings)
     assert "shares 7 identities" in told and "2 times over" in told and "cannot support" in told
     assert "identities" not in " ".join(study(leaking, [recipe], folds=2, seeds=1).warnings)
+
+
+def test_a_study_by_folds_is_refused_for_its_folds_not_for_a_split_that_it_does_not_use(
+    tmp_path: Path,
+) -> None:
+    records = [make_record(f"{n}.mp4", seed=n, label=n % 2, groups=("ann",)) for n in range(8)]
+    store = write_store(tmp_path / "s", records)
+    result = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", "--folds", 3)
+    assert result.exit_code == 1
+    assert "cannot be dealt into 3 folds" in result.stderr and "validation" not in result.stderr
 
 
 def test_a_study_without_test_clips_is_refused(problem: Problem) -> None:

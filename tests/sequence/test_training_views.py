@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,17 @@ import pytest
 from calling import deepseq
 from hypothesis import given
 from hypothesis import strategies as st
-from records import make_record, write_store
+from records import make_record, payload, write_store
 from sweeping import make_plan
 from viewing import clips, view_of, with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.errors import DatasetError, UsageError
+from deepfake_seq.errors import DatasetError, StoreError, UsageError
 from deepfake_seq.sequence import problem as posing
 from deepfake_seq.sequence import run, sweep
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data import SequenceData, clip_key, load, usable
+from deepfake_seq.sequence.features import ArrayFeatures, StoreFeatures
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import Recipe, learn
@@ -174,6 +176,21 @@ def test_a_run_tells_its_views_and_names_none_of_them(viewed: FeatureStore, tmp_
     assert sum(sum(own.values()) for own in counts.values()) == 40
 
 
+def test_evaluate_does_not_read_views(
+    plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
+) -> None:
+    fitted(plain, tmp_path / "run")
+    shutil.copytree(viewed.path, tmp_path / "store")
+    features = payload(viewed["004.mp4@view2"])
+    for shard in (tmp_path / "store").glob("*.h5"):
+        shard.write_bytes(shard.read_bytes().replace(features, bytes(len(features))))
+    with pytest.raises(StoreError, match=r"004\.mp4@view2"):
+        prepare(FeatureStore.open(tmp_path / "store"), SplitConfig())
+    result = deepseq("evaluate", tmp_path / "run", "--features", tmp_path / "store", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert sum(sum(own.values()) for own in json.loads(result.stdout)["clips"].values()) == 40
+
+
 def test_without_views_nothing_is_said_of_them(plain: FeatureStore, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     told = deepseq(
@@ -249,6 +266,26 @@ def test_a_record_that_is_named_like_a_view_never_becomes_a_clip(name: str, tmp_
     assert names(data) == ["a.mp4"] and data.excluded == {DAMAGED: 1}
     with pytest.raises(DatasetError, match="1 damaged views"):
         load(write_store(tmp_path / "alone", [odd]))
+
+
+ROW = 2 * 16 * 8
+"""Bytes of a record's features."""
+
+
+def test_views_that_nothing_trains_on_take_no_memory(viewed: FeatureStore, tmp_path: Path) -> None:
+    without = load(viewed, 40 * ROW, views=False)
+    assert isinstance(without.features, ArrayFeatures) and without.features.shape[0] == 40
+    assert without.view_counts == {"real": 0, "fake": 0} and not without.excluded
+    assert isinstance(load(viewed, 40 * ROW).features, StoreFeatures)
+
+    lost = [own for own in with_views(clips()) if own.video_id not in ("003.mp4", "004.mp4")]
+    data = load(write_store(tmp_path / "s", lost), (len(lost) - 3) * ROW)
+    assert isinstance(data.features, ArrayFeatures) and len(data) == 38
+    assert data.excluded == {WITHOUT_CLIP: 3}
+    rows = data.with_views()
+    assert len(rows) == len(lost) - 3
+    last = data.features.read(rows.rows[-1:])[0][0]
+    assert np.array_equal(last, view_of(clips()[-1]).features)
 
 
 CLIP = make_record("a.mp4", groups=("ann", "bob"), split="train")

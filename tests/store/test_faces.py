@@ -25,7 +25,6 @@ from records import (
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import (
-    FaceRecord,
     FaceStore,
     FaceStoreWriter,
     FeatureStore,
@@ -37,9 +36,8 @@ from deepfake_seq.store import (
 )
 from deepfake_seq.store import payload as payload_module
 from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.face_record import FACE_ARRAYS
+from deepfake_seq.store.face_record import FACE_ARRAYS, empty_face_arrays
 from deepfake_seq.store.limits import ShardLimits
-from deepfake_seq.store.record import empty_arrays
 from deepfake_seq.store.shard import Shard
 from deepfake_seq.store.verify import verify
 
@@ -169,7 +167,7 @@ def _told(record: Any) -> dict[str, Any]:
 
 
 def test_what_tells_of_faces_is_made_without_the_images() -> None:
-    arrays = empty_arrays(4, FaceRecord)
+    arrays = empty_face_arrays(4)
     assert set(arrays) == set(FACE_ARRAYS) - {"image_bytes", "images"}
     assert (arrays.pop("frame_index") == -1).all()
     assert not any(array.any() for array in arrays.values())
