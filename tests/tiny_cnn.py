@@ -16,18 +16,19 @@ CROP_SIZE = 32
 
 
 def InceptionV3(**options: Any) -> Any:  # noqa: N802 - as in Keras
-    """Called as `keras.applications.InceptionV3` is; 2,048 features."""
-    return _build(2048, **options)
+    """Called as `keras.applications.InceptionV3` is; 2,048 features, with batch normalisation."""
+    return _build(2048, has_norm=True, **options)
 
 
 def VGG16(**options: Any) -> Any:  # noqa: N802
     """Called as `keras.applications.VGG16` is; 512 features."""
-    return _build(512, **options)
+    return _build(512, has_norm=False, **options)
 
 
 def _build(
     width: int,
     *,
+    has_norm: bool,
     weights: None,
     include_top: bool,
     pooling: str | None,
@@ -37,9 +38,9 @@ def _build(
 
     assert weights is None and not include_top
     images = keras.Input(input_shape)
-    maps = keras.layers.Conv2D(8, 4, strides=4)(images)
-    maps = keras.layers.BatchNormalization()(maps)
-    maps = keras.layers.ReLU()(maps)
+    maps = keras.layers.Conv2D(8, 4, strides=4, activation=None if has_norm else "relu")(images)
+    if has_norm:
+        maps = keras.layers.ReLU()(keras.layers.BatchNormalization()(maps))
     maps = keras.layers.Conv2D(width, 4, strides=4, activation="relu")(maps)
     if pooling:
         maps = keras.layers.GlobalAveragePooling2D()(maps)

@@ -126,10 +126,15 @@ class Resumption:
             if not self._cache.claim(item.video_id):
                 on_elsewhere(todo)
                 continue
+            # What another run has committed since is not extracted again. That may be more than the
+            # revision shows: `pending` may have seen the features of a video and not yet its faces.
             entry = self._first(item)
-            # Whatever another run has made of it since is not made again.
-            since = entry is not None and entry.revision > todo.revision
-            if not (since and entry is not None and self._keep(item, entry)):
+            is_known = entry is not None and entry.revision == todo.revision
+            if (
+                entry is None
+                or (is_known and self._tries_again(entry))
+                or not self._keep(item, entry)
+            ):
                 yield todo
 
     def commit(self, video: Extracted) -> None:

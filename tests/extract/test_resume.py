@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from records import DESCRIPTION, make_record
+from records import DESCRIPTION, FACES_DESCRIPTION, make_faces, make_record
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
@@ -15,7 +15,7 @@ from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, Resumption
 from deepfake_seq.extract.video import identify
-from deepfake_seq.store import FeatureRecord, FeatureStore, StoreWriter
+from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
 
 EVERYONE = resolve(
     ExtractConfig(
@@ -98,3 +98,31 @@ def test_a_new_method_and_data_set_are_everybodys_and_other_facts_stay(
     assert run(tmp_path / "s", named, 2) == (0, [False])
     assert run(tmp_path / "s", item, 2) == (0, [True])  # nobody says any more
     assert [record.facts for record in FeatureStore.open(tmp_path / "s")] == before
+
+
+def test_a_video_that_another_run_commits_meanwhile_is_not_extracted_again(
+    tmp_path: Path, item: VideoItem
+) -> None:
+    one_person = resolve(
+        ExtractConfig(faces=FaceConfig("none"), backbone=BackboneConfig(weights="untrained"))
+    )
+    source = identify(item.path)
+    standing: list[Outcome] = []
+
+    def cache() -> Cache:
+        return Cache(
+            StoreWriter.create(tmp_path / "s", DESCRIPTION),
+            FaceStoreWriter.create(faces_of(tmp_path / "s"), FACES_DESCRIPTION),
+        )
+
+    with cache() as own:
+        with cache() as other:
+            assert other.faces is not None
+            other.faces.commit(make_faces(item.video_id, source=source))
+            other.features.commit(make_record(item.video_id, source=source))
+        own.features.refresh()  # as it happens when a shard is sealed while it is read
+        resumption = Resumption(own, one_person, False, standing.append)
+        pending = resumption.pending([item])
+        assert [todo.item for todo in pending] == [item]
+        assert list(resumption.claimed(pending, lambda elsewhere: None)) == []
+    assert [(outcome.video_id, outcome.skipped) for outcome in standing] == [("a.mp4", True)]

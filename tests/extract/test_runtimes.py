@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tiny_cnn
 from children import run_python
 
 from deepfake_seq.config import RUNTIMES, BackboneConfig
@@ -33,8 +34,20 @@ def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
     return np.stack([cv2.resize(view, (size, size)) for view in views])
 
 
-@pytest.fixture(scope="session")
-def runtime_of() -> Callable[[str], CnnRuntime]:
+@pytest.fixture(
+    scope="module", params=["tiny", pytest.param("real", marks=pytest.mark.slow)], autouse=True
+)
+def networks(request: pytest.FixtureRequest, tiny_home: Path, home: Path) -> Iterator[Path]:
+    """The folder of translated networks, where InceptionV3 is itself or a CNN of two layers."""
+    if request.param == "real":
+        yield home / "deepseq" / "openvino"
+    else:
+        with tiny_cnn.in_place(tiny_home):
+            yield tiny_home / "openvino"
+
+
+@pytest.fixture(scope="module")
+def runtime_of(networks: Path) -> Callable[[str], CnnRuntime]:
     """The untrained InceptionV3 on each runtime, built once."""
     return cache(lambda name: build_runtime(name, UNTRAINED_INCEPTION, None))
 
@@ -51,8 +64,8 @@ def runtime(name: str, runtime_of: Callable[[str], CnnRuntime]) -> CnnRuntime:
 
 
 @pytest.fixture(scope="module")
-def crops(portrait_rgb: Crops) -> Crops:
-    return crops_of(portrait_rgb, BATCH + 1, 299)
+def crops(portrait_rgb: Crops, networks: Path) -> Crops:
+    return crops_of(portrait_rgb, BATCH + 1, BACKBONE_TABLE["inception_v3"].crop_size)
 
 
 @pytest.fixture(scope="module")
@@ -97,30 +110,6 @@ def test_all_runtimes_give_the_same_numbers(together_of: Callable[[str], Feature
     assert_they_agree(together_of("openvino"), together_of("keras"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["vgg16", "resnet50", "efficientnet_b1"])
-def test_all_runtimes_give_the_same_numbers_for_every_backbone(
-    backbone: str, portrait_rgb: Crops
-) -> None:
-    config = BackboneConfig(name=backbone, weights="untrained")
-    row = BACKBONE_TABLE[backbone]
-    crops = crops_of(portrait_rgb, 2, row.crop_size)
-    openvino, keras = (build_runtime(runtime, config, None).features(crops) for runtime in RUNTIMES)
-    assert openvino.shape == (2, row.width)
-    assert_they_agree(openvino, keras)
-
-
-@pytest.mark.slow
-def test_all_runtimes_read_the_same_weights_file(portrait_rgb: Crops, shared: Path) -> None:
-    path = shared / "weights" / "inception_v3_2015.weights.h5"
-    if not path.is_file():
-        pytest.skip("no InceptionV3 weights in shared/weights")
-    crops = crops_of(portrait_rgb, 2, 299)
-    config = BackboneConfig(weights=str(path))
-    openvino, keras = (build_runtime(runtime, config, path).features(crops) for runtime in RUNTIMES)
-    assert_they_agree(openvino, keras)
-
-
 def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
     name: str, tmp_path: Path
 ) -> None:
@@ -132,7 +121,7 @@ def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
 
 
 def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
-    runtime_of: Callable[[str], CnnRuntime],
+    runtime_of: Callable[[str], CnnRuntime], crops: Crops
 ) -> None:
     runtime_of("openvino")  # translated here, so that the child finds it
     code = (
@@ -140,21 +129,21 @@ def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
         "from deepfake_seq.config import BackboneConfig\n"
         "from deepfake_seq.extract.runtimes import build_runtime\n"
         "cnn = build_runtime('openvino', BackboneConfig(weights='untrained'), None)\n"
-        "assert cnn.features(np.zeros((1, 299, 299, 3), np.uint8)).shape == (1, 2048)\n"
+        f"assert cnn.features(np.zeros({crops[:1].shape}, np.uint8)).shape == (1, 2048)\n"
         "print(*sys.modules)\n"
     )
     assert not {"tensorflow", "keras", "torch", "jax"} & set(run_python(code).split())
 
 
-def compiled_files(home: Path) -> list[Path]:
-    return sorted((home / "deepseq" / "openvino").glob("inception_v3-untrained*.blob"))
+def compiled_files(networks: Path) -> list[Path]:
+    return sorted(networks.glob("inception_v3-untrained*.blob"))
 
 
 def test_a_network_is_translated_and_compiled_once(
-    runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, home: Path
+    runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, networks: Path
 ) -> None:
     runtime_of("openvino")
-    files = (home / "deepseq" / "openvino").glob("inception_v3-untrained*")
+    files = networks.glob("inception_v3-untrained*")
     assert sorted(file.suffix for file in files) == [".bin", ".blob", ".xml"]
     monkeypatch.setattr(subprocess, "run", None)
     monkeypatch.setattr("deepfake_seq.extract.cpu.compile_for_throughput", None)
@@ -166,11 +155,11 @@ def test_a_damaged_compiled_network_is_made_anew(
     runtime_of: Callable[[str], CnnRuntime],
     crops: Crops,
     together_of: Callable[[str], Features],
-    home: Path,
+    networks: Path,
     damage: str,
 ) -> None:
     runtime_of("openvino")
-    (file,) = compiled_files(home)
+    (file,) = compiled_files(networks)
     whole = file.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
@@ -191,10 +180,10 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
     runtime_of: Callable[[str], CnnRuntime],
     monkeypatch: pytest.MonkeyPatch,
     crops: Crops,
-    home: Path,
+    networks: Path,
 ) -> None:
     runtime_of("openvino")
-    for file in compiled_files(home):
+    for file in compiled_files(networks):
         file.unlink()
 
     def refuse(path: Path) -> None:
@@ -204,9 +193,9 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
         patch.setattr("deepfake_seq.atomic.replacing", refuse)
         runtime = build_runtime("openvino", UNTRAINED_INCEPTION, None)
     assert runtime.features(crops[:1]).shape == (1, 2048)
-    assert compiled_files(home) == []
+    assert compiled_files(networks) == []
     build_runtime("openvino", UNTRAINED_INCEPTION, None)
-    assert len(compiled_files(home)) == 1
+    assert len(compiled_files(networks)) == 1
 
 
 def test_bfloat16_points_the_same_way_as_float32(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tiny_cnn
 
 from deepfake_seq.augment import Draw
 from deepfake_seq.backend import load_keras
@@ -45,9 +46,14 @@ def tunable(name: str, head: str = "dense", **settings: Any) -> TunableCnn:
     return TunableCnn(weights, replace(row, crop_size=row.smallest), None, config)
 
 
+def tiny(name: str, home: Path, **settings: Any) -> TunableCnn:
+    with tiny_cnn.in_place(home):
+        return tunable(name, **settings)
+
+
 @pytest.fixture(scope="module")
-def vgg() -> TunableCnn:
-    return tunable("vgg16")
+def vgg(tiny_home: Path) -> TunableCnn:
+    return tiny("vgg16", tiny_home)
 
 
 def crops(cnn: TunableCnn, count: int = BATCH) -> npt.NDArray[np.uint8]:
@@ -100,7 +106,7 @@ def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(
     np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("unfrozen", [0, 4])
+@pytest.mark.parametrize("unfrozen", [0, 2])
 def test_frozen_layers_do_not_move_and_others_do(vgg: TunableCnn, unfrozen: int) -> None:
     vgg.begin_phase(unfrozen, 1e-3)
     layers = vgg._cnn.layers
@@ -114,12 +120,15 @@ def test_frozen_layers_do_not_move_and_others_do(vgg: TunableCnn, unfrozen: int)
     assert not all(map(np.array_equal, vgg.head.get_weights(), head))
 
 
-def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen() -> None:
-    cnn = tunable("inception_v3")
+@pytest.mark.parametrize("size", ["tiny", pytest.param("real", marks=pytest.mark.slow)])
+def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen(
+    size: str, tiny_home: Path
+) -> None:
+    cnn = tiny("inception_v3", tiny_home) if size == "tiny" else tunable("inception_v3")
     keras = load_keras()
     cnn.begin_phase(cnn.layers, 1e-4)
     norms = [own for own in cnn._cnn.layers if isinstance(own, keras.layers.BatchNormalization)]
-    assert len(norms) == 94
+    assert len(norms) == {"tiny": 1, "real": 94}[size]
     before = [norm.get_weights() for norm in norms]
     others = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
     step(cnn)
@@ -168,21 +177,22 @@ def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: TunableCnn) -> None:
 
 
 def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
-    vgg: TunableCnn, tmp_path: Path
+    vgg: TunableCnn, tmp_path: Path, tiny_home: Path
 ) -> None:
     vgg.begin_phase(vgg.layers, 1e-3)
     step(vgg)
     path = tmp_path / FILE_NAME
     vgg.save_cnn(path)
-    runtime = KerasRuntime(BackboneConfig("vgg16", str(path)), path)
+    with tiny_cnn.in_place(tiny_home):
+        runtime = KerasRuntime(BackboneConfig("vgg16", str(path)), path)
     expected = vgg.features(crops(vgg, 7))
     assert expected.shape == (7, 512) and expected.any()
     np.testing.assert_allclose(runtime.features(crops(vgg, 7)), expected, rtol=1e-4, atol=1e-3)
     assert backbone_of("vgg16", path).crop_size == vgg.row.crop_size
 
 
-def test_mixed_precision_leaves_weights_features_and_logits_in_float32() -> None:
-    cnn = tunable("vgg16", precision="bfloat16")
+def test_mixed_precision_leaves_weights_features_and_logits_in_float32(tiny_home: Path) -> None:
+    cnn = tiny("vgg16", tiny_home, precision="bfloat16")
     cnn.begin_phase(2, 1e-4)
     assert np.isfinite(step(cnn))
     assert {own.dtype for own in cnn.weights} == {np.dtype(np.float32)}
@@ -190,8 +200,8 @@ def test_mixed_precision_leaves_weights_features_and_logits_in_float32() -> None
     assert load_keras().config.dtype_policy().name == "float32"
 
 
-def test_float16_scales_the_loss_so_that_small_gradients_count() -> None:
-    cnn = tunable("vgg16", precision="float16")
+def test_float16_scales_the_loss_so_that_small_gradients_count(tiny_home: Path) -> None:
+    cnn = tiny("vgg16", tiny_home, precision="float16")
     cnn.begin_phase(cnn.layers, 1e-4)
     assert any("scale" in own.path for own in cnn._model.optimizer.variables)
     step(cnn)

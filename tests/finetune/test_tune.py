@@ -33,7 +33,7 @@ from deepfake_seq.weights import digest_of
 
 pytestmark = pytest.mark.usefixtures("tiny_cnn")
 
-PARAMETERS = 66_472 + 172_545
+PARAMETERS = 66_440 + 172_545
 """Of the tiny CNN and of the dense head."""
 
 SHORT = FinetuneConfig(
@@ -85,7 +85,7 @@ def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
     assert backbone["weights_sha256"] == digest_of(made.folder / tuned.FILE_NAME)
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
     card = (made.folder / "README.md").read_text()
-    assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, made on")
+    assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, trained on")
     notes = json.loads((made.folder / run.DESCRIPTION).read_text())["finetune"]
     assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
 
