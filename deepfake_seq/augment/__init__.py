@@ -8,7 +8,7 @@ from deepfake_seq.augment.crops import Crops, Images
 from deepfake_seq.augment.degradation import degrade
 from deepfake_seq.augment.view import IDENTITY, Draw, apply_view, draw_view
 
-RANGES_VERSION = 1
+RANGES_VERSION = 2
 """To be raised by whatever gives other pixels for the same seed; records made before it are then
 made anew."""
 

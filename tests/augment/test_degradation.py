@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from drawing import Image, noise, same, seeds, sizes
@@ -60,6 +61,16 @@ def test_a_face_loses_some_detail_and_stays_a_face(way: Any, face: Crops) -> Non
 @every_way
 def test_it_is_the_same_every_time(way: Any, face: Crops) -> None:
     assert same(way(face.images_rgb), way(face.images_rgb))
+
+
+def test_h264_does_not_depend_on_what_was_in_memory_before() -> None:
+    generator = np.random.default_rng(0)
+    small = [generator.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(4)]
+    images = [np.asarray(cv2.resize(image, (139, 139)), dtype=np.uint8) for image in small]
+    first = degradation.h264(images, 30)
+    for _ in range(60):
+        generator.integers(0, 256, generator.integers(1000, 400_000), dtype=np.uint8)  # freed
+        assert same(degradation.h264(images, 30), first)
 
 
 @pytest.mark.parametrize("way", [blur, jpeg])
