@@ -1,5 +1,6 @@
 # make demo    sets up, then does the main job from end to end
-# make test    sets up, then runs lint, type check and the tests
+# make test    sets up, then runs lint, types and the fast tests
+# make test-slow  runs the slow tests
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,10 +22,10 @@ demo: $(READY)
 	$(BIN)/deepseq demo
 
 test: lint
-	$(BIN)/python -m pytest -n auto -m 'not slow' $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow' $(PYTEST)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n auto -m slow $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow $(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
