@@ -36,7 +36,7 @@ from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.finetune.faces import load_faces
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter, SourceFile
-from deepfake_seq.store.face_record import empty_face_arrays
+from deepfake_seq.store.records.face_record import empty_face_arrays
 
 FRAMES, SIDE, STEPS = 16, 320, 3
 SMALL, LARGE = 256, 512

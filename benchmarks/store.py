@@ -38,7 +38,7 @@ from deepfake_seq.store import (
     StoreWriter,
 )
 from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 RECORDS = 50_000
 ROUNDS = 3

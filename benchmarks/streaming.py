@@ -30,7 +30,7 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 RECORDS, EPOCHS = 50_000, 2
 FRAMES, WIDTH = 16, 2048

@@ -24,8 +24,8 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
-from deepfake_seq.store.face_record import empty_face_arrays
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.face_record import empty_face_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 FINGERPRINT = Fingerprint({"faces": {"detector": "none", "margin": 0.3}, "versions": {"av": "18"}})
 DESCRIPTION = StoreDescription(FINGERPRINT, ExtractConfig().to_dict())

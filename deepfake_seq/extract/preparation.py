@@ -20,7 +20,7 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import DecodedVideo
 from deepfake_seq.store import FaceRecord
-from deepfake_seq.store.face_record import MOST_IMAGES, empty_face_arrays
+from deepfake_seq.store.records.face_record import MOST_IMAGES, empty_face_arrays
 
 
 class Preparation(Protocol):

@@ -15,7 +15,7 @@ from deepfake_seq.extract.faces.crop import square_around
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.views import Crops, View, known_of, view_key, views_of
 from deepfake_seq.store import FaceRecord, FeatureRecord
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 Images = Sequence[npt.NDArray[np.uint8]]
 

@@ -24,7 +24,7 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
-from deepfake_seq.store.record import ASSIGNED_FACTS
+from deepfake_seq.store.records.record import ASSIGNED_FACTS
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
 from deepfake_seq.store.kinds import KINDS, Kind
-from deepfake_seq.store.record import Record
+from deepfake_seq.store.records.record import Record
 
 SUFFIX = ".h5"
 

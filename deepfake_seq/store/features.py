@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from deepfake_seq.store.description import StoreDescription
 from deepfake_seq.store.kinds import FEATURES
-from deepfake_seq.store.record import FeatureRecord
+from deepfake_seq.store.records.record import FeatureRecord
 from deepfake_seq.store.store import Store
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from deepfake_seq.store.face_record import FaceRecord
-from deepfake_seq.store.record import FeatureRecord, Record
+from deepfake_seq.store.records.face_record import FaceRecord
+from deepfake_seq.store.records.record import FeatureRecord, Record
 
 
 @dataclass(frozen=True)

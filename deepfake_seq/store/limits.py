@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.store.kinds import Kind
-from deepfake_seq.store.record import Record
+from deepfake_seq.store.records.record import Record
 
 R = TypeVar("R", bound=Record)
 

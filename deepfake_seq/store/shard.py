@@ -27,9 +27,9 @@ from deepfake_seq.store.guard import (
     text_attribute,
 )
 from deepfake_seq.store.kinds import KINDS, Kind
-from deepfake_seq.store.metadata import MOST_METADATA, parse_metadata
 from deepfake_seq.store.payload import Array, FlatPayloads, Payloads, RowPayloads
-from deepfake_seq.store.record import Record, canonical_bytes, sha256_of
+from deepfake_seq.store.records.metadata import MOST_METADATA, parse_metadata
+from deepfake_seq.store.records.record import Record, canonical_bytes, sha256_of
 
 _MOST_DESCRIPTION = 1 << 20
 """Beyond this, a shard claims what no extraction makes."""

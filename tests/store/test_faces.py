@@ -36,8 +36,8 @@ from deepfake_seq.store import (
 )
 from deepfake_seq.store import payload as payload_module
 from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.face_record import FACE_ARRAYS, empty_face_arrays
 from deepfake_seq.store.limits import ShardLimits
+from deepfake_seq.store.records.face_record import FACE_ARRAYS, empty_face_arrays
 from deepfake_seq.store.shard import Shard
 from deepfake_seq.store.verify import verify
 

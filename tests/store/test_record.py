@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from records import make_record
 
 from deepfake_seq.store import FeatureRecord, SourceFile
-from deepfake_seq.store.record import ARRAYS, empty_arrays
+from deepfake_seq.store.records.record import ARRAYS, empty_arrays
 
 
 @pytest.mark.parametrize(

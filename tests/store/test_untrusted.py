@@ -27,7 +27,7 @@ from records import (
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
 from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.record import ARRAYS
+from deepfake_seq.store.records.record import ARRAYS
 from deepfake_seq.store.shard import Shard
 
 ID = FINGERPRINT.id
@@ -261,7 +261,7 @@ def test_nothing_but_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) 
 
 def crafted(path: Path, metadata: bytes) -> None:
     """A shard whose digests are right, and whose first record's metadata is anything."""
-    from deepfake_seq.store.record import digest
+    from deepfake_seq.store.records.record import digest
 
     record = make_record("a.mp4")
     arrays = {name: getattr(record, name) for name in ARRAYS}

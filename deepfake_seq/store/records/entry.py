@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deepfake_seq.store.metadata import ASSIGNED_FACTS, SourceFile
+from deepfake_seq.store.records.metadata import ASSIGNED_FACTS, SourceFile
 
 
 @dataclass(frozen=True)

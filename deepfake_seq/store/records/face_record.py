@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.record import SEEN_ARRAYS, Record, shapes_seen
+from deepfake_seq.store.records.record import SEEN_ARRAYS, Record, shapes_seen
 
 FACE_ARRAYS: dict[str, str] = {
     **SEEN_ARRAYS,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.metadata import (
+from deepfake_seq.store.records.metadata import (
     ASSIGNED_FACTS,
     FAILED_STATUSES,
     MOST_METADATA,
