@@ -13,8 +13,8 @@ import numpy as np
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.store.faces import FaceStore, faces_of, has_faces, open_store
-from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.records.record import Record
+from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.store import R, Store, require_kind
 from deepfake_seq.store.writer import FaceStoreWriter, StoreWriter, Writer
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.description import FILE_NAME, DamagedDescriptionError, StoreDescription
-from deepfake_seq.store.encoding import write_shard
-from deepfake_seq.store.index import listing
-from deepfake_seq.store.kinds import KINDS
-from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.locks import Locks
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards.description import (
+    FILE_NAME,
+    DamagedDescriptionError,
+    StoreDescription,
+)
+from deepfake_seq.store.shards.encode import write_shard
+from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.kinds import KINDS
+from deepfake_seq.store.shards.limits import ShardLimits
+from deepfake_seq.store.shards.read import Shard
 from deepfake_seq.store.verify import StoreReport, verify
 
 QUARANTINE = "quarantine"

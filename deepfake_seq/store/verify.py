@@ -8,12 +8,12 @@ from pathlib import Path
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import locks
-from deepfake_seq.store.description import StoreDescription
-from deepfake_seq.store.encoding import IndexRow
-from deepfake_seq.store.guard import ShardAccessError
-from deepfake_seq.store.index import listing
-from deepfake_seq.store.kinds import KINDS, Kind
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards.description import StoreDescription
+from deepfake_seq.store.shards.encode import IndexRow
+from deepfake_seq.store.shards.guard import ShardAccessError
+from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.kinds import KINDS, Kind
+from deepfake_seq.store.shards.read import Shard
 
 
 @dataclass(frozen=True)

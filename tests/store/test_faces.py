@@ -34,11 +34,11 @@ from deepfake_seq.store import (
     open_faces,
     open_store,
 )
-from deepfake_seq.store import payload as payload_module
-from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.records.face_record import FACE_ARRAYS, empty_face_arrays
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards import payload as payload_module
+from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.limits import ShardLimits
+from deepfake_seq.store.shards.read import Shard
 from deepfake_seq.store.verify import verify
 
 ID = FINGERPRINT.id

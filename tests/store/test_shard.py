@@ -7,10 +7,10 @@ import pytest
 from records import DESCRIPTION, FINGERPRINT, StoreKind, make_record, same_record
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.kinds import FACES, FEATURES
-from deepfake_seq.store.payload import BLOCK
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.kinds import FACES, FEATURES
+from deepfake_seq.store.shards.payload import BLOCK
+from deepfake_seq.store.shards.read import Shard
 
 ID = FINGERPRINT.id
 RECORDS = [

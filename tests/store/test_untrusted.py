@@ -26,9 +26,9 @@ from records import (
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
-from deepfake_seq.store.encoding import encode
 from deepfake_seq.store.records.record import ARRAYS
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.read import Shard
 
 ID = FINGERPRINT.id
 VALUES = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, 0.5, "a", ""])
@@ -246,7 +246,7 @@ def test_nothing_but_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) 
     code = (
         "from pathlib import Path\n"
         "from deepfake_seq.errors import StoreError\n"
-        "from deepfake_seq.store.shard import Shard\n"
+        "from deepfake_seq.store.shards.read import Shard\n"
         f"try: Shard(Path({str(path)!r}), {ID!r}).read(0)\n"
         "except StoreError: print('refused')"
     )
@@ -320,7 +320,7 @@ def test_a_flip_in_the_attributes_heap_is_not_read_for_ever(path: Path, needle: 
         "import signal; signal.alarm(10)\n"
         "from pathlib import Path\n"
         "from deepfake_seq.errors import StoreError\n"
-        "from deepfake_seq.store.shard import Shard\n"
+        "from deepfake_seq.store.shards.read import Shard\n"
         f"try: Shard(Path({str(path)!r}), {ID!r})\n"
         "except StoreError: pass"
     )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.guard import DAMAGE
 from deepfake_seq.store.records.face_record import MOST_IMAGES
+from deepfake_seq.store.shards.guard import DAMAGE
 
 Images = list[npt.NDArray[np.uint8]]
 

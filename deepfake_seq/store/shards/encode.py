@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq import atomic
-from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
-from deepfake_seq.store.kinds import KINDS, Kind
 from deepfake_seq.store.records.record import Record
+from deepfake_seq.store.shards.description import FORMAT_VERSION, StoreDescription
+from deepfake_seq.store.shards.kinds import KINDS, Kind
 
 SUFFIX = ".h5"
 

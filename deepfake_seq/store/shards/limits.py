@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from deepfake_seq.config import SHARD_RECORDS
-from deepfake_seq.store.kinds import Kind
 from deepfake_seq.store.records.record import Record
+from deepfake_seq.store.shards.kinds import Kind
 
 R = TypeVar("R", bound=Record)
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Sequence
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.encoding import IndexRow
-from deepfake_seq.store.index import Index
-from deepfake_seq.store.limits import ShardLimits
+from deepfake_seq.store.shards.encode import IndexRow
+from deepfake_seq.store.shards.index import Index
+from deepfake_seq.store.shards.limits import ShardLimits
 
 
 def is_sparse(index: Index, name: str, limits: ShardLimits) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.guard import Extent, read_into
 from deepfake_seq.store.records.face_record import MOST_IMAGES
+from deepfake_seq.store.shards.guard import Extent, read_into
 
 BLOCK = 32
 """How many records are read at once where several are wanted."""

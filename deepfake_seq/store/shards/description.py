@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.kinds import FEATURES, KINDS, Kind
 from deepfake_seq.store.records.fingerprint import Fingerprint
+from deepfake_seq.store.shards.kinds import FEATURES, KINDS, Kind
 
 FORMAT_VERSION = 2
 """Of the whole format: the description and the shards."""

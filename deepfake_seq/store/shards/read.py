@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.description import FORMAT_VERSION, StoreDescription
-from deepfake_seq.store.encoding import TEXTS, IndexRow
-from deepfake_seq.store.guard import (
+from deepfake_seq.store.records.metadata import MOST_METADATA, parse_metadata
+from deepfake_seq.store.records.record import Record, canonical_bytes, sha256_of
+from deepfake_seq.store.shards.description import FORMAT_VERSION, StoreDescription
+from deepfake_seq.store.shards.encode import TEXTS, IndexRow
+from deepfake_seq.store.shards.guard import (
     DAMAGE,
     locate,
     open_file,
@@ -26,10 +28,8 @@ from deepfake_seq.store.guard import (
     read_into,
     text_attribute,
 )
-from deepfake_seq.store.kinds import KINDS, Kind
-from deepfake_seq.store.payload import Array, FlatPayloads, Payloads, RowPayloads
-from deepfake_seq.store.records.metadata import MOST_METADATA, parse_metadata
-from deepfake_seq.store.records.record import Record, canonical_bytes, sha256_of
+from deepfake_seq.store.shards.kinds import KINDS, Kind
+from deepfake_seq.store.shards.payload import Array, FlatPayloads, Payloads, RowPayloads
 
 _MOST_DESCRIPTION = 1 << 20
 """Beyond this, a shard claims what no extraction makes."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.encoding import SUFFIX, IndexRow
-from deepfake_seq.store.guard import ShardAccessError
-from deepfake_seq.store.kinds import Kind
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.shards.encode import SUFFIX, IndexRow
+from deepfake_seq.store.shards.guard import ShardAccessError
+from deepfake_seq.store.shards.kinds import Kind
+from deepfake_seq.store.shards.read import Shard
 
 
 class Location(NamedTuple):
