@@ -17,7 +17,6 @@ from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import sheet
 from deepfake_seq.extract.decoders import Decoders
-from deepfake_seq.extract.names import person_of
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
 from deepfake_seq.sequence.data import SequenceData, clip_key, load
@@ -28,6 +27,7 @@ from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file
 
 REPORT = "report.html"

@@ -19,7 +19,7 @@ from deepfake_seq.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from deepfake_seq.store.verify import StoreReport
+    from deepfake_seq.store.upkeep.verify import StoreReport
 
 
 @click.command()
@@ -34,8 +34,8 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
     code 3); the next `deepseq extract` does them.
     """
     from deepfake_seq.store import faces_of, has_faces
-    from deepfake_seq.store.repair import repair as repair_store
-    from deepfake_seq.store.verify import verify as verify_store
+    from deepfake_seq.store.upkeep.repair import repair as repair_store
+    from deepfake_seq.store.upkeep.verify import verify as verify_store
 
     look = repair_store if repair else verify_store
     reports = [look(store)]
@@ -65,7 +65,7 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
     are merged, too, if all of them have one.
     """
     from deepfake_seq.store import faces_of
-    from deepfake_seq.store.merge import merge_with_faces, without_faces
+    from deepfake_seq.store.upkeep.merge import merge_with_faces, without_faces
 
     merged, faces = merge_with_faces(stores, out)
     if faces is None and len(without := without_faces(stores)) < len(stores):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_seq.config import ViewsConfig
-from deepfake_seq.extract.names import person_of
+from deepfake_seq.store.record_ids import person_of
 
 
 @dataclass(frozen=True)

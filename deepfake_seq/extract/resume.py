@@ -10,7 +10,6 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.cached import CachedSources
-from deepfake_seq.extract.names import people_in, record_id, views_in
 from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video import identify
@@ -24,6 +23,7 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
+from deepfake_seq.store.record_ids import people_in, record_id, views_in
 from deepfake_seq.store.records.record import ASSIGNED_FACTS
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)

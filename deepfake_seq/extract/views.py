@@ -21,7 +21,7 @@ from deepfake_seq.augment import (
 from deepfake_seq.config import DEGRADATIONS, VIEW_KINDS, ViewsConfig
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract.names import person_of, view_id
+from deepfake_seq.store.record_ids import person_of, view_id
 
 SELF_BLENDED = "self-blended"
 """The method of fakes that are made from real clips, beside those of the data sets."""

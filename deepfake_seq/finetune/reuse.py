@@ -8,10 +8,10 @@ from typing import NamedTuple
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract import tuned
 from deepfake_seq.extract.extras import CnnClips
-from deepfake_seq.extract.names import person_of
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import TRAINED_ON
 from deepfake_seq.sequence.data import clip_key
+from deepfake_seq.store.record_ids import person_of
 
 
 class TunedCnn(NamedTuple):

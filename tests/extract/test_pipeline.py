@@ -37,8 +37,8 @@ from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video import DecodedVideo
 from deepfake_seq.store import FeatureStore
-from deepfake_seq.store.repair import repair
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.repair import repair
+from deepfake_seq.store.upkeep.verify import verify
 
 CONFIG = ExtractConfig(
     sampling=SamplingConfig(frames=4),

@@ -33,7 +33,7 @@ from deepfake_seq.extract.engines.ray import RayEngine
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.store import FeatureStore
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 CLIPS = 24
 SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "4")

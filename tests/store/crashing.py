@@ -18,7 +18,7 @@ from typing import Any
 
 from disk import watching
 
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 CRASHED = 9
 RUN = importlib.import_module(sys.argv[2])

@@ -17,12 +17,12 @@ from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
-from deepfake_seq.store.merge import merge
-from deepfake_seq.store.repair import repair
 from deepfake_seq.store.shards.encode import encode
 from deepfake_seq.store.shards.guard import ShardAccessError
 from deepfake_seq.store.shards.read import Shard
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.merge import merge
+from deepfake_seq.store.upkeep.repair import repair
+from deepfake_seq.store.upkeep.verify import verify
 
 RECORDS = [make_record(f"{number}.mp4", seed=number) for number in range(4)]
 

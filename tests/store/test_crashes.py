@@ -21,7 +21,7 @@ from disk import watching
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import Record
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 HERE = Path(__file__).parent
 ALL = pytest.mark.slow

@@ -11,8 +11,8 @@ from records import FACES, FEATURES, StoreKind, payload
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.store import FaceStore, Fingerprint, faces_of
-from deepfake_seq.store.merge import merge, merge_with_faces, without_faces
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.merge import merge, merge_with_faces, without_faces
+from deepfake_seq.store.upkeep.verify import verify
 
 
 def records(kind: StoreKind, *names: str, **changes: object) -> list[Any]:

@@ -14,7 +14,7 @@ from records import DESCRIPTION
 
 from deepfake_seq.store import FeatureStore, StoreWriter, faces_of
 from deepfake_seq.store.locks import Lock, Locks
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 TESTS = Path(__file__).parents[1]
 VIDEOS = 40

@@ -14,9 +14,9 @@ from records import KINDS, StoreKind, payload
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import Fingerprint, Record, open_store
-from deepfake_seq.store.repair import repair
 from deepfake_seq.store.shards.encode import encode
-from deepfake_seq.store.verify import StoreReport, verify
+from deepfake_seq.store.upkeep.repair import repair
+from deepfake_seq.store.upkeep.verify import StoreReport, verify
 
 
 @pytest.fixture

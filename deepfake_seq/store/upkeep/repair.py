@@ -19,7 +19,7 @@ from deepfake_seq.store.shards.index import listing
 from deepfake_seq.store.shards.kinds import KINDS
 from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.shards.read import Shard
-from deepfake_seq.store.verify import StoreReport, verify
+from deepfake_seq.store.upkeep.verify import StoreReport, verify
 
 QUARANTINE = "quarantine"
 
