@@ -34,9 +34,7 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract import video
 from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import Decoders, default_workers
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.preparation import FromVideos
@@ -44,6 +42,8 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Todo
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import Worker
 
 Crops = npt.NDArray[np.uint8]
@@ -112,7 +112,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def decode_and_forget(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
-    return video.decode(path, sampling, limits).status
+    return decode.decode(path, sampling, limits).status
 
 
 class _Forgetful(Decoders):

@@ -26,11 +26,11 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.video.decoder_pool import Decoders
 
 CLIPS = 2000
 CONFIG = ExtractConfig(faces=FaceConfig("none"), backbone=BackboneConfig(weights="untrained"))

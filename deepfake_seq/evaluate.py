@@ -16,7 +16,7 @@ from deepfake_seq import atomic
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import sheet
-from deepfake_seq.extract.decoders import Decoders
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
 from deepfake_seq.sequence.data import SequenceData, clip_key, load

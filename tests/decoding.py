@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from deepfake_seq.extract.decoders import Decoders
-from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.video.decode import DecodedVideo, decode
+from deepfake_seq.extract.video.decoder_pool import Decoders
 
 _ONE_AT_A_TIME = threading.Lock()
 """What FFmpeg complains of is captured for the whole process, so two threads would mix it up."""

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deepfake_seq.extract import video
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decode import DecodedVideo
 
-_decode = video.decode
+_decode = decode.decode
 
 
 def decode(path: Path, *settings: Any) -> DecodedVideo:
@@ -42,9 +42,9 @@ def guarded(path: Path, *settings: Any) -> DecodedVideo:
     try:
         return decode(path, *settings)
     except MemoryError:
-        from deepfake_seq.extract.failures import is_transient, reason_of
+        from deepfake_seq.extract.video.failures import is_transient, reason_of
 
-        source = video.identify(path)
+        source = decode.identify(path)
         error = MemoryError()
         transient = is_transient(error)
         return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)

@@ -68,7 +68,9 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_a_decoding_worker_loads_no_framework() -> None:
-    assert not loaded_by("import deepfake_seq.extract.decoders") & (FRAMEWORKS | {"sklearn", "cv2"})
+    assert not loaded_by("import deepfake_seq.extract.video.decoder_pool") & (
+        FRAMEWORKS | {"sklearn", "cv2"}
+    )
 
 
 def test_the_help_needs_little_more_than_click() -> None:

@@ -12,12 +12,12 @@ from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.batching import Batch, Batcher, Features, returned
 from deepfake_seq.extract.cached import FromFaces
-from deepfake_seq.extract.decoders import Decoders, default_workers
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.preparation import FromVideos, Preparation
 from deepfake_seq.extract.prepared import Extracted, Prepared
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.store import FeatureRecord
 
 _BATCHES_AHEAD = 2

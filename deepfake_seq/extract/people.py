@@ -18,8 +18,8 @@ from deepfake_seq.extract.faces import (
     follow,
     people,
 )
-from deepfake_seq.extract.sampling import neighbours
-from deepfake_seq.extract.video import SampledFrames
+from deepfake_seq.extract.video.decode import SampledFrames
+from deepfake_seq.extract.video.sampling import neighbours
 
 FramesAt = Callable[[Sequence[int]], SampledFrames | None]
 """Gives the frames at some positions of the video, or None where they cannot be had."""

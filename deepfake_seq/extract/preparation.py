@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import FaceDetector, codec, cut_square
 from deepfake_seq.extract.people import FramesAt, Person, find_people
 from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import FaceRecord
 from deepfake_seq.store.record_ids import record_id
 from deepfake_seq.store.records.face_record import MOST_IMAGES, empty_face_arrays

@@ -12,7 +12,7 @@ from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.cached import CachedSources
 from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import identify
+from deepfake_seq.extract.video.decode import identify
 from deepfake_seq.extract.views import is_pseudo_fake, wanted_views
 from deepfake_seq.store import (
     FAILED_STATUSES,

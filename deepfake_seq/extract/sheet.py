@@ -15,12 +15,12 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExecutionConfig, ExtractConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.backbones import BACKBONE_TABLE
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import Face, build_detector, cut_square, resize_square
-from deepfake_seq.extract.failures import reason_of
 from deepfake_seq.extract.people import Person, find_people
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames, identify
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, identify
+from deepfake_seq.extract.video.decoder_pool import Decoders
+from deepfake_seq.extract.video.failures import reason_of
 from deepfake_seq.store import FeatureRecord
 
 _COLUMNS = 8

@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterable, Iterator
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract import preparation
 from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decoder_pool import without_content
 
 
 class Worker:

@@ -17,17 +17,17 @@ import pytest
 from clips import STYLES, write_clip, write_sound
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
-from deepfake_seq.extract.isolation import IsolatedProcess
-from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.video.decode import DecodedVideo, decode
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 
 SIXTEEN = SamplingConfig()
 LIMITS = LimitsConfig()
 
 
 def rejected(video: DecodedVideo, reason: str) -> None:
-    assert video.status == "rejected"
-    assert reason in video.reason
-    assert video.frames is None and not video.transient
+    assert decode.status == "rejected"
+    assert reason in decode.reason
+    assert decode.frames is None and not decode.transient
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "huffyuv", "wmv2", "rawvideo"])
@@ -70,7 +70,7 @@ def test_a_playlist_leads_nowhere(name: str, tmp_path: Path) -> None:
         code = (
             "import sys; from pathlib import Path\n"
             "from deepfake_seq.config import SamplingConfig\n"
-            "from deepfake_seq.extract.video import decode\n"
+            "from deepfake_seq.extract.video.decode import decode\n"
             "print(decode(Path(sys.argv[1]), SamplingConfig()).status)"
         )
         trace = tmp_path / "trace"
@@ -97,8 +97,8 @@ def test_a_name_that_looks_like_an_address_is_a_file_that_is_not_there(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "a.mp4", 5)
-    video = decode(Path(name), SIXTEEN)
-    assert (video.status, video.transient) == ("decode_error", True)
+    decode = decode(Path(name), SIXTEEN)
+    assert (decode.status, decode.transient) == ("decode_error", True)
 
 
 def test_what_is_no_regular_file_is_rejected_unopened(tmp_path: Path) -> None:
@@ -134,18 +134,18 @@ def test_a_video_with_too_many_frames_is_rejected(name: str, tmp_path: Path) -> 
 def test_a_file_that_changes_while_it_is_read_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepfake_seq.extract import video
+    from deepfake_seq.extract.video import decode
 
     path = write_clip(tmp_path / "a.mp4", 20)
     other = write_clip(tmp_path / "b.mp4", 30)
-    real = video.read_timeline
+    real = decode.read_timeline
 
     def change(*arguments: object) -> object:
         timeline = real(*arguments)  # type: ignore[arg-type]
         shutil.copy(other, path)
         return timeline
 
-    monkeypatch.setattr(video, "read_timeline", change)
+    monkeypatch.setattr(decode, "read_timeline", change)
     decoded = decode(path, SIXTEEN)
     assert (decoded.status, decoded.transient) == ("decode_error", True)
     assert decoded.reason == "the file changed while it was read"

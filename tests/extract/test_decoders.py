@@ -20,9 +20,9 @@ from clips import number_in, write_clip
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import EngineError, VideoError
-from deepfake_seq.extract.decoders import Decoders, default_workers
-from deepfake_seq.extract.isolation import IsolatedProcess
-from deepfake_seq.extract.video import DecodedVideo, decode
+from deepfake_seq.extract.video.decode import DecodedVideo, decode
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 
 FOUR = SamplingConfig(frames=4)
 LIMITS = LimitsConfig()
@@ -83,7 +83,9 @@ def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Pat
 
 def test_as_many_workers_as_cores_but_no_more_than_32(monkeypatch: pytest.MonkeyPatch) -> None:
     for count, workers in ((1, 1), (2, 2), (64, 32)):
-        monkeypatch.setattr("deepfake_seq.extract.decoders.cores", lambda count=count: count)
+        monkeypatch.setattr(
+            "deepfake_seq.extract.video.decoder_pool.cores", lambda count=count: count
+        )
         assert default_workers() == workers
 
 
@@ -108,7 +110,7 @@ def test_a_file_that_breaks_its_process_costs_one_video(
     reason: str,
     transient: bool,
 ) -> None:
-    monkeypatch.setattr("deepfake_seq.extract.decoders.video.decode", hostile.guarded)
+    monkeypatch.setattr("deepfake_seq.extract.video.decoder_pool.video.decode", hostile.guarded)
     bad = VideoItem(write_clip(tmp_path / name, 8), name)
     before, *after = items_in(tmp_path, 4)
     limits = LimitsConfig(seconds=5.0 if status == "timeout" else 60.0)

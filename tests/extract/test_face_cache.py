@@ -33,7 +33,7 @@ from deepfake_seq.extract.extras import NO_EXTRAS, CnnClips, Extras
 from deepfake_seq.extract.faces import Face, codec
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import resolve, resolve_cached
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.store import (
     FaceRecord,
     FaceStore,

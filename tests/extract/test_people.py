@@ -11,7 +11,7 @@ import pytest
 from deepfake_seq.config import FaceConfig
 from deepfake_seq.extract.faces import Face, cuts
 from deepfake_seq.extract.people import Person, find_people
-from deepfake_seq.extract.video import SampledFrames
+from deepfake_seq.extract.video.decode import SampledFrames
 
 FRAMES = 160
 SAMPLED = np.arange(5, FRAMES, 10)

@@ -22,7 +22,7 @@ from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
 from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest

@@ -14,7 +14,7 @@ from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.prepared import Extracted
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, Resumption
-from deepfake_seq.extract.video import identify
+from deepfake_seq.extract.video.decode import identify
 from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
 
 EVERYONE = resolve(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfake_seq.config import SAMPLERS
-from deepfake_seq.extract.sampling import choose, consecutive, keyframes, neighbours, uniform
+from deepfake_seq.extract.video.sampling import choose, consecutive, keyframes, neighbours, uniform
 
 Ticks = npt.NDArray[np.float64]
 

@@ -14,15 +14,15 @@ import pytest
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract import transfer
-from deepfake_seq.extract.isolation import IsolatedProcess
+from deepfake_seq.extract.video import shared_memory
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 
 
 def there_and_back(value: Any) -> Any:
     ours, theirs = multiprocessing.Pipe()
-    sender = threading.Thread(target=transfer.send, args=(theirs, value))
+    sender = threading.Thread(target=shared_memory.send, args=(theirs, value))
     sender.start()
-    received = transfer.receive(ours)
+    received = shared_memory.receive(ours)
     sender.join()
     ours.close()
     theirs.close()

@@ -33,8 +33,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.config import SamplingConfig
-from deepfake_seq.extract.sampling import uniform
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames, decode
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, decode
+from deepfake_seq.extract.video.sampling import uniform
 from deepfake_seq.store import STATUSES
 
 SIXTEEN = SamplingConfig()
@@ -360,7 +360,7 @@ def test_a_file_that_is_not_there_or_may_not_be_read_may_be_there_next_time(
     for number, transient in ((errno.ENOMEM, True), (errno.EMFILE, True), (errno.EIO, False)):
         error = av.error.FFmpegError(number, "from FFmpeg")
         with monkeypatch.context() as patch:
-            patch.setattr("deepfake_seq.extract.video.read_timeline", raising(error))
+            patch.setattr("deepfake_seq.extract.video.decode.read_timeline", raising(error))
             video = decode(tmp_path / "a.mp4", SIXTEEN)
         assert (video.status, video.transient) == ("decode_error", transient)
 
@@ -429,7 +429,7 @@ def test_decoding_never_raises_and_what_it_says_holds_together(
 
 
 def test_a_decoding_process_imports_no_deep_learning_framework() -> None:
-    code = "import deepfake_seq.extract.decoders, sys; print(*sys.modules)"
+    code = "import deepfake_seq.extract.video.decoder_pool, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

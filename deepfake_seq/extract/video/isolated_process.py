@@ -18,7 +18,7 @@ from typing import Any
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import EngineError, VideoError
-from deepfake_seq.extract import transfer
+from deepfake_seq.extract.video import shared_memory
 
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
@@ -59,7 +59,7 @@ class IsolatedProcess:
             watch.start()
             try:
                 self._connection.send((function, arguments))
-                return transfer.receive(self._connection)
+                return shared_memory.receive(self._connection)
             except (EOFError, OSError) as error:
                 self._process.join()
                 if late.is_set():
@@ -134,7 +134,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
-    from deepfake_seq.extract import video  # noqa: F401 - before the limit, and before the clock
+    from deepfake_seq.extract.video import decode  # noqa: F401 - before the limit, and before the clock
 
     _limit_memory(memory_bytes)
     connection.send(True)
@@ -143,7 +143,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             function, arguments = connection.recv()
         except EOFError:
             return
-        transfer.send(connection, function(*arguments))
+        shared_memory.send(connection, function(*arguments))
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract import video
-from deepfake_seq.extract.isolation import IsolatedProcess
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 from deepfake_seq.store import SourceFile
 
 _MOST_WORKERS = 32
@@ -69,7 +69,7 @@ class Decoders:
         """The frames at `positions` in order of presentation; None where they cannot be had."""
         try:
             frames: SampledFrames | None = self._call(
-                video.frames_at, path, positions, self._limits
+                decode.frames_at, path, positions, self._limits
             )
         except VideoError:
             return None
@@ -82,7 +82,7 @@ class Decoders:
             EngineError: No process can be started.
         """
         try:
-            decoded: DecodedVideo = self._call(video.decode, path, self._sampling, self._limits)
+            decoded: DecodedVideo = self._call(decode.decode, path, self._sampling, self._limits)
         except VideoError as error:
             reason, source = str(error), without_content(path)
             return DecodedVideo(None, error.status, reason, source, transient=error.transient)

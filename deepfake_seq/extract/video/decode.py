@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract import sampling
-from deepfake_seq.extract.container import open_video
-from deepfake_seq.extract.failures import is_transient, reason_of
-from deepfake_seq.extract.timeline import Timeline, check_count, read_timeline
+from deepfake_seq.extract.video import sampling
+from deepfake_seq.extract.video.container import open_video
+from deepfake_seq.extract.video.failures import is_transient, reason_of
+from deepfake_seq.extract.video.timeline import Timeline, check_count, read_timeline
 from deepfake_seq.store import SourceFile
 
 LIMITS = LimitsConfig()

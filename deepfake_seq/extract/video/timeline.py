@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.container import complaints, open_video
-from deepfake_seq.extract.failures import is_transient
+from deepfake_seq.extract.video.container import complaints, open_video
+from deepfake_seq.extract.video.failures import is_transient
 
 
 @dataclass(frozen=True, eq=False)
