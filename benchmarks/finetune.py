@@ -30,7 +30,7 @@ from deepfake_seq.config import (
     FinetuneConfig,
     SamplingConfig,
 )
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import codec
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.finetune.faces import load_faces

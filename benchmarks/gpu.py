@@ -81,7 +81,7 @@ def _best(call: Callable[[], object], rounds: int = 3) -> float:
 
 def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
     from deepfake_seq.config import BackboneConfig
-    from deepfake_seq.extract.runtimes.keras import KerasRuntime
+    from deepfake_seq.extract.backbones.keras import KerasRuntime
 
     runtime = KerasRuntime(BackboneConfig(weights="untrained", precision=precision), None, batch)
     shape = (max(images // batch, 1) * batch, 299, 299, 3)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 
 CROP_SIZE = 32
 

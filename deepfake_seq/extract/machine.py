@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, returned
 from deepfake_seq.extract.cached import FromFaces
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.preparation import FromVideos, Preparation

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.config import ExecutionConfig, ExtractConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, build_detector, cut_square, resize_square
 from deepfake_seq.extract.people import Person, find_people
 from deepfake_seq.extract.resolve import ResolvedConfig

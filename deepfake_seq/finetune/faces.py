@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError, TrainingError
-from deepfake_seq.extract.backbones import Backbone
+from deepfake_seq.extract.backbones.table import Backbone
 from deepfake_seq.extract.faces import codec, resize_square
 from deepfake_seq.extract.prepared import crops_of
 from deepfake_seq.extract.runtimes import CnnRuntime

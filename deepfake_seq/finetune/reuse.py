@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_seq.errors import RunError
-from deepfake_seq.extract import tuned
+from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.extras import CnnClips
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import TRAINED_ON
@@ -36,7 +36,7 @@ def tuned_cnn(folder: Path) -> TunedCnn:
     """
     model = run.load(folder)
     backbone = model.extract_config.backbone
-    if backbone.weights != tuned.FILE_NAME:
+    if backbone.weights != finetuned_weights.FILE_NAME:
         raise RunError(
             f"{folder} has no CNN of its own: it was not made by `deepseq finetune`. Give the "
             "folder of a run that was, or a weights file, to --weights."
@@ -45,9 +45,11 @@ def tuned_cnn(folder: Path) -> TunedCnn:
         digest = str(model.fingerprint.fields["backbone"]["weights_sha256"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder} is damaged: its fingerprint lacks the backbone") from error
-    weights = tuned.in_run(folder, digest)
+    weights = finetuned_weights.in_run(folder, digest)
     if weights is None:
-        raise RunError(f"{folder} is damaged: {tuned.FILE_NAME} is missing, or another one")
+        raise RunError(
+            f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing, or another one"
+        )
     return TunedCnn(backbone.name, weights.absolute(), clips_of(parts.read_split(folder)))
 
 

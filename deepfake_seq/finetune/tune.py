@@ -23,10 +23,10 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract import tuned
-from deepfake_seq.extract.backbones import Backbone, backbone_of
+from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.backbones.keras import KerasRuntime
+from deepfake_seq.extract.backbones.table import Backbone, backbone_of
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
-from deepfake_seq.extract.runtimes.keras import KerasRuntime
 from deepfake_seq.extract.views import require_faces
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pooled
@@ -145,7 +145,7 @@ def prepare(
         StoreError: A record is damaged.
     """
     start = Path(backbone.weights)
-    if backbone.uses_file and (start.is_dir() or tuned.is_tuned(start)):
+    if backbone.uses_file and (start.is_dir() or finetuned_weights.is_tuned(start)):
         raise UsageError(
             "fine-tuning starts from weights that have met no clip of yours: of a CNN that was "
             "fine-tuned before, nobody would know any more what it was trained on. Received: "
@@ -192,10 +192,10 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
         learned = learn(pairs, task.recipe, trainer)
         finished = _finished(task, cnn, learned, frozen)
         with new_folder(folder) as draft:
-            weights_file = draft / tuned.FILE_NAME
+            weights_file = draft / finetuned_weights.FILE_NAME
             shutil.copyfile(trainer.weights_file, weights_file)
             result = finished.write(draft, folder, _model(task, learned, weights_file))
-        weights_file = folder / tuned.FILE_NAME
+        weights_file = folder / finetuned_weights.FILE_NAME
         weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
     return result
@@ -207,7 +207,7 @@ class _Trainer:
     def __init__(
         self, task: Task, cnn: TunableCnn, checkpoints: Checkpoints, on_batch: OnBatch
     ) -> None:
-        self.weights_file = checkpoints.folder / tuned.FILE_NAME
+        self.weights_file = checkpoints.folder / finetuned_weights.FILE_NAME
         self._task = task
         self._cnn = cnn
         self._checkpoints = checkpoints

@@ -11,7 +11,7 @@ import pytest
 
 from deepfake_seq.config import BACKBONES
 from deepfake_seq.errors import WeightsError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, build_keras_model, preprocess
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, build_keras_model, preprocess
 
 MODULES = {
     "inception_v3": "inception_v3",

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfake_seq.extract.batching import Batch, Batcher, returned
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, returned
 
 COUNTS = st.lists(st.integers(1, 9), max_size=12)
 

@@ -26,7 +26,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import machine, pipeline
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.cached import cached_items
 from deepfake_seq.extract.extras import NO_EXTRAS, CnnClips, Extras

@@ -18,9 +18,9 @@ from children import run_python
 
 from deepfake_seq.config import RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.keras import BATCH
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
-from deepfake_seq.extract.runtimes.keras import BATCH
 
 UNTRAINED_INCEPTION = BackboneConfig(weights="untrained")
 
@@ -146,7 +146,7 @@ def test_a_network_is_translated_and_compiled_once(
     files = networks.glob("inception_v3-untrained*")
     assert sorted(file.suffix for file in files) == [".bin", ".blob", ".xml"]
     monkeypatch.setattr(subprocess, "run", None)
-    monkeypatch.setattr("deepfake_seq.extract.cpu.compile_for_throughput", None)
+    monkeypatch.setattr("deepfake_seq.extract.backbones.openvino_cpu.compile_for_throughput", None)
     build_runtime("openvino", UNTRAINED_INCEPTION, None)
 
 

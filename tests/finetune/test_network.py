@@ -15,9 +15,9 @@ from deepfake_seq.augment import Draw
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BACKBONES, HEADS, BackboneConfig, FinetuneConfig, ModelConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, backbone_of, build_keras_model
-from deepfake_seq.extract.runtimes.keras import KerasRuntime
-from deepfake_seq.extract.tuned import FILE_NAME
+from deepfake_seq.extract.backbones.finetuned_weights import FILE_NAME
+from deepfake_seq.extract.backbones.keras import KerasRuntime
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, backbone_of, build_keras_model
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
 from deepfake_seq.finetune.network import TunableCnn, build_head, input_row
 from deepfake_seq.sequence.networks import unscaled

@@ -21,7 +21,7 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import apply_labels, discover
 from deepfake_seq.extract import machine, pipeline
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.extras import Extras
 from deepfake_seq.extract.resolve import resolve

@@ -12,7 +12,7 @@ import pytest
 
 from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.errors import RunError, TrainingError, UsageError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.stream import Batch
 from deepfake_seq.finetune.trainer import phases_of, train

@@ -45,9 +45,9 @@ def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) ->
         EngineError: The machine cannot run it in that precision.
     """
     if runtime == "openvino":
-        from deepfake_seq.extract.runtimes.openvino import OpenVinoRuntime
+        from deepfake_seq.extract.backbones.openvino import OpenVinoRuntime
 
         return OpenVinoRuntime(config, weights)
-    from deepfake_seq.extract.runtimes.keras import KerasRuntime
+    from deepfake_seq.extract.backbones.keras import KerasRuntime
 
     return KerasRuntime(config, weights)

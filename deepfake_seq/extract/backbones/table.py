@@ -11,7 +11,7 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import WeightsError
-from deepfake_seq.extract import tuned
+from deepfake_seq.extract.backbones import finetuned_weights
 
 UNTRAINED_SEED = 0
 UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
@@ -85,9 +85,9 @@ def backbone_of(name: str, weights: Path | None) -> Backbone:
         WeightsError: The file is of a fine-tuned CNN, but not of this one.
     """
     row = BACKBONE_TABLE[name]
-    if weights is None or not tuned.is_tuned(weights):
+    if weights is None or not finetuned_weights.is_tuned(weights):
         return row
-    found, crop_size = tuned.describe(weights)
+    found, crop_size = finetuned_weights.describe(weights)
     if found != name or crop_size < row.smallest:
         raise WeightsError(
             f"{weights} is not a fine-tuned {name} of {row.smallest} pixels or more. Received: "
@@ -119,8 +119,10 @@ def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | Non
     )
     if weights is None:
         _fill_with_noise(model)
-    elif tuned.is_tuned(weights):
-        model.set_weights(tuned.read(weights, [tuple(own.shape) for own in model.weights]))
+    elif finetuned_weights.is_tuned(weights):
+        model.set_weights(
+            finetuned_weights.read(weights, [tuple(own.shape) for own in model.weights])
+        )
     else:
         try:
             model.load_weights(weights)

@@ -24,9 +24,8 @@ from deepfake_seq import atomic
 from deepfake_seq import weights as weights_files
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
-from deepfake_seq.extract import cpu
-from deepfake_seq.extract.backbones import UNTRAINED_ID, Backbone, backbone_of
-from deepfake_seq.extract.runtimes import export_ir
+from deepfake_seq.extract.backbones import export_ir, openvino_cpu
+from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     import openvino
 
     core = openvino.Core()
-    settings = cpu.settings(config.precision)
+    settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
     key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
     path = network.with_name(f"{network.stem}-{config.precision}-{key}.blob")
@@ -82,12 +81,14 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     if blob is not None:
         try:
             compiled = core.import_model(blob, "CPU", settings)
-            cpu.require_precision(compiled, config.precision)
+            openvino_cpu.require_precision(compiled, config.precision)
             return compiled
         except RuntimeError as error:
             _LOG.info("%s is compiled anew: %s", path, error)
     try:
-        compiled = cpu.compile_for_throughput(core, core.read_model(network), config.precision)
+        compiled = openvino_cpu.compile_for_throughput(
+            core, core.read_model(network), config.precision
+        )
     except RuntimeError as error:
         raise EngineError(
             f"OpenVINO cannot run {config.name}: use --runtime keras. "

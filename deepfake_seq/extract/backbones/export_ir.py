@@ -2,7 +2,7 @@
 
 A program of its own::
 
-    python -m deepfake_seq.extract.runtimes.export_ir ROW WEIGHTS TARGET.xml
+    python -m deepfake_seq.extract.backbones.export_ir ROW WEIGHTS TARGET.xml
 
 It runs Keras on its OpenVINO backend, with channels first, which gives the plainest graph and needs
 no TensorFlow. A process can have only one Keras backend, hence the program.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepfake_seq.extract.backbones import Backbone
+    from deepfake_seq.extract.backbones.table import Backbone
 
 BAD_WEIGHTS = 3
 
@@ -39,7 +39,7 @@ def main(row_json: str, weights: str, target: str) -> int:
     import openvino
 
     from deepfake_seq.errors import WeightsError
-    from deepfake_seq.extract.backbones import Backbone, build_keras_model
+    from deepfake_seq.extract.backbones.table import Backbone, build_keras_model
 
     keras.config.set_image_data_format("channels_first")
     try:
@@ -64,7 +64,7 @@ def _taking_crops(network: Path, row: Backbone) -> Any:
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
-    from deepfake_seq.extract.backbones import CAFFE_MEANS_BGR
+    from deepfake_seq.extract.backbones.table import CAFFE_MEANS_BGR
 
     # Read from bytes, so that the file is not in use when it is written over.
     model = openvino.Core().read_model(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from deepfake_seq.backend import has_gpu, load_keras
 from deepfake_seq.config import BackboneConfig
-from deepfake_seq.extract.backbones import backbone_of, build_keras_model, preprocess
+from deepfake_seq.extract.backbones.table import backbone_of, build_keras_model, preprocess
 
 BATCH = 16
 """Images in each run on a CPU."""
