@@ -31,7 +31,7 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
-from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.finetune.faces import load_faces
 from deepfake_seq.finetune.stream import FrameStream
@@ -47,7 +47,7 @@ def write_faces(path: Path, clips: int) -> None:
     config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)
-    files = codec.encode([cv2.resize(image, (SIDE, SIDE)) for image in small], "webp")
+    files = image_codec.encode([cv2.resize(image, (SIDE, SIDE)) for image in small], "webp")
     description = resolve(_untrained(config)).faces_description
     with FaceStoreWriter.create(path, description) as writer:
         for number in range(clips):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
-from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -54,7 +54,7 @@ class FromFaces:
                 for prepared in Seen.of(record).prepared(self._resolved, cuts)
             ]
 
-    def _unpacked(self, record: FaceRecord) -> tuple[FaceRecord, codec.Images]:
+    def _unpacked(self, record: FaceRecord) -> tuple[FaceRecord, image_codec.Images]:
         """A record with its crops; what is no picture of a face is a reason, not the run's end."""
         frames = self._resolved.config.sampling.frames
         if len(record.mask) != frames:
@@ -62,7 +62,7 @@ class FromFaces:
                 f"{self._store.path} holds {len(record.mask)} frames of a video, and says {frames}"
             )
         try:
-            cuts = codec.decode(record.encoded)
+            cuts = image_codec.decode(record.encoded)
             sizes = [record.facts.get(name) for name in ("width", "height")]
             if cuts and not all(type(size) is int and size > 0 for size in sizes):
                 raise StoreError(f"the size of its frames is not known. Received: {sizes}")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.faces import FaceDetector, codec, cut_square
-from deepfake_seq.extract.people import FramesAt, Person, find_people
+from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
+from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
 from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -113,15 +113,15 @@ def _prepared(
         known, person, cuts = {**known, "status": "rejected", "reason": reason}, Person.nobody(), []
     seen = _seen(resolved.config, known, person)
     if config.is_lossy:
-        files = codec.encode(cuts, config.image_format)
-        return seen.prepared(resolved, codec.decode(files), _kept(resolved, seen, files))
+        files = image_codec.encode(cuts, config.image_format)
+        return seen.prepared(resolved, image_codec.decode(files), _kept(resolved, seen, files))
     if not resolved.extras.keep_faces:
         return seen.prepared(resolved, cuts)
     kept, shown = seen, cuts
     if reason:
         none = {**known, "status": "rejected", "reason": reason}
         kept, shown = _seen(resolved.config, none, Person.nobody()), []
-    faces = _kept(resolved, kept, codec.encode(shown, config.image_format))
+    faces = _kept(resolved, kept, image_codec.encode(shown, config.image_format))
     return seen.prepared(resolved, cuts, faces)
 
 
@@ -133,8 +133,8 @@ def _kept(resolved: ResolvedConfig, seen: Seen, files: Sequence[bytes]) -> FaceR
 def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:
     """Why crops cannot be cached; "" where they can."""
     widest, size = max(map(len, cuts), default=0), sum(cut.nbytes for cut in cuts)
-    if widest > codec.MOST_SIDE:
-        return f"a crop of {widest} pixels is larger than the {codec.MOST_SIDE} that can be cached"
+    if widest > image_codec.MOST_SIDE:
+        return f"a crop of {widest} pixels is larger than the {image_codec.MOST_SIDE} that can be cached"
     if size > MOST_IMAGES:
         return f"crops of {size} bytes are more than the {MOST_IMAGES} that can be cached"
     return ""

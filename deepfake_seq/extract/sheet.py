@@ -16,7 +16,7 @@ from deepfake_seq.config import ExecutionConfig, ExtractConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, build_detector, cut_square, resize_square
-from deepfake_seq.extract.people import Person, find_people
+from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, identify
 from deepfake_seq.extract.video.decoder_pool import Decoders

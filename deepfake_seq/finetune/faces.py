@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError, TrainingError
 from deepfake_seq.extract.backbones.table import Backbone
-from deepfake_seq.extract.faces import codec, resize_square
+from deepfake_seq.extract.faces import image_codec, resize_square
 from deepfake_seq.extract.prepared import crops_of
 from deepfake_seq.extract.runtimes import CnnRuntime
 from deepfake_seq.extract.video.decoder_pool import default_workers
@@ -68,7 +68,7 @@ class Faces:
         with self._lock:
             record = self._store[self._video_ids[row]]
         try:
-            images = codec.decode(record.encoded)
+            images = image_codec.decode(record.encoded)
         except StoreError as error:
             raise StoreError(f"{record.video_id}: {error}") from error
         if change:

@@ -30,7 +30,7 @@ from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.cached import cached_items
 from deepfake_seq.extract.extras import NO_EXTRAS, CnnClips, Extras
-from deepfake_seq.extract.faces import Face, codec
+from deepfake_seq.extract.faces import Face, image_codec
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.resolve import resolve, resolve_cached
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -207,7 +207,10 @@ def test_the_crops_are_kept_pixel_for_pixel(
     extract(videos, "png", png, KEPT)
     one, other = (open_faces(tmp_path / name) for name in ("webp", "png"))
     for name in ("a.mp4", "b.mp4"):
-        first, second = codec.decode(one[name].encoded), codec.decode(other[name].encoded)
+        first, second = (
+            image_codec.decode(one[name].encoded),
+            image_codec.decode(other[name].encoded),
+        )
         assert len(first) == 4
         for own, same in zip(first, second, strict=True):
             assert own.shape[0] == own.shape[1] > 32
@@ -414,7 +417,7 @@ def test_faces_that_are_too_large_to_keep_still_give_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:2], "plain")
-    monkeypatch.setattr(codec, "MOST_SIDE", 100)  # of 83 and 156 pixels
+    monkeypatch.setattr(image_codec, "MOST_SIDE", 100)  # of 83 and 156 pixels
     extract(videos[:2], "kept", extras=KEPT)
     assert_same(tmp_path, "plain", "kept")
     store = open_faces(tmp_path / "kept")
@@ -469,11 +472,11 @@ def test_faces_of_frames_of_no_known_size_are_rejected(
 def test_pictures_that_would_fill_the_memory_are_not_unpacked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    files = codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
-    assert len(codec.decode(files)) == 3
-    monkeypatch.setattr(codec, "MOST_IMAGES", 2 * 30_000)
+    files = image_codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
+    assert len(image_codec.decode(files)) == 3
+    monkeypatch.setattr(image_codec, "MOST_IMAGES", 2 * 30_000)
     with pytest.raises(StoreError, match="larger than 60000 bytes"):
-        codec.decode(files)
+        image_codec.decode(files)
 
 
 @pytest.mark.parametrize("values", [{}, {"faces": {}}, {"faces": {"people": 3}}])

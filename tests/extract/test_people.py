@@ -10,7 +10,7 @@ import pytest
 
 from deepfake_seq.config import FaceConfig
 from deepfake_seq.extract.faces import Face, cuts
-from deepfake_seq.extract.people import Person, find_people
+from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.video.decode import SampledFrames
 
 FRAMES = 160

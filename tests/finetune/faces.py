@@ -13,7 +13,7 @@ from records import make_faces
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig, SamplingConfig
 from deepfake_seq.datasets import FAKE
-from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter
 
@@ -31,7 +31,7 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
     generator = np.random.default_rng(seed)
     side = int(generator.integers(40, 60))
     images = [_image(generator, side, label) for _ in range(frames)]
-    files = codec.encode(images, "webp")
+    files = image_codec.encode(images, "webp")
     lengths = np.zeros(FRAMES, dtype=np.int64)
     lengths[:frames] = [len(file) for file in files]
     half = side / 1.3 / 2
