@@ -37,8 +37,8 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.from_videos import FromVideos
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Todo
 from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime

@@ -47,8 +47,8 @@ def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], Re
 
 
 def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
-    from deepfake_seq.extract.cached import cached_items
     from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.records.from_faces import cached_items
     from deepfake_seq.extract.resolve import resolve_cached
     from deepfake_seq.store import open_faces
 

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract import preparation
 from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.records import from_videos
+from deepfake_seq.extract.records.pending import Extracted
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -73,7 +73,7 @@ def record_failure(todo: Todo, reason: str, cache: Cache, resolved: ResolvedConf
     for _ in resumption.claimed([todo], lambda _: aside.append(elsewhere)):
         source = without_content(item.path)
         video = DecodedVideo(None, "decode_error", reason, source, transient=True)
-        failed = preparation.failure(resolved, item, video)
+        failed = from_videos.failure(resolved, item, video)
         faces = [failed.faces] if failed.faces else []
         resumption.commit(Extracted(item, [failed.finished()], faces))
         return Outcome(item.video_id, video.status, reason, True)

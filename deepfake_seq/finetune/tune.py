@@ -26,8 +26,8 @@ from deepfake_seq.errors import UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.backbones.keras import KerasRuntime
 from deepfake_seq.extract.backbones.table import Backbone, backbone_of
+from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
-from deepfake_seq.extract.views import require_faces
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pooled
 from deepfake_seq.finetune.network import TunableCnn, input_row

@@ -25,7 +25,7 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
+from deepfake_seq.extract.records.from_videos import FromVideos
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders

@@ -30,8 +30,8 @@ from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
-from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.from_videos import FromVideos
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video.decode import DecodedVideo

@@ -20,7 +20,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
+from deepfake_seq.extract.records.from_videos import FromVideos
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
 from deepfake_seq.store import FeatureRecord, SourceFile

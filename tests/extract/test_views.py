@@ -11,8 +11,8 @@ import pytest
 
 from deepfake_seq import augment
 from deepfake_seq.config import ViewsConfig
-from deepfake_seq.extract import views
-from deepfake_seq.extract.views import (
+from deepfake_seq.extract.records import views
+from deepfake_seq.extract.records.views import (
     Crops,
     View,
     is_pseudo_fake,

@@ -13,8 +13,8 @@ from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
 from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
-from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.pending import Prepared, Seen
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders

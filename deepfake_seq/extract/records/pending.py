@@ -12,8 +12,8 @@ import numpy.typing as npt
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import resize_square
 from deepfake_seq.extract.faces.crop import square_around
+from deepfake_seq.extract.records.views import Crops, View, known_of, view_key, views_of
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.views import Crops, View, known_of, view_key, views_of
 from deepfake_seq.store import FaceRecord, FeatureRecord
 from deepfake_seq.store.records.record import empty_arrays
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.faces import image_codec
-from deepfake_seq.extract.prepared import Prepared, Seen
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.pending import Prepared, Seen
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.store import FaceRecord, FaceStore, SourceFile
 from deepfake_seq.store.record_ids import people_in, person_of, record_id
