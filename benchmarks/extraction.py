@@ -34,7 +34,6 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
@@ -45,6 +44,7 @@ from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
 from deepfake_seq.extract.video import decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 
 Crops = npt.NDArray[np.uint8]
 

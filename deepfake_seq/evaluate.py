@@ -15,7 +15,7 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
-from deepfake_seq.extract import sheet
+from deepfake_seq.extract import contact_sheet
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
@@ -242,8 +242,8 @@ def _sheet(
     # A store may come from anybody, and so may the names in it.
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(videos)):
         raise VideoError("rejected", "its name leads out of the folder of videos")
-    cells = sheet.cells_of(path, store[video_id], decoders)
-    return sheet.picture([cells], "", config, "jpeg")
+    cells = contact_sheet.cells_of(path, store[video_id], decoders)
+    return contact_sheet.picture([cells], "", config, "jpeg")
 
 
 def _write(folder: Path, evaluation: Evaluation) -> None:

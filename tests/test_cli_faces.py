@@ -16,9 +16,9 @@ from records import make_record
 
 from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.contact_sheet import Looked, _cells, cells_of, draw
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.faces.people import Person
-from deepfake_seq.extract.sheet import Looked, _cells, cells_of, draw
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, identify
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import SourceFile

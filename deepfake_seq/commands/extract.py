@@ -87,7 +87,7 @@ def extract(out: Path, **options: Any) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
-    from deepfake_seq.extract.cache import Cache
+    from deepfake_seq.extract.writers import Cache
 
     execution = config.ExecutionConfig(
         options["runtime"],

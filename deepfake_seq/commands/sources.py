@@ -17,7 +17,7 @@ from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import VideoItem
-    from deepfake_seq.extract.extras import CnnClips
+    from deepfake_seq.extract.options import CnnClips
     from deepfake_seq.extract.resolve import ResolvedConfig
 
 _OF_VIDEOS = (
@@ -31,7 +31,7 @@ def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], Re
     """What is extracted, how, and what is to be said of it first."""
     if options["from_faces"]:
         return _from_faces(options)
-    from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.options import Extras
     from deepfake_seq.extract.resolve import resolve
     from deepfake_seq.store import has_faces
 
@@ -47,7 +47,7 @@ def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], Re
 
 
 def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
-    from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.options import Extras
     from deepfake_seq.extract.records.from_faces import cached_items
     from deepfake_seq.extract.resolve import resolve_cached
     from deepfake_seq.store import open_faces

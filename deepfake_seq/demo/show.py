@@ -24,8 +24,8 @@ from deepfake_seq.config import (
 from deepfake_seq.demo.clips import Take, write_clip
 from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.predict import Verdict, predict
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import Recipe

@@ -14,7 +14,7 @@ from deepfake_seq import weights
 from deepfake_seq.config import IMAGENET, BackboneConfig, ExtractConfig
 from deepfake_seq.errors import StoreError, UsageError
 from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
-from deepfake_seq.extract.extras import NO_EXTRAS, Extras
+from deepfake_seq.extract.options import NO_EXTRAS, Extras
 from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import FaceStore, Fingerprint, StoreDescription

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.records.from_faces import CachedSources
 from deepfake_seq.extract.records.pending import Extracted
 from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import identify
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import (
     FAILED_STATUSES,
     Entry,

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.records import from_videos
 from deepfake_seq.extract.records.pending import Extracted
@@ -14,6 +13,7 @@ from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import without_content
+from deepfake_seq.extract.writers import Cache
 
 
 class Worker:

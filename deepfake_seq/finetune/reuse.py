@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
-from deepfake_seq.extract.extras import CnnClips
+from deepfake_seq.extract.options import CnnClips
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import TRAINED_ON
 from deepfake_seq.sequence.data import clip_key

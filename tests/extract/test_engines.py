@@ -16,10 +16,10 @@ from mean_cnn import CONFIG, MeanCnn
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.extract import machine, pipeline
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Engine, Job, build_engine
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 
 

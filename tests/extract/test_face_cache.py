@@ -27,13 +27,13 @@ from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import machine, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.extras import NO_EXTRAS, CnnClips, Extras
 from deepfake_seq.extract.faces import Face, image_codec
+from deepfake_seq.extract.options import NO_EXTRAS, CnnClips, Extras
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
 from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import (
     FaceRecord,
     FaceStore,

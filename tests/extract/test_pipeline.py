@@ -26,7 +26,6 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
@@ -36,6 +35,7 @@ from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.repair import repair
 from deepfake_seq.store.upkeep.verify import verify

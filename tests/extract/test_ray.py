@@ -27,11 +27,11 @@ from mean_cnn import CONFIG
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.errors import EngineError, StoreError, UsageError
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Job, cluster
 from deepfake_seq.extract.engines.ray import RayEngine
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.verify import verify
 

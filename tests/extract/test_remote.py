@@ -17,12 +17,12 @@ from deepfake_seq.config import ExecutionConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.errors import DeepseqError, EngineError, StoreError
 from deepfake_seq.extract import machine
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Job
 from deepfake_seq.extract.engines.remote import Progress, RemoteWorker, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 
 CNN_LOG = logging.getLogger("deepfake_seq.extract.cnn")

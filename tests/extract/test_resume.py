@@ -10,11 +10,11 @@ from records import DESCRIPTION, FACES_DESCRIPTION, make_faces, make_record
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.records.pending import Extracted
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, Resumption
 from deepfake_seq.extract.video.decode import identify
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
 
 EVERYONE = resolve(

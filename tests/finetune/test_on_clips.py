@@ -22,9 +22,9 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import apply_labels, discover
 from deepfake_seq.extract import machine, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.extras import Extras
+from deepfake_seq.extract.options import Extras
 from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.finetune.tune import prepare, recipe_of, tune
 from deepfake_seq.sequence import predictions, run
 from deepfake_seq.store import FaceStore, open_faces

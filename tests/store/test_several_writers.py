@@ -32,7 +32,7 @@ from pathlib import Path
 from records import DESCRIPTION, FACES_DESCRIPTION, FINGERPRINT, make_faces, make_record
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Resumption
 from deepfake_seq.store import FaceStoreWriter, StoreWriter, faces_of

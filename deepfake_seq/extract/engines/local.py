@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.resume import Outcome, Todo
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 
 
 class LocalEngine(Engine):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfake_seq.errors import DeepseqError, EngineError
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
@@ -25,6 +24,7 @@ from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
 from deepfake_seq.extract.worker import record_failure
+from deepfake_seq.extract.writers import Cache
 
 _LOG = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from deepfake_seq import weights
 from deepfake_seq.errors import EngineError, StoreError
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines.base import Job
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Snapshot
@@ -25,6 +24,7 @@ from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
 from deepfake_seq.extract.resume import Outcome, Todo
 from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FaceStore
 from deepfake_seq.store.locks import dead_writers
 
