@@ -20,10 +20,10 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
-from deepfake_seq.sequence.preprocessing import Preprocessor
-from deepfake_seq.sequence.shown import Shown
+from deepfake_seq.sequence.data.batches import Shown
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.workbench import build_workbench, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)

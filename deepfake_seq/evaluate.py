@@ -19,7 +19,7 @@ from deepfake_seq.extract import contact_sheet
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence import breakdown, parts, predictions, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
-from deepfake_seq.sequence.data import SequenceData, clip_key, load
+from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
 from deepfake_seq.sequence.description import RunDescription
 from deepfake_seq.sequence.history import Histories, read_histories
 from deepfake_seq.sequence.metrics import at_threshold

@@ -18,8 +18,8 @@ from deepfake_seq.extract.records.pending import crops_of
 from deepfake_seq.extract.records.views import Crops
 from deepfake_seq.extract.runtimes import CnnRuntime
 from deepfake_seq.extract.video.decoder_pool import default_workers
-from deepfake_seq.sequence.data import Clip, SequenceData, nothing_to_train_on, usable
-from deepfake_seq.sequence.features import ArrayFeatures, Arrays, Features, Rows
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
+from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FaceStore
 
 Images = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.options import CnnClips
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import TRAINED_ON
-from deepfake_seq.sequence.data import clip_key
+from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.store.record_ids import person_of
 
 

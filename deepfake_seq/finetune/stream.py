@@ -21,7 +21,7 @@ from deepfake_seq.finetune.augmentation import draw_rows, identity_row
 from deepfake_seq.finetune.faces import Faces, Images
 from deepfake_seq.finetune.network import filled_up
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data.dataset import SequenceData
 
 _MIXED = 32
 """From how many clips, taken at random, frames are mixed: 137 MB of crops of 299 pixels."""

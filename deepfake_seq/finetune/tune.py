@@ -33,7 +33,7 @@ from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pooled
 from deepfake_seq.finetune.network import TunableCnn, input_row
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
-from deepfake_seq.sequence.data import SequenceData, TrainingRows
+from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.finished import Finished, FitResult, judged, new_folder, require_new
 from deepfake_seq.sequence.judging import baselines
 from deepfake_seq.sequence.learning import Learned, Recipe, learn

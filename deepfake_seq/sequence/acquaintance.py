@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepfake_seq.sequence.data import Clip, clip_key
+from deepfake_seq.sequence.data.dataset import Clip, clip_key
 from deepfake_seq.sequence.parts import Split
 from deepfake_seq.sequence.tuned_cnn import BOUND, parts_of
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepfake_seq.config import UNTRAINED
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.tables import markdown, metrics_rows
 

@@ -24,9 +24,9 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import FAKE, REAL, split_by_group
 from deepfake_seq.sequence import run
-from deepfake_seq.sequence.arrays import checked_arrays, checked_labels
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.arrays import checked_arrays, checked_labels
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.finished import new_folder, require_new
 from deepfake_seq.sequence.judging import on_validation
 from deepfake_seq.sequence.learning import Recipe, learn, pairs_of

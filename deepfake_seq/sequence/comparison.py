@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepfake_seq.sequence import parts, predictions, run
-from deepfake_seq.sequence.data import clip_key
+from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.sequence.intervals import DeLong, delong
 from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.tables import Rows, with_interval

@@ -16,8 +16,8 @@ from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import history, predictions, run
 from deepfake_seq.sequence.card import about_data, beaten, card
-from deepfake_seq.sequence.clips import Clip
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.judging import judge
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe
 from deepfake_seq.sequence.metrics import Scores

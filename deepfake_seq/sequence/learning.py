@@ -11,9 +11,9 @@ from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainC
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.data import SequenceData, TrainingRows
+from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
+from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.decision import Decision, decide
-from deepfake_seq.sequence.features import Rows
 from deepfake_seq.sequence.metrics import Scores
 from deepfake_seq.sequence.networks import Network, mean_logits
 from deepfake_seq.sequence.splitting import fold_clips

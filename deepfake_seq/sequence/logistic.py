@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData, TrainingRows
+from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.networks import LogisticNetwork, statistics
 
 MOST_CLIPS = 8_192

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence import inference
 from deepfake_seq.sequence.cells import Tensor, Weights
-from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays
+from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, input_width, valid_rows
 from deepfake_seq.sequence.inference import Shapes
-from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, input_width, valid_rows
 
 _BATCH = 256
 _NETWORK = "network/"

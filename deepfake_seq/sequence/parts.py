@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.untrusted import decode
 
 NAME = "split.json"

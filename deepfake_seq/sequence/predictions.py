@@ -15,7 +15,7 @@ import numpy.typing as npt
 from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
-from deepfake_seq.sequence.data import Clip, clip_key
+from deepfake_seq.sequence.data.dataset import Clip, clip_key
 from deepfake_seq.sequence.metrics import Labels, Scores
 from deepfake_seq.untrusted import damaged, decode_rows
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepfake_seq.config import SplitConfig
-from deepfake_seq.sequence.data import SequenceData, load
+from deepfake_seq.sequence.data.dataset import SequenceData, load
 from deepfake_seq.sequence.shortcuts import Shortcut, probe
 from deepfake_seq.sequence.splitting import Parts, split_clips
 from deepfake_seq.store import FeatureStore, Store, faces_of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets import Fold, grouped_folds
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data import Clip, SequenceData
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.metrics import auc
 
 SUSPICIOUS_AUC = 0.65

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.datasets import Split, grouped_folds, official_split, shared, split_by_group
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.features import Rows
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.tuned_cnn import inherited_split, is_bound, require_unbound
 
 _NAMED = 5

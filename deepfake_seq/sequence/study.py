@@ -20,7 +20,7 @@ from deepfake_seq.config import ModelConfig
 from deepfake_seq.datasets import split_by_group
 from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.card import about_cnn, about_data
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.decision import best_macro_f1
 from deepfake_seq.sequence.finished import new_folder
 from deepfake_seq.sequence.intervals import bootstrap, units

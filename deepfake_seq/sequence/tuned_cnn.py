@@ -14,9 +14,9 @@ import numpy as np
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.datasets import Split, official_split
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.clips import Clip
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.features import Rows
+from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import Rows
 
 FACT = "cnn_part"
 """The fact that says how the CNN's own run knows a clip."""

@@ -17,9 +17,9 @@ from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.stream import Batch
 from deepfake_seq.finetune.trainer import phases_of, train
 from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.clips import Clip
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.training import Trained
 
 CONFIG = FinetuneConfig(head_epochs=2, epochs=2)

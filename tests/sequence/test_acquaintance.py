@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from deepfake_seq.sequence.acquaintance import sort_clips
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.parts import SplitClip
 
 SPLIT = {

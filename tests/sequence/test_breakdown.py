@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.sequence import breakdown
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.predictions import Predictions
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.sequence.comparison import Compared, caveats, pair, rows
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.metrics import at_threshold
 from deepfake_seq.sequence.predictions import Predictions
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from records import make_record, make_store, write_store
 
 from deepfake_seq.errors import DatasetError, StoreError
-from deepfake_seq.sequence.data import SequenceData, load
-from deepfake_seq.sequence.features import ArrayFeatures, StoreFeatures
+from deepfake_seq.sequence.data.dataset import SequenceData, load
+from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
 from deepfake_seq.store import FeatureStore
 
 

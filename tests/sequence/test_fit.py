@@ -15,7 +15,7 @@ from records import make_record, make_store, write_store
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence import predictions, run
-from deepfake_seq.sequence.data import load
+from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of

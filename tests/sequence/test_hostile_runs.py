@@ -22,7 +22,7 @@ from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.networks import LogisticNetwork
 from deepfake_seq.sequence.run import SequenceModel

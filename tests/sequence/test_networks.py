@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.config import INPUTS, MODELS, ModelConfig
+from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.inference import shapes
 from deepfake_seq.sequence.models import build_model
 from deepfake_seq.sequence.networks import (
@@ -18,7 +19,6 @@ from deepfake_seq.sequence.networks import (
     statistics,
     unscaled,
 )
-from deepfake_seq.sequence.preprocessing import Preprocessor
 
 FRAMES, WIDTH = 12, 6
 CONFIGS = [

@@ -7,7 +7,7 @@ import pytest
 
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence import predictions
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 
 HEADER = ",".join(predictions.COLUMNS)
 GOOD = f"a.mp4,test,1,0.5,{'ab' * 32},ann;bob,FaceSwap"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.config import INPUTS, ModelConfig
-from deepfake_seq.sequence.preprocessing import Preprocessor, deltas, shuffle_frames
+from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, shuffle_frames
 
 WIDTH = 5
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.sequence import breakdown
-from deepfake_seq.sequence.data import Clip
+from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.metrics import at_threshold
 from deepfake_seq.sequence.predictions import Predictions

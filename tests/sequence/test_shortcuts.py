@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.shortcuts import probe
 
 

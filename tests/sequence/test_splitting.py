@@ -9,8 +9,8 @@ import pytest
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.splitting import fold_clips, require_apart, split_clips
 
 

@@ -24,7 +24,7 @@ from deepfake_seq.config import TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence import sweep as sweeping
 from deepfake_seq.sequence import sweep_files, trials
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.store import FeatureRecord, FeatureStore
 

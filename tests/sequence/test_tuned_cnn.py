@@ -18,8 +18,8 @@ from viewing import with_views
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.acquaintance import sort_clips
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.fit import count_members, fit
 from deepfake_seq.sequence.learning import Recipe, pairs_of
 from deepfake_seq.sequence.parts import SplitClip

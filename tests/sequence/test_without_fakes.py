@@ -19,7 +19,7 @@ from viewing import clips, real_store, view_of, with_views
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence import run, sweep
-from deepfake_seq.sequence.data import SequenceData, load
+from deepfake_seq.sequence.data.dataset import SequenceData, load
 from deepfake_seq.sequence.decision import decide
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit

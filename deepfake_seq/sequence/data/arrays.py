@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays
 
 
 def checked_arrays(values: npt.ArrayLike, mask: npt.ArrayLike | None) -> Arrays:

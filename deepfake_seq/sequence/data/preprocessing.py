@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays
 
 Mask = npt.NDArray[np.bool_]
 

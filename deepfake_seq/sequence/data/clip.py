@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepfake_seq.sequence.views import View, person_in
+from deepfake_seq.sequence.data.views import View, person_in
 from deepfake_seq.store import Record
 
 

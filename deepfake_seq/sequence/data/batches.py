@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from deepfake_seq.config import TRAINING_MEMORY_BYTES
 from deepfake_seq.sequence.cells import Tensor
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.inference import Mask
-from deepfake_seq.sequence.preprocessing import Preprocessor
 
 _BATCH = 256
 

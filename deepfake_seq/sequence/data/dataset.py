@@ -13,16 +13,9 @@ import numpy.typing as npt
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_twins
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.clips import Clip, clip_key
-from deepfake_seq.sequence.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
-from deepfake_seq.sequence.views import (
-    DAMAGED,
-    UNUSABLE,
-    Claim,
-    attached,
-    clip_of,
-    is_view,
-)
+from deepfake_seq.sequence.data.clip import Clip, clip_key
+from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
+from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, Claim, attached, clip_of, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 
 __all__ = [

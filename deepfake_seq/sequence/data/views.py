@@ -19,7 +19,7 @@ from deepfake_seq.datasets import FAKE
 from deepfake_seq.store import Record
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.clips import Clip
+    from deepfake_seq.sequence.data.clip import Clip
 
 FACT = "view"
 """The fact that marks a record as a view."""
