@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.cells import Tensor
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.features import Arrays
 from deepfake_seq.sequence.decision import ClassCounts, Decision
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
 from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.metrics import Scores, at_threshold
+from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.training import Trained
 
 _SURE = 40.0

@@ -15,7 +15,7 @@ from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.decision import Decision, decide
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.networks import Network, mean_logits
+from deepfake_seq.sequence.models.networks import Network, mean_logits
 from deepfake_seq.sequence.splitting import fold_clips
 from deepfake_seq.sequence.training import OnEpoch, Trained, predict_logits, train
 

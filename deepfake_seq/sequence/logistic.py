@@ -6,7 +6,7 @@ import numpy as np
 
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.networks import LogisticNetwork, statistics
+from deepfake_seq.sequence.models.networks import LogisticNetwork, statistics
 
 MOST_CLIPS = 8_192
 """More rows to train on than this are sampled: their statistics must fit into memory."""

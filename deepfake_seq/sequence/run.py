@@ -17,13 +17,13 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.cells import Tensor
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Arrays
 from deepfake_seq.sequence.decision import Decision
 from deepfake_seq.sequence.description import RunDescription, RunMetrics
 from deepfake_seq.sequence.metrics import Scores
-from deepfake_seq.sequence.networks import Network, mean_logits, restore
+from deepfake_seq.sequence.models.cells import Tensor
+from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import damaged, decode, read_tensors
 

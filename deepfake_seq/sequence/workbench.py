@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.cells import Tensor, Weights
-from deepfake_seq.sequence.inference import Mask, shapes
+from deepfake_seq.sequence.models.cells import Tensor, Weights
+from deepfake_seq.sequence.models.sequence_model import Mask, shapes
 
 
 class Workbench(Protocol):

@@ -20,7 +20,7 @@ from deepfake_seq.extract.backbones.keras import KerasRuntime
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, backbone_of, build_keras_model
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
 from deepfake_seq.finetune.network import TunableCnn, build_head, input_row
-from deepfake_seq.sequence.networks import unscaled
+from deepfake_seq.sequence.models.networks import unscaled
 
 CNN_PARAMETERS = {
     "inception_v3": 21_802_784,

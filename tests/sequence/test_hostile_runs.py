@@ -24,7 +24,7 @@ from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.decision import Decision
-from deepfake_seq.sequence.networks import LogisticNetwork
+from deepfake_seq.sequence.models.networks import LogisticNetwork
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.store import Fingerprint
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.models import build_model
+from deepfake_seq.sequence.models.keras_models import build_model
 
 
 def count_parameters(config: ModelConfig) -> dict[str, int]:

@@ -9,9 +9,8 @@ import pytest
 
 from deepfake_seq.config import INPUTS, MODELS, ModelConfig
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
-from deepfake_seq.sequence.inference import shapes
-from deepfake_seq.sequence.models import build_model
-from deepfake_seq.sequence.networks import (
+from deepfake_seq.sequence.models.keras_models import build_model
+from deepfake_seq.sequence.models.networks import (
     LogisticNetwork,
     Network,
     SequenceNetwork,
@@ -19,6 +18,7 @@ from deepfake_seq.sequence.networks import (
     statistics,
     unscaled,
 )
+from deepfake_seq.sequence.models.sequence_model import shapes
 
 FRAMES, WIDTH = 12, 6
 CONFIGS = [

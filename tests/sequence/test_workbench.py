@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfake_seq.config import TRAINERS, ModelConfig
-from deepfake_seq.sequence import inference
 from deepfake_seq.sequence.losses import focal_losses
+from deepfake_seq.sequence.models import sequence_model
 from deepfake_seq.sequence.workbench import Workbench, build_workbench, initial_weights
 
 FRAMES, WIDTH, CLIPS = 7, 12, 9
@@ -71,7 +71,7 @@ def test_the_gradient_is_the_slope_of_the_loss(config: ModelConfig) -> None:
     start = {
         name: own.astype(np.float64) for name, own in initial_weights(config, WIDTH, 3).items()
     }
-    model = inference.Model(config)
+    model = sequence_model.Model(config)
 
     def loss(at: dict[str, np.ndarray]) -> float:
         training = np.random.default_rng(0)
@@ -150,7 +150,9 @@ def test_training_begins_from_weights_such_as_those_of_keras(
     config: ModelConfig, width: int, seed: int
 ) -> None:
     weights = initial_weights(config, width, seed)
-    assert {name: own.shape for name, own in weights.items()} == inference.shapes(config, width)
+    assert {name: own.shape for name, own in weights.items()} == sequence_model.shapes(
+        config, width
+    )
     for name, own in weights.items():
         assert own.dtype == np.float32
         role = name.rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS
+from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
 
 
 def build_model(config: ModelConfig, frames: int, width: int) -> Any:

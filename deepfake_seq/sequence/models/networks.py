@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence import inference
-from deepfake_seq.sequence.cells import Tensor, Weights
 from deepfake_seq.sequence.data.features import Arrays
 from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, input_width, valid_rows
-from deepfake_seq.sequence.inference import Shapes
+from deepfake_seq.sequence.models import sequence_model
+from deepfake_seq.sequence.models.cells import Tensor, Weights
+from deepfake_seq.sequence.models.sequence_model import Shapes
 
 _BATCH = 256
 _NETWORK = "network/"
@@ -67,7 +67,9 @@ class SequenceNetwork:
         sizes = {name: tensor.size for name, tensor in self._weights.items()}
         return {
             "total": sum(sizes.values()),
-            "trainable": sum(size for name, size in sizes.items() if inference.trainable(name)),
+            "trainable": sum(
+                size for name, size in sizes.items() if sequence_model.trainable(name)
+            ),
         }
 
     @property
@@ -86,7 +88,7 @@ class SequenceNetwork:
         for start in range(0, len(mask), _BATCH):
             own = slice(start, start + _BATCH)
             shown = self._preprocessor.apply(features[own], mask[own])
-            parts.append(inference.run(self._config, self._weights, shown, mask[own]))
+            parts.append(sequence_model.run(self._config, self._weights, shown, mask[own]))
         return np.concatenate(parts, dtype=np.float64)
 
 
@@ -163,7 +165,7 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
         _check(tensors, {_WEIGHTS: (count * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
     shown = input_width(config.inputs, width)
-    own = inference.shapes(config, shown)
+    own = sequence_model.shapes(config, shown)
     wanted = {f"{_NETWORK}{name}": shape for name, shape in own.items()}
     _check(tensors, {_MEAN: (shown,), _SCALE: (shown,), **wanted})
     if (tensors[_SCALE] <= 0).any():

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.architecture import DENSE_UNITS, FRAME_UNITS
-from deepfake_seq.sequence.cells import CELLS, Gradients, Tensor, Weights
-from deepfake_seq.sequence.layers import (
+from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
+from deepfake_seq.sequence.models.cells import CELLS, Gradients, Tensor, Weights
+from deepfake_seq.sequence.models.layers import (
     ChannelAttention,
     Dense,
     Dropout,

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from deepfake_seq.sequence.cells import Cell, Gradients, Tensor, Weights, sigmoid
+from deepfake_seq.sequence.models.cells import Cell, Gradients, Tensor, Weights, sigmoid
 
 NORM_EPSILON = 1e-3
 NORM_MOMENTUM = 0.99
