@@ -17,13 +17,14 @@ from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import contact_sheet
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.sequence import breakdown, parts, predictions, run
+from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
 from deepfake_seq.sequence.description import RunDescription
+from deepfake_seq.sequence.evaluation import breakdown, predictions
+from deepfake_seq.sequence.evaluation.metrics import at_threshold
+from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.history import Histories, read_histories
-from deepfake_seq.sequence.metrics import at_threshold
-from deepfake_seq.sequence.predictions import Predictions
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.store import FeatureStore

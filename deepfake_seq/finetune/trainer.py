@@ -14,8 +14,8 @@ from deepfake_seq.finetune.network import TunableCnn
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
 from deepfake_seq.sequence.losses import focal_losses
-from deepfake_seq.sequence.metrics import auc_or_nan
 from deepfake_seq.sequence.training import Trained, predict_logits
 
 OnBatch = Callable[[str], None]

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq.sequence import parts, predictions, run
+from deepfake_seq.sequence import parts, run
 from deepfake_seq.sequence.data.dataset import clip_key
-from deepfake_seq.sequence.intervals import DeLong, delong
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.evaluation.intervals import DeLong, delong
+from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.tables import Rows, with_interval
 
 

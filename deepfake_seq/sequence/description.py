@@ -8,8 +8,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from deepfake_seq.config import ExtractConfig, ModelConfig
-from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.decision import ClassCounts, Decision
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.threshold import ClassCounts, Decision
 from deepfake_seq.store import Fingerprint
 
 Count = Annotated[int, Meta(ge=0)]

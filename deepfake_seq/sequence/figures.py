@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.metrics import Labels, Scores
+from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
+from deepfake_seq.sequence.evaluation.weighted_metrics import BINS, WeightedMetrics, bin_of
 from deepfake_seq.sequence.tables import with_interval
-from deepfake_seq.sequence.weighted_metrics import BINS, WeightedMetrics, bin_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

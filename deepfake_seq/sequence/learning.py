@@ -10,11 +10,11 @@ import numpy as np
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.calibration import PlattScaling
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.features import Rows
-from deepfake_seq.sequence.decision import Decision, decide
-from deepfake_seq.sequence.metrics import Scores
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.metrics import Scores
+from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
 from deepfake_seq.sequence.splitting import fold_clips
 from deepfake_seq.sequence.training import OnEpoch, Trained, predict_logits, train

@@ -9,10 +9,11 @@ from typing import Any
 from deepfake_seq.datasets import LABEL_NAMES
 from deepfake_seq.datasets.figure import draw_classes
 from deepfake_seq.datasets.survey import ClassCount
-from deepfake_seq.sequence import breakdown, figures, page
-from deepfake_seq.sequence.decision import Decision
-from deepfake_seq.sequence.intervals import roc_band, units
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence import figures, page
+from deepfake_seq.sequence.evaluation import breakdown
+from deepfake_seq.sequence.evaluation.intervals import roc_band, units
+from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.tables import metrics_rows
 
 _MAX_GROUPS = 40

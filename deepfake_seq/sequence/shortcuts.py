@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deepfake_seq.datasets import Fold, grouped_folds
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
-from deepfake_seq.sequence.metrics import auc
+from deepfake_seq.sequence.evaluation.metrics import auc
 
 SUSPICIOUS_AUC = 0.65
 _MOST_CLIPS = 5_000

@@ -21,16 +21,16 @@ from deepfake_seq.datasets import split_by_group
 from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data.dataset import SequenceData
-from deepfake_seq.sequence.decision import best_macro_f1
+from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
+from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold, auc
+from deepfake_seq.sequence.evaluation.threshold import best_macro_f1
+from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 from deepfake_seq.sequence.finished import new_folder
-from deepfake_seq.sequence.intervals import bootstrap, units
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
-from deepfake_seq.sequence.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.problem import LabelledClips
 from deepfake_seq.sequence.splitting import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
-from deepfake_seq.sequence.weighted_metrics import METRICS
 
 CONTENDERS = (
     ModelConfig("gru"),

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence import breakdown
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.evaluation import breakdown
+from deepfake_seq.sequence.evaluation.predictions import Predictions
 
 
 @pytest.fixture

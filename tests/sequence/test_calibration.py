@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 
 
 def noisy(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ import pytest
 
 from deepfake_seq.sequence.comparison import Compared, caveats, pair, rows
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.metrics import at_threshold
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.evaluation.metrics import at_threshold
+from deepfake_seq.sequence.evaluation.predictions import Predictions
 
 
 def judged(names: str, seed: int = 0, gap: float = 1.0, **changes: Any) -> Predictions:

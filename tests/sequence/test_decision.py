@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.config import DecisionConfig
-from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.decision import Decision, best_macro_f1, decide
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.threshold import Decision, best_macro_f1, decide
 
 
 def clips(seed: int, real: int = 200, fake: int = 100, apart: float = 2.0) -> tuple:

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from deepfake_seq.sequence import figures
-from deepfake_seq.sequence.intervals import roc_band
-from deepfake_seq.sequence.metrics import at_threshold
+from deepfake_seq.sequence.evaluation.intervals import roc_band
+from deepfake_seq.sequence.evaluation.metrics import at_threshold
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.6, 0.8, 0.9])

@@ -14,8 +14,9 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
-from deepfake_seq.sequence import predictions, run
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import load
+from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from deepfake_seq.sequence.intervals import bootstrap, delong, roc_band, units
-from deepfake_seq.sequence.weighted_metrics import METRICS
+from deepfake_seq.sequence.evaluation.intervals import bootstrap, delong, roc_band, units
+from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 
 Clips = tuple[np.ndarray, np.ndarray]
 

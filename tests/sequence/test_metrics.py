@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence.metrics import at_threshold, auc
-from deepfake_seq.sequence.weighted_metrics import METRICS
+from deepfake_seq.sequence.evaluation.metrics import at_threshold, auc
+from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 
 
 def calibrated(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

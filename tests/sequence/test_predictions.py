@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence import predictions
 from deepfake_seq.sequence.data.dataset import Clip
+from deepfake_seq.sequence.evaluation import predictions
 
 HEADER = ",".join(predictions.COLUMNS)
 GOOD = f"a.mp4,test,1,0.5,{'ab' * 32},ann;bob,FaceSwap"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence import breakdown
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.decision import Decision
-from deepfake_seq.sequence.metrics import at_threshold
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.evaluation import breakdown
+from deepfake_seq.sequence.evaluation.metrics import at_threshold
+from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 
 HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(1)>&lt;b&gt;a'b"""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from deepfake_seq.sequence.weighted_metrics import BINS, WeightedMetrics, bin_of
+from deepfake_seq.sequence.evaluation.weighted_metrics import BINS, WeightedMetrics, bin_of
 
 # Coarse scores tie often; 0 and 1 are the ends of the outer bins.
 clips = st.lists(

@@ -20,7 +20,7 @@ from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainC
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence import run, sweep
 from deepfake_seq.sequence.data.dataset import SequenceData, load
-from deepfake_seq.sequence.decision import decide
+from deepfake_seq.sequence.evaluation.threshold import decide
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.history import read_histories

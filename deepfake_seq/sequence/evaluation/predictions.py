@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.sequence.data.dataset import Clip, clip_key
-from deepfake_seq.sequence.metrics import Labels, Scores
+from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 from deepfake_seq.untrusted import damaged, decode_rows
 
 NAME = "predictions.csv"

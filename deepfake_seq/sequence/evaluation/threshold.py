@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import THRESHOLDS, DecisionConfig
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.metrics import Labels, Scores
+from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 
 
 class ClassCounts(TypedDict):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from deepfake_seq.sequence.metrics import Labels, Scores
+from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 
 
 @dataclass(frozen=True)

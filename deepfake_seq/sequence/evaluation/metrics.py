@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.intervals import bootstrap, units
-from deepfake_seq.sequence.weighted_metrics import METRICS, WeightedMetrics
+from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
+from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS, WeightedMetrics
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

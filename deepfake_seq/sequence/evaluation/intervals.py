@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL, tied_units
-from deepfake_seq.sequence.weighted_metrics import METRICS, Floats, WeightedMetrics
+from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS, Floats, WeightedMetrics
 
 Ints = npt.NDArray[np.int64]
 

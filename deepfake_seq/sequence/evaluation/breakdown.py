@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.metrics import auc
-from deepfake_seq.sequence.predictions import Predictions
+from deepfake_seq.sequence.evaluation.metrics import auc
+from deepfake_seq.sequence.evaluation.predictions import Predictions
 
 FEW = 10
 """Methods and groups with fewer clips than this are marked in the report."""
