@@ -17,8 +17,7 @@ from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import contact_sheet
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.sequence import parts, run
-from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
 from deepfake_seq.sequence.description import RunDescription
 from deepfake_seq.sequence.evaluation import breakdown, predictions
@@ -27,6 +26,8 @@ from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.history import Histories, read_histories
 from deepfake_seq.sequence.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.splits import split_file
+from deepfake_seq.sequence.splits.leakage import KINDS, sort_clips
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file
@@ -65,7 +66,7 @@ def evaluate(
     description = run.describe(run_folder)
     model = run.load(run_folder)
     _require_same_features(run_folder, model, store)
-    split = parts.read_split(run_folder)
+    split = split_file.read_split(run_folder)
     said = predictions.read(run_folder / predictions.NAME)
     data = load(store, views=False)
     kinds = np.array(sort_clips(data.clips, split), dtype=object)
@@ -120,7 +121,7 @@ def _require_same_features(run_folder: Path, model: SequenceModel, store: Featur
         )
 
 
-def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: parts.Split) -> bool:
+def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: split_file.Split) -> bool:
     """Whether the store holds all clips that the run was tested on, or else validated on."""
     needed = split.get("test") or split.get("validation") or {}
     kept = [kind not in ("related", "copy") for kind in kinds]

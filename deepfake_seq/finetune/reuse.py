@@ -8,9 +8,10 @@ from typing import NamedTuple
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.options import CnnClips
-from deepfake_seq.sequence import parts, run
-from deepfake_seq.sequence.acquaintance import TRAINED_ON
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import clip_key
+from deepfake_seq.sequence.splits import split_file
+from deepfake_seq.sequence.splits.leakage import TRAINED_ON
 from deepfake_seq.store.record_ids import person_of
 
 
@@ -50,10 +51,10 @@ def tuned_cnn(folder: Path) -> TunedCnn:
         raise RunError(
             f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing, or another one"
         )
-    return TunedCnn(backbone.name, weights.absolute(), clips_of(parts.read_split(folder)))
+    return TunedCnn(backbone.name, weights.absolute(), clips_of(split_file.read_split(folder)))
 
 
-def clips_of(split: parts.Split) -> CnnClips:
+def clips_of(split: split_file.Split) -> CnnClips:
     """The clips of a run by which a CNN was made, as `extract` is told them."""
     contents: dict[str, str] = {}
     for part in (*TRAINED_ON, "test"):  # what is in training stays in training

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.intervals import DeLong, delong
 from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.sequence.tables import Rows, with_interval
 
 
@@ -54,7 +55,7 @@ class Compared:
         """
         description = run.describe(folder)
         metrics = run.read_metrics(folder)["test"]
-        split = parts.read_split(folder)
+        split = split_file.read_split(folder)
         known = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
         return cls(
             folder=folder,

@@ -22,9 +22,9 @@ from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.judging import judge
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe
-from deepfake_seq.sequence.parts import write_split
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.splits.split_file import write_split
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 

@@ -11,8 +11,8 @@ from deepfake_seq.sequence.judging import baselines
 from deepfake_seq.sequence.learning import Learned, Recipe, learn, members_of, pairs_of
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.splits.finetuned import is_bound
 from deepfake_seq.sequence.training import OnEpoch
-from deepfake_seq.sequence.tuned_cnn import is_bound
 
 
 def fit(

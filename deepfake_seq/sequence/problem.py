@@ -8,8 +8,8 @@ from typing import Any
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.sequence.data.dataset import SequenceData, load
-from deepfake_seq.sequence.shortcuts import Shortcut, probe
-from deepfake_seq.sequence.splitting import Parts, split_clips
+from deepfake_seq.sequence.splits.shortcut_probe import Shortcut, probe
+from deepfake_seq.sequence.splits.split import Parts, split_clips
 from deepfake_seq.store import FeatureStore, Store, faces_of
 
 

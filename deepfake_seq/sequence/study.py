@@ -29,7 +29,7 @@ from deepfake_seq.sequence.finished import new_folder
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.problem import LabelledClips
-from deepfake_seq.sequence.splitting import fold_clips, split_clips
+from deepfake_seq.sequence.splits.split import fold_clips, split_clips
 from deepfake_seq.sequence.tables import markdown, study_rows
 
 CONTENDERS = (

@@ -25,9 +25,10 @@ from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.finetune.reuse import tuned_cnn
 from deepfake_seq.finetune.tune import Task, prepare, recipe_of, tune
-from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.store import FaceStore
 from deepfake_seq.weights import digest_of
 
@@ -98,7 +99,7 @@ def test_each_phase_has_its_epochs_in_the_history(made: FitResult) -> None:
 
 def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> None:
     cnn = tuned_cnn(made.folder)
-    split = parts.read_split(made.folder)
+    split = split_file.read_split(made.folder)
     assert (cnn.backbone, cnn.weights) == (
         "vgg16",
         made.folder.absolute() / finetuned_weights.FILE_NAME,
@@ -192,7 +193,7 @@ def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -
     assert result.metrics["validation"]["clips"]["fake"] == 0
     assert any("NO FAKES TO VALIDATE BY" in warning for warning in result.warnings)
     assert run.load(result.folder).decision.knows_fakes is False
-    split = parts.read_split(result.folder)
+    split = split_file.read_split(result.folder)
     assert all("@" not in name for part in split.values() for name in part)
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from deepfake_seq.sequence.acquaintance import sort_clips
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.parts import SplitClip
+from deepfake_seq.sequence.splits.leakage import sort_clips
+from deepfake_seq.sequence.splits.split_file import SplitClip
 
 SPLIT = {
     "train": {"a.mp4": SplitClip("aa", ("ann",)), "b.mp4": SplitClip("bb", ())},

@@ -20,12 +20,13 @@ from safetensors.numpy import load_file, save_file
 
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence import parts, run
+from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.networks import LogisticNetwork
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.store import Fingerprint
 
 FRAMES, WIDTH = 16, 4
@@ -59,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "run"
     path.mkdir()
     run.save(path, small_model(), NOTES)
-    parts.write_split(path, {"train": {}})
+    split_file.write_split(path, {"train": {}})
     return path
 
 
@@ -367,16 +368,16 @@ SPLITS = {
 
 @pytest.mark.parametrize("name", SPLITS)
 def test_a_hostile_split_is_refused_by_name(name: str, folder: Path) -> None:
-    (folder / parts.NAME).write_bytes(SPLITS[name])
-    with pytest.raises(RunError, match=parts.NAME):
-        parts.read_split(folder)
+    (folder / split_file.NAME).write_bytes(SPLITS[name])
+    with pytest.raises(RunError, match=split_file.NAME):
+        split_file.read_split(folder)
 
 
 def test_a_split_of_files_whose_names_are_not_utf_8_is_read_back(folder: Path) -> None:
     clip = Clip("\udcff/é.mp4", 1, ("ann\udc80", "bob"), sha256="ab" * 32)
-    parts.write_split(folder, {"train": {clip.video_id: clip}})
-    (found,) = parts.read_split(folder)["train"].items()
-    assert found == (clip.video_id, parts.SplitClip(clip.sha256, clip.groups))
+    split_file.write_split(folder, {"train": {clip.video_id: clip}})
+    (found,) = split_file.read_split(folder)["train"].items()
+    assert found == (clip.video_id, split_file.SplitClip(clip.sha256, clip.groups))
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,7 @@ import pytest
 
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.shortcuts import probe
+from deepfake_seq.sequence.splits.shortcut_probe import probe
 
 
 def clips(count: int = 120, **planted: Any) -> SequenceData:

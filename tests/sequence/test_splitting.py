@@ -11,7 +11,7 @@ from deepfake_seq.config import SplitConfig
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.splitting import fold_clips, require_apart, split_clips
+from deepfake_seq.sequence.splits.split import fold_clips, require_apart, split_clips
 
 
 def data_of(clips: list[Clip]) -> SequenceData:

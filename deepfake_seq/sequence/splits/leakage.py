@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deepfake_seq.sequence.data.dataset import Clip, clip_key
-from deepfake_seq.sequence.parts import Split
-from deepfake_seq.sequence.tuned_cnn import BOUND, parts_of
+from deepfake_seq.sequence.splits.finetuned import BOUND, parts_of
+from deepfake_seq.sequence.splits.split_file import Split
 
 KINDS = ("train", "validation", "test", "dropped", "copy", "related", "unseen")
 """How a run may know a clip: by the part that it stood in; as a `copy` of a clip that is here under

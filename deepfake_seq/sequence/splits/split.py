@@ -10,7 +10,7 @@ from deepfake_seq.datasets import Split, grouped_folds, official_split, shared, 
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
-from deepfake_seq.sequence.tuned_cnn import inherited_split, is_bound, require_unbound
+from deepfake_seq.sequence.splits.finetuned import inherited_split, is_bound, require_unbound
 
 _NAMED = 5
 
