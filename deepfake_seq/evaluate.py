@@ -24,7 +24,7 @@ from deepfake_seq.sequence.evaluation import breakdown, predictions
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.history import Histories, read_histories
-from deepfake_seq.sequence.report import Evaluation, Mistake, render
+from deepfake_seq.sequence.reports.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.sequence.splits.leakage import KINDS, sort_clips

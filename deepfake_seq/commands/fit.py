@@ -148,7 +148,7 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     from deepfake_seq.sequence import fit as fitting
     from deepfake_seq.sequence.finished import require_new
     from deepfake_seq.sequence.problem import prepare
-    from deepfake_seq.sequence.tables import runs_rows
+    from deepfake_seq.sequence.reports.tables import runs_rows
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
@@ -186,7 +186,7 @@ def _study(
     from deepfake_seq.sequence import study as studying
     from deepfake_seq.sequence.finished import require_new
     from deepfake_seq.sequence.problem import load_clips
-    from deepfake_seq.sequence.tables import study_rows
+    from deepfake_seq.sequence.reports.tables import study_rows
     from deepfake_seq.store import FeatureStore
 
     require_new(out)

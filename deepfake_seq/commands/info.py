@@ -102,7 +102,7 @@ def _size(path: Path) -> int:
 
 def _run_info(path: Path, as_json: bool) -> None:
     from deepfake_seq.sequence import run
-    from deepfake_seq.sequence.tables import metrics_rows
+    from deepfake_seq.sequence.reports.tables import metrics_rows
     from deepfake_seq.untrusted import decode
 
     description, metrics = run.describe(path), run.read_metrics(path)

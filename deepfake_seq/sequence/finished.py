@@ -15,7 +15,6 @@ from deepfake_seq import atomic
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence import history, run
-from deepfake_seq.sequence.card import about_data, beaten, card
 from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
@@ -23,6 +22,7 @@ from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.judging import judge
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe
 from deepfake_seq.sequence.problem import Problem
+from deepfake_seq.sequence.reports.model_card import about_data, beaten, card
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from msgspec import Meta
 
 from deepfake_seq import atomic
-from deepfake_seq.sequence import figures
+from deepfake_seq.sequence.reports import plots
 from deepfake_seq.untrusted import decode_rows
 
 NAME = "history.csv"
@@ -75,7 +75,7 @@ def write(
         return
     atomic.write_bytes(folder / NAME, _as_csv(histories).encode())
     (folder / PICTURE).parent.mkdir(exist_ok=True)
-    atomic.write_bytes(folder / PICTURE, figures.training_curves(histories, best_epochs))
+    atomic.write_bytes(folder / PICTURE, plots.training_curves(histories, best_epochs))
 
 
 def _as_csv(histories: Sequence[Sequence[Mapping[str, float]]]) -> str:

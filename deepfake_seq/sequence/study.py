@@ -19,7 +19,6 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.datasets import split_by_group
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.card import about_cnn, about_data
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
 from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold, auc
@@ -29,8 +28,9 @@ from deepfake_seq.sequence.finished import new_folder
 from deepfake_seq.sequence.judging import BASELINES
 from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.problem import LabelledClips
+from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
+from deepfake_seq.sequence.reports.tables import markdown, study_rows
 from deepfake_seq.sequence.splits.split import fold_clips, split_clips
-from deepfake_seq.sequence.tables import markdown, study_rows
 
 CONTENDERS = (
     ModelConfig("gru"),

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfake_seq.sequence.figures import FAKE_COLOUR, INK, REAL_COLOUR, canvas, legend_below, png
+from deepfake_seq.sequence.reports.plots import (
+    FAKE_COLOUR,
+    INK,
+    REAL_COLOUR,
+    canvas,
+    legend_below,
+    png,
+)
 from deepfake_seq.sequence.space import DIMENSIONS, Range, Space
 
 if TYPE_CHECKING:

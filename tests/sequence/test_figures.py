@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from deepfake_seq.sequence import figures
 from deepfake_seq.sequence.evaluation.intervals import roc_band
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
+from deepfake_seq.sequence.reports import plots
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.6, 0.8, 0.9])
@@ -50,12 +50,12 @@ def test_nothing_touches_the_edge_of_a_picture() -> None:
     counts = {"real_called_real": 3, "real_called_fake": 1}
     counts |= {"fake_called_real": 1, "fake_called_fake": 30_000}
     for picture in (
-        figures.roc(LABELS, SCORES, metrics(0.5), None),
-        figures.precision_recall(LABELS, SCORES, metrics(0.5)),
-        figures.reliability(LABELS, SCORES, metrics(0.5)),
-        figures.histogram(LABELS, SCORES, 0.5, (0.3, 0.6)),
-        figures.confusion(counts),
-        figures.training_curves([history(3)], [2]),
+        plots.roc(LABELS, SCORES, metrics(0.5), None),
+        plots.precision_recall(LABELS, SCORES, metrics(0.5)),
+        plots.reliability(LABELS, SCORES, metrics(0.5)),
+        plots.histogram(LABELS, SCORES, 0.5, (0.3, 0.6)),
+        plots.confusion(counts),
+        plots.training_curves([history(3)], [2]),
     ):
         image = pixels(picture)
         frame = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
@@ -64,8 +64,8 @@ def test_nothing_touches_the_edge_of_a_picture() -> None:
 
 def test_the_operating_point_is_where_the_threshold_puts_it(drawn: list[Figure]) -> None:
     band = roc_band(LABELS, SCORES, np.arange(8), resamples=50)
-    figures.roc(LABELS, SCORES, metrics(0.5), band)
-    figures.precision_recall(LABELS, SCORES, metrics(0.5))
+    plots.roc(LABELS, SCORES, metrics(0.5), band)
+    plots.precision_recall(LABELS, SCORES, metrics(0.5))
     roc, recall = drawn
     assert points(roc, "threshold 0.500").tolist() == [[0.25, 0.75]]
     assert points(recall, "threshold 0.500").tolist() == [[0.75, 0.75]]
@@ -74,13 +74,13 @@ def test_the_operating_point_is_where_the_threshold_puts_it(drawn: list[Figure])
 
 
 def test_a_threshold_that_calls_nothing_fake_has_no_precision(drawn: list[Figure]) -> None:
-    figures.precision_recall(LABELS, SCORES, metrics(0.99))
+    plots.precision_recall(LABELS, SCORES, metrics(0.99))
     assert not [line for line in drawn[0].axes[0].lines if "threshold" in str(line.get_label())]
 
 
 def test_the_confusion_shows_counts_and_shares(drawn: list[Figure]) -> None:
     counts = {"real_called_real": 3, "real_called_fake": 1}
-    figures.confusion(counts | {"fake_called_real": 0, "fake_called_fake": 0})
+    plots.confusion(counts | {"fake_called_real": 0, "fake_called_fake": 0})
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert texts == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "0\n0.0%"]
 
@@ -88,14 +88,14 @@ def test_the_confusion_shows_counts_and_shares(drawn: list[Figure]) -> None:
 def test_calibration_weighs_both_classes_alike(drawn: list[Figure]) -> None:
     labels = np.array([0] + [1] * 9)
     scores = np.full(10, 0.5)
-    figures.reliability(labels, scores, at_threshold(labels, scores, 0.5, resamples=2))
+    plots.reliability(labels, scores, at_threshold(labels, scores, 0.5, resamples=2))
     (curve,) = (line for line in drawn[0].axes[0].lines if line.get_marker() == "o")
     assert np.allclose(curve.get_xydata(), [[0.5, 0.5]])
 
 
 def test_inconclusive_scores_are_shaded(drawn: list[Figure]) -> None:
-    figures.histogram(LABELS, SCORES, 0.5, (0.5, 0.5))
-    figures.histogram(LABELS, SCORES, 0.5, (0.3, 0.6))
+    plots.histogram(LABELS, SCORES, 0.5, (0.5, 0.5))
+    plots.histogram(LABELS, SCORES, 0.5, (0.3, 0.6))
     without, shaded = ([patch.get_label() for patch in figure.axes[0].patches] for figure in drawn)
     assert "inconclusive" not in without and "inconclusive" in shaded
     assert {"real (4)", "fake (4)"} <= set(without)
@@ -110,7 +110,7 @@ def history(epochs: int, start: float = 0.5) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("epochs", [1, 2, 30])
 def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], epochs: int) -> None:
-    figures.training_curves([history(epochs), history(epochs, 0.9)], [1, epochs])
+    plots.training_curves([history(epochs), history(epochs, 0.9)], [1, epochs])
     left = drawn[0].axes[0]
     curves = [line for line in left.lines if line.get_linestyle() == "-"]
     assert len(curves) == 4
@@ -123,8 +123,8 @@ def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], ep
 
 def test_a_new_phase_is_marked_where_it_begins(drawn: list[Figure]) -> None:
     rows = [{**row, "phase": 1.0 if row["epoch"] < 4 else 2.0} for row in history(6)]
-    figures.training_curves([rows, rows[:5]], [2, 5])
-    figures.training_curves([history(6)], [2])
+    plots.training_curves([rows, rows[:5]], [2, 5])
+    plots.training_curves([history(6)], [2])
     phased, plain = drawn
     for axes in phased.axes:
         (line,) = (line for line in axes.lines if line.get_linestyle() == "--")
@@ -134,6 +134,6 @@ def test_a_new_phase_is_marked_where_it_begins(drawn: list[Figure]) -> None:
 
 
 def test_an_auc_that_is_not_known_is_not_drawn(drawn: list[Figure]) -> None:
-    figures.training_curves([[{**row, "val_auc": np.nan} for row in history(3)]], [3])
+    plots.training_curves([[{**row, "val_auc": np.nan} for row in history(3)]], [3])
     (curve,) = (line for line in drawn[0].axes[1].lines if line.get_linestyle() != ":")
     assert np.isnan(curve.get_ydata()).all()

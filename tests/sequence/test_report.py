@@ -16,7 +16,7 @@ from deepfake_seq.sequence.evaluation import breakdown
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.report import Evaluation, Mistake, render
+from deepfake_seq.sequence.reports.report import Evaluation, Mistake, render
 
 HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(1)>&lt;b&gt;a'b"""
 

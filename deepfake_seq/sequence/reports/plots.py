@@ -17,7 +17,7 @@ import numpy as np
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 from deepfake_seq.sequence.evaluation.weighted_metrics import BINS, WeightedMetrics, bin_of
-from deepfake_seq.sequence.tables import with_interval
+from deepfake_seq.sequence.reports.tables import with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

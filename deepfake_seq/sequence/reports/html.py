@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from deepfake_seq.sequence.tables import figure, with_interval
+from deepfake_seq.sequence.reports.tables import figure, with_interval
 
 if TYPE_CHECKING:
     from jinja2 import Environment

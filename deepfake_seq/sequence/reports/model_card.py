@@ -8,7 +8,7 @@ from typing import Any
 from deepfake_seq.config import UNTRAINED
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.tables import markdown, metrics_rows
+from deepfake_seq.sequence.reports.tables import markdown, metrics_rows
 
 _FEW_CLIPS = 100
 

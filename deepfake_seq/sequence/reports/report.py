@@ -9,12 +9,12 @@ from typing import Any
 from deepfake_seq.datasets import LABEL_NAMES
 from deepfake_seq.datasets.figure import draw_classes
 from deepfake_seq.datasets.survey import ClassCount
-from deepfake_seq.sequence import figures, page
 from deepfake_seq.sequence.evaluation import breakdown
 from deepfake_seq.sequence.evaluation.intervals import roc_band, units
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.tables import metrics_rows
+from deepfake_seq.sequence.reports import html, plots
+from deepfake_seq.sequence.reports.tables import metrics_rows
 
 _MAX_GROUPS = 40
 _METRIC_NAMES = {
@@ -97,7 +97,7 @@ class Evaluation:
 def render(evaluation: Evaluation) -> str:
     """Render the report as HTML."""
     histories = evaluation.histories
-    return page.render(
+    return html.render(
         "report.html.j2",
         evaluation=evaluation,
         class_counts=_class_counts(evaluation.counts),
@@ -107,7 +107,7 @@ def render(evaluation: Evaluation) -> str:
             for name, predictions in evaluation.predictions.items()
             if name != "validation"
         ],
-        training_curves=histories and figures.training_curves(histories, evaluation.best_epochs),
+        training_curves=histories and plots.training_curves(histories, evaluation.best_epochs),
         few=breakdown.FEW,
         label_names=LABEL_NAMES,
         max_groups=_MAX_GROUPS,
@@ -133,16 +133,16 @@ def _split(name: str, predictions: Predictions, evaluation: Evaluation) -> dict[
     if metrics["auc"] is not None:
         band = roc_band(labels, scores, units(predictions.groups, len(predictions)))
         curves = {
-            "roc": figures.roc(labels, scores, metrics, band),
-            "precision_recall": figures.precision_recall(labels, scores, metrics),
-            "reliability": figures.reliability(labels, scores, metrics),
+            "roc": plots.roc(labels, scores, metrics, band),
+            "precision_recall": plots.precision_recall(labels, scores, metrics),
+            "reliability": plots.reliability(labels, scores, metrics),
         }
     return {
         "name": name,
         "metrics": metrics,
         "curves": curves,
-        "confusion": figures.confusion(metrics["confusion"]),
-        "histogram": figures.histogram(labels, scores, decision.threshold, decision.band),
+        "confusion": plots.confusion(metrics["confusion"]),
+        "histogram": plots.histogram(labels, scores, decision.threshold, decision.band),
         "methods": evaluation.metrics["methods"][name],
         "groups": breakdown.by_group(predictions, decision.threshold),
     }
