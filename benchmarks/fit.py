@@ -24,7 +24,7 @@ from deepfake_seq.sequence.data.batches import Shown
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
-from deepfake_seq.sequence.workbench import build_workbench, initial_weights
+from deepfake_seq.sequence.training.trainer import build_workbench, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
 

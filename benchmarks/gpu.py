@@ -97,7 +97,7 @@ def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
 
 def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
     from deepfake_seq.config import ModelConfig
-    from deepfake_seq.sequence.workbench import build_workbench, initial_weights
+    from deepfake_seq.sequence.training.trainer import build_workbench, initial_weights
 
     config = ModelConfig(bidirectional=bidirectional)
     bench = build_workbench("keras", config, (FRAMES, WIDTH), 2.0, 1e-3)

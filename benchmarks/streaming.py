@@ -20,8 +20,8 @@ import numpy as np
 
 from deepfake_seq.config import SHARD_RECORDS, ExtractConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import (
     FeatureRecord,
     FeatureStore,

@@ -18,7 +18,7 @@ from deepfake_seq import console
 from deepfake_seq.cli import app
 from deepfake_seq.commands.sweep import fit_arguments
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import FeatureStore
 
 TINY = ["--units", "3,2", "--epochs", 2]

@@ -19,8 +19,8 @@ from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.config import ModelConfig, SplitConfig
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import (
     FeatureRecord,
     FeatureStore,

@@ -24,7 +24,7 @@ from deepfake_seq.commands.training import (
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import Recipe
 
 _MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
 _ALL = "all"
@@ -97,7 +97,7 @@ def fit(
 
 def _recipes(**options: Any) -> list[Recipe]:
     """One recipe, or those of all models."""
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import Recipe
 
     common = Recipe(
         train=config.TrainConfig(

@@ -35,8 +35,8 @@ from deepfake_seq.commands.training import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from deepfake_seq.sequence.learning import Recipe
     from deepfake_seq.sequence.sweep import OnTraining, SweepResult
+    from deepfake_seq.sequence.training.ensemble import Recipe
 
 _TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
 _SEARCHED = {
@@ -128,9 +128,9 @@ def sweep(
     """
     from deepfake_seq.errors import UsageError
     from deepfake_seq.sequence import sweep as sweeping
-    from deepfake_seq.sequence.learning import Recipe
     from deepfake_seq.sequence.problem import prepare
     from deepfake_seq.sequence.space import Space
+    from deepfake_seq.sequence.training.ensemble import Recipe
     from deepfake_seq.sequence.trials import require_optuna
     from deepfake_seq.store import FeatureStore
 
@@ -186,7 +186,7 @@ def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[
 def fit_arguments(features: Path, recipe: Recipe) -> list[str]:
     """The `fit` command that trains a recipe, without options that have their default value."""
     from deepfake_seq.commands.fit import fit
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import Recipe
 
     values, usual = _fit_options(recipe), _fit_options(Recipe())
     words = ["deepseq", "fit", "--features", str(features), "--model", recipe.model.name]

@@ -17,7 +17,7 @@ from deepfake_seq.finetune.augmentation import build_augmentation
 from deepfake_seq.sequence.models.architecture import FRAME_UNITS
 from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.models.networks import Network, unscaled
-from deepfake_seq.sequence.workbench import initial_weights
+from deepfake_seq.sequence.training.trainer import initial_weights
 
 Images = npt.NDArray[np.uint8]
 

@@ -20,8 +20,8 @@ from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
 from deepfake_seq.finetune.faces import Faces, Images
 from deepfake_seq.finetune.network import filled_up
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.training.class_balance import Balance
 
 _MIXED = 32
 """From how many clips, taken at random, frames are mixed: 137 MB of crops of 299 pixels."""

@@ -12,11 +12,11 @@ from deepfake_seq.errors import TrainingError
 from deepfake_seq.finetune.checkpoint import Checkpoints, Progress, Row
 from deepfake_seq.finetune.network import TunableCnn
 from deepfake_seq.finetune.stream import FrameStream
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
-from deepfake_seq.sequence.losses import focal_losses
-from deepfake_seq.sequence.training import Trained, predict_logits
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.train import Trained, predict_logits
 
 OnBatch = Callable[[str], None]
 

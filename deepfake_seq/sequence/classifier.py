@@ -28,9 +28,9 @@ from deepfake_seq.sequence.data.arrays import checked_arrays, checked_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.finished import new_folder, require_new
-from deepfake_seq.sequence.judging import on_validation
-from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
 from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.training.baselines import on_validation
+from deepfake_seq.sequence.training.ensemble import Recipe, learn, pairs_of
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import decode
 

@@ -19,12 +19,12 @@ from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
-from deepfake_seq.sequence.judging import judge
-from deepfake_seq.sequence.learning import Learned, Pair, Recipe
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.reports.model_card import about_data, beaten, card
 from deepfake_seq.sequence.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
+from deepfake_seq.sequence.training.baselines import judge
+from deepfake_seq.sequence.training.ensemble import Learned, Pair, Recipe
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 

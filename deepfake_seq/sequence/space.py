@@ -23,7 +23,7 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.config.checks import check_choice
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.training.ensemble import Recipe
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

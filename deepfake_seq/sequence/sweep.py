@@ -21,10 +21,10 @@ from deepfake_seq.errors import DatasetError, TrainingError
 from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
-from deepfake_seq.sequence.learning import Pair, Recipe, learn, pairs_of
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
 from deepfake_seq.sequence.space import Setting, Space, key, recipe
+from deepfake_seq.sequence.training.ensemble import Pair, Recipe, learn, pairs_of
 from deepfake_seq.store import Fingerprint
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.stream import Batch
 from deepfake_seq.finetune.trainer import phases_of, train
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.train import Trained
 
 CONFIG = FinetuneConfig(head_epochs=2, epochs=2)
 

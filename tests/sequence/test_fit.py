@@ -19,9 +19,9 @@ from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
-from deepfake_seq.sequence.numpy_bench import NumpyBench
 from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, Recipe, members_of
+from deepfake_seq.sequence.training.numpy_trainer import NumpyBench
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]

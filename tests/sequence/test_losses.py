@@ -5,8 +5,8 @@ import pytest
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BALANCES
-from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.losses import focal_gradient, focal_losses, keras_focal_loss
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses, keras_focal_loss
 
 MOSTLY_FAKE = np.array([1] * 90 + [0] * 10)
 

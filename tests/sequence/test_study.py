@@ -11,9 +11,9 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.learning import Recipe
 from deepfake_seq.sequence.problem import Problem, prepare
 from deepfake_seq.sequence.study import CONTENDERS, rounds, save, study
+from deepfake_seq.sequence.training.ensemble import Recipe
 
 RECIPE = Recipe(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
@@ -128,7 +128,7 @@ def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
 ) -> None:
     # Fakes rise and real clips fall; every frame by itself is the same in both.
 
-    from deepfake_seq.sequence.learning import learn
+    from deepfake_seq.sequence.training.ensemble import learn
 
     def clip(number: int):  # type: ignore[no-untyped-def]
         record = make_record(

@@ -25,7 +25,7 @@ from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageErro
 from deepfake_seq.sequence import sweep as sweeping
 from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]

@@ -23,16 +23,16 @@ from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, StoreError, UsageError
 from deepfake_seq.sequence import problem as posing
 from deepfake_seq.sequence import run, sweep
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
 from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, Claim, is_view
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe, learn
 from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.study import rounds
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.ensemble import Recipe, learn
+from deepfake_seq.sequence.training.train import Trained
 from deepfake_seq.store import FeatureRecord, FeatureStore, SourceFile
 
 QUICK = Recipe(train=TrainConfig(epochs=2, learning_rate=1e-2, batch_size=16, members=1))

@@ -24,10 +24,10 @@ from deepfake_seq.sequence.evaluation.threshold import decide
 from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.history import read_histories
-from deepfake_seq.sequence.learning import Recipe, learn
 from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.study import save, study
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.training.ensemble import Recipe, learn
+from deepfake_seq.sequence.training.train import Trained
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 EPOCHS = 20

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfake_seq.config import TRAINERS, ModelConfig
-from deepfake_seq.sequence.losses import focal_losses
 from deepfake_seq.sequence.models import sequence_model
-from deepfake_seq.sequence.workbench import Workbench, build_workbench, initial_weights
+from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.trainer import Workbench, build_workbench, initial_weights
 
 FRAMES, WIDTH, CLIPS = 7, 12, 9
 MODELS = [
@@ -172,7 +172,7 @@ def test_training_by_numpy_imports_no_framework() -> None:
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
-        "from deepfake_seq.sequence.workbench import build_workbench, initial_weights\n"
+        "from deepfake_seq.sequence.training.trainer import build_workbench, initial_weights\n"
         "config = ModelConfig()\n"
         "bench = build_workbench('numpy', config, (4, 8), 2.0, 1e-3)\n"
         "bench.start(initial_weights(config, 8, 0), 0)\n"

@@ -17,7 +17,7 @@ from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
 from deepfake_seq.sequence.splits.split import fold_clips
-from deepfake_seq.sequence.training import OnEpoch, Trained, predict_logits, train
+from deepfake_seq.sequence.training.train import OnEpoch, Trained, predict_logits, train
 
 FEW_CLIPS = 400
 FEW_CLIPS_MEMBERS = 5

@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.batches import Shown
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
-from deepfake_seq.sequence.logistic import fit_logistic
-from deepfake_seq.sequence.losses import focal_losses
 from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.models.sequence_model import run
-from deepfake_seq.sequence.workbench import Workbench, build_workbench, initial_weights
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.logistic import fit_logistic
+from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.trainer import Workbench, build_workbench, initial_weights
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]

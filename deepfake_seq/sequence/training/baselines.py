@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.features import Arrays
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold
 from deepfake_seq.sequence.evaluation.threshold import ClassCounts, Decision
-from deepfake_seq.sequence.learning import Learned, Pair, Recipe, learn
-from deepfake_seq.sequence.logistic import fit_logistic
 from deepfake_seq.sequence.models.cells import Tensor
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.ensemble import Learned, Pair, Recipe, learn
+from deepfake_seq.sequence.training.logistic import fit_logistic
+from deepfake_seq.sequence.training.train import Trained
 
 _SURE = 40.0
 """The logit whose probability is 1 in float64."""

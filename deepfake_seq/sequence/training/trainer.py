@@ -57,10 +57,10 @@ def build_workbench(
         learning_rate: Adam's.
     """
     if runtime == "keras":
-        from deepfake_seq.sequence.keras_bench import KerasBench
+        from deepfake_seq.sequence.training.keras_trainer import KerasBench
 
         return KerasBench.of(config, *shape, gamma, learning_rate)
-    from deepfake_seq.sequence.numpy_bench import NumpyBench
+    from deepfake_seq.sequence.training.numpy_trainer import NumpyBench
 
     return NumpyBench(config, gamma, learning_rate)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepfake_seq.sequence.balance import Balance
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.models.networks import LogisticNetwork, statistics
+from deepfake_seq.sequence.training.class_balance import Balance
 
 MOST_CLIPS = 8_192
 """More rows to train on than this are sampled: their statistics must fit into memory."""

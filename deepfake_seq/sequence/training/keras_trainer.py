@@ -14,10 +14,10 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.losses import keras_focal_loss
 from deepfake_seq.sequence.models.cells import Tensor, Weights
 from deepfake_seq.sequence.models.keras_models import build_model
 from deepfake_seq.sequence.models.sequence_model import Mask
+from deepfake_seq.sequence.training.losses import keras_focal_loss
 
 
 class KerasBench:
