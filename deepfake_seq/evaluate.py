@@ -17,15 +17,15 @@ from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
 from deepfake_seq.extract import contact_sheet
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
-from deepfake_seq.sequence.description import RunDescription
 from deepfake_seq.sequence.evaluation import breakdown, predictions
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
-from deepfake_seq.sequence.history import Histories, read_histories
 from deepfake_seq.sequence.reports.report import Evaluation, Mistake, render
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.description import RunDescription
+from deepfake_seq.sequence.runs.history import Histories, read_histories
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.sequence.splits.leakage import KINDS, sort_clips
 from deepfake_seq.store import FeatureStore

@@ -13,9 +13,9 @@ from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 
 REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"

@@ -19,7 +19,7 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence import comparison
+    from deepfake_seq.sequence.runs import comparison
 
     if len(runs) < 2:
         raise UsageError(f"two runs or more can be compared. Received: {len(runs)}")

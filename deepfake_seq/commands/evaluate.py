@@ -38,8 +38,8 @@ def evaluate(
     """
     from deepfake_seq import console
     from deepfake_seq import evaluate as evaluating
-    from deepfake_seq.sequence import run
     from deepfake_seq.sequence.reports.tables import metrics_rows
+    from deepfake_seq.sequence.runs import run
     from deepfake_seq.store import FeatureStore
 
     store = FeatureStore.open(features)

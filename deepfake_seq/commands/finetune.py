@@ -135,7 +135,7 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
 
     from deepfake_seq import console
     from deepfake_seq.finetune import tune as tuning
-    from deepfake_seq.sequence.finished import require_new
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import open_faces
 
     settings = _settings(options)

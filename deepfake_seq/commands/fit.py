@@ -146,9 +146,9 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     """One run in `out`, or one for each recipe in a folder of its own there."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
-    from deepfake_seq.sequence.finished import require_new
     from deepfake_seq.sequence.problem import prepare
     from deepfake_seq.sequence.reports.tables import runs_rows
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
@@ -184,9 +184,9 @@ def _study(
 ) -> None:
     from deepfake_seq import console
     from deepfake_seq.sequence import study as studying
-    from deepfake_seq.sequence.finished import require_new
     from deepfake_seq.sequence.problem import load_clips
     from deepfake_seq.sequence.reports.tables import study_rows
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
 
     require_new(out)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 def info(path: Path, as_json: bool) -> None:
     """Say what is in a store, of features or of faces, or in a run."""
-    from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.runs import run
 
     if (path / run.DESCRIPTION).is_file():
         _run_info(path, as_json)
@@ -101,8 +101,8 @@ def _size(path: Path) -> int:
 
 
 def _run_info(path: Path, as_json: bool) -> None:
-    from deepfake_seq.sequence import run
     from deepfake_seq.sequence.reports.tables import metrics_rows
+    from deepfake_seq.sequence.runs import run
     from deepfake_seq.untrusted import decode
 
     description, metrics = run.describe(path), run.read_metrics(path)

@@ -50,7 +50,7 @@ def predict(
 ) -> None:
     """Say of each clip whether it is real or fake, or that it cannot be said."""
     from deepfake_seq import predict as predicting
-    from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.runs import run
 
     folder = run_folder or run.newest(Path("runs"))
     override = predicting.WeightsOverride(absolute(detector_weights), absolute(weights))

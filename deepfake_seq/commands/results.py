@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.finished import FitResult
+    from deepfake_seq.sequence.runs.writer import FitResult
 
 
 def tell_data(result: FitResult) -> None:

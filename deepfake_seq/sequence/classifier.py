@@ -23,12 +23,12 @@ from deepfake_seq.config import (
     TrainConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, split_by_group
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.arrays import checked_arrays, checked_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.finished import new_folder, require_new
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.sequence.runs.writer import new_folder, require_new
 from deepfake_seq.sequence.training.baselines import on_validation
 from deepfake_seq.sequence.training.ensemble import Recipe, learn, pairs_of
 from deepfake_seq.store import Fingerprint

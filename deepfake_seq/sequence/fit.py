@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepfake_seq.config import ExtractConfig
-from deepfake_seq.sequence.finished import Finished, FitResult, judged, new_folder, require_new
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.reports.model_card import about_cnn
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.sequence.runs.writer import Finished, FitResult, judged, new_folder, require_new
 from deepfake_seq.sequence.splits.finetuned import is_bound
 from deepfake_seq.sequence.training.baselines import baselines
 from deepfake_seq.sequence.training.ensemble import Learned, Recipe, learn, members_of, pairs_of

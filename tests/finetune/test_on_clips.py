@@ -26,8 +26,8 @@ from deepfake_seq.extract.options import Extras
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.writers import Cache
 from deepfake_seq.finetune.tune import prepare, recipe_of, tune
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.runs import run
 from deepfake_seq.store import FaceStore, open_faces
 
 NETWORK = "face_detection_yunet_2026may.onnx"

@@ -25,9 +25,9 @@ from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.finetune.reuse import tuned_cnn
 from deepfake_seq.finetune.tune import Task, prepare, recipe_of, tune
-from deepfake_seq.sequence import run
-from deepfake_seq.sequence.finished import FitResult
-from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.history import read_histories
+from deepfake_seq.sequence.runs.writer import FitResult
 from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.store import FaceStore
 from deepfake_seq.weights import digest_of

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepfake_seq.sequence.comparison import Compared, caveats, pair, rows
 from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.runs.comparison import Compared, caveats, pair, rows
 
 
 def judged(names: str, seed: int = 0, gap: float = 1.0, **changes: Any) -> Predictions:

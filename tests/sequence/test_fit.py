@@ -14,12 +14,12 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.evaluation import predictions
-from deepfake_seq.sequence.finished import FitResult
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.writer import FitResult
 from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, Recipe, members_of
 from deepfake_seq.sequence.training.numpy_trainer import NumpyBench
 from deepfake_seq.store import FeatureRecord, FeatureStore

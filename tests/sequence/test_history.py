@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence.history import read_histories, write
+from deepfake_seq.sequence.runs.history import read_histories, write
 
 HEADER = "member,epoch,loss,val_loss,val_auc\n"
 

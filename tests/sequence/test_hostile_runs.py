@@ -20,12 +20,12 @@ from safetensors.numpy import load_file, save_file
 
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.networks import LogisticNetwork
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.store import Fingerprint
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq.sequence import run
 from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.intervals import DeLong, delong
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.reports.tables import Rows, with_interval
+from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.splits import split_file
 
 

@@ -18,12 +18,12 @@ from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Arrays
-from deepfake_seq.sequence.description import RunDescription, RunMetrics
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
+from deepfake_seq.sequence.runs.description import RunDescription, RunMetrics
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import damaged, decode, read_tensors
 

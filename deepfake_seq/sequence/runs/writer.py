@@ -14,14 +14,14 @@ from typing import Any
 from deepfake_seq import atomic
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence import history, run
 from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.reports.model_card import about_data, beaten, card
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.runs import history, run
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
 from deepfake_seq.sequence.training.baselines import judge
 from deepfake_seq.sequence.training.ensemble import Learned, Pair, Recipe
