@@ -35,7 +35,7 @@ from deepfake_seq.commands.training import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from deepfake_seq.sequence.sweep import OnTraining, SweepResult
+    from deepfake_seq.sequence.sweep.sweep import OnTraining, SweepResult
     from deepfake_seq.sequence.training.ensemble import Recipe
 
 _TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
@@ -127,11 +127,11 @@ def sweep(
     the same command resumes the sweep.
     """
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence import sweep as sweeping
     from deepfake_seq.sequence.problem import prepare
-    from deepfake_seq.sequence.space import Space
+    from deepfake_seq.sequence.sweep import sweep as sweeping
+    from deepfake_seq.sequence.sweep.space import Space
+    from deepfake_seq.sequence.sweep.trials import require_optuna
     from deepfake_seq.sequence.training.ensemble import Recipe
-    from deepfake_seq.sequence.trials import require_optuna
     from deepfake_seq.store import FeatureStore
 
     if strategy == "grid" and trials is not None:
@@ -216,7 +216,7 @@ def _fit_options(recipe: Recipe) -> dict[str, Any]:
 def _tell(folder: Path, result: SweepResult, command: str) -> None:
     """Print the ranking, and how to train the best setting."""
     from deepfake_seq import console
-    from deepfake_seq.sequence.sweep_files import TRIALS, rows
+    from deepfake_seq.sequence.sweep.files import TRIALS, rows
 
     parts, seeds = result.parts, len(result.plan.seeds)
     networks = f", {result.members} networks each" if result.members > 1 else ""

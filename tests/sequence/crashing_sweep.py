@@ -16,7 +16,7 @@ from typing import Any
 from records import make_store
 from sweeping import made_up, make_plan, outcomes
 
-from deepfake_seq.sequence import sweep as sweeping
+from deepfake_seq.sequence.sweep import sweep as sweeping
 
 SPACE = {"model": ["gru,lstm"], "learning_rate": ["1e-4:1e-2"], "gamma": ["0,1"]}
 

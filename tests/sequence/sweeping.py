@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from deepfake_seq.config import SplitConfig, SweepConfig, TrainConfig
-from deepfake_seq.sequence import sweep as sweeping
 from deepfake_seq.sequence.problem import Problem, prepare
-from deepfake_seq.sequence.space import Space
+from deepfake_seq.sequence.sweep import sweep as sweeping
+from deepfake_seq.sequence.sweep.space import Space
 from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import FeatureStore
 

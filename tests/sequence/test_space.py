@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepfake_seq.config import LISTS, SWEPT_MODELS, ModelConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.space import DIMENSIONS, Range, Space, key, recipe
+from deepfake_seq.sequence.sweep.space import DIMENSIONS, Range, Space, key, recipe
 from deepfake_seq.sequence.training.ensemble import Recipe
 
 RATES = st.lists(st.floats(1e-8, 1), min_size=1, max_size=6, unique=True)

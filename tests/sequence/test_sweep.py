@@ -22,9 +22,9 @@ from sweeping import BASE, made_up, make_plan, outcomes
 
 from deepfake_seq.config import TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
-from deepfake_seq.sequence import sweep as sweeping
-from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.sweep import files, trials
+from deepfake_seq.sequence.sweep import sweep as sweeping
 from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
@@ -83,7 +83,7 @@ def telling(told: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager
 
 
 def table(folder: Path) -> list[dict[str, str]]:
-    with (folder / sweep_files.TRIALS).open(newline="") as file:
+    with (folder / files.TRIALS).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -227,7 +227,7 @@ def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
     )
     child = subprocess.Popen([sys.executable, "-c", code])
     try:
-        while not (tmp_path / "x" / sweep_files.TRIALS).exists():
+        while not (tmp_path / "x" / files.TRIALS).exists():
             assert child.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
     finally:
@@ -392,13 +392,13 @@ def test_a_sweep_of_the_previous_format_is_refused(
 ) -> None:
     plan = make_plan(store, LOGISTIC)
     search(plan, tmp_path / "x", training)
-    path = tmp_path / "x" / sweep_files.NAME
+    path = tmp_path / "x" / files.NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 1}))
     with pytest.raises(RunError, match=r"another version of deepseq.*Received: .*deepseq-sweep 1"):
         search(plan, tmp_path / "x", training)
 
 
-@pytest.mark.parametrize("name", [sweep_files.NAME, trials.NAME])
+@pytest.mark.parametrize("name", [files.NAME, trials.NAME])
 def test_a_damaged_file_is_named(
     name: str, store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:

@@ -18,7 +18,6 @@ from viewing import clips, real_store, view_of, with_views
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence import sweep
 from deepfake_seq.sequence.data.dataset import SequenceData, load
 from deepfake_seq.sequence.evaluation.threshold import decide
 from deepfake_seq.sequence.fit import fit
@@ -27,6 +26,7 @@ from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.history import read_histories
 from deepfake_seq.sequence.runs.writer import FitResult
 from deepfake_seq.sequence.study import save, study
+from deepfake_seq.sequence.sweep import sweep
 from deepfake_seq.sequence.training.ensemble import Recipe, learn
 from deepfake_seq.sequence.training.train import Trained
 from deepfake_seq.store import FeatureRecord, FeatureStore

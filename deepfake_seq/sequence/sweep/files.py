@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence.reports.tables import Rows, figure, markdown
-from deepfake_seq.sequence.space import DIMENSIONS, Space, Value
-from deepfake_seq.sequence.sweep_figure import value_by_setting
+from deepfake_seq.sequence.sweep.plot import value_by_setting
+from deepfake_seq.sequence.sweep.space import DIMENSIONS, Space, Value
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import decode
 

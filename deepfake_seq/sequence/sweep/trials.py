@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepfake_seq.errors import EngineError, RunError, UsageError
-from deepfake_seq.sequence.space import Setting, Space
+from deepfake_seq.sequence.sweep.space import Setting, Space
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -18,12 +18,12 @@ import numpy as np
 
 from deepfake_seq.config import SweepConfig
 from deepfake_seq.errors import DatasetError, TrainingError
-from deepfake_seq.sequence import sweep_files, trials
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
 from deepfake_seq.sequence.problem import Problem
 from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
-from deepfake_seq.sequence.space import Setting, Space, key, recipe
+from deepfake_seq.sequence.sweep import files, trials
+from deepfake_seq.sequence.sweep.space import Setting, Space, key, recipe
 from deepfake_seq.sequence.training.ensemble import Pair, Recipe, learn, pairs_of
 from deepfake_seq.store import Fingerprint
 
@@ -177,9 +177,9 @@ def sweep(
     strategy = plan.config.strategy
     grid = plan.space.grid() if strategy == "grid" else None
     total = plan.config.trials if grid is None else len(grid)
-    sweep_files.require_same(folder, plan.identity)
+    files.require_same(folder, plan.identity)
     with trials.locked(folder):
-        sweep_files.write_identity(folder, plan.identity, plan.problem.name)
+        files.write_identity(folder, plan.identity, plan.problem.name)
         with trials.opened(folder) as study:
             done = study.get_trials()
             missing = range(len(done), total)
@@ -192,10 +192,10 @@ def sweep(
                     trial = trials.ask(running, plan.space, strategy, plan.seeds[0], given)
                     done.append(_finish(running, trial, plan.seeds, train, step))
                     study.add_trial(done[-1])
-                    sweep_files.write_trials(folder, done, plan.seeds)
-        sweep_files.write_trials(folder, done, plan.seeds)  # it may be one trial behind
+                    files.write_trials(folder, done, plan.seeds)
+        files.write_trials(folder, done, plan.seeds)  # it may be one trial behind
         result = _ranked(plan, done, pairs)
-        sweep_files.write_summary(folder, result.ranked, result.failed, plan.space, result.warnings)
+        files.write_summary(folder, result.ranked, result.failed, plan.space, result.warnings)
     return result
 
 

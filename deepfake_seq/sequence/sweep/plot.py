@@ -15,7 +15,7 @@ from deepfake_seq.sequence.reports.plots import (
     legend_below,
     png,
 )
-from deepfake_seq.sequence.space import DIMENSIONS, Range, Space
+from deepfake_seq.sequence.sweep.space import DIMENSIONS, Range, Space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
