@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_seq.config import SHARD_RECORDS, ExtractConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import (
     FeatureRecord,

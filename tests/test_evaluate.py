@@ -18,8 +18,8 @@ from clips import ClipStyle, write_clip
 from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.config import ModelConfig, SplitConfig
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import (
     FeatureRecord,

@@ -126,7 +126,7 @@ def _models(
     dropout: float,
     **_: Any,
 ) -> list[config.ModelConfig]:
-    from deepfake_seq.sequence.study import CONTENDERS
+    from deepfake_seq.sequence.cross_validation import CONTENDERS
 
     layers = config.read_units(units)
     if model == _ALL:
@@ -146,7 +146,7 @@ def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> Non
     """One run in `out`, or one for each recipe in a folder of its own there."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
-    from deepfake_seq.sequence.problem import prepare
+    from deepfake_seq.sequence.experiment import prepare
     from deepfake_seq.sequence.reports.tables import runs_rows
     from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
@@ -183,8 +183,8 @@ def _study(
     features: Path, out: Path, recipes: list[Recipe], folds: int, seeds: int, as_json: bool
 ) -> None:
     from deepfake_seq import console
-    from deepfake_seq.sequence import study as studying
-    from deepfake_seq.sequence.problem import load_clips
+    from deepfake_seq.sequence import cross_validation as studying
+    from deepfake_seq.sequence.experiment import load_clips
     from deepfake_seq.sequence.reports.tables import study_rows
     from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore

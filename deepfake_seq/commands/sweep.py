@@ -127,7 +127,7 @@ def sweep(
     the same command resumes the sweep.
     """
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence.problem import prepare
+    from deepfake_seq.sequence.experiment import prepare
     from deepfake_seq.sequence.sweep import sweep as sweeping
     from deepfake_seq.sequence.sweep.space import Space
     from deepfake_seq.sequence.sweep.trials import require_optuna

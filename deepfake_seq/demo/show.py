@@ -27,8 +27,8 @@ from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.writers import Cache
 from deepfake_seq.predict import Verdict, predict
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.reports.tables import metrics_rows
 from deepfake_seq.sequence.training.ensemble import Recipe
 from deepfake_seq.store import FeatureStore

@@ -34,7 +34,7 @@ from deepfake_seq.finetune.network import TunableCnn, input_row
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.problem import Problem, pose
+from deepfake_seq.sequence.experiment import Problem, pose
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import Finished, FitResult, judged, new_folder, require_new
 from deepfake_seq.sequence.training.baselines import baselines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepfake_seq.config import ExtractConfig
-from deepfake_seq.sequence.problem import Problem
+from deepfake_seq.sequence.experiment import Problem
 from deepfake_seq.sequence.reports.model_card import about_cnn
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import Finished, FitResult, judged, new_folder, require_new

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from deepfake_seq.config import SplitConfig, SweepConfig, TrainConfig
-from deepfake_seq.sequence.problem import Problem, prepare
+from deepfake_seq.sequence.experiment import Problem, prepare
 from deepfake_seq.sequence.sweep import sweep as sweeping
 from deepfake_seq.sequence.sweep.space import Space
 from deepfake_seq.sequence.training.ensemble import Recipe

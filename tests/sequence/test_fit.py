@@ -16,8 +16,8 @@ from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.writer import FitResult
 from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, Recipe, members_of
@@ -151,9 +151,9 @@ def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_
 def test_training_from_the_disk_learns_as_well_as_from_memory(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepfake_seq.sequence import problem
+    from deepfake_seq.sequence import experiment
 
-    monkeypatch.setattr(problem, "load", lambda store: load(store, memory_bytes=0))
+    monkeypatch.setattr(experiment, "load", lambda store: load(store, memory_bytes=0))
     assert fitted_to(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 

@@ -11,8 +11,8 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.problem import Problem, prepare
-from deepfake_seq.sequence.study import CONTENDERS, rounds, save, study
+from deepfake_seq.sequence.cross_validation import CONTENDERS, rounds, save, study
+from deepfake_seq.sequence.experiment import Problem, prepare
 from deepfake_seq.sequence.training.ensemble import Recipe
 
 RECIPE = Recipe(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))

@@ -21,15 +21,15 @@ from viewing import clips, view_of, with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, StoreError, UsageError
-from deepfake_seq.sequence import problem as posing
+from deepfake_seq.sequence import experiment as posing
+from deepfake_seq.sequence.cross_validation import rounds
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
 from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, Claim, is_view
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.writer import FitResult
-from deepfake_seq.sequence.study import rounds
 from deepfake_seq.sequence.sweep import sweep
 from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.ensemble import Recipe, learn

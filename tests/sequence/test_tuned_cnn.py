@@ -17,15 +17,15 @@ from viewing import with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
+from deepfake_seq.sequence.cross_validation import study
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import count_members, fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.splits.finetuned import BOUND, is_bound, parts_of
 from deepfake_seq.sequence.splits.leakage import sort_clips
 from deepfake_seq.sequence.splits.split import Parts, fold_clips, split_clips
 from deepfake_seq.sequence.splits.split_file import SplitClip
-from deepfake_seq.sequence.study import study
 from deepfake_seq.sequence.training.ensemble import Recipe, pairs_of
 from deepfake_seq.store import FeatureRecord
 

@@ -18,14 +18,14 @@ from viewing import clips, real_store, view_of, with_views
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
+from deepfake_seq.sequence.cross_validation import save, study
 from deepfake_seq.sequence.data.dataset import SequenceData, load
 from deepfake_seq.sequence.evaluation.threshold import decide
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.problem import prepare
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.history import read_histories
 from deepfake_seq.sequence.runs.writer import FitResult
-from deepfake_seq.sequence.study import save, study
 from deepfake_seq.sequence.sweep import sweep
 from deepfake_seq.sequence.training.ensemble import Recipe, learn
 from deepfake_seq.sequence.training.train import Trained

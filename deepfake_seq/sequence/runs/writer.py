@@ -18,7 +18,7 @@ from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
-from deepfake_seq.sequence.problem import Problem
+from deepfake_seq.sequence.experiment import Problem
 from deepfake_seq.sequence.reports.model_card import about_data, beaten, card
 from deepfake_seq.sequence.runs import history, run
 from deepfake_seq.sequence.runs.run import SequenceModel

@@ -20,7 +20,7 @@ from deepfake_seq.config import SweepConfig
 from deepfake_seq.errors import DatasetError, TrainingError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
-from deepfake_seq.sequence.problem import Problem
+from deepfake_seq.sequence.experiment import Problem
 from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
 from deepfake_seq.sequence.sweep import files, trials
 from deepfake_seq.sequence.sweep.space import Setting, Space, key, recipe

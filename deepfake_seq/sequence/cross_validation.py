@@ -24,7 +24,7 @@ from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
 from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.evaluation.threshold import best_macro_f1
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
-from deepfake_seq.sequence.problem import LabelledClips
+from deepfake_seq.sequence.experiment import LabelledClips
 from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
 from deepfake_seq.sequence.reports.tables import markdown, study_rows
 from deepfake_seq.sequence.runs.writer import new_folder
