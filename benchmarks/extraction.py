@@ -34,14 +34,14 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import FromVideos
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Todo
-from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
-from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decode import decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import Worker
 from deepfake_seq.extract.writers import Cache
@@ -60,15 +60,15 @@ def main() -> None:
     found, _ = datasets.discover([options.clips_folder])
     items = datasets.all_items(datasets.recognise(found))[: options.clips]
 
-    decode = _decode_only(items)
+    decoding = _decode_only(items)
     cnn = build_runtime(options.runtime, config.backbone, options.weights)
     crops = _faces(items, resolved)
     compute = _cnn_only(crops, cnn)
     machine = _end_to_end(items, resolved, execution)
-    floor, ours = decode + compute, machine.seconds
+    floor, ours = decoding + compute, machine.seconds
 
     print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
-    _line("decode only", decode, floor, len(items))
+    _line("decode only", decoding, floor, len(items))
     _line("CNN only", compute, floor, len(items))
     _line("floor: both", floor, floor, len(items))
     _line("extract", ours, floor, len(items))
@@ -112,7 +112,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def decode_and_forget(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
-    return decode.decode(path, sampling, limits).status
+    return decode(path, sampling, limits).status
 
 
 class _Forgetful(Decoders):

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video import decode as decoding
 from deepfake_seq.extract.video.decode import DecodedVideo
 
-_decode = decode.decode
+_decode = decoding.decode
 
 
 def decode(path: Path, *settings: Any) -> DecodedVideo:
@@ -44,7 +44,7 @@ def guarded(path: Path, *settings: Any) -> DecodedVideo:
     except MemoryError:
         from deepfake_seq.extract.video.failures import is_transient, reason_of
 
-        source = decode.identify(path)
+        source = decoding.identify(path)
         error = MemoryError()
         transient = is_transient(error)
         return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)

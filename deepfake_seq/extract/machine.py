@@ -11,12 +11,12 @@ from typing import Any, Self
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import FromFaces
 from deepfake_seq.extract.records.from_videos import FromVideos, Preparation
 from deepfake_seq.extract.records.pending import Extracted, Prepared
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.store import FeatureRecord
 

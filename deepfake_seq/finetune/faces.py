@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError, TrainingError
+from deepfake_seq.extract.backbones.runtime import CnnRuntime
 from deepfake_seq.extract.backbones.table import Backbone
 from deepfake_seq.extract.faces import image_codec, resize_square
 from deepfake_seq.extract.records.pending import crops_of
 from deepfake_seq.extract.records.views import Crops
-from deepfake_seq.extract.runtimes import CnnRuntime
 from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows

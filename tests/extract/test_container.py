@@ -25,9 +25,9 @@ LIMITS = LimitsConfig()
 
 
 def rejected(video: DecodedVideo, reason: str) -> None:
-    assert decode.status == "rejected"
-    assert reason in decode.reason
-    assert decode.frames is None and not decode.transient
+    assert video.status == "rejected"
+    assert reason in video.reason
+    assert video.frames is None and not video.transient
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "huffyuv", "wmv2", "rawvideo"])
@@ -97,8 +97,8 @@ def test_a_name_that_looks_like_an_address_is_a_file_that_is_not_there(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "a.mp4", 5)
-    decode = decode(Path(name), SIXTEEN)
-    assert (decode.status, decode.transient) == ("decode_error", True)
+    video = decode(Path(name), SIXTEEN)
+    assert (video.status, video.transient) == ("decode_error", True)
 
 
 def test_what_is_no_regular_file_is_rejected_unopened(tmp_path: Path) -> None:
@@ -134,18 +134,18 @@ def test_a_video_with_too_many_frames_is_rejected(name: str, tmp_path: Path) -> 
 def test_a_file_that_changes_while_it_is_read_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepfake_seq.extract.video import decode
+    from deepfake_seq.extract.video import decode as decoding
 
     path = write_clip(tmp_path / "a.mp4", 20)
     other = write_clip(tmp_path / "b.mp4", 30)
-    real = decode.read_timeline
+    real = decoding.read_timeline
 
     def change(*arguments: object) -> object:
         timeline = real(*arguments)  # type: ignore[arg-type]
         shutil.copy(other, path)
         return timeline
 
-    monkeypatch.setattr(decode, "read_timeline", change)
+    monkeypatch.setattr(decoding, "read_timeline", change)
     decoded = decode(path, SIXTEEN)
     assert (decoded.status, decoded.transient) == ("decode_error", True)
     assert decoded.reason == "the file changed while it was read"

@@ -110,7 +110,7 @@ def test_a_file_that_breaks_its_process_costs_one_video(
     reason: str,
     transient: bool,
 ) -> None:
-    monkeypatch.setattr("deepfake_seq.extract.video.decoder_pool.video.decode", hostile.guarded)
+    monkeypatch.setattr("deepfake_seq.extract.video.decoder_pool.decode.decode", hostile.guarded)
     bad = VideoItem(write_clip(tmp_path / name, 8), name)
     before, *after = items_in(tmp_path, 4)
     limits = LimitsConfig(seconds=5.0 if status == "timeout" else 60.0)

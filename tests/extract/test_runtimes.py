@@ -19,8 +19,8 @@ from children import run_python
 from deepfake_seq.config import RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones.keras import BATCH
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
-from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
 
 UNTRAINED_INCEPTION = BackboneConfig(weights="untrained")
 
@@ -127,7 +127,7 @@ def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import BackboneConfig\n"
-        "from deepfake_seq.extract.runtimes import build_runtime\n"
+        "from deepfake_seq.extract.backbones.runtime import build_runtime\n"
         "cnn = build_runtime('openvino', BackboneConfig(weights='untrained'), None)\n"
         f"assert cnn.features(np.zeros({crops[:1].shape}, np.uint8)).shape == (1, 2048)\n"
         "print(*sys.modules)\n"

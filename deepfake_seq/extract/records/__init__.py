@@ -1,1 +1,1 @@
-"""TODO."""
+"""Face crops to records: from videos, from cached faces, and augmented views of both."""

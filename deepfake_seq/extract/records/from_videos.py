@@ -134,9 +134,10 @@ def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:
     """Why crops cannot be cached; "" where they can."""
     widest, size = max(map(len, cuts), default=0), sum(cut.nbytes for cut in cuts)
     if widest > image_codec.MOST_SIDE:
-        return f"a crop of {widest} pixels is larger than the {image_codec.MOST_SIDE} that can be cached"
+        limit = image_codec.MOST_SIDE
+        return f"a crop of {widest} pixels is larger than the limit of the face cache, {limit}"
     if size > MOST_IMAGES:
-        return f"crops of {size} bytes are more than the {MOST_IMAGES} that can be cached"
+        return f"crops of {size} bytes are more than the limit of the face cache, {MOST_IMAGES}"
     return ""
 
 

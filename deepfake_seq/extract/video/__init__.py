@@ -1,1 +1,1 @@
-"""TODO."""
+"""Videos to sampled frames, decoded in isolated processes."""

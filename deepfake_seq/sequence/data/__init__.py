@@ -1,1 +1,1 @@
-"""TODO."""
+"""Clips and their features, in memory or streamed from a store."""

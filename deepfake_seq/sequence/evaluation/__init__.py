@@ -1,1 +1,1 @@
-"""TODO."""
+"""Metrics, confidence intervals, calibration and the decision threshold."""

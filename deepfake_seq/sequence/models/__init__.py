@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks that turn features into logits."""

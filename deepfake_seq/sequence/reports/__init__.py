@@ -1,1 +1,1 @@
-"""TODO."""
+"""HTML reports, plots, tables and model cards."""

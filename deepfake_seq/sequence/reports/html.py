@@ -32,7 +32,7 @@ def _environment() -> Environment:
         autoescape=True,
         finalize=_visible,
         keep_trailing_newline=True,
-        loader=PackageLoader("deepfake_seq.sequence"),
+        loader=PackageLoader("deepfake_seq.sequence.reports"),
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,

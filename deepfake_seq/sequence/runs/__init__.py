@@ -1,1 +1,1 @@
-"""TODO."""
+"""Run directories: writing, loading and comparing them."""

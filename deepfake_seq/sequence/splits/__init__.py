@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training, validation and test clips, and the checks that nothing leaks between them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Hyper-parameter search with Optuna."""

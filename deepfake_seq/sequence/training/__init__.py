@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training of networks, ensembles and baselines."""

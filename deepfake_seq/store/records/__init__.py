@@ -1,1 +1,1 @@
-"""TODO."""
+"""What is stored of one video: its record, metadata and fingerprint."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""How records are stored in files, and what a reader refuses."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Verifying, repairing and merging stores."""
