@@ -38,9 +38,9 @@ from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.from_videos import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.resume import PendingVideo
 from deepfake_seq.extract.video.decode import decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import Worker
@@ -138,8 +138,8 @@ def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
     config = resolved.config
     detector = build_detector(config.faces.detector, resolved.detector_weights)
     with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
-        preparation = FromVideos(resolved, detector, decoders)
-        people = [person for item in items for person in preparation.prepare(item)]
+        crop_source = VideoCropSource(resolved, detector, decoders)
+        people = [person for item in items for person in crop_source.prepare(item)]
     return np.concatenate([person.crops_rgb for person in people])
 
 
@@ -160,7 +160,7 @@ def _end_to_end(
         list(machine.records(items[:1] * 2 * default_workers()))  # start-up
         machine.profile.clear()
         worker = Worker(machine, cache, resolved, retry_failed=False)
-        outcomes = list(worker.extract([Todo(item, 0) for item in items]))
+        outcomes = list(worker.extract([PendingVideo(item, 0) for item in items]))
         failed = [outcome for outcome in outcomes if outcome.status not in ("ok", "partial")]
         if failed or len(outcomes) != len(items):
             raise SystemExit(f"not all clips were extracted: {failed}")

@@ -84,10 +84,10 @@ def stream_of(store: Path, name: str) -> FrameStream:
 
 def train(store: Path, name: str) -> None:
     """Steps of a CNN; prints a line of figures."""
-    from deepfake_seq.finetune.network import TunableCnn
+    from deepfake_seq.finetune.network import FinetunableCnn
 
     config, row = FinetuneConfig(), BACKBONE_TABLE[name]
-    cnn = TunableCnn(BackboneConfig(name, "untrained"), row, None, config)
+    cnn = FinetunableCnn(BackboneConfig(name, "untrained"), row, None, config)
     batch = next(stream_of(store, name).epoch(1))
     times = [_timed(lambda: cnn.features(batch.crops_rgb))]
     for unfrozen in (0, row.unfreeze or cnn.layers):

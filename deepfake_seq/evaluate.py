@@ -27,7 +27,7 @@ from deepfake_seq.sequence.runs.description import RunDescription
 from deepfake_seq.sequence.runs.history import Histories, read_histories
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
-from deepfake_seq.sequence.splits.leakage import KINDS, sort_clips
+from deepfake_seq.sequence.splits.leakage import KINDS, classify_overlap
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file
@@ -36,7 +36,7 @@ REPORT = "report.html"
 CARD = "README.md"
 
 _MAX_MISTAKES = 6
-_MOST_BYTES = 1 << 26
+_MAX_BYTES = 1 << 26
 
 
 def evaluate(
@@ -69,7 +69,7 @@ def evaluate(
     split = split_file.read_split(run_folder)
     said = predictions.read(run_folder / predictions.NAME)
     data = load(store, views=False)
-    kinds = np.array(sort_clips(data.clips, split), dtype=object)
+    kinds = np.array(classify_overlap(data.clips, split), dtype=object)
     complete = _holds_test(data, kinds, split)
     folder = _folder(run_folder, store, out, complete)
     judged = _judge(model, data, kinds, said)
@@ -95,7 +95,7 @@ def evaluate(
         split=description.split,
         histories=_histories(run_folder, description),
         best_epochs=description.training.best_epochs,
-        card=read_file(run_folder / CARD, _MOST_BYTES).decode(errors="replace"),
+        card=read_file(run_folder / CARD, _MAX_BYTES).decode(errors="replace"),
         store=store.path.resolve().name,
         reported=datetime.now().astimezone().isoformat(timespec="seconds"),
         model=model.title,
@@ -158,7 +158,7 @@ def _judge(
     judged = {"validation": validation.take(np.flatnonzero(kept))}
     for part in ("test", "unseen"):
         own = data.take(np.flatnonzero(kinds == part))
-        judged[part] = Predictions.of(part, own.clips_with_twins, model.scores(own))
+        judged[part] = Predictions.of(part, own.clips_with_duplicates, model.scores(own))
     return {part: own for part, own in judged.items() if len(own)}
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
 
-MOST_FRAMES = 256
+MAX_FRAMES = 256
 _STEP = 16  # grey levels between two digits: more than any codec here changes
 
 

@@ -45,7 +45,7 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
         config.BackboneConfig(weights=config.UNTRAINED),  # the CNN is not used
     )
     execution = config.ExecutionConfig(limits=limits(options["timeout"], options["memory"]))
-    looked = contact_sheet.look_at(clip, resolve(settings), execution)
+    looked = contact_sheet.inspect_video(clip, resolve(settings), execution)
     sampled = len(looked.cells[0])
     people = [
         {"faces_found": len(person) - person.filled, "faces_filled": person.filled}

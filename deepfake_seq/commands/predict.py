@@ -15,13 +15,13 @@ from deepfake_seq.commands.options import (
     INCONCLUSIVE,
     PATH,
     absolute,
+    echo_line,
+    echo_message,
     json_option,
     limits,
     memory_option,
     print_json,
     runtime_option,
-    say,
-    tell,
     timeout_option,
     workers_option,
 )
@@ -57,11 +57,11 @@ def predict(
     execution = config.ExecutionConfig(runtime, workers, limits(timeout, memory))
     verdicts = []
     for warning in run.describe(folder).warnings:
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     for verdict in predicting.predict(clips, folder, execution, override):
         verdicts.append(verdict)
         if not as_json:
-            tell(_verdict_line(verdict))
+            echo_line(_verdict_line(verdict))
     if as_json:
         print_json([asdict(verdict) for verdict in verdicts])
     if any(verdict.verdict == predicting.INCONCLUSIVE for verdict in verdicts):

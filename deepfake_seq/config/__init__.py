@@ -52,7 +52,7 @@ from deepfake_seq.config.learning import (
 )
 from deepfake_seq.config.sweep import (
     LISTS,
-    MOST_SETTINGS,
+    MAX_SETTINGS,
     RANGES,
     STRATEGIES,
     SWEPT_MODELS,
@@ -78,7 +78,7 @@ __all__ = [
     "MAX_WORKERS",
     "MIN_VALID_FRAMES",
     "MODELS",
-    "MOST_SETTINGS",
+    "MAX_SETTINGS",
     "PEOPLE",
     "PRECISIONS",
     "RANGES",

@@ -24,7 +24,7 @@ from deepfake_seq.extract.video.failures import reason_of
 from deepfake_seq.store import FeatureRecord
 
 _COLUMNS = 8
-_MOST_PEOPLE = 6
+_MAX_PEOPLE = 6
 _FOUND, _FILLED, _MISSED = "#228833", "#ccbb44", "#999999"
 
 
@@ -46,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class InspectedVideo:
     """What was seen in a clip.
 
     Attributes:
@@ -60,7 +60,9 @@ class Looked:
     cells: list[list[Cell]]
 
 
-def look_at(path: Path, resolved: ResolvedConfig, execution: ExecutionConfig) -> Looked:
+def inspect_video(
+    path: Path, resolved: ResolvedConfig, execution: ExecutionConfig
+) -> InspectedVideo:
     """Decode a clip and find its people, exactly as `extract` does.
 
     Raises:
@@ -81,9 +83,9 @@ def look_at(path: Path, resolved: ResolvedConfig, execution: ExecutionConfig) ->
             int(video.facts["frames_total"]),
             lambda positions: decoders.frames_at(path, positions),
         )
-    people = people[:_MOST_PEOPLE]
+    people = people[:_MAX_PEOPLE]
     shown = people or [Person.nobody()]
-    return Looked(video, people, [_cells(video.frames, person) for person in shown])
+    return InspectedVideo(video, people, [_cells(video.frames, person) for person in shown])
 
 
 def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
@@ -139,7 +141,7 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell
     return cells
 
 
-def draw(looked: Looked, title: str, config: ExtractConfig, out: Path) -> None:
+def draw(looked: InspectedVideo, title: str, config: ExtractConfig, out: Path) -> None:
     """Write the sheet as a PNG: each frame with its box, score and time, and below it the crop.
 
     Args:

@@ -11,7 +11,7 @@ from deepfake_seq.store.record_ids import person_of
 
 
 @dataclass(frozen=True)
-class CnnClips:
+class FinetuneOverlap:
     """The clips that a fine-tuned CNN was made with.
 
     Attributes:
@@ -41,7 +41,7 @@ class CnnClips:
 
 
 @dataclass(frozen=True)
-class Extras:
+class ExtractOptions:
     """What is kept, made and told beside the features.
 
     Attributes:
@@ -52,7 +52,7 @@ class Extras:
 
     keep_faces: bool = False
     views: ViewsConfig = field(default_factory=ViewsConfig)
-    cnn_clips: CnnClips | None = None
+    cnn_clips: FinetuneOverlap | None = None
 
     def facts_of(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """What a record is told beyond what was seen.
@@ -66,4 +66,4 @@ class Extras:
         return {"cnn_part": self.cnn_clips.part_of(name, known["source"].sha256, known["groups"])}
 
 
-NO_EXTRAS = Extras()
+NO_OPTIONS = ExtractOptions()

@@ -32,7 +32,7 @@ class Cache:
             StoreError: `path` is no directory, or there are shards without a description.
         """
         features = StoreWriter.create(path, resolved.description)
-        if not resolved.extras.keep_faces:
+        if not resolved.extract_options.keep_faces:
             return cls(features)
         return cls(features, FaceStoreWriter.create(faces_of(path), resolved.faces_description))
 

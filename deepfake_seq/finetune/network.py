@@ -22,7 +22,7 @@ from deepfake_seq.sequence.training.trainer import initial_weights
 Images = npt.NDArray[np.uint8]
 
 
-class TunableCnn:
+class FinetunableCnn:
     """See `CnnRuntime`: features of crops, by weights that `step` changes.
 
     The CNN runs as if it judged throughout: its batch normalisations keep their statistics (and

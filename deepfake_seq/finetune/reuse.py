@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
-from deepfake_seq.extract.options import CnnClips
+from deepfake_seq.extract.options import FinetuneOverlap
 from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.splits import split_file
@@ -15,7 +15,7 @@ from deepfake_seq.sequence.splits.leakage import TRAINED_ON
 from deepfake_seq.store.record_ids import person_of
 
 
-class TunedCnn(NamedTuple):
+class FinetunedCnn(NamedTuple):
     """A CNN that was fine-tuned.
 
     Attributes:
@@ -26,10 +26,10 @@ class TunedCnn(NamedTuple):
 
     backbone: str
     weights: Path
-    clips: CnnClips
+    clips: FinetuneOverlap
 
 
-def tuned_cnn(folder: Path) -> TunedCnn:
+def finetuned_cnn(folder: Path) -> FinetunedCnn:
     """The CNN of the fine-tuned run in `folder`.
 
     Raises:
@@ -51,10 +51,10 @@ def tuned_cnn(folder: Path) -> TunedCnn:
         raise RunError(
             f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing, or another one"
         )
-    return TunedCnn(backbone.name, weights.absolute(), clips_of(split_file.read_split(folder)))
+    return FinetunedCnn(backbone.name, weights.absolute(), clips_of(split_file.read_split(folder)))
 
 
-def clips_of(split: split_file.Split) -> CnnClips:
+def clips_of(split: split_file.Split) -> FinetuneOverlap:
     """The clips of a run by which a CNN was made, as `extract` is told them."""
     contents: dict[str, str] = {}
     for part in (*TRAINED_ON, "test"):  # what is in training stays in training
@@ -67,4 +67,4 @@ def clips_of(split: split_file.Split) -> CnnClips:
         for video_id, clip in split.get(part, {}).items():
             videos |= {video_id.removesuffix(person_of(video_id)), clip.sha256} - {""}
             groups.update(clip.groups)
-    return CnnClips(contents, frozenset(videos), frozenset(groups))
+    return FinetuneOverlap(contents, frozenset(videos), frozenset(groups))

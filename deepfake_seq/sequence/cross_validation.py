@@ -25,12 +25,18 @@ from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.evaluation.threshold import best_macro_f1
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 from deepfake_seq.sequence.experiment import LabelledClips
-from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
+from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
 from deepfake_seq.sequence.reports.tables import markdown, study_rows
 from deepfake_seq.sequence.runs.writer import new_folder
-from deepfake_seq.sequence.splits.split import fold_clips, split_clips
+from deepfake_seq.sequence.splits.split import make_folds, split_data
 from deepfake_seq.sequence.training.baselines import BASELINES
-from deepfake_seq.sequence.training.ensemble import Learned, Pair, Recipe, learn, pairs_of
+from deepfake_seq.sequence.training.ensemble import (
+    ExperimentConfig,
+    Pair,
+    TrainedEnsemble,
+    fit_ensemble,
+    pairs_of,
+)
 
 CONTENDERS = (
     ModelConfig("gru"),
@@ -98,7 +104,7 @@ class Study:
     warnings: list[str]
 
 
-def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterator[Round]:
+def rounds(data: SequenceData, recipe: ExperimentConfig, folds: int, seeds: int) -> Iterator[Round]:
     """The rounds of a study: `folds` for each of `seeds` seeds, or one where `folds` is 0.
 
     With folds, every clip is a test clip once a seed (but for those that straddle two folds), and
@@ -115,18 +121,18 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
             train=replace(recipe.train, seed=seed),
         )
         if not folds:
-            parts = split_clips(data, own.split)
+            parts = split_data(data, own.split)
             split = parts.split
             if not len(split.test):
                 raise UsageError("a study needs test clips: leave --test 0 out, or give --folds")
             pairs = pairs_of(data, split.train, split.validation, own)
             yield Round(seed, pairs, data.take(split.test), parts.warnings)
             continue
-        for rest, held_out in fold_clips(data, folds, seed):
+        for rest, held_out in make_folds(data, folds, seed):
             kept = data.take(rest)
             inner = split_by_group(
                 kept.labels.tolist(),
-                kept.groups_with_twins,
+                kept.groups_with_duplicates,
                 validation=recipe.split.validation,
                 test=0.0,
                 seed=seed,
@@ -138,7 +144,7 @@ def rounds(data: SequenceData, recipe: Recipe, folds: int, seeds: int) -> Iterat
 
 def study(
     clips: LabelledClips,
-    recipes: Sequence[Recipe],
+    recipes: Sequence[ExperimentConfig],
     folds: int,
     seeds: int,
     on_training: Callable[[str], None] = lambda title: None,
@@ -162,15 +168,15 @@ def study(
         told |= dict.fromkeys(own.warnings)
         for recipe in recipes:
             seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
-            learned = learn(own.pairs, seeded)
-            outcomes.setdefault(recipe.model.title, []).append(_outcome(own, learned))
-            told |= dict.fromkeys(learned.warnings)
+            ensemble = fit_ensemble(own.pairs, seeded)
+            outcomes.setdefault(recipe.model.title, []).append(_outcome(own, ensemble))
+            told |= dict.fromkeys(ensemble.warnings)
             on_training(recipe.model.title)
         for name, baseline in BASELINES.items():
-            learned = baseline(own.pairs, recipes[0])
-            outcomes.setdefault(name, []).append(_outcome(own, learned))
+            ensemble = baseline(own.pairs, recipes[0])
+            outcomes.setdefault(name, []).append(_outcome(own, ensemble))
     names = [clip.video_id for clip in data.clips]
-    groups = dict(zip(names, data.groups_with_twins, strict=True))
+    groups = dict(zip(names, data.groups_with_duplicates, strict=True))
     summary = {
         "data": clips.name,
         "clips": data.counts,
@@ -180,7 +186,7 @@ def study(
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
     cnn = str(clips.store.extract_config["backbone"]["weights"])
-    warnings = [*told, *clips.shortcut.warnings, *about_cnn(cnn), *about_data(data)]
+    warnings = [*told, *clips.shortcut.warnings, *cnn_warnings(cnn), *data_warnings(data)]
     return Study(outcomes, summary, warnings)
 
 
@@ -244,8 +250,8 @@ def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     return buffer.getvalue()
 
 
-def _outcome(own: Round, learned: Learned) -> Outcome:
-    scores, threshold = learned.scores(own.test), learned.decision.threshold
+def _outcome(own: Round, ensemble: TrainedEnsemble) -> Outcome:
+    scores, threshold = ensemble.scores(own.test), ensemble.decision.threshold
     labels = own.test.labels
     return Outcome(
         own.seed,
@@ -253,7 +259,7 @@ def _outcome(own: Round, learned: Learned) -> Outcome:
         labels,
         scores,
         threshold,
-        at_threshold(labels, scores, threshold, groups=own.test.groups_with_twins),
+        at_threshold(labels, scores, threshold, groups=own.test.groups_with_duplicates),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.sequence.data.dataset import SequenceData, load
 from deepfake_seq.sequence.splits.shortcut_probe import Shortcut, probe
-from deepfake_seq.sequence.splits.split import Parts, split_clips
+from deepfake_seq.sequence.splits.split import DataSplit, split_data
 from deepfake_seq.store import FeatureStore, Store, faces_of
 
 
@@ -31,14 +31,14 @@ class LabelledClips:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem(LabelledClips):
+class Experiment(LabelledClips):
     """Clips that are dealt into parts, for one model or several to be trained on.
 
     Attributes:
         parts: Which are for what.
     """
 
-    parts: Parts
+    parts: DataSplit
 
 
 def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
@@ -55,7 +55,7 @@ def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
     return _described(load(store), store, seed)
 
 
-def prepare(store: FeatureStore, config: SplitConfig) -> Problem:
+def load_experiment(store: FeatureStore, config: SplitConfig) -> Experiment:
     """Read a store, deal its clips into parts, and look for a shortcut.
 
     Raises:
@@ -63,28 +63,28 @@ def prepare(store: FeatureStore, config: SplitConfig) -> Problem:
             its split leaks.
         StoreError: A record is damaged.
     """
-    return pose(load(store), store, config)
+    return build_experiment(load(store), store, config)
 
 
-def pose(
+def build_experiment(
     data: SequenceData,
     store: Store[Any],
     config: SplitConfig,
     pseudo_fakes: Sequence[bool] | None = None,
-) -> Problem:
+) -> Experiment:
     """Deal clips into parts, and look for a shortcut.
 
     Args:
         data: The clips.
         store: Where they are from.
         config: How they are dealt.
-        pseudo_fakes: See `split_clips`.
+        pseudo_fakes: See `split_data`.
 
     Raises:
         DatasetError: The clips cannot be dealt out, or the split leaks.
     """
-    parts = split_clips(data, config, pseudo_fakes)
-    return Problem(**vars(_described(data, store, config.seed)), parts=parts)
+    parts = split_data(data, config, pseudo_fakes)
+    return Experiment(**vars(_described(data, store, config.seed)), parts=parts)
 
 
 def _described(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
-from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.resume import PendingVideo
 
 
-def todos(count: int) -> list[Todo]:
-    return [Todo(VideoItem(Path(f"{n}.mp4"), f"{n}.mp4"), 0) for n in range(count)]
+def todos(count: int) -> list[PendingVideo]:
+    return [PendingVideo(VideoItem(Path(f"{n}.mp4"), f"{n}.mp4"), 0) for n in range(count)]
 
 
 def queue_of(count: int, smallest: int = 1, largest: int = 64) -> ChunkQueue:
@@ -30,7 +30,9 @@ def sizes(queue: ChunkQueue, processes: int) -> list[int]:
     return taken
 
 
-def work(queue: ChunkQueue, chunk: Chunk, deadly: set[str]) -> tuple[list[str], Todo | None]:
+def work(
+    queue: ChunkQueue, chunk: Chunk, deadly: set[str]
+) -> tuple[list[str], PendingVideo | None]:
     """Extract a chunk in order, in a process that dies at deadly videos.
 
     Returns:

@@ -18,7 +18,7 @@ from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.extract import machine, pipeline
 from deepfake_seq.extract.engines import Engine, Job, build_engine
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo
 from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 
@@ -45,8 +45,8 @@ def new_cache(path: Path) -> Cache:
     return Cache.create(path, resolve(CONFIG))
 
 
-def todos(items: list[VideoItem]) -> list[Todo]:
-    return [Todo(item, 0) for item in items]
+def todos(items: list[VideoItem]) -> list[PendingVideo]:
+    return [PendingVideo(item, 0) for item in items]
 
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])

@@ -28,7 +28,7 @@ from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import machine, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, image_codec
-from deepfake_seq.extract.options import NO_EXTRAS, CnnClips, Extras
+from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions, FinetuneOverlap
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
@@ -52,7 +52,7 @@ CONFIG = ExtractConfig(
     faces=FaceConfig(detector="mtcnn"),
     backbone=BackboneConfig("vgg16", "untrained"),
 )
-KEPT = Extras(keep_faces=True)
+KEPT = ExtractOptions(keep_faces=True)
 VIEWS = ViewsConfig(augment="real", views=2, self_blend=1)
 
 
@@ -140,10 +140,10 @@ def extract(tmp_path: Path) -> Extract:
         items: list[VideoItem],
         name: str,
         config: ExtractConfig = CONFIG,
-        extras: Extras = NO_EXTRAS,
+        extract_options: ExtractOptions = NO_OPTIONS,
         retry_failed: bool = False,
     ) -> Summary:
-        resolved = resolve(config, extras)
+        resolved = resolve(config, extract_options)
         with Cache.create(tmp_path / name, resolved) as cache:
             return pipeline.extract(
                 items, resolved, cache, ExecutionConfig(workers=1), retry_failed=retry_failed
@@ -160,10 +160,10 @@ def from_faces(tmp_path: Path) -> Extract:
         faces: str,
         name: str,
         backbone: BackboneConfig = CONFIG.backbone,
-        extras: Extras = NO_EXTRAS,
+        extract_options: ExtractOptions = NO_OPTIONS,
     ) -> Summary:
         store = open_faces(tmp_path / faces)
-        resolved = resolve_cached(store, backbone, extras)
+        resolved = resolve_cached(store, backbone, extract_options)
         with Cache.create(tmp_path / name, resolved) as cache:
             items = cached_items(store, resolved.config.faces.people == "all")
             return pipeline.extract(items, resolved, cache, ExecutionConfig(workers=1))
@@ -185,7 +185,7 @@ def assert_same(tmp_path: Path, one: str, other: str) -> None:
 def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
     name: str, videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=KEPT)
+    extract(videos, "first", extract_options=KEPT)
     other = BackboneConfig(name, "untrained")
     extract(videos, "from-videos", replace(CONFIG, backbone=other))
     summary = from_faces("first", "from-faces", other)
@@ -202,7 +202,7 @@ def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
 def test_the_crops_are_kept_pixel_for_pixel(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "webp", extras=KEPT)
+    extract(videos, "webp", extract_options=KEPT)
     png = replace(CONFIG, faces=replace(CONFIG.faces, image_format="png"))
     extract(videos, "png", png, KEPT)
     one, other = (open_faces(tmp_path / name) for name in ("webp", "png"))
@@ -235,7 +235,7 @@ def test_of_lossy_faces_too_the_features_are_those_of_the_videos(
 def test_failures_are_kept_as_failures(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=KEPT)
+    extract(videos, "first", extract_options=KEPT)
     summary = from_faces("first", "again")
     told = {failure.video_id: failure.status for failure in summary.failures}
     assert told == {"dark.mp4": "no_face", "none.mp4": "decode_error"}
@@ -258,8 +258,8 @@ def test_everybody_in_a_video_is_kept(
 def test_a_second_run_does_nothing(
     videos: list[VideoItem], extract: Extract, from_faces: Extract
 ) -> None:
-    extract(videos, "first", extras=KEPT)
-    assert extract(videos, "first", extras=KEPT).skipped == 4
+    extract(videos, "first", extract_options=KEPT)
+    assert extract(videos, "first", extract_options=KEPT).skipped == 4
     from_faces("first", "again")
     assert from_faces("first", "again").skipped == 4
 
@@ -269,7 +269,7 @@ def test_faces_that_are_asked_for_later_are_made(
 ) -> None:
     extract(videos, "first")
     before = records(tmp_path, "first")
-    assert extract(videos, "first", extras=KEPT).skipped == 0
+    assert extract(videos, "first", extract_options=KEPT).skipped == 0
     assert len(open_faces(tmp_path / "first")) == 4
     for own, after in zip(before, records(tmp_path, "first"), strict=True):
         assert own.same_content(after)
@@ -278,11 +278,11 @@ def test_faces_that_are_asked_for_later_are_made(
 def test_a_changed_video_gets_new_faces(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=KEPT)
+    extract(videos, "first", extract_options=KEPT)
     from_faces("first", "again")
     before = open_faces(tmp_path / "first")["a.mp4"].sha256
     moving(videos[0].path.parent, "a.mp4", (96, 128), 7)
-    assert extract(videos, "first", extras=KEPT).skipped == 3
+    assert extract(videos, "first", extract_options=KEPT).skipped == 3
     assert open_faces(tmp_path / "first")["a.mp4"].sha256 != before
     assert from_faces("first", "again").skipped == 3
     assert_same(tmp_path, "first", "again")
@@ -291,10 +291,10 @@ def test_a_changed_video_gets_new_faces(
 def test_what_the_data_set_tells_anew_reaches_faces_and_features(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=KEPT)
+    extract(videos, "first", extract_options=KEPT)
     from_faces("first", "again")
     told = [replace(videos[0], label=FAKE, method="Deepfakes"), *videos[1:]]
-    assert extract(told, "first", extras=KEPT).relabelled == 1
+    assert extract(told, "first", extract_options=KEPT).relabelled == 1
     faces = open_faces(tmp_path / "first")["a.mp4"]
     assert (faces.label, faces.facts["method"]) == (FAKE, "Deepfakes")
     assert from_faces("first", "again").relabelled == 1
@@ -304,7 +304,7 @@ def test_what_the_data_set_tells_anew_reaches_faces_and_features(
 def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos[:1], "first", extras=KEPT)
+    extract(videos[:1], "first", extract_options=KEPT)
     (shard,) = faces_of(tmp_path / "first").glob("*.h5")
     images = bytes(open_faces(tmp_path / "first")["a.mp4"].images)
     content = bytearray(shard.read_bytes())
@@ -318,8 +318,8 @@ def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
 def test_views_of_the_faces_are_those_of_the_videos(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=Extras(True, VIEWS))
-    from_faces("first", "again", extras=Extras(views=VIEWS))
+    extract(videos, "first", extract_options=ExtractOptions(True, VIEWS))
+    from_faces("first", "again", extract_options=ExtractOptions(views=VIEWS))
     assert_same(tmp_path, "first", "again")
     names = [record.video_id for record in records(tmp_path, "first")]
     views = ["a.mp4@blend1", "a.mp4@view1", "a.mp4@view2"]
@@ -335,10 +335,15 @@ def test_views_that_are_asked_for_later_or_otherwise_are_made(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first")
-    assert extract(videos, "first", extras=Extras(views=VIEWS)).skipped == 3
+    assert extract(videos, "first", extract_options=ExtractOptions(views=VIEWS)).skipped == 3
     before = FeatureStore.open(tmp_path / "first")["a.mp4@view1"].features
-    assert extract(videos, "first", extras=Extras(views=VIEWS)).skipped == 4
-    assert extract(videos, "first", extras=Extras(views=replace(VIEWS, seed=1))).skipped == 3
+    assert extract(videos, "first", extract_options=ExtractOptions(views=VIEWS)).skipped == 4
+    assert (
+        extract(
+            videos, "first", extract_options=ExtractOptions(views=replace(VIEWS, seed=1))
+        ).skipped
+        == 3
+    )
     after = FeatureStore.open(tmp_path / "first")["a.mp4@view1"].features
     assert not np.array_equal(before, after)
     assert extract(videos, "first").skipped == 4  # who asks for none keeps those that there are
@@ -347,7 +352,7 @@ def test_views_that_are_asked_for_later_or_otherwise_are_made(
 def test_views_of_a_version_that_is_gone_are_emptied(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
-    extract(videos, "first", extras=Extras(views=VIEWS))
+    extract(videos, "first", extract_options=ExtractOptions(views=VIEWS))
     moving(videos[0].path.parent, "a.mp4", (96, 128), 7)
     extract(videos, "first")
     for name in ("a.mp4@view1", "a.mp4@view2", "a.mp4@blend1"):
@@ -358,7 +363,7 @@ def test_views_of_a_version_that_is_gone_are_emptied(
 def test_whole_frames_cannot_be_blended() -> None:
     config = replace(CONFIG, faces=FaceConfig(detector="none"))
     with pytest.raises(UsageError, match="--self-blend"):
-        resolve(config, Extras(views=ViewsConfig(self_blend=1)))
+        resolve(config, ExtractOptions(views=ViewsConfig(self_blend=1)))
 
 
 def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
@@ -366,8 +371,8 @@ def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
 ) -> None:
     extract(videos, "plain")
     digest = FeatureStore.open(tmp_path / "plain")["a.mp4"].source.sha256
-    clips = CnnClips({digest: "train"}, frozenset({"a.mp4"}), frozenset({"b"}))
-    extract(videos, "tuned", extras=Extras(views=VIEWS, cnn_clips=clips))
+    clips = FinetuneOverlap({digest: "train"}, frozenset({"a.mp4"}), frozenset({"b"}))
+    extract(videos, "tuned", extract_options=ExtractOptions(views=VIEWS, cnn_clips=clips))
     store = FeatureStore.open(tmp_path / "tuned")
     parts = {record.video_id: record.facts["cnn_part"] for record in store}
     assert parts["a.mp4"] == parts["a.mp4@view1"] == parts["a.mp4@blend1"] == "train"
@@ -402,14 +407,14 @@ class Slow(DecodersHere):
 def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract(videos[:1], "first", extras=Extras(views=VIEWS))
+    extract(videos[:1], "first", extract_options=ExtractOptions(views=VIEWS))
     before = records(tmp_path, "first")
     with monkeypatch.context() as patch:
         patch.setattr(machine, "Decoders", Slow)
-        assert extract(videos[:1], "first", extras=Extras(True, VIEWS)).failed == 1
+        assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).failed == 1
     for own, after in zip(before, records(tmp_path, "first"), strict=True):
         assert own.sha256 == after.sha256
-    assert extract(videos[:1], "first", extras=Extras(True, VIEWS)).ok == 1
+    assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).ok == 1
     assert len(open_faces(tmp_path / "first")) == 1
 
 
@@ -418,7 +423,7 @@ def test_faces_that_are_too_large_to_keep_still_give_features(
 ) -> None:
     extract(videos[:2], "plain")
     monkeypatch.setattr(image_codec, "MOST_SIDE", 100)  # of 83 and 156 pixels
-    extract(videos[:2], "kept", extras=KEPT)
+    extract(videos[:2], "kept", extract_options=KEPT)
     assert_same(tmp_path, "plain", "kept")
     store = open_faces(tmp_path / "kept")
     assert [store[name].status for name in store.video_ids] == ["ok", "rejected"]
@@ -445,7 +450,7 @@ def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
 def test_a_picture_that_is_none_costs_its_video_alone(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
-    extract(videos[:2], "first", extras=KEPT)
+    extract(videos[:2], "first", extract_options=KEPT)
     bad = open_faces(tmp_path / "first")["a.mp4"]
     commit_faces(tmp_path / "first", replace(bad, images=np.zeros_like(bad.images)))
     summary = from_faces("first", "again")
@@ -463,10 +468,12 @@ def test_faces_of_frames_of_no_known_size_are_rejected(
     from_faces: Extract,
     tmp_path: Path,
 ) -> None:
-    extract(videos[:1], "first", extras=KEPT)
+    extract(videos[:1], "first", extract_options=KEPT)
     record = replace(open_faces(tmp_path / "first")["a.mp4"], facts=facts)
     commit_faces(tmp_path / "first", record)
-    assert from_faces("first", "again", extras=Extras(views=VIEWS)).by_status == {"rejected": 1}
+    assert from_faces("first", "again", extract_options=ExtractOptions(views=VIEWS)).by_status == {
+        "rejected": 1
+    }
 
 
 def test_pictures_that_would_fill_the_memory_are_not_unpacked(
@@ -490,7 +497,9 @@ def test_a_face_cache_that_does_not_say_how_it_was_made_is_refused(
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
-TUNED_ON = CnnClips({"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p"))
+TUNED_ON = FinetuneOverlap(
+    {"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p")
+)
 
 
 @pytest.mark.parametrize(
@@ -514,10 +523,10 @@ def test_a_tuned_cnn_knows_videos_whoever_was_seen_in_them(
 def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
-    clips = CnnClips({}, frozenset(), frozenset({"alice"}))
-    extras = Extras(views=VIEWS, cnn_clips=clips)
-    extract(videos[:1], "tuned", extras=extras)
+    clips = FinetuneOverlap({}, frozenset(), frozenset({"alice"}))
+    extract_options = ExtractOptions(views=VIEWS, cnn_clips=clips)
+    extract(videos[:1], "tuned", extract_options=extract_options)
     named = [replace(videos[0], groups=("alice",))]
-    assert extract(named, "tuned", extras=extras).relabelled == 1
+    assert extract(named, "tuned", extract_options=extract_options).relabelled == 1
     parts = {record.facts["cnn_part"] for record in records(tmp_path, "tuned")}
     assert parts == {"related"}

@@ -25,7 +25,7 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.records.from_videos import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
@@ -64,7 +64,7 @@ def machine_of(
     cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
 ) -> Machine:
     own = decoders(workers, CONFIG.sampling, LimitsConfig())
-    return Machine(FromVideos(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
+    return Machine(VideoCropSource(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
 
 
 def clips_in(folder: Path, count: int) -> list[VideoItem]:

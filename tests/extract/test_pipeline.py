@@ -30,7 +30,7 @@ from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.from_videos import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -61,7 +61,7 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
 
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
         own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
-        source = FromVideos(resolved, build_detector("none", None), own)
+        source = VideoCropSource(resolved, build_detector("none", None), own)
         return Machine(source, MeanCnn(), frames=4)
 
     return build

@@ -20,7 +20,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.records.from_videos import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
 from deepfake_seq.store import FeatureRecord, SourceFile
@@ -97,11 +97,11 @@ def records_of(
     video: DecodedVideo, detector: FaceDetector, config: ExtractConfig = CONFIG
 ) -> list[FeatureRecord]:
     decoders: Any = Ready(video)
-    prepared = FromVideos(resolve(config), detector, decoders).prepare(ITEM)
+    prepared = VideoCropSource(resolve(config), detector, decoders).prepare(ITEM)
     return [
-        person.finished(mean_features(person.crops_rgb))
+        person.to_record(mean_features(person.crops_rgb))
         if len(person.crops_rgb)
-        else person.finished()
+        else person.to_record()
         for person in prepared
     ]
 
@@ -205,8 +205,8 @@ def test_a_video_without_faces_has_one_record_where_all_are_asked_for() -> None:
 
 def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
     decoders: Any = Ready(video_of([10]))
-    (person,) = FromVideos(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
-    record = person.finished(np.full((1, WIDTH), 1e6, np.float32))
+    (person,) = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
+    record = person.to_record(np.full((1, WIDTH), 1e6, np.float32))
     assert (record.status, record.mask.any()) == ("rejected", False)
     assert "1000000" in record.reason
     assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6

@@ -30,7 +30,7 @@ from deepfake_seq.errors import EngineError, StoreError, UsageError
 from deepfake_seq.extract.engines import Job, cluster
 from deepfake_seq.extract.engines.ray import RayEngine
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, Resumption
 from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.verify import verify
@@ -99,13 +99,13 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> list[Todo]:
+def clips(tmp_path: Path) -> list[PendingVideo]:
     """Four clips."""
     paths = [write_clip(tmp_path / f"{number}.mp4", 6) for number in range(4)]
-    return [Todo(VideoItem(path, path.name, FAKE), 0) for path in paths]
+    return [PendingVideo(VideoItem(path, path.name, FAKE), 0) for path in paths]
 
 
-def outcomes_of(engine: RayEngine, todos: list[Todo]) -> dict[str, Outcome]:
+def outcomes_of(engine: RayEngine, todos: list[PendingVideo]) -> dict[str, Outcome]:
     """The outcome of each video; waits for those that something else has claimed."""
     outcomes: dict[str, Outcome] = {}
     while len(outcomes) < len(todos):
@@ -340,7 +340,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
     other_version: dict[str, str],
     job: MakeJob,
     cache: Cache,
-    clips: list[Todo],
+    clips: list[PendingVideo],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -362,7 +362,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
 
 @pytest.mark.slow
 def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
-    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
 ) -> None:
     from ray.cluster_utils import Cluster
 
@@ -389,7 +389,7 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
 
 @pytest.mark.slow
 def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
-    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
 ) -> None:
     """The process is killed whenever it holds the claim of one video."""
     with (
@@ -421,7 +421,7 @@ def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again
 
 @pytest.mark.slow
 def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
-    marked: str, job: MakeJob, cache: Cache, clips: list[Todo]
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
 ) -> None:
     with (
         RayEngine(job("local"), cache, patience_seconds=2.0) as engine,
@@ -437,7 +437,7 @@ def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
 
 @pytest.mark.slow
 def test_an_expected_error_is_raised_with_the_name_of_the_node(
-    ray_address: str, job: MakeJob, cache: Cache, clips: list[Todo]
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
 ) -> None:
     with RayEngine(job(ray_address), cache) as engine:
         locks = cache.features.path / ".locks"
@@ -452,7 +452,7 @@ def test_an_expected_error_is_raised_with_the_name_of_the_node(
 
 @pytest.mark.slow
 def test_a_bug_is_raised_with_its_traceback(
-    ray_address: str, job: MakeJob, cache: Cache, clips: list[Todo]
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
 ) -> None:
     label: Any = "no label"
     broken = clips[0]._replace(item=replace(clips[0].item, label=label))
@@ -469,7 +469,7 @@ def test_separate_disks_are_reported_with_their_machines(
     ray_address: str,
     job: MakeJob,
     cache: Cache,
-    clips: list[Todo],
+    clips: list[PendingVideo],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with RayEngine(job(ray_address), cache) as engine:

@@ -21,7 +21,7 @@ from deepfake_seq.extract.engines import Job
 from deepfake_seq.extract.engines.remote import Progress, RemoteWorker, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.resume import PendingVideo
 from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
 
@@ -49,20 +49,20 @@ def config(tmp_path: Path) -> Iterator[WorkerConfig]:
 
 
 @pytest.fixture
-def todos(tmp_path: Path) -> list[Todo]:
+def todos(tmp_path: Path) -> list[PendingVideo]:
     """Three times the same clip."""
     clip = write_clip(tmp_path / "clip.mp4", 6)
-    return [Todo(VideoItem(clip, f"{n}.mp4", FAKE), 0) for n in range(3)]
+    return [PendingVideo(VideoItem(clip, f"{n}.mp4", FAKE), 0) for n in range(3)]
 
 
-def all_of(worker: RemoteWorker, todos: list[Todo]) -> list[Progress]:
+def all_of(worker: RemoteWorker, todos: list[PendingVideo]) -> list[Progress]:
     reports = list(worker.extract(todos))
     worker.close()
     return reports
 
 
 def test_each_video_is_reported_with_its_share_of_the_time(
-    config: WorkerConfig, todos: list[Todo]
+    config: WorkerConfig, todos: list[PendingVideo]
 ) -> None:
     worker = RemoteWorker(config)
     reports = [*worker.extract(todos[:2]), *all_of(worker, todos[2:])]
@@ -75,7 +75,7 @@ def test_each_video_is_reported_with_its_share_of_the_time(
     assert 0 < profile.pressure("decode") <= 1.0
 
 
-def test_what_is_logged_is_reported_once(config: WorkerConfig, todos: list[Todo]) -> None:
+def test_what_is_logged_is_reported_once(config: WorkerConfig, todos: list[PendingVideo]) -> None:
     worker = RemoteWorker(config)
     assert [record.getMessage() for record in worker.take_log()] == ["loaded"]
     CNN_LOG.warning("%s is slow", "it")
@@ -86,7 +86,7 @@ def test_what_is_logged_is_reported_once(config: WorkerConfig, todos: list[Todo]
 
 
 def test_a_machine_with_a_shared_disk_writes_to_the_drivers_store(
-    config: WorkerConfig, todos: list[Todo]
+    config: WorkerConfig, todos: list[PendingVideo]
 ) -> None:
     worker = RemoteWorker(config)
     assert worker.shares_disk
@@ -96,7 +96,7 @@ def test_a_machine_with_a_shared_disk_writes_to_the_drivers_store(
 
 
 def test_a_machine_with_a_disk_of_its_own_packs_its_own_store(
-    config: WorkerConfig, todos: list[Todo], tmp_path: Path
+    config: WorkerConfig, todos: list[PendingVideo], tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     worker = RemoteWorker(replace(config, out=elsewhere, mark=Path("/of/another/machine")))
@@ -139,7 +139,7 @@ def test_weights_at_another_path_are_found_by_their_content(
 
 
 def test_closing_ends_a_chunk_after_the_current_video(
-    config: WorkerConfig, todos: list[Todo]
+    config: WorkerConfig, todos: list[PendingVideo]
 ) -> None:
     worker = RemoteWorker(config)
     reports = worker.extract(todos)

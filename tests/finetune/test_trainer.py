@@ -20,7 +20,7 @@ from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.training.class_balance import Balance
-from deepfake_seq.sequence.training.train import Trained
+from deepfake_seq.sequence.training.train import TrainedNetwork
 
 CONFIG = FinetuneConfig(head_epochs=2, epochs=2)
 
@@ -84,7 +84,7 @@ def clips(*labels: int) -> SequenceData:
 
 def trained(
     out: Path, cnn: Any, config: FinetuneConfig = CONFIG, validation: SequenceData | None = None
-) -> Trained:
+) -> TrainedNetwork:
     checkpoints = Checkpoints(out, {})
     with checkpoints.held():
         return train(cnn, TwoBatches(), validation or clips(0, 1, 0, 1), config, checkpoints)  # type: ignore[arg-type]

@@ -23,8 +23,8 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
-from deepfake_seq.finetune.reuse import tuned_cnn
-from deepfake_seq.finetune.tune import Task, prepare, recipe_of, tune
+from deepfake_seq.finetune.reuse import finetuned_cnn
+from deepfake_seq.finetune.tune import Task, finetune_experiment, prepare, tune
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.history import read_histories
 from deepfake_seq.sequence.runs.writer import FitResult
@@ -43,7 +43,7 @@ SHORT = FinetuneConfig(
 
 
 def task_of(store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16") -> Task:
-    recipe = recipe_of(config, SplitConfig(), DecisionConfig())
+    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
     return prepare(store, BackboneConfig(backbone, "untrained"), recipe, config)
 
 
@@ -98,7 +98,7 @@ def test_each_phase_has_its_epochs_in_the_history(made: FitResult) -> None:
 
 
 def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> None:
-    cnn = tuned_cnn(made.folder)
+    cnn = finetuned_cnn(made.folder)
     split = split_file.read_split(made.folder)
     assert (cnn.backbone, cnn.weights) == (
         "vgg16",
@@ -119,7 +119,7 @@ def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: P
     content[-1] ^= 1
     (folder / finetuned_weights.FILE_NAME).write_bytes(content)
     with pytest.raises(RunError, match="missing, or another one"):
-        tuned_cnn(folder)
+        finetuned_cnn(folder)
 
 
 KILLED = """
@@ -209,7 +209,7 @@ def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
 
 def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
     backbone = BackboneConfig("vgg16", str(made.folder / finetuned_weights.FILE_NAME))
-    recipe = recipe_of(SHORT, SplitConfig(), DecisionConfig())
+    recipe = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
     with pytest.raises(UsageError, match="fine-tuned before"):
         prepare(store, backbone, recipe, SHORT)
 

@@ -8,19 +8,19 @@ from functools import lru_cache
 from typing import Any
 
 from deepfake_seq.config import SplitConfig, SweepConfig, TrainConfig
-from deepfake_seq.sequence.experiment import Problem, prepare
+from deepfake_seq.sequence.experiment import Experiment, load_experiment
 from deepfake_seq.sequence.sweep import sweep as sweeping
 from deepfake_seq.sequence.sweep.space import Space
-from deepfake_seq.sequence.training.ensemble import Recipe
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureStore
 
-BASE = Recipe(train=TrainConfig(epochs=1, members=1))
+BASE = ExperimentConfig(train=TrainConfig(epochs=1, members=1))
 
 
 def make_plan(
     store: FeatureStore,
     texts: Mapping[str, Sequence[str]],
-    base: Recipe = BASE,
+    base: ExperimentConfig = BASE,
     **changes: Any,
 ) -> sweeping.Plan:
     """A plan with `changes` in how it searches."""
@@ -30,11 +30,11 @@ def make_plan(
 
 
 @lru_cache
-def _prepared(store: FeatureStore, split: SplitConfig) -> Problem:
-    return prepare(store, split)
+def _prepared(store: FeatureStore, split: SplitConfig) -> Experiment:
+    return load_experiment(store, split)
 
 
-def made_up(pairs: object, recipe: Recipe) -> dict[str, float]:
+def made_up(pairs: object, recipe: ExperimentConfig) -> dict[str, float]:
     """In place of training: values that depend on the recipe and on nothing else."""
     return {"auc": zlib.crc32(repr(recipe).encode()) / 2**32, "brier": 0.1, "seconds": 0.0}
 

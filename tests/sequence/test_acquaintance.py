@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.splits.leakage import sort_clips
+from deepfake_seq.sequence.splits.leakage import classify_overlap
 from deepfake_seq.sequence.splits.split_file import SplitClip
 
 SPLIT = {
@@ -17,7 +17,7 @@ def clip(video_id: str, sha256: str, *groups: str) -> Clip:
 
 
 def kinds(*clips: Clip) -> list[str]:
-    return sort_clips(clips, SPLIT)
+    return classify_overlap(clips, SPLIT)
 
 
 def test_the_runs_own_clips_are_known_by_name_and_content() -> None:
@@ -60,14 +60,18 @@ def test_people_of_test_clips_are_strangers_still() -> None:
 
 
 def test_no_content_is_judged_twice() -> None:
-    twins = [clip("t.mp4", "tt"), clip("twin.mp4", "tt")]
-    assert kinds(*twins) == ["test", "copy"]
-    assert kinds(*reversed(twins)) == ["copy", "test"]
+    duplicates = [clip("t.mp4", "tt"), clip("twin.mp4", "tt")]
+    assert kinds(*duplicates) == ["test", "copy"]
+    assert kinds(*reversed(duplicates)) == ["copy", "test"]
     assert kinds(clip("one.mp4", "tt"), clip("two.mp4", "tt")) == ["test", "copy"]
 
 
 def test_the_people_of_a_test_video_are_its_own_clips_under_any_root() -> None:
     split = {"test": {"v.mp4#0": SplitClip("vv", ()), "v.mp4#1": SplitClip("vv", ())}}
     moved = [clip("moved/v.mp4#0", "vv"), clip("moved/v.mp4#1", "vv")]
-    assert sort_clips(moved, split) == ["test", "test"]
-    assert sort_clips([*moved, clip("again/v.mp4#1", "vv")], split) == ["test", "test", "copy"]
+    assert classify_overlap(moved, split) == ["test", "test"]
+    assert classify_overlap([*moved, clip("again/v.mp4#1", "vv")], split) == [
+        "test",
+        "test",
+        "copy",
+    ]

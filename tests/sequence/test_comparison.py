@@ -10,7 +10,7 @@ import pytest
 from deepfake_seq.sequence.data.dataset import Clip
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
-from deepfake_seq.sequence.runs.comparison import Compared, caveats, pair, rows
+from deepfake_seq.sequence.runs.comparison import ComparedRun, caveats, pair, rows
 
 
 def judged(names: str, seed: int = 0, gap: float = 1.0, **changes: Any) -> Predictions:
@@ -21,10 +21,10 @@ def judged(names: str, seed: int = 0, gap: float = 1.0, **changes: Any) -> Predi
     return Predictions.of("test", clips, 1 / (1 + np.exp(-gap * (labels - 0.5) - noise)))
 
 
-def compared(name: str, own: Predictions, **changes: Any) -> Compared:
+def compared(name: str, own: Predictions, **changes: Any) -> ComparedRun:
     metrics = at_threshold(own.labels, own.scores, 0.5)
     figures = ["2 + 2", "0.5", "0.5", "0.5"]
-    run = Compared(
+    run = ComparedRun(
         Path(name), "gru", 9, 1, "fpr", "f1", metrics, figures, own, frozenset({"y" * 64})
     )
     return replace(run, **changes)

@@ -16,24 +16,24 @@ from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.evaluation import predictions
-from deepfake_seq.sequence.experiment import prepare
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.writer import FitResult
-from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, Recipe, members_of
-from deepfake_seq.sequence.training.numpy_trainer import NumpyBench
+from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, ExperimentConfig, members_of
+from deepfake_seq.sequence.training.numpy_trainer import NumpyTrainer
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]
-QUICK = Recipe(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
+QUICK = ExperimentConfig(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
 
 
 def fitted_to(
-    store: FeatureStore, folder: Path, recipe: Recipe = QUICK, **changes: Any
+    store: FeatureStore, folder: Path, recipe: ExperimentConfig = QUICK, **changes: Any
 ) -> FitResult:
     """A run with `changes` in how it is trained."""
     recipe = replace(recipe, train=replace(recipe.train, **changes))
-    return fit(prepare(store, recipe.split), folder, recipe)
+    return fit(load_experiment(store, recipe.split), folder, recipe)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_both_baselines_stand_beside_the_model(fitted: FitResult) -> None:
     ids=["gru", "bigru", "other units", "logistic", "three members"],
 )
 def test_a_loaded_model_gives_the_scores_of_the_trained_one(
-    store: FeatureStore, tmp_path: Path, recipe: Recipe
+    store: FeatureStore, tmp_path: Path, recipe: ExperimentConfig
 ) -> None:
     result = fitted_to(store, tmp_path / "run", recipe, epochs=2)
     data = load(store)
@@ -182,9 +182,9 @@ def test_with_several_members_every_clip_is_validated_by_a_network_that_did_not_
 
 
 def test_few_clips_get_five_members_and_many_get_one() -> None:
-    assert members_of(Recipe(), FEW_CLIPS - 1) == 5
-    assert members_of(Recipe(), FEW_CLIPS) == 1
-    assert members_of(Recipe(train=TrainConfig(members=2)), 10) == 2
+    assert members_of(ExperimentConfig(), FEW_CLIPS - 1) == 5
+    assert members_of(ExperimentConfig(), FEW_CLIPS) == 1
+    assert members_of(ExperimentConfig(train=TrainConfig(members=2)), 10) == 2
 
 
 @pytest.mark.parametrize("way", ["alpha", "weights", "batches"])
@@ -213,9 +213,11 @@ def test_every_model_learns_what_can_be_learnt(
 def test_training_that_diverges_is_an_error_and_no_model(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = NumpyBench.weights.fget  # type: ignore[attr-defined]
-    diverged = property(lambda bench: {name: own * np.nan for name, own in whole(bench).items()})
-    monkeypatch.setattr(NumpyBench, "weights", diverged)
+    whole = NumpyTrainer.weights.fget  # type: ignore[attr-defined]
+    diverged = property(
+        lambda trainer: {name: own * np.nan for name, own in whole(trainer).items()}
+    )
+    monkeypatch.setattr(NumpyTrainer, "weights", diverged)
     with pytest.raises(TrainingError, match=r"gru diverged in epoch 1: .* lower --learning-rate"):
         fitted_to(store, tmp_path / "x")
     assert not (tmp_path / "x").exists()

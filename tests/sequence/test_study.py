@@ -12,22 +12,24 @@ from records import make_record, make_store, write_store
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.cross_validation import CONTENDERS, rounds, save, study
-from deepfake_seq.sequence.experiment import Problem, prepare
-from deepfake_seq.sequence.training.ensemble import Recipe
+from deepfake_seq.sequence.experiment import Experiment, load_experiment
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-RECIPE = Recipe(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
+RECIPE = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
 
 @pytest.fixture(scope="module")
-def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
-    return prepare(make_store(tmp_path_factory.mktemp("s") / "clips", shift=0.2), SplitConfig())
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    return load_experiment(
+        make_store(tmp_path_factory.mktemp("s") / "clips", shift=0.2), SplitConfig()
+    )
 
 
 def test_with_folds_every_clip_is_tested_once_a_seed_on_a_model_that_met_nobody_in_it(
-    problem: Problem,
+    experiment: Experiment,
 ) -> None:
     tested = []
-    for own in rounds(problem.data, RECIPE, folds=4, seeds=2):
+    for own in rounds(experiment.data, RECIPE, folds=4, seeds=2):
         people = {group for clip in own.test.clips for group in clip.groups}
         validated: list[str] = []
         for training, validation in own.pairs:
@@ -39,19 +41,19 @@ def test_with_folds_every_clip_is_tested_once_a_seed_on_a_model_that_met_nobody_
     assert len(tested) == len(set(tested)) == 80
 
 
-def test_without_folds_each_seed_deals_out_other_test_clips(problem: Problem) -> None:
+def test_without_folds_each_seed_deals_out_other_test_clips(experiment: Experiment) -> None:
     tests = [
         frozenset(clip.video_id for clip in own.test.clips)
-        for own in rounds(problem.data, RECIPE, folds=0, seeds=3)
+        for own in rounds(experiment.data, RECIPE, folds=0, seeds=3)
     ]
     assert len(tests) == len(set(tests)) == 3
 
 
 def test_a_study_says_how_well_each_model_does_and_how_much_of_it_is_luck(
-    problem: Problem, tmp_path: Path
+    experiment: Experiment, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    found = study(problem, [RECIPE], folds=4, seeds=2, on_training=told.append)
+    found = study(experiment, [RECIPE], folds=4, seeds=2, on_training=told.append)
     assert told == ["logistic"] * 8
     save(tmp_path / "study", found)
     values = json.loads((tmp_path / "study" / "study.json").read_text())
@@ -71,8 +73,8 @@ def test_a_study_says_how_well_each_model_does_and_how_much_of_it_is_luck(
     assert len(lines) == 1 + 3 * 80
 
 
-def test_pooled_decisions_are_those_of_each_rounds_own_threshold(problem: Problem) -> None:
-    found = study(problem, [RECIPE], folds=4, seeds=1)
+def test_pooled_decisions_are_those_of_each_rounds_own_threshold(experiment: Experiment) -> None:
+    found = study(experiment, [RECIPE], folds=4, seeds=1)
     from sklearn.metrics import f1_score
 
     own = found.outcomes["logistic"]
@@ -94,7 +96,7 @@ def test_a_study_tells_what_a_fit_would_tell(tmp_path: Path) -> None:
         )
         for n in range(40)
     )
-    leaking = prepare(write_store(tmp_path / "s", records), SplitConfig())
+    leaking = load_experiment(write_store(tmp_path / "s", records), SplitConfig())
     train = TrainConfig(balance=("alpha", "weights"), members=1)
     recipe = replace(RECIPE, train=train, decision=DecisionConfig(target_fpr=0.001))
     told = " ".join(study(leaking, [recipe], folds=0, seeds=2).warnings)
@@ -112,10 +114,10 @@ def test_a_study_by_folds_is_refused_for_its_folds_not_for_a_split_that_it_does_
     assert "cannot be dealt into 3 folds" in result.stderr and "validation" not in result.stderr
 
 
-def test_a_study_without_test_clips_is_refused(problem: Problem) -> None:
+def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:
     recipe = replace(RECIPE, split=SplitConfig(test=0.0))
     with pytest.raises(UsageError, match="needs test clips"):
-        study(problem, [recipe], folds=0, seeds=1)
+        study(experiment, [recipe], folds=0, seeds=1)
 
 
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
@@ -128,7 +130,7 @@ def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
 ) -> None:
     # Fakes rise and real clips fall; every frame by itself is the same in both.
 
-    from deepfake_seq.sequence.training.ensemble import learn
+    from deepfake_seq.sequence.training.ensemble import fit_ensemble
 
     def clip(number: int):  # type: ignore[no-untyped-def]
         record = make_record(
@@ -139,15 +141,17 @@ def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
         return record
 
     store = write_store(tmp_path / "s", map(clip, range(120)))
-    problem = prepare(store, SplitConfig())
-    split = problem.parts.split
-    data = problem.data
+    experiment = load_experiment(store, SplitConfig())
+    split = experiment.parts.split
+    data = experiment.data
     pair = [(data.take(split.train), data.take(split.validation))]
     train = TrainConfig(epochs=25, learning_rate=1e-2, members=1)
     accuracy = {}
     for shuffled in (False, True):
-        learned = learn(pair, Recipe(ModelConfig("gru", shuffle_frames=shuffled), train))
+        ensemble = fit_ensemble(
+            pair, ExperimentConfig(ModelConfig("gru", shuffle_frames=shuffled), train)
+        )
         test = data.take(split.test)
-        calls = learned.scores(test) >= learned.decision.threshold
+        calls = ensemble.scores(test) >= ensemble.decision.threshold
         accuracy[shuffled] = (calls == test.labels).mean()
     assert accuracy[False] > 0.9 and accuracy[True] < 0.75

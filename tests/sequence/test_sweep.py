@@ -25,7 +25,7 @@ from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageErro
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.sweep import files, trials
 from deepfake_seq.sequence.sweep import sweep as sweeping
-from deepfake_seq.sequence.training.ensemble import Recipe
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 TESTS = Path(__file__).parents[1]
@@ -45,11 +45,11 @@ class Training:
         auc: The validation AUC of a recipe; by default some value that depends on nothing else.
     """
 
-    def __init__(self, auc: Callable[[Recipe], float] | None = None) -> None:
-        self.asked: list[Recipe] = []
+    def __init__(self, auc: Callable[[ExperimentConfig], float] | None = None) -> None:
+        self.asked: list[ExperimentConfig] = []
         self._auc = auc
 
-    def __call__(self, pairs: object, recipe: Recipe) -> dict[str, float]:
+    def __call__(self, pairs: object, recipe: ExperimentConfig) -> dict[str, float]:
         self.asked.append(recipe)
         values = made_up(pairs, recipe)
         return {**values, "auc": self._auc(recipe)} if self._auc else values
@@ -103,7 +103,7 @@ def test_a_grid_tries_every_setting_with_every_seed(
 
 
 def test_a_setting_does_not_win_by_one_lucky_seed(store: FeatureStore, tmp_path: Path) -> None:
-    def auc(recipe: Recipe) -> float:
+    def auc(recipe: ExperimentConfig) -> float:
         lucky = recipe.model.inputs == "delta" and recipe.train.seed == 0
         steady = 0.8 if recipe.model.inputs == "both" else 0.6
         return 0.99 if lucky else steady
@@ -177,7 +177,7 @@ def test_a_complete_sweep_stays_as_it_is(
 def test_an_interruption_loses_the_training_under_way_and_nothing_else(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: Recipe) -> float:
+    def auc(recipe: ExperimentConfig) -> float:
         if len(training.asked) == 4:
             raise KeyboardInterrupt
         return 0.01 * recipe.train.seed
@@ -281,7 +281,7 @@ def test_other_clips_are_refused_even_if_they_are_as_many(
 def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: Recipe) -> float:
+    def auc(recipe: ExperimentConfig) -> float:
         if recipe.model.inputs == "delta" and recipe.train.seed == 1:
             raise TrainingError("training logistic diverged in epoch 3")
         return 0.9
@@ -303,7 +303,7 @@ def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
 def test_a_sweep_in_which_nothing_can_be_trained_says_why(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: Recipe) -> float:
+    def auc(recipe: ExperimentConfig) -> float:
         raise TrainingError("training gru diverged in epoch 1")
 
     with pytest.raises(TrainingError, match=r"none of 3 settings .* with seed 0: training gru"):
@@ -331,7 +331,7 @@ def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
     whole = ArrayFeatures.read
 
     def read(features: ArrayFeatures, rows: Any) -> Any:
-        if features in [plan.problem.data.features for plan in plans]:
+        if features in [plan.experiment.data.features for plan in plans]:
             shown.update(map(int, rows))
         return whole(features, rows)
 
@@ -340,7 +340,7 @@ def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
     for number, plan in enumerate(plans):
         shown.clear()
         found.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
-        test = set(plan.problem.data.rows[plan.problem.parts.split.test].tolist())
+        test = set(plan.experiment.data.rows[plan.experiment.parts.split.test].tolist())
         assert len(test) == 10 and len(shown) == 30 and not shown & test
     assert found[0] == found[1]
 
@@ -429,7 +429,7 @@ def test_the_same_search_has_the_same_folder_by_default_and_another_one_another(
 def test_warnings_say_how_far_the_first_place_can_be_trusted(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: Recipe) -> float:
+    def auc(recipe: ExperimentConfig) -> float:
         merit = {"features": 0.80, "delta": 0.79, "both": 0.4}[recipe.model.inputs]
         return merit + 0.05 * recipe.train.seed
 

@@ -20,17 +20,17 @@ from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.cross_validation import study
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
-from deepfake_seq.sequence.experiment import prepare
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import count_members, fit
 from deepfake_seq.sequence.splits.finetuned import BOUND, is_bound, parts_of
-from deepfake_seq.sequence.splits.leakage import sort_clips
-from deepfake_seq.sequence.splits.split import Parts, fold_clips, split_clips
+from deepfake_seq.sequence.splits.leakage import classify_overlap
+from deepfake_seq.sequence.splits.split import DataSplit, make_folds, split_data
 from deepfake_seq.sequence.splits.split_file import SplitClip
-from deepfake_seq.sequence.training.ensemble import Recipe, pairs_of
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, pairs_of
 from deepfake_seq.store import FeatureRecord
 
 KINDS = ("train", "validation", "test", "related", "unseen")
-QUICK = Recipe(ModelConfig("logistic"), TrainConfig(epochs=2))
+QUICK = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=2))
 
 
 def data_of(clips: Sequence[Clip]) -> SequenceData:
@@ -51,7 +51,7 @@ def of_kinds(**counts: int) -> list[Clip]:
     return [clip(number, kind) for number, kind in enumerate(kinds)]
 
 
-def where(clips: Sequence[Clip], parts: Parts) -> dict[str, list[str]]:
+def where(clips: Sequence[Clip], parts: DataSplit) -> dict[str, list[str]]:
     """What each part holds, by how the CNN knows it."""
     split = {**parts.split.parts(), "dropped": parts.split.dropped}
     return {
@@ -62,7 +62,7 @@ def where(clips: Sequence[Clip], parts: Parts) -> dict[str, list[str]]:
 
 def test_the_cnns_own_split_is_taken_over_and_said_to_be() -> None:
     clips = of_kinds(train=8, validation=4, test=4, related=2, unseen=2)
-    parts = split_clips(data_of(clips), SplitConfig())
+    parts = split_data(data_of(clips), SplitConfig())
     assert where(clips, parts) == {
         "train": ["related"] * 2 + ["train"] * 8,
         "validation": ["validation"] * 4,
@@ -76,8 +76,8 @@ def test_the_cnns_own_split_is_taken_over_and_said_to_be() -> None:
 def test_whoever_asks_for_another_split_is_told_why_there_is_none() -> None:
     data = data_of(of_kinds(train=8, validation=4, test=4))
     for refused in (
-        lambda: split_clips(data, SplitConfig(strategy="group")),
-        lambda: fold_clips(data, 2, 0),
+        lambda: split_data(data, SplitConfig(strategy="group")),
+        lambda: make_folds(data, 2, 0),
     ):
         with pytest.raises(DatasetError, match=r"fine-tuned on 12 .* Leave out --split group"):
             refused()
@@ -85,24 +85,24 @@ def test_whoever_asks_for_another_split_is_told_why_there_is_none() -> None:
 
 def test_where_the_cnn_knows_none_of_the_clips_anything_goes() -> None:
     data = data_of(of_kinds(test=10, unseen=30))
-    parts = split_clips(data, SplitConfig(strategy="group"))
+    parts = split_data(data, SplitConfig(strategy="group"))
     assert len(parts.split.train) == 24 and not parts.inherited
-    assert len(fold_clips(data, 4, 0)) == 4
+    assert len(make_folds(data, 4, 0)) == 4
 
 
 def test_an_official_split_moves_no_clip_that_the_cnn_was_trained_on_into_the_test() -> None:
     clips = of_kinds(train=8, validation=4, test=4)
     moved = [replace(own, part="test" if n < 3 else "train") for n, own in enumerate(clips)]
-    parts = split_clips(data_of(moved), SplitConfig())
-    assert where(moved, parts) == where(clips, split_clips(data_of(clips), SplitConfig()))
+    parts = split_data(data_of(moved), SplitConfig())
+    assert where(moved, parts) == where(clips, split_data(data_of(clips), SplitConfig()))
     assert "3 clips that the data set has for testing are not tested on" in parts.warnings[1]
     with pytest.raises(DatasetError, match="fine-tuned on 3 of the official split's test clips"):
-        split_clips(data_of(moved), SplitConfig(strategy="official"))
+        split_data(data_of(moved), SplitConfig(strategy="official"))
 
 
 def test_validation_that_the_store_lacks_comes_from_what_may_be_trained_on() -> None:
     clips = of_kinds(train=12, related=4, test=4)
-    parts = split_clips(data_of(clips), SplitConfig(validation=0.25))
+    parts = split_data(data_of(clips), SplitConfig(validation=0.25))
     told = where(clips, parts)
     assert told["test"] == ["test"] * 4 and len(told["validation"]) == 4
     assert not {"test", "unseen"} & {*told["train"], *told["validation"]}
@@ -112,7 +112,7 @@ def test_a_split_of_the_cnn_that_lacks_a_class_is_refused_with_what_to_do() -> N
     clips = [replace(own, label=0) for own in of_kinds(train=4)]
     clips += [clip(10 + n, "validation") for n in range(4)]
     with pytest.raises(DatasetError, match=r"no train part .* extract features with another CNN"):
-        split_clips(data_of(clips), SplitConfig())
+        split_data(data_of(clips), SplitConfig())
 
 
 def test_what_only_resembles_the_cnns_clips_crosses_no_part_of_its_split() -> None:
@@ -135,7 +135,7 @@ def test_what_only_resembles_the_cnns_clips_crosses_no_part_of_its_split() -> No
         clip(30, "unseen", sha256=f"{0:064x}"),
     ]
     clips = [*own, *guests]
-    parts = split_clips(data_of(clips), SplitConfig())
+    parts = split_data(data_of(clips), SplitConfig())
     assert parts.split.dropped.tolist() == [13, 14, 15, 18, 19, 21, 22]
     assert [clips[at].video_id for at in parts.split.test[-2:]] == ["024.mp4", "025.mp4"]
     assert not parts.shared
@@ -144,7 +144,7 @@ def test_what_only_resembles_the_cnns_clips_crosses_no_part_of_its_split() -> No
 
 def test_what_the_cnns_own_parts_share_is_left_and_told() -> None:
     clips = [replace(own, groups=("ann",)) for own in of_kinds(train=4, validation=4, test=4)]
-    parts = split_clips(data_of(clips), SplitConfig())
+    parts = split_data(data_of(clips), SplitConfig())
     (shared,) = [warning for warning in parts.warnings if "shares" in warning]
     assert "split of the CNN's own run shares 1 identities" in shared
     assert "--split group" not in shared
@@ -155,9 +155,9 @@ def test_what_makes_no_sense_is_never_taken_for_unseen(said: object) -> None:
     odd = clip(99, said, "eve")
     clips = [*of_kinds(train=4, validation=4, test=4), odd]
     assert parts_of(clips)[-1] == "related" and is_bound([odd]) == (said is not None)
-    parts = split_clips(data_of(clips), SplitConfig())
+    parts = split_data(data_of(clips), SplitConfig())
     assert len(clips) - 1 in parts.split.train
-    assert sort_clips(clips, {})[-1] == "related"
+    assert classify_overlap(clips, {})[-1] == "related"
 
 
 SPLIT = {
@@ -174,13 +174,13 @@ def test_a_clip_of_the_cnns_training_is_related_to_a_run_that_would_judge_it(kin
     expected = ["train", "test", "dropped", "unseen"]
     if kind in BOUND:
         expected = ["train", "related", "dropped", "related"]
-    assert sort_clips(clips, SPLIT) == expected
+    assert classify_overlap(clips, SPLIT) == expected
 
 
 def test_features_of_any_other_cnn_are_judged_as_ever() -> None:
     clips = [Clip(f"{name}.mp4", 0, sha256=name * 2) for name in "atx"]
     assert parts_of(clips) == [""] * 3
-    assert sort_clips(clips, SPLIT) == ["train", "test", "unseen"]
+    assert classify_overlap(clips, SPLIT) == ["train", "test", "unseen"]
 
 
 groups = st.lists(st.sampled_from("abcdefgh"), max_size=2, unique=True).map(tuple)
@@ -202,7 +202,7 @@ def test_however_a_store_is_made_up_nothing_known_to_the_cnn_is_tested_on(
     known = parts_of(clips)
     data = data_of(clips)
     try:
-        parts = split_clips(data, SplitConfig(strategy=strategy))
+        parts = split_data(data, SplitConfig(strategy=strategy))
     except DatasetError:
         return
     split = parts.split
@@ -236,19 +236,19 @@ def test_fit_takes_the_split_over_with_one_network_and_refuses_to_deal_anew(
     tmp_path: Path,
 ) -> None:
     store = write_store(tmp_path / "s", with_views(records()))
-    problem = prepare(store, SplitConfig())
-    assert count_members(problem, QUICK) == 1
-    result = fit(problem, tmp_path / "run", QUICK)
+    experiment = load_experiment(store, SplitConfig())
+    assert count_members(experiment, QUICK) == 1
+    result = fit(experiment, tmp_path / "run", QUICK)
     assert result.split == {"train": 24, "validation": 12, "test": 24, "dropped": 0}
     assert result.members == 1 and "its own split was taken over" in " ".join(result.warnings)
     assert "its own split was taken over" in (tmp_path / "run" / "README.md").read_text()
-    split = problem.parts.split
+    split = experiment.parts.split
     with pytest.raises(DatasetError, match="Leave out --split group, --folds and --members"):
         several = replace(QUICK, train=replace(QUICK.train, members=3))
-        pairs_of(problem.data, split.train, split.validation, several)
+        pairs_of(experiment.data, split.train, split.validation, several)
     with pytest.raises(DatasetError, match="Leave out --split group, --folds"):
-        study(problem, [QUICK], folds=3, seeds=1)
-    tests = study(problem, [QUICK], folds=0, seeds=2).outcomes["logistic"]
+        study(experiment, [QUICK], folds=3, seeds=1)
+    tests = study(experiment, [QUICK], folds=0, seeds=2).outcomes["logistic"]
     assert tests[0].video_ids == tests[1].video_ids
 
 
@@ -265,7 +265,7 @@ def test_the_command_says_in_one_line_why_it_does_not(
 
 def test_an_evaluation_judges_no_clip_that_the_cnn_was_trained_on(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", records())
-    fit(prepare(store, SplitConfig()), tmp_path / "run", QUICK)
+    fit(load_experiment(store, SplitConfig()), tmp_path / "run", QUICK)
     tested = deepseq("evaluate", tmp_path / "run", "--features", store.path)
     assert tested.exit_code == 0, tested.stderr
     before = (tmp_path / "run" / "metrics.json").read_bytes()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepfake_seq.config import TRAINERS, ModelConfig
 from deepfake_seq.sequence.models import sequence_model
 from deepfake_seq.sequence.training.losses import focal_losses
-from deepfake_seq.sequence.training.trainer import Workbench, build_workbench, initial_weights
+from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
 FRAMES, WIDTH, CLIPS = 7, 12, 9
 MODELS = [
@@ -37,8 +37,8 @@ def batch(seed: int = 0, clips: int = CLIPS) -> tuple[np.ndarray, ...]:
     return shown, mask, targets, generator.uniform(0.2, 1.0, clips).astype(np.float32)
 
 
-def bench_of(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Workbench:
-    return build_workbench(runtime, config, (FRAMES, WIDTH), 2.0, rate)
+def bench_of(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Trainer:
+    return build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, rate)
 
 
 @pytest.fixture(params=MODELS, ids=lambda config: config.title)
@@ -54,12 +54,12 @@ def runtime(request: pytest.FixtureRequest) -> str:
 def test_numpy_learns_what_keras_learns(config: ModelConfig) -> None:
     start = initial_weights(config, WIDTH, 1)
     benches = [bench_of(name, config) for name in TRAINERS]
-    for bench in benches:
-        bench.start(start, 0)
+    for trainer in benches:
+        trainer.start(start, 0)
     for number, clips in enumerate([CLIPS, CLIPS, CLIPS - 4]):  # the last batch is smaller
-        losses = [bench.step(*batch(number, clips), CLIPS) for bench in benches]
+        losses = [trainer.step(*batch(number, clips), CLIPS) for trainer in benches]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-        one, other = (bench.weights for bench in benches)
+        one, other = (trainer.weights for trainer in benches)
         assert one.keys() == other.keys() == start.keys()
         for name in one:
             assert np.abs(one[name] - start[name]).max() > 1e-4, f"{name} has not moved"
@@ -102,25 +102,25 @@ def test_what_stands_in_masked_frames_teaches_nothing(runtime: str) -> None:
     shown, mask, targets, weights = batch()
     dirty = shown.copy()
     dirty[~mask] = 100.0
-    bench = bench_of(runtime, config)
+    trainer = bench_of(runtime, config)
     found = []
     for own in (shown, dirty):
-        bench.start(initial_weights(config, WIDTH, 1), 0)
-        bench.step(own, mask, targets, weights, CLIPS)
-        found.append(bench.weights)
+        trainer.start(initial_weights(config, WIDTH, 1), 0)
+        trainer.step(own, mask, targets, weights, CLIPS)
+        found.append(trainer.weights)
     for name in found[0]:
         np.testing.assert_allclose(found[0][name], found[1][name], atol=1e-6, err_msg=name)
 
 
 def test_a_training_begins_anew_whatever_was_trained_before(runtime: str) -> None:
     config = ModelConfig("lstm", dropout=0.5)
-    bench = bench_of(runtime, config)
+    trainer = bench_of(runtime, config)
     found = []
     for seed in (1, 2, 1):
-        bench.start(initial_weights(config, WIDTH, seed), seed)
+        trainer.start(initial_weights(config, WIDTH, seed), seed)
         for number in range(3):
-            bench.step(*batch(number), CLIPS)
-        found.append(bench.weights)
+            trainer.step(*batch(number), CLIPS)
+        found.append(trainer.weights)
     assert all(np.array_equal(found[0][name], found[2][name]) for name in found[0])
     assert any(not np.allclose(found[0][name], found[1][name]) for name in found[0])
 
@@ -129,19 +129,19 @@ def test_dropout_hides_something_else_at_each_step_and_with_each_seed(runtime: s
     config = ModelConfig("attention", dropout=0.5)
     losses = []
     for seed in (1, 2):
-        bench = bench_of(runtime, config, rate=1e-9)  # so that nothing else changes
-        bench.start(initial_weights(config, WIDTH, 0), seed)
-        losses += [bench.step(*batch(), CLIPS) for _ in range(2)]
+        trainer = bench_of(runtime, config, rate=1e-9)  # so that nothing else changes
+        trainer.start(initial_weights(config, WIDTH, 0), seed)
+        losses += [trainer.step(*batch(), CLIPS) for _ in range(2)]
     assert len({round(loss, 6) for loss in losses}) == 4
 
 
 def test_the_weights_given_out_are_a_copy(runtime: str) -> None:
     config = ModelConfig("attention")
-    bench = bench_of(runtime, config)
+    trainer = bench_of(runtime, config)
     start = initial_weights(config, WIDTH, 0)
-    bench.start(start, 0)
-    before = bench.weights
-    bench.step(*batch(), CLIPS)
+    trainer.start(start, 0)
+    before = trainer.weights
+    trainer.step(*batch(), CLIPS)
     assert all(np.array_equal(before[name], start[name]) for name in start)
 
 
@@ -172,7 +172,7 @@ def test_training_by_numpy_imports_no_framework() -> None:
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
-        "from deepfake_seq.sequence.training.trainer import build_workbench, initial_weights\n"
+        "from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights\n"
         "config = ModelConfig()\n"
         "bench = build_workbench('numpy', config, (4, 8), 2.0, 1e-3)\n"
         "bench.start(initial_weights(config, 8, 0), 0)\n"

@@ -23,7 +23,7 @@ FILE_NAME = f"backbone{SUFFIX}"
 _ABOUT = "deepseq"
 """The one entry of the file's metadata: of several, the order would differ from file to file."""
 
-_MOST_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 
 Weights = list[npt.NDArray[np.float32]]
 
@@ -35,7 +35,7 @@ class _About(msgspec.Struct):
     crop_size: Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
-def is_tuned(path: Path) -> bool:
+def is_finetuned(path: Path) -> bool:
     """Whether a weights file is, by its name, of a fine-tuned CNN."""
     return path.suffix == SUFFIX
 
@@ -126,8 +126,8 @@ def _opened(path: Path) -> Any:
 
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            raise WeightsError(f"{path} is no file, or larger than {_MOST_BYTES} bytes")
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
+            raise WeightsError(f"{path} is no file, or larger than {_MAX_BYTES} bytes")
         return safe_open(path, framework="numpy")
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error

@@ -85,7 +85,7 @@ def backbone_of(name: str, weights: Path | None) -> Backbone:
         WeightsError: The file is of a fine-tuned CNN, but not of this one.
     """
     row = BACKBONE_TABLE[name]
-    if weights is None or not finetuned_weights.is_tuned(weights):
+    if weights is None or not finetuned_weights.is_finetuned(weights):
         return row
     found, crop_size = finetuned_weights.describe(weights)
     if found != name or crop_size < row.smallest:
@@ -119,7 +119,7 @@ def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | Non
     )
     if weights is None:
         _fill_with_noise(model)
-    elif finetuned_weights.is_tuned(weights):
+    elif finetuned_weights.is_finetuned(weights):
         model.set_weights(
             finetuned_weights.read(weights, [tuple(own.shape) for own in model.weights])
         )

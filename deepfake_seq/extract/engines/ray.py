@@ -22,7 +22,7 @@ from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
 from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo
 from deepfake_seq.extract.worker import record_failure
 from deepfake_seq.extract.writers import Cache
 
@@ -102,7 +102,7 @@ class RayEngine(Engine):
                 self._config.out,
             )
 
-    def run(self, todos: Sequence[Todo]) -> Iterator[Outcome]:
+    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
         # Relative paths may mean something else in another working directory.
         self._queue.add(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.records.face_record import MOST_IMAGES
+from deepfake_seq.store.records.face_record import MAX_IMAGES
 from deepfake_seq.store.shards.guard import DAMAGE
 
 Images = list[npt.NDArray[np.uint8]]
@@ -21,7 +21,7 @@ Images = list[npt.NDArray[np.uint8]]
 # What Pillow raises on damaged bytes, beside warnings that were made errors.
 _BROKEN = (*DAMAGE, IndexError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError)
 
-MOST_SIDE = 8192
+MAX_SIDE = 8192
 """Of a crop, in pixels: twice that of a frame that is filled by a face in 4K."""
 
 _ENCODINGS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ def decode(files: Sequence[bytes | memoryview]) -> Images:
             anybody.
     """
     images: Images = []
-    left = MOST_IMAGES
+    left = MAX_IMAGES
     for file in files:
         images.append(_decoded(file, left))
         left -= images[-1].nbytes
@@ -67,13 +67,13 @@ def _decoded(file: bytes | memoryview, most_bytes: int) -> npt.NDArray[np.uint8]
         # No pixel is unpacked before the size is known.
         with Image.open(io.BytesIO(file), formats=tuple(_ENCODINGS)) as image:
             width, height = image.size
-            if image.mode != "RGB" or width != height or width > MOST_SIDE:
+            if image.mode != "RGB" or width != height or width > MAX_SIDE:
                 raise StoreError(
-                    f"a cached face must be a square of RGB up to {MOST_SIDE} pixels. Received: "
+                    f"a cached face must be a square of RGB up to {MAX_SIDE} pixels. Received: "
                     f"{image.mode} {width}×{height}"
                 )
             if 3 * width * height > most_bytes:
-                raise StoreError(f"cached faces of a clip are larger than {MOST_IMAGES} bytes")
+                raise StoreError(f"cached faces of a clip are larger than {MAX_IMAGES} bytes")
             return np.asarray(image)
     except (*_BROKEN, Warning) as error:
         raise StoreError(f"a cached face cannot be read: {error}") from error

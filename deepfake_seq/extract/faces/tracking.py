@@ -12,7 +12,7 @@ from deepfake_seq.extract.faces.base import Face, FaceTrack
 _NEAREST = 0.6
 """Two boxes further apart than this share of their size are two people."""
 
-_MOST_GROWTH = 2.5
+_MAX_GROWTH = 2.5
 """A face that is this much larger or smaller than it was is somebody else's."""
 
 
@@ -69,7 +69,7 @@ def _latest(track: dict[int, Face]) -> Face:
 def _distance(one: Face, other: Face) -> float:
     """Between the centres, in units of the larger box's side; infinite where the sizes differ."""
     sides = sorted(math.sqrt(max(face.area, 1e-6)) for face in (one, other))
-    if sides[1] > _MOST_GROWTH * sides[0]:
+    if sides[1] > _MAX_GROWTH * sides[0]:
         return float("inf")
     centres = [(face.box_xyxy[:2] + face.box_xyxy[2:]) / 2 for face in (one, other)]
     return float(np.linalg.norm(centres[0] - centres[1])) / sides[1]

@@ -9,14 +9,14 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.pending import Prepared, Seen
+from deepfake_seq.extract.records.pending import PendingRecord, Seen
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.store import FaceRecord, FaceStore, SourceFile
 from deepfake_seq.store.record_ids import people_in, person_of, record_id
 
 
-class FromFaces:
-    """See `Preparation`: takes the crops from a store of faces.
+class CachedCropSource:
+    """See `CropSource`: takes the crops from a store of faces.
 
     Args:
         resolved: The settings; its `face_cache` is the store.
@@ -33,11 +33,11 @@ class FromFaces:
         self._lock = threading.Lock()  # a store is not meant for several threads
 
     def close(self) -> None:
-        """See `Preparation`."""
+        """See `CropSource`."""
         self._store.close()
 
-    def prepare(self, item: VideoItem) -> list[Prepared]:
-        """See `Preparation`.
+    def prepare(self, item: VideoItem) -> list[PendingRecord]:
+        """See `CropSource`.
 
         Raises:
             StoreError: A record of the video is damaged.

@@ -14,16 +14,16 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
 from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.pending import Prepared, Seen
+from deepfake_seq.extract.records.pending import PendingRecord, Seen
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import FaceRecord
 from deepfake_seq.store.record_ids import record_id
-from deepfake_seq.store.records.face_record import MOST_IMAGES, empty_face_arrays
+from deepfake_seq.store.records.face_record import MAX_IMAGES, empty_face_arrays
 
 
-class Preparation(Protocol):
+class CropSource(Protocol):
     """Makes what the CNN is shown of a video; several threads may do so at once.
 
     Attributes:
@@ -34,7 +34,7 @@ class Preparation(Protocol):
     profile: Profile
     lanes: int
 
-    def prepare(self, item: VideoItem) -> list[Prepared]:
+    def prepare(self, item: VideoItem) -> list[PendingRecord]:
         """What records are to be made of a video; whatever goes wrong with it is in the status.
 
         Returns:
@@ -48,8 +48,8 @@ class Preparation(Protocol):
         ...
 
 
-class FromVideos:
-    """See `Preparation`: decodes videos and finds the faces in them.
+class VideoCropSource:
+    """See `CropSource`: decodes videos and finds the faces in them.
 
     Args:
         resolved: The settings.
@@ -67,11 +67,11 @@ class FromVideos:
         self._decoders = decoders
 
     def close(self) -> None:
-        """See `Preparation`."""
+        """See `CropSource`."""
         self._decoders.close()
 
-    def prepare(self, item: VideoItem) -> list[Prepared]:
-        """See `Preparation`."""
+    def prepare(self, item: VideoItem) -> list[PendingRecord]:
+        """See `CropSource`."""
         with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path)
         people = self._people(video, partial(self._decoders.frames_at, item.path))
@@ -93,7 +93,7 @@ class FromVideos:
         return found or [Person.nobody()]
 
 
-def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> Prepared:
+def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
     """What is kept of a video that has no frames."""
     (prepared,) = _prepared(resolved, item, video, 0, Person.nobody())
     return prepared
@@ -101,7 +101,7 @@ def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> P
 
 def _prepared(
     resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
-) -> list[Prepared]:
+) -> list[PendingRecord]:
     known = _known(resolved.config, item, video, number, person)
     config = resolved.config.faces
     cuts = [
@@ -115,7 +115,7 @@ def _prepared(
     if config.is_lossy:
         files = image_codec.encode(cuts, config.image_format)
         return seen.prepared(resolved, image_codec.decode(files), _kept(resolved, seen, files))
-    if not resolved.extras.keep_faces:
+    if not resolved.extract_options.keep_faces:
         return seen.prepared(resolved, cuts)
     kept, shown = seen, cuts
     if reason:
@@ -127,17 +127,17 @@ def _prepared(
 
 def _kept(resolved: ResolvedConfig, seen: Seen, files: Sequence[bytes]) -> FaceRecord | None:
     """What the face cache keeps of a person, if there is one."""
-    return _face_record(seen, files) if resolved.extras.keep_faces else None
+    return _face_record(seen, files) if resolved.extract_options.keep_faces else None
 
 
 def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:
     """Why crops cannot be cached; "" where they can."""
     widest, size = max(map(len, cuts), default=0), sum(cut.nbytes for cut in cuts)
-    if widest > image_codec.MOST_SIDE:
-        limit = image_codec.MOST_SIDE
+    if widest > image_codec.MAX_SIDE:
+        limit = image_codec.MAX_SIDE
         return f"a crop of {widest} pixels is larger than the limit of the face cache, {limit}"
-    if size > MOST_IMAGES:
-        return f"crops of {size} bytes are more than the limit of the face cache, {MOST_IMAGES}"
+    if size > MAX_IMAGES:
+        return f"crops of {size} bytes are more than the limit of the face cache, {MAX_IMAGES}"
     return ""
 
 

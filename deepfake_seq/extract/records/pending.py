@@ -22,7 +22,7 @@ Images = Sequence[npt.NDArray[np.uint8]]
 NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
 
 
-class Extracted(NamedTuple):
+class ExtractedVideo(NamedTuple):
     """What became of a video.
 
     Attributes:
@@ -37,7 +37,7 @@ class Extracted(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PendingRecord:
     """A record that lacks nothing but its features.
 
     Attributes:
@@ -54,7 +54,7 @@ class Prepared:
     crops_rgb: npt.NDArray[np.uint8]
     faces: FaceRecord | None = None
 
-    def finished(self, features: npt.NDArray[np.float32] = NO_FEATURES) -> FeatureRecord:
+    def to_record(self, features: npt.NDArray[np.float32] = NO_FEATURES) -> FeatureRecord:
         """The record.
 
         Args:
@@ -93,7 +93,7 @@ class Seen:
 
     def prepared(
         self, resolved: ResolvedConfig, cuts: Images, faces: FaceRecord | None = None
-    ) -> list[Prepared]:
+    ) -> list[PendingRecord]:
         """The person, and behind it the views of it that are asked for.
 
         Args:
@@ -101,7 +101,7 @@ class Seen:
             cuts: uint8 (side, side, 3) each; the squares with the face, as large as in the frames.
             faces: What the face cache keeps of the person, if anything.
         """
-        facts = {**self.known["facts"], **resolved.extras.facts_of(self.known)}
+        facts = {**self.known["facts"], **resolved.extract_options.facts_of(self.known)}
         person = _prepared(resolved, {**self.known, "facts": facts}, self.arrays, cuts)
         views = [
             _prepared(resolved, known_of(view, person.known), self.arrays, view.images_rgb)
@@ -110,7 +110,7 @@ class Seen:
         return [replace(person, faces=faces), *views]
 
     def _views(self, resolved: ResolvedConfig, cuts: Images) -> Iterator[View]:
-        known, config = self.known, resolved.extras.views
+        known, config = self.known, resolved.extract_options.views
         if not len(cuts) or not config.wanted(known["label"]):
             return iter(())
         crops = crops_of(known["facts"], self.arrays, cuts, resolved.config.faces.margin)
@@ -148,10 +148,10 @@ _KNOWN = (
 
 def _prepared(
     resolved: ResolvedConfig, known: dict[str, Any], arrays: dict[str, Any], cuts: Images
-) -> Prepared:
+) -> PendingRecord:
     size, frames = resolved.backbone.crop_size, len(arrays["mask"])
     crops = np.empty((len(cuts), size, size, 3), dtype=np.uint8)
     for row, cut in enumerate(cuts):
         crops[row] = resize_square(cut, size)
     own = {name: array for name, array in arrays.items() if name != "landmarks"}
-    return Prepared(known, own, (frames, resolved.backbone.width), crops)
+    return PendingRecord(known, own, (frames, resolved.backbone.width), crops)

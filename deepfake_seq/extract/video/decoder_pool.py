@@ -16,8 +16,8 @@ from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 from deepfake_seq.store import SourceFile
 
-_MOST_WORKERS = 32
-_MOST_THREADS = 8
+_MAX_WORKERS = 32
+_MAX_THREADS = 8
 
 
 def cores() -> int:
@@ -29,7 +29,7 @@ def cores() -> int:
 
 def default_workers() -> int:
     """One for each core, at most 32, because each one holds the frames of a video."""
-    return min(cores(), _MOST_WORKERS)
+    return min(cores(), _MAX_WORKERS)
 
 
 class Decoders:
@@ -47,7 +47,7 @@ class Decoders:
         self.workers = workers
         self._sampling = sampling
         # Where there is a process for each core, threads within them only cost memory.
-        threads = min(max(cores() // workers, 1), _MOST_THREADS)
+        threads = min(max(cores() // workers, 1), _MAX_THREADS)
         self._limits = replace(limits, threads=min(limits.threads or threads, threads))
         self._processes = [IsolatedProcess(limits) for _ in range(workers)]
         self._free: SimpleQueue[IsolatedProcess] = SimpleQueue()

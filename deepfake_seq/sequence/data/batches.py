@@ -20,7 +20,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class BatchLoader:
     """Clips with their preprocessing: done once where that fits into memory, else at each reading.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shown:
     preprocessor: Preprocessor | None
 
     @classmethod
-    def of(cls, preprocessor: Preprocessor, data: SequenceData) -> Shown:
+    def of(cls, preprocessor: Preprocessor, data: SequenceData) -> BatchLoader:
         """The clips of `data`."""
         frames, width = data.features.shape[1], len(preprocessor.mean)
         if 4 * len(data) * frames * width > TRAINING_MEMORY_BYTES:

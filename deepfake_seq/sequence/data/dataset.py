@@ -11,11 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
-from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_twins
+from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_duplicates
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, Claim, attached, clip_of, is_view
+from deepfake_seq.sequence.data.views import (
+    DAMAGED,
+    UNUSABLE,
+    ViewRecord,
+    attached,
+    clip_of,
+    is_view,
+)
 from deepfake_seq.store import FeatureStore, Record, Store
 
 __all__ = [
@@ -63,14 +70,14 @@ class SequenceData:
         return [clip.groups for clip in self.clips]
 
     @property
-    def groups_with_twins(self) -> list[tuple[str, ...]]:
+    def groups_with_duplicates(self) -> list[tuple[str, ...]]:
         """The groups of each clip, with one more for clips that are the same file."""
-        return with_twins(self.groups, [clip.sha256 for clip in self.clips])
+        return with_duplicates(self.groups, [clip.sha256 for clip in self.clips])
 
     @property
-    def clips_with_twins(self) -> tuple[Clip, ...]:
+    def clips_with_duplicates(self) -> tuple[Clip, ...]:
         """The clips with these groups."""
-        return tuple(map(_in_groups, self.clips, self.groups_with_twins))
+        return tuple(map(_in_groups, self.clips, self.groups_with_duplicates))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -171,7 +178,7 @@ def load(
     """
     excluded: Counter[str] = Counter()
     clips: list[tuple[Clip, int]] = []
-    claims: list[Claim] = []
+    claims: list[ViewRecord] = []
     video_ids: list[str] = []
     held: Arrays | None = None
     shape = (0, 0)
@@ -192,7 +199,7 @@ def load(
             clips.append((Clip.of(record), row))
         else:
             try:
-                claims.append(Claim.read(record, row))
+                claims.append(ViewRecord.read(record, row))
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue

@@ -90,7 +90,7 @@ class _Fact(msgspec.Struct):
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class ViewRecord:
     """A view, and what it says of the clip that it is made from.
 
     Attributes:
@@ -106,7 +106,7 @@ class Claim:
     part: str
 
     @classmethod
-    def read(cls, record: Record, row: int) -> Claim:
+    def read(cls, record: Record, row: int) -> ViewRecord:
         """What a record that is a view says.
 
         Raises:
@@ -131,7 +131,7 @@ class Claim:
 
 
 def attached(
-    clips: Sequence[Clip], claims: Iterable[Claim], excluded: Counter[str]
+    clips: Sequence[Clip], claims: Iterable[ViewRecord], excluded: Counter[str]
 ) -> tuple[Clip, ...]:
     """The clips with the views that are made from them.
 

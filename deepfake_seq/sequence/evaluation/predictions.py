@@ -21,7 +21,7 @@ from deepfake_seq.untrusted import damaged, decode_rows
 
 NAME = "predictions.csv"
 COLUMNS = ("video_id", "part", "label", "score", "sha256", "groups", "method")
-MOST_BYTES = 1 << 28
+MAX_BYTES = 1 << 28
 
 _SEPARATOR = ";"
 
@@ -112,7 +112,7 @@ def read(path: Path) -> Predictions:
         RunError: The file cannot be read, or says something that cannot be; the message names the
             line.
     """
-    rows = decode_rows(path, _Row, COLUMNS, MOST_BYTES)
+    rows = decode_rows(path, _Row, COLUMNS, MAX_BYTES)
     name, times = next(iter(Counter(row.video_id for row in rows).most_common(1)), ("", 0))
     if times > 1:
         raise damaged(path, f"{name!r} is there twice")

@@ -90,7 +90,7 @@ class Dropout:
         return gradient * self._kept
 
 
-class Norm:
+class BatchNorm:
     """Batch normalisation over valid frames (Ioffe and Szegedy, 2015).
 
     In training its moving mean and variance, which are in the weights, are brought up to date.
@@ -174,7 +174,7 @@ class Recurrent:
         return 0 if way else -1
 
 
-class MeanOfValid:
+class MaskedMean:
     """The mean over the valid frames, (N, W); 0 where there is none."""
 
     def forward(

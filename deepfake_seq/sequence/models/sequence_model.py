@@ -15,12 +15,12 @@ from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
 from deepfake_seq.sequence.models.cells import CELLS, Gradients, Tensor, Weights
 from deepfake_seq.sequence.models.layers import (
+    BatchNorm,
     ChannelAttention,
     Dense,
     Dropout,
     Layer,
-    MeanOfValid,
-    Norm,
+    MaskedMean,
     Recurrent,
 )
 
@@ -134,24 +134,24 @@ def _recurrent(config: ModelConfig) -> list[Layer]:
         cells = [kind(name, backwards=bool(way)) for way, name in enumerate(names)]
         layers.append(Recurrent(cells, sequences=not last))
         if not last:
-            layers.append(Norm(f"norm_{number}"))
+            layers.append(BatchNorm(f"norm_{number}"))
     return [*layers, Dense("dense", relu=True), Dropout(config.dropout), Dense("logit")]
 
 
 def _frames(config: ModelConfig) -> list[Layer]:
     """Each frame by itself; the mean of the valid frames' logits."""
     hidden = [Dense(f"dense_{units}", relu=True) for units in FRAME_UNITS]
-    return [*hidden, Dropout(config.dropout), Dense("frame_logit"), MeanOfValid()]
+    return [*hidden, Dropout(config.dropout), Dense("frame_logit"), MaskedMean()]
 
 
 def _attention(config: ModelConfig) -> list[Layer]:
-    return [MeanOfValid(), ChannelAttention("attention"), Dropout(config.dropout), Dense("logit")]
+    return [MaskedMean(), ChannelAttention("attention"), Dropout(config.dropout), Dense("logit")]
 
 
 def _frame_attention(config: ModelConfig) -> list[Layer]:
     """Channel attention on each frame by itself; the mean of the valid frames' logits."""
     attention = ChannelAttention("attention")
-    return [attention, Dropout(config.dropout), Dense("frame_logit"), MeanOfValid()]
+    return [attention, Dropout(config.dropout), Dense("frame_logit"), MaskedMean()]
 
 
 def _cells(config: ModelConfig, number: int) -> list[str]:

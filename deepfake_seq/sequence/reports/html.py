@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from deepfake_seq.sequence.reports.tables import figure, with_interval
+from deepfake_seq.sequence.reports.tables import format_metric, with_interval
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,7 +40,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "base64": lambda content: base64.b64encode(content).decode(),
         "count": "{:,}".format,
-        "decimals": figure,
+        "decimals": format_metric,
         "sha256": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
         "with_interval": lambda metrics, key: with_interval(
             metrics[key], metrics["intervals"][key]

@@ -66,7 +66,7 @@ def card(
     return "\n".join(lines)
 
 
-def about_cnn(weights: str) -> list[str]:
+def cnn_warnings(weights: str) -> list[str]:
     """List the limits of metrics that follow from the CNN behind the features.
 
     Args:
@@ -77,7 +77,7 @@ def about_cnn(weights: str) -> list[str]:
     return ["The CNN is untrained: its features are random, and the metrics are meaningless."]
 
 
-def about_data(data: SequenceData) -> list[str]:
+def data_warnings(data: SequenceData) -> list[str]:
     """List the limits of metrics that follow from the data."""
     warnings = []
     if not any(data.groups):
@@ -92,7 +92,7 @@ def about_data(data: SequenceData) -> list[str]:
     return warnings
 
 
-def beaten(title: str, metrics: dict[str, Any]) -> list[str]:
+def baseline_warnings(title: str, metrics: dict[str, Any]) -> list[str]:
     """List the baselines that are as good, on the test (or else validation) clips."""
     judged = "test" if metrics["test"] else "validation"
     own = metrics[judged]["macro_f1"]

@@ -82,12 +82,12 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
                 name,
                 str(values["rounds"]),
                 *[
-                    f"{figure(values['mean'][column])} ± {figure(values['sd'][column])}"
+                    " ± ".join(format_metric(values[key][column]) for key in ("mean", "sd"))
                     for column in ("auc", "balanced_accuracy", "macro_f1")
                 ],
                 with_interval(pooled["auc"], pooled["interval"]),
-                figure(pooled["macro_f1"]),
-                figure(pooled["best_macro_f1"]),
+                format_metric(pooled["macro_f1"]),
+                format_metric(pooled["best_macro_f1"]),
             ]
         )
     return rows
@@ -98,12 +98,12 @@ def _cells(values: dict[str, Any], names: Any) -> list[str]:
     return [
         with_interval(values[name], values["intervals"].get(name))
         if name in _WITH_INTERVAL
-        else figure(values[name])
+        else format_metric(values[name])
         for name in names
     ]
 
 
-def figure(value: float | None) -> str:
+def format_metric(value: float | None) -> str:
     """Format a metric with three decimals, or None as a dash."""
     return "–" if value is None else f"{value:.3f}"
 

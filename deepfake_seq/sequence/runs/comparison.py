@@ -19,7 +19,7 @@ from deepfake_seq.sequence.splits import split_file
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class ComparedRun:
     """One run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Compared:
     trained_on: frozenset[str]
 
     @classmethod
-    def read(cls, folder: Path) -> Compared:
+    def read(cls, folder: Path) -> ComparedRun:
         """Read what a run directory says of itself; no weights are loaded.
 
         Raises:
@@ -72,7 +72,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedTest:
     """A run against the first one, on the test clips of both.
 
     Attributes:
@@ -84,7 +84,7 @@ class Paired:
     test: DeLong | None
 
 
-def pair(one: Predictions, other: Predictions) -> Paired:
+def pair(one: Predictions, other: Predictions) -> PairedTest:
     """What `other` gains over `one`, on the clips that both were tested on with the same label."""
     where = {key: position for position, key in enumerate(other.keys)}
     positions = [
@@ -93,12 +93,12 @@ def pair(one: Predictions, other: Predictions) -> Paired:
         if key in where and one.labels[position] == other.labels[where[key]]
     ]
     mine, theirs = np.array(positions, dtype=np.int64).reshape(-1, 2).T
-    return Paired(
+    return PairedTest(
         len(positions), delong(other.labels[theirs], other.scores[theirs], one.scores[mine])
     )
 
 
-def caveats(runs: Sequence[Compared]) -> list[str]:
+def caveats(runs: Sequence[ComparedRun]) -> list[str]:
     """What forbids, or weakens, setting the runs side by side."""
     first = runs[0]
     notes = []
@@ -131,7 +131,7 @@ def caveats(runs: Sequence[Compared]) -> list[str]:
     return notes
 
 
-def rows(runs: Sequence[Compared], paired: Sequence[Paired]) -> Rows:
+def rows(runs: Sequence[ComparedRun], paired: Sequence[PairedTest]) -> Rows:
     """A header, and a row for each run.
 
     Args:
@@ -157,13 +157,13 @@ def _cells(metrics: dict[str, Any] | None) -> list[str]:
     return [f"{clips['real']} + {clips['fake']}", *figures]
 
 
-def _p_value(paired: Paired | None) -> str:
+def _p_value(paired: PairedTest | None) -> str:
     if paired is None or paired.test is None or paired.test.p_value is None:
         return "–"
     return f"{paired.test.p_value:.3f} ({paired.clips} clips)"
 
 
-def report(runs: Sequence[Compared], paired: Sequence[Paired]) -> list[dict[str, Any]]:
+def report(runs: Sequence[ComparedRun], paired: Sequence[PairedTest]) -> list[dict[str, Any]]:
     """The same as plain JSON values."""
     return [
         {
@@ -180,7 +180,7 @@ def report(runs: Sequence[Compared], paired: Sequence[Paired]) -> list[dict[str,
     ]
 
 
-def _report_pair(paired: Paired) -> dict[str, Any]:
+def _report_pair(paired: PairedTest) -> dict[str, Any]:
     difference, error, p_value = paired.test or (None, None, None)
     return {
         "clips": paired.clips,

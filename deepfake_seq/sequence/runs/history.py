@@ -23,7 +23,7 @@ PHASE = "phase"
 
 PICTURE = Path("plots", "training.png")
 
-_MOST_BYTES = 1 << 26
+_MAX_BYTES = 1 << 26
 
 _Value = Annotated[float, Meta(gt=-1e6, lt=1e6)]
 
@@ -53,7 +53,7 @@ def read_histories(folder: Path) -> Histories:
     if not os.path.lexists(path):
         return []
     members: dict[str, list[dict[str, float]]] = {}
-    for row in decode_rows(path, _Row, COLUMNS, _MOST_BYTES, optional=[PHASE]):
+    for row in decode_rows(path, _Row, COLUMNS, _MAX_BYTES, optional=[PHASE]):
         values: dict[str, Any] = {**row}
         if row["val_auc"] == "":
             values["val_auc"] = math.nan

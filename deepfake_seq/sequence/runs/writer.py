@@ -18,13 +18,13 @@ from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
-from deepfake_seq.sequence.experiment import Problem
-from deepfake_seq.sequence.reports.model_card import about_data, beaten, card
+from deepfake_seq.sequence.experiment import Experiment
+from deepfake_seq.sequence.reports.model_card import baseline_warnings, card, data_warnings
 from deepfake_seq.sequence.runs import history, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
-from deepfake_seq.sequence.training.baselines import judge
-from deepfake_seq.sequence.training.ensemble import Learned, Pair, Recipe
+from deepfake_seq.sequence.training.baselines import evaluate_model
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, TrainedEnsemble
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 
@@ -67,14 +67,14 @@ class FitResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class RunContents:
     """A model that was trained and judged, before it is written down.
 
     Attributes:
-        problem: The clips.
+        experiment: The clips.
         recipe: How it was trained, and decides.
         pairs: What each member was trained and validated on.
-        learned: The members and the decision.
+        ensemble: The members and the decision.
         test: The clips that were looked at once.
         test_scores: (N,) of these.
         metrics: Of the model and of its baselines.
@@ -84,14 +84,14 @@ class Finished:
         notes: What else belongs into `model.json`.
     """
 
-    problem: Problem
-    recipe: Recipe
+    experiment: Experiment
+    recipe: ExperimentConfig
     pairs: Sequence[Pair]
-    learned: Learned
+    ensemble: TrainedEnsemble
     test: SequenceData
     test_scores: Scores
     metrics: dict[str, Any]
-    about_cnn: Sequence[str]
+    cnn_warnings: Sequence[str]
     parameters: dict[str, int]
     made: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Finished:
         validation = {clip.video_id: clip for _, held_out in self.pairs for clip in held_out.clips}
         testing = {clip.video_id: clip for clip in self.test.clips}
         used = train.keys() | validation.keys() | testing.keys()
-        clips = self.problem.data.clips
+        clips = self.experiment.data.clips
         dropped = {clip.video_id: clip for clip in clips if clip.video_id not in used}
         return {"train": train, "validation": validation, "test": testing, "dropped": dropped}
 
@@ -119,28 +119,28 @@ class Finished:
         Args:
             draft: An empty folder.
             folder: What it will be called.
-            model: What `learned` is, ready to be used.
+            model: What `ensemble` is, ready to be used.
 
         Raises:
             OSError: The disk does not take it.
         """
         result = self._result(folder, model)
-        balance = self.learned.members[0].balance
-        histories = [member.history for member in self.learned.members]
-        best_epochs = [member.best_epoch for member in self.learned.members]
+        balance = self.ensemble.members[0].balance
+        histories = [member.history for member in self.ensemble.members]
+        best_epochs = [member.best_epoch for member in self.ensemble.members]
         notes = {
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "parameters": result.parameters,
             "split": result.split,
             "views": result.views,
-            "official_split": self.problem.parts.official,
+            "official_split": self.experiment.parts.official,
             "recipe": asdict(self.recipe),
             "training": {
                 "balance": result.balance,
                 "effective_weights": balance.effective,
                 "best_epochs": best_epochs,
             },
-            "shortcut": asdict(self.problem.shortcut),
+            "shortcut": asdict(self.experiment.shortcut),
             "warnings": result.warnings,
             "versions": {name: version(name) for name in _PACKAGES},
             **self.notes,
@@ -148,57 +148,57 @@ class Finished:
         run.save(draft, model, notes)
         write_split(draft, self.parts)
         atomic.write_json(draft / run.METRICS, self.metrics)
-        validation = self.learned.validation
+        validation = self.ensemble.validation
         predictions.write(
             draft / predictions.NAME,
             {
-                "validation": (validation.clips_with_twins, self.learned.validation_scores),
-                "test": (self.test.clips_with_twins, self.test_scores),
+                "validation": (validation.clips_with_duplicates, self.ensemble.validation_scores),
+                "test": (self.test.clips_with_duplicates, self.test_scores),
             },
         )
-        readme = card(result.model, notes, self.metrics, result.data, self.learned.decision)
+        readme = card(result.model, notes, self.metrics, result.data, self.ensemble.decision)
         atomic.write_bytes(draft / "README.md", readme.encode())
         history.write(draft, histories, best_epochs)
         return result
 
     def _result(self, folder: Path, model: SequenceModel) -> FitResult:
-        data, decision = self.problem.data, self.learned.decision
+        data, decision = self.experiment.data, self.ensemble.decision
         return FitResult(
             folder=folder,
             model=model.title,
-            data=self.problem.name,
+            data=self.experiment.name,
             members=len(self.pairs),
             parameters=self.parameters,
             split={part: len(clips) for part, clips in self.parts.items()},
             views=self.views,
             excluded=dict(data.excluded),
-            balance=str(self.learned.members[0].balance),
+            balance=str(self.ensemble.members[0].balance),
             decision=decision.basis,
             threshold=decision.threshold,
             metrics=self.metrics,
             warnings=[
-                *self.learned.warnings,
-                *self.problem.parts.warnings,
-                *self.problem.shortcut.warnings,
-                *self.about_cnn,
-                *about_data(data),
-                *beaten(model.title, self.metrics),
+                *self.ensemble.warnings,
+                *self.experiment.parts.warnings,
+                *self.experiment.shortcut.warnings,
+                *self.cnn_warnings,
+                *data_warnings(data),
+                *baseline_warnings(model.title, self.metrics),
             ],
         )
 
 
-def judged(
-    learned: Learned, test: SequenceData, baselines: dict[str, Any]
+def evaluate_test(
+    ensemble: TrainedEnsemble, test: SequenceData, baselines: dict[str, Any]
 ) -> tuple[Scores, dict[str, Any]]:
     """The scores of the test clips, (N,), which nobody looks at but here, and all metrics.
 
     Args:
-        learned: The model.
+        ensemble: The model.
         test: The test clips.
         baselines: The metrics of each.
     """
-    scores = learned.scores(test)
-    return scores, {**judge(learned, test, scores), "baselines": baselines}
+    scores = ensemble.scores(test)
+    return scores, {**evaluate_model(ensemble, test, scores), "baselines": baselines}
 
 
 def require_new(folder: Path) -> None:

@@ -38,7 +38,7 @@ _REMEDY = (
 
 
 @dataclass(frozen=True)
-class Inherited:
+class InheritedSplit:
     """The split of a fine-tuned CNN, taken over for clips of its features.
 
     Attributes:
@@ -84,7 +84,7 @@ def require_unbound(clips: Sequence[Clip]) -> None:
 
 def inherited_split(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool]
-) -> Inherited:
+) -> InheritedSplit:
     """The split of the CNN's own run; what only resembles its clips must not cross it.
 
     Its training and validation clips stay what they are, and its test clips are tested on, whatever
@@ -102,7 +102,7 @@ def inherited_split(
             the CNN was trained on its test clips.
     """
     known = parts_of(data.clips)
-    groups = data.groups_with_twins
+    groups = data.groups_with_duplicates
     theirs = sum(
         part in BOUND and clip.part == "test" for part, clip in zip(known, data.clips, strict=True)
     )
@@ -144,7 +144,7 @@ def inherited_split(
             f"{theirs} clips that the data set has for testing are not tested on: the CNN was "
             "fine-tuned on them, or on people in them."
         )
-    return Inherited(split, tuple(warnings))
+    return InheritedSplit(split, tuple(warnings))
 
 
 def _apart(known: Sequence[str], groups: Sequence[tuple[str, ...]]) -> Rows:

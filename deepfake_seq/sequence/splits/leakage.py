@@ -15,7 +15,7 @@ the run's own name for it; as `related` to what it was trained on; or not at all
 TRAINED_ON = ("train", "validation")
 
 
-def sort_clips(clips: Sequence[Clip], split: Split) -> list[str]:
+def classify_overlap(clips: Sequence[Clip], split: Split) -> list[str]:
     """The kind of each clip.
 
     A clip is one of the run's if it has the content of one, under whatever name. A clip that has

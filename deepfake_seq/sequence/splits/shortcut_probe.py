@@ -20,7 +20,7 @@ from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc
 
 SUSPICIOUS_AUC = 0.65
-_MOST_CLIPS = 5_000
+_MAX_CLIPS = 5_000
 _FOLDS = 5
 _TREES = 40
 _TOLD = 3
@@ -84,13 +84,13 @@ def probe(data: SequenceData, seed: int = 0) -> Shortcut:
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    if len(data) > _MOST_CLIPS:
-        chosen = np.random.default_rng(seed).choice(len(data), _MOST_CLIPS, replace=False)
+    if len(data) > _MAX_CLIPS:
+        chosen = np.random.default_rng(seed).choice(len(data), _MAX_CLIPS, replace=False)
         data = data.take(np.sort(chosen))
     labels = data.labels
     table, names = _table(data.clips)
     try:
-        folds = _most_folds(labels.tolist(), data.groups_with_twins, seed)
+        folds = _most_folds(labels.tolist(), data.groups_with_duplicates, seed)
     except DatasetError:
         return Shortcut(None, clips=len(data))
     how: dict[str, Any] = {

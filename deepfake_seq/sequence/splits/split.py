@@ -16,13 +16,13 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Parts:
+class DataSplit:
     """Clips dealt into parts, which share no video, and no identity but for those in `shared`.
 
     Attributes:
         split: Positions of the clips in each part.
         official: Whether the data set assigned the parts.
-        twins: How many clips are the same file as another one, under another name.
+        duplicates: How many clips are the same file as another one, under another name.
         shared: Identities that an official split has in several parts, and those parts.
         inherited: What must be told of a split that was taken over from a fine-tuned CNN; empty
             where none was.
@@ -30,7 +30,7 @@ class Parts:
 
     split: Split
     official: bool
-    twins: int
+    duplicates: int
     shared: dict[str, tuple[str, ...]]
     inherited: tuple[str, ...] = ()
 
@@ -47,17 +47,17 @@ class Parts:
                 f"{both} of them between training and test ({_names(self.shared)}): a model may "
                 f"know the people it is tested on.{remedy}"
             )
-        if self.twins:
+        if self.duplicates:
             warnings.append(
-                f"{self.twins} clips are the same file as another one under another name; each "
-                "such set was kept in one part."
+                f"{self.duplicates} clips are duplicates of another file under a different name; "
+                "each set of duplicates was kept in one split."
             )
         return warnings
 
 
-def split_clips(
+def split_data(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool] | None = None
-) -> Parts:
+) -> DataSplit:
     """Deal the clips into training, validation and test.
 
     Clips that are the same file count as one group. An official split of a published data set is
@@ -77,11 +77,11 @@ def split_clips(
     made = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
     if config.strategy != "group" and is_bound(data.clips):
         taken = inherited_split(data, config, made)
-        in_common = require_apart(data, taken.split.parts(), shared_allowed=True)
-        return Parts(taken.split, False, _count_twins(data), in_common, taken.warnings)
+        in_common = require_disjoint(data, taken.split.parts(), shared_allowed=True)
+        return DataSplit(taken.split, False, _count_duplicates(data), in_common, taken.warnings)
     require_unbound(data.clips)
     labels = data.labels.tolist()
-    groups = data.groups_with_twins
+    groups = data.groups_with_duplicates
     assigned = [clip.part for clip in data.clips]
     published = all(clip.dataset for clip in data.clips)
     official = config.strategy == "official" or (config.strategy == "auto" and any(assigned))
@@ -109,15 +109,15 @@ def split_clips(
             seed=config.seed,
             pseudo_fakes=made,
         )
-    in_common = require_apart(
+    in_common = require_disjoint(
         data,
         split.parts(),
         shared_allowed=official and (config.allow_shared or published),
     )
-    return Parts(split, official, _count_twins(data), in_common)
+    return DataSplit(split, official, _count_duplicates(data), in_common)
 
 
-def fold_clips(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Rows]]:
+def make_folds(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Rows]]:
     """`count` pairs of positions that share nothing; every clip is held out at most once.
 
     Raises:
@@ -125,15 +125,15 @@ def fold_clips(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Ro
             features, knows clips from its training.
     """
     require_unbound(data.clips)
-    labels, groups = data.labels.tolist(), data.groups_with_twins
+    labels, groups = data.labels.tolist(), data.groups_with_duplicates
     pairs = []
     for fold in grouped_folds(labels, groups, count, seed, pseudo_fakes=data.pseudo_fakes):
-        require_apart(data, {"rest": fold.rest, "held out": fold.held_out}, shared_allowed=False)
+        require_disjoint(data, {"rest": fold.rest, "held out": fold.held_out}, shared_allowed=False)
         pairs.append((fold.rest, fold.held_out))
     return pairs
 
 
-def require_apart(
+def require_disjoint(
     data: SequenceData, parts: Mapping[str, Rows], *, shared_allowed: bool
 ) -> dict[str, tuple[str, ...]]:
     """Refuse parts that intersect, however they came about.
@@ -168,7 +168,7 @@ def require_apart(
     return by_group
 
 
-def _count_twins(data: SequenceData) -> int:
+def _count_duplicates(data: SequenceData) -> int:
     """How many videos are the same file as another one; the people of one video are no twins."""
     keys = [clip.key for clip in data.clips]
     return len(keys) - len(set(keys))

@@ -15,7 +15,7 @@ from deepfake_seq.untrusted import decode
 
 NAME = "split.json"
 
-_MOST_BYTES = 1 << 28
+_MAX_BYTES = 1 << 28
 
 
 class SplitClip(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,4 +55,4 @@ def read_split(folder: Path) -> Split:
     path = folder / NAME
     if not os.path.lexists(path):
         raise RunError(f"{folder} has no {NAME}: it was not made by `deepseq fit`")
-    return decode(path, Split, _MOST_BYTES)
+    return decode(path, Split, _MAX_BYTES)

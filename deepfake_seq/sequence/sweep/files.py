@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence.reports.tables import Rows, figure, markdown
+from deepfake_seq.sequence.reports.tables import Rows, format_metric, markdown
 from deepfake_seq.sequence.sweep.plot import value_by_setting
 from deepfake_seq.sequence.sweep.space import DIMENSIONS, Space, Value
 from deepfake_seq.store import Fingerprint
@@ -116,8 +116,12 @@ def rows(ranked: Sequence[FrozenTrial], failed: Sequence[FrozenTrial], space: Sp
         values = trial.user_attrs
         place, auc, brier = "–", "failed", "–"
         if "failed" not in values:
-            spread = "" if values["auc_sd"] is None else f" ± {figure(values['auc_sd'])}"
-            place, auc, brier = str(rank), figure(values["auc"]) + spread, figure(values["brier"])
+            spread = "" if values["auc_sd"] is None else f" ± {format_metric(values['auc_sd'])}"
+            place, auc, brier = (
+                str(rank),
+                format_metric(values["auc"]) + spread,
+                format_metric(values["brier"]),
+            )
         cells = [_text(values["setting"].get(name, "–")) for name in names]
         table.append([place, *cells, auc, brier, str(trial.number)])
     return table

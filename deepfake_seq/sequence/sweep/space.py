@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepfake_seq.config import (
     LISTS,
-    MOST_SETTINGS,
+    MAX_SETTINGS,
     RANGES,
     RECURRENT,
     SWEPT_MODELS,
@@ -23,7 +23,7 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.config.checks import check_choice
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.training.ensemble import Recipe
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -137,9 +137,9 @@ class Space:
                 )
             lists[name] = values or ("",)
         size = math.prod(map(len, lists.values()))
-        if size > MOST_SETTINGS:
+        if size > MAX_SETTINGS:
             raise UsageError(
-                f"a grid has at most {MOST_SETTINGS} settings: list fewer values, or sample some "
+                f"a grid has at most {MAX_SETTINGS} settings: list fewer values, or sample some "
                 f"with --strategy random. Received: {size}"
             )
         rows = (dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values()))
@@ -180,7 +180,7 @@ def key(setting: Setting) -> str:
     return json.dumps(setting, sort_keys=True)
 
 
-def recipe(setting: Setting, base: Recipe) -> Recipe:
+def recipe(setting: Setting, base: ExperimentConfig) -> ExperimentConfig:
     """Replace the values of `base` by those of a setting.
 
     Raises:
@@ -235,7 +235,7 @@ def _value(name: str, text: str) -> Any:
         form = "a list a,b,c or a range low:high" if dimension.ranged else "a list a,b,c"
         kind = "whole numbers" if dimension.read is int else "numbers"
         raise UsageError(f"{_option(name)} takes {kind}: {form}. Received: {text!r}") from error
-    recipe({"model": _MODEL.name, name: value}, Recipe())  # refuses what is out of range
+    recipe({"model": _MODEL.name, name: value}, ExperimentConfig())  # refuses what is out of range
     return value
 
 

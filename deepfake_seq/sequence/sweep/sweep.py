@@ -20,11 +20,11 @@ from deepfake_seq.config import SweepConfig
 from deepfake_seq.errors import DatasetError, TrainingError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
-from deepfake_seq.sequence.experiment import Problem
-from deepfake_seq.sequence.reports.model_card import about_cnn, about_data
+from deepfake_seq.sequence.experiment import Experiment
+from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
 from deepfake_seq.sequence.sweep import files, trials
 from deepfake_seq.sequence.sweep.space import Setting, Space, key, recipe
-from deepfake_seq.sequence.training.ensemble import Pair, Recipe, learn, pairs_of
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, fit_ensemble, pairs_of
 from deepfake_seq.store import Fingerprint
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OnTraining = Callable[[str], None]
 Progress = Callable[[int, int, int], AbstractContextManager[OnTraining]]
-Validate = Callable[[Sequence[Pair], Recipe], dict[str, float]]
+Validate = Callable[[Sequence[Pair], ExperimentConfig], dict[str, float]]
 """Trains a recipe; returns `auc` and `brier` on the validation clips, and the `seconds` it took."""
 
 Train = Callable[[Setting, int], dict[str, float]]
@@ -47,15 +47,15 @@ class Plan:
     """What is searched, and on what.
 
     Attributes:
-        problem: The clips.
+        experiment: The clips.
         space: The settings.
         base: Everything that is not searched; its seed is the first one.
         config: How the settings are searched.
     """
 
-    problem: Problem
+    experiment: Experiment
     space: Space
-    base: Recipe
+    base: ExperimentConfig
     config: SweepConfig
 
     @property
@@ -66,7 +66,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the result of a trial depends on, as nested JSON values."""
-        data, split = self.problem.data, self.problem.parts.split.parts()
+        data, split = self.experiment.data, self.experiment.parts.split.parts()
         parts = {part: [data.clips[row].video_id for row in rows] for part, rows in split.items()}
         clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips
@@ -81,7 +81,7 @@ class Plan:
         }
         search = {"strategy": self.config.strategy, "seeds": self.config.seeds}
         return {
-            "features": dict(self.problem.store.fingerprint.fields),
+            "features": dict(self.experiment.store.fingerprint.fields),
             "clips": {**data.counts, "digest": _digest(clips)},
             **({"views": {**data.view_counts, "digest": _digest(views)}} if views else {}),
             "parts": {part: len(ids) for part, ids in parts.items()} | {"digest": _digest(parts)},
@@ -93,7 +93,7 @@ class Plan:
     @property
     def default_folder(self) -> Path:
         """The default folder: the same for the same search on the same clips."""
-        store = self.problem.store.path.resolve().name
+        store = self.experiment.store.path.resolve().name
         return Path("sweeps", f"{store}-{_digest(self.identity)[:8]}")
 
 
@@ -121,12 +121,12 @@ class SweepResult:
     warnings: list[str]
 
     @property
-    def best(self) -> Recipe:
+    def best(self) -> ExperimentConfig:
         """The recipe of the best setting, with the first seed: no seed is picked for its luck."""
         return recipe(self.ranked[0].user_attrs["setting"], self.plan.base)
 
 
-def validate(pairs: Sequence[Pair], chosen: Recipe) -> dict[str, float]:
+def validate(pairs: Sequence[Pair], chosen: ExperimentConfig) -> dict[str, float]:
     """Train once, and evaluate on the clips that the networks were not trained on, as `fit` does.
 
     Returns:
@@ -139,8 +139,8 @@ def validate(pairs: Sequence[Pair], chosen: Recipe) -> dict[str, float]:
     from sklearn.metrics import brier_score_loss
 
     started = time.monotonic()
-    learned = learn(pairs, chosen)
-    labels, scores = learned.validation.labels, learned.validation_scores
+    ensemble = fit_ensemble(pairs, chosen)
+    labels, scores = ensemble.validation.labels, ensemble.validation_scores
     brier = brier_score_loss(labels, scores, sample_weight=1.0 / np.bincount(labels)[labels])
     return {
         "auc": auc_or_nan(labels, scores),
@@ -179,7 +179,7 @@ def sweep(
     total = plan.config.trials if grid is None else len(grid)
     files.require_same(folder, plan.identity)
     with trials.locked(folder):
-        files.write_identity(folder, plan.identity, plan.problem.name)
+        files.write_identity(folder, plan.identity, plan.experiment.name)
         with trials.opened(folder) as study:
             done = study.get_trials()
             missing = range(len(done), total)
@@ -201,8 +201,8 @@ def sweep(
 
 def _pairs(plan: Plan) -> list[Pair]:
     """The training and validation clips of each member."""
-    split = plan.problem.parts.split
-    pairs = pairs_of(plan.problem.data, split.train, split.validation, plan.base)
+    split = plan.experiment.parts.split
+    pairs = pairs_of(plan.experiment.data, split.train, split.validation, plan.base)
     counts = SequenceData.joined([validation for _, validation in pairs]).counts
     if not all(counts.values()):
         raise DatasetError(
@@ -276,17 +276,17 @@ def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> S
             f"none of {len(failed)} settings could be trained; the first one failed "
             f"{failed[0].user_attrs['failed']}"
         )
-    problem = plan.problem
+    experiment = plan.experiment
     warnings = [
         *_selection_warnings(ranked),
-        *problem.parts.warnings,
-        *problem.shortcut.warnings,
-        *about_cnn(str(problem.store.extract_config["backbone"]["weights"])),
-        *about_data(problem.data),
+        *experiment.parts.warnings,
+        *experiment.shortcut.warnings,
+        *cnn_warnings(str(experiment.store.extract_config["backbone"]["weights"])),
+        *data_warnings(experiment.data),
     ]
     parts = {
         "validation": sum(len(validation) for _, validation in pairs),
-        "test": len(problem.parts.split.test),
+        "test": len(experiment.parts.split.test),
     }
     return SweepResult(plan, ranked, failed, len(done), len(pairs), parts, warnings)
 

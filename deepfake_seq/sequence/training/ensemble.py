@@ -16,19 +16,19 @@ from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
-from deepfake_seq.sequence.splits.split import fold_clips
-from deepfake_seq.sequence.training.train import OnEpoch, Trained, predict_logits, train
+from deepfake_seq.sequence.splits.split import make_folds
+from deepfake_seq.sequence.training.train import OnEpoch, TrainedNetwork, predict_logits, train
 
 FEW_CLIPS = 400
 FEW_CLIPS_MEMBERS = 5
 
 Pair = tuple[SequenceData, SequenceData]
-Trainer = Callable[[TrainingRows, SequenceData, int], Trained]
+TrainMember = Callable[[TrainingRows, SequenceData, int], TrainedNetwork]
 """Trains on the rows, stops by the clips; the number is the member's seed."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ExperimentConfig:
     """All settings of stage 2."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -38,7 +38,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class TrainedEnsemble:
     """A model that scores and decides, and how it got there.
 
     Attributes:
@@ -50,7 +50,7 @@ class Learned:
         validation_scores: (N,); each clip is scored by a network that was not trained on it.
     """
 
-    members: tuple[Trained, ...]
+    members: tuple[TrainedNetwork, ...]
     calibration: PlattScaling
     decision: Decision
     validation: SequenceData
@@ -79,7 +79,9 @@ class Learned:
         return self.calibration.apply(np.concatenate([np.zeros(0), *logits]))
 
 
-def pairs_of(data: SequenceData, train: Rows, validation: Rows, recipe: Recipe) -> list[Pair]:
+def pairs_of(
+    data: SequenceData, train: Rows, validation: Rows, recipe: ExperimentConfig
+) -> list[Pair]:
     """What each member is trained on and what it is validated on.
 
     One member takes the two parts as they are. Several deal both out anew into as many folds, and
@@ -100,7 +102,7 @@ def pairs_of(data: SequenceData, train: Rows, validation: Rows, recipe: Recipe) 
     count = members_of(recipe, len(both))
     if count > 1:
         try:
-            folds = fold_clips(both, count, recipe.split.seed)
+            folds = make_folds(both, count, recipe.split.seed)
         except DatasetError:
             if recipe.train.members:  # who asks for a number gets that number or an error
                 raise
@@ -116,17 +118,17 @@ def _seed_of(seed: int, member: int) -> int:
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
-def members_of(recipe: Recipe, clips: int) -> int:
+def members_of(recipe: ExperimentConfig, clips: int) -> int:
     """How many networks to train at most, with `clips` for training and validation together."""
     return recipe.train.members or (FEW_CLIPS_MEMBERS if clips < FEW_CLIPS else 1)
 
 
-def learn(
+def fit_ensemble(
     pairs: Sequence[Pair],
-    recipe: Recipe,
-    trainer: Trainer | None = None,
+    recipe: ExperimentConfig,
+    trainer: TrainMember | None = None,
     on_epoch: OnEpoch = lambda epoch, row: None,
-) -> Learned:
+) -> TrainedEnsemble:
     """Train a member on each pair, then calibrate and decide by all that they held out.
 
     This is where the views of the training clips come in, and the only place. Where no fake was
@@ -143,7 +145,7 @@ def learn(
         TrainingError: It diverged.
     """
 
-    def default(training: TrainingRows, validation: SequenceData, seed: int) -> Trained:
+    def default(training: TrainingRows, validation: SequenceData, seed: int) -> TrainedNetwork:
         config = replace(recipe.train, seed=seed)
         return train(training, validation, recipe.model, config, on_epoch)
 
@@ -160,10 +162,12 @@ def learn(
         calibration = _calibrated_on_training(members, pairs)
     scores = calibration.apply(values)
     decision = decide(labels, scores, recipe.decision)
-    return Learned(tuple(members), calibration, decision, held_out, scores)
+    return TrainedEnsemble(tuple(members), calibration, decision, held_out, scores)
 
 
-def _calibrated_on_training(members: Sequence[Trained], pairs: Sequence[Pair]) -> PlattScaling:
+def _calibrated_on_training(
+    members: Sequence[TrainedNetwork], pairs: Sequence[Pair]
+) -> PlattScaling:
     """The calibration where no fake was held out: by what each member was trained on."""
     labels, logits = [], []
     for member, (training, _) in zip(members, pairs, strict=True):

@@ -20,8 +20,8 @@ from deepfake_seq.sequence.models.sequence_model import Mask
 from deepfake_seq.sequence.training.losses import keras_focal_loss
 
 
-class KerasBench:
-    """See `Workbench`. One compiled model, for one training at a time.
+class KerasTrainer:
+    """See `Trainer`. One compiled model, for one training at a time.
 
     Args:
         config: Which model.
@@ -46,12 +46,12 @@ class KerasBench:
     @lru_cache(maxsize=8)
     def of(
         config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
-    ) -> KerasBench:
+    ) -> KerasTrainer:
         """The one for these settings."""
-        return KerasBench(config, frames, width, gamma, learning_rate)
+        return KerasTrainer(config, frames, width, gamma, learning_rate)
 
     def start(self, weights: Weights, seed: int) -> None:
-        """See `Workbench`."""
+        """See `Trainer`."""
         for own in self._model.variables:
             # What is no weight is the state of the dropout's random numbers.
             start = weights[own.path] if own.path in weights else np.array([seed, 0])
@@ -62,7 +62,7 @@ class KerasBench:
     def step(
         self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
-        """See `Workbench`.
+        """See `Trainer`.
 
         A smaller batch is filled up with clips of weight 0 and without a valid frame, because
         another shape would be traced anew.
@@ -77,6 +77,6 @@ class KerasBench:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """See `Workbench`."""
+        """See `Trainer`."""
         values = [np.array(value, dtype=np.float32) for value in self._model.get_weights()]
         return dict(zip((own.path for own in self._model.weights), values, strict=True))

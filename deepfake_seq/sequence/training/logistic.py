@@ -8,7 +8,7 @@ from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.models.networks import LogisticNetwork, statistics
 from deepfake_seq.sequence.training.class_balance import Balance
 
-MOST_CLIPS = 8_192
+MAX_CLIPS = 8_192
 """More rows to train on than this are sampled: their statistics must fit into memory."""
 
 
@@ -21,14 +21,14 @@ def fit_logistic(
         training: Clips, and views of them, of both classes.
         inputs: Which statistics; see `networks.statistics`.
         balance: How much each clip counts.
-        seed: Which rows are taken where there are more than `MOST_CLIPS`.
+        seed: Which rows are taken where there are more than `MAX_CLIPS`.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     data: SequenceData = training
-    if len(data) > MOST_CLIPS:
-        chosen = np.random.default_rng(seed).choice(len(data), MOST_CLIPS, replace=False)
+    if len(data) > MAX_CLIPS:
+        chosen = np.random.default_rng(seed).choice(len(data), MAX_CLIPS, replace=False)
         data = data.take(np.sort(chosen))
     rows = np.concatenate([statistics(arrays, inputs) for arrays in data.batches()])
     scaler = StandardScaler(copy=False).fit(rows)

@@ -12,8 +12,8 @@ from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses
 _BETAS, _EPSILON = (0.9, 0.999), 1e-7
 
 
-class NumpyBench:
-    """See `Workbench`.
+class NumpyTrainer:
+    """See `Trainer`.
 
     Adam (Kingma and Ba, 2015) with Keras's defaults.
 
@@ -29,7 +29,7 @@ class NumpyBench:
         self._learning_rate = learning_rate
 
     def start(self, weights: Weights, seed: int) -> None:
-        """See `Workbench`."""
+        """See `Trainer`."""
         self._weights = {name: np.array(own, dtype=np.float32) for name, own in weights.items()}
         self._moments = {
             name: (np.zeros_like(own), np.zeros_like(own))
@@ -42,7 +42,7 @@ class NumpyBench:
     def step(
         self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
-        """See `Workbench`."""
+        """See `Trainer`."""
         logits = self._model.forward(self._weights, shown, mask, self._generator)
         losses = focal_losses(targets, logits, self._gamma) * weights
         gradient = focal_gradient(targets, logits, self._gamma) * weights / np.float32(batch_size)
@@ -59,5 +59,5 @@ class NumpyBench:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """See `Workbench`."""
+        """See `Trainer`."""
         return {name: own.copy() for name, own in self._weights.items()}

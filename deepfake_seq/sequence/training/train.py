@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
-from deepfake_seq.sequence.data.batches import Shown
+from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
@@ -19,14 +19,14 @@ from deepfake_seq.sequence.models.sequence_model import run
 from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
-from deepfake_seq.sequence.training.trainer import Workbench, build_workbench, initial_weights
+from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNetwork:
     """A trained network and how it got there.
 
     Attributes:
@@ -52,7 +52,7 @@ def train(
     model_config: ModelConfig,
     config: TrainConfig,
     on_epoch: OnEpoch = lambda epoch, row: None,
-) -> Trained:
+) -> TrainedNetwork:
     """Train with Adam until the validation clips stop gaining, and keep the best epoch.
 
     An epoch is better when its AUC on the validation clips is higher or, at the same AUC, its loss
@@ -73,15 +73,15 @@ def train(
     balance = Balance.of(config.balance, training.labels)
     if model_config.name == "logistic":
         fitted = fit_logistic(training, model_config.inputs, balance, config.seed)
-        return Trained(fitted, [], 0, balance)
+        return TrainedNetwork(fitted, [], 0, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
     frames, width = training.features.shape[1], len(preprocessor.mean)
-    bench = build_workbench(
+    trainer = build_trainer(
         config.runtime, model_config, (frames, width), config.gamma, config.learning_rate
     )
     start = initial_weights(model_config, width, config.seed)
-    bench.start(start, config.seed)
-    shown, judged = Shown.of(preprocessor, training), Shown.of(preprocessor, validation)
+    trainer.start(start, config.seed)
+    shown, judged = BatchLoader.of(preprocessor, training), BatchLoader.of(preprocessor, validation)
 
     labels = validation.labels
     telling = len(np.unique(labels)) == 2
@@ -91,8 +91,8 @@ def train(
     best: tuple[float, float] = (-np.inf, -np.inf)
     best_weights, best_epoch = start, 0
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(bench, shown, generator, balance, config)
-        now = bench.weights
+        train_loss = _run_epoch(trainer, shown, generator, balance, config)
+        now = trainer.weights
         logits = np.concatenate([run(model_config, now, *arrays) for arrays in judged.batches()])
         if not np.isfinite(logits).all():
             raise TrainingError(
@@ -115,7 +115,7 @@ def train(
         elif epoch - best_epoch >= config.patience:
             break
     network = SequenceNetwork(model_config, preprocessor, best_weights)
-    return Trained(network, history, best_epoch, balance)
+    return TrainedNetwork(network, history, best_epoch, balance)
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:
@@ -125,8 +125,8 @@ def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float
 
 
 def _run_epoch(
-    bench: Workbench,
-    shown: Shown,
+    trainer: Trainer,
+    shown: BatchLoader,
     generator: np.random.Generator,
     balance: Balance,
     config: TrainConfig,
@@ -134,6 +134,6 @@ def _run_epoch(
     """One step for each batch of clips in random order; the mean loss over them."""
     size, loss, clips = min(config.batch_size, len(shown)), 0.0, 0
     for arrays, labels in shown.epoch(size, generator, balanced=balance.even_batches):
-        loss += bench.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
+        loss += trainer.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
         clips += len(labels)
     return loss / clips

@@ -11,7 +11,7 @@ from deepfake_seq.sequence.models.cells import Tensor, Weights
 from deepfake_seq.sequence.models.sequence_model import Mask, shapes
 
 
-class Workbench(Protocol):
+class Trainer(Protocol):
     """Trains networks of one architecture with Adam on the focal loss, one after the other."""
 
     def start(self, weights: Weights, seed: int) -> None:
@@ -44,9 +44,9 @@ class Workbench(Protocol):
         ...
 
 
-def build_workbench(
+def build_trainer(
     runtime: str, config: ModelConfig, shape: tuple[int, int], gamma: float, learning_rate: float
-) -> Workbench:
+) -> Trainer:
     """The workbench of `runtime`; imports only what it needs.
 
     Args:
@@ -57,12 +57,12 @@ def build_workbench(
         learning_rate: Adam's.
     """
     if runtime == "keras":
-        from deepfake_seq.sequence.training.keras_trainer import KerasBench
+        from deepfake_seq.sequence.training.keras_trainer import KerasTrainer
 
-        return KerasBench.of(config, *shape, gamma, learning_rate)
-    from deepfake_seq.sequence.training.numpy_trainer import NumpyBench
+        return KerasTrainer.of(config, *shape, gamma, learning_rate)
+    from deepfake_seq.sequence.training.numpy_trainer import NumpyTrainer
 
-    return NumpyBench(config, gamma, learning_rate)
+    return NumpyTrainer(config, gamma, learning_rate)
 
 
 def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ FACE_ARRAYS: dict[str, str] = {
 }
 """The arrays of a face record and their dtypes, in the order in which they are hashed."""
 
-MOST_IMAGES = 1 << 31
+MAX_IMAGES = 1 << 31
 """The most bytes that the images of a face record may have."""
 
 
@@ -76,14 +76,14 @@ class FaceRecord(Record):
 
     def _check_frames(self, valid: int) -> None:
         lengths = self.image_bytes.tolist()
-        if any(not 0 < length <= MOST_IMAGES for length in lengths[:valid]) or any(lengths[valid:]):
+        if any(not 0 < length <= MAX_IMAGES for length in lengths[:valid]) or any(lengths[valid:]):
             raise ValueError(f"image_bytes of {valid} valid frames. Received: {lengths}")
         if self.images.dtype != np.uint8 or self.images.shape != (sum(lengths),):
             raise ValueError(
                 f"images must be |u1 ({sum(lengths)},). "
                 f"Received: {self.images.dtype} {self.images.shape}"
             )
-        if self.images.size > MOST_IMAGES:
-            raise ValueError(f"images of more than {MOST_IMAGES} bytes: {self.images.size}")
+        if self.images.size > MAX_IMAGES:
+            raise ValueError(f"images of more than {MAX_IMAGES} bytes: {self.images.size}")
         if not np.isfinite(self.landmarks).all() or not np.isfinite(self.boxes_xyxy).all():
             raise ValueError("boxes and landmarks must be finite")

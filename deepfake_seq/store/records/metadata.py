@@ -24,7 +24,7 @@ FAILED_STATUSES = frozenset({"no_face", "decode_error", "timeout", "rejected"})
 ASSIGNED_FACTS = ("method", "dataset")
 """The facts that the data set tells, not the video: how a fake was made, and what it is of."""
 
-MOST_METADATA = 65_536
+MAX_METADATA = 65_536
 """The most bytes that a record's metadata may have."""
 
 
@@ -67,9 +67,9 @@ def encode_metadata(values: Mapping[str, Any]) -> bytes:
         "video_id": values["video_id"],
     }
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    if len(text) > MOST_METADATA:
+    if len(text) > MAX_METADATA:
         raise ValueError(
-            f"the metadata of {values['video_id']!r} is larger than {MOST_METADATA} bytes"
+            f"the metadata of {values['video_id']!r} is larger than {MAX_METADATA} bytes"
         )
     return text.encode()
 

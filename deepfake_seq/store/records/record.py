@@ -15,7 +15,7 @@ import numpy.typing as npt
 from deepfake_seq.store.records.metadata import (
     ASSIGNED_FACTS,
     FAILED_STATUSES,
-    MOST_METADATA,
+    MAX_METADATA,
     STATUSES,
     SourceFile,
     check_metadata,
@@ -27,7 +27,7 @@ __all__ = [
     "ARRAYS",
     "ASSIGNED_FACTS",
     "FAILED_STATUSES",
-    "MOST_METADATA",
+    "MAX_METADATA",
     "SEEN_ARRAYS",
     "STATUSES",
     "FeatureRecord",

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.records.face_record import MOST_IMAGES
+from deepfake_seq.store.records.face_record import MAX_IMAGES
 from deepfake_seq.store.shards.guard import Extent, read_into
 
 BLOCK = 32
@@ -115,7 +115,7 @@ class FlatPayloads:
         places: list[tuple[int, int] | None] = []
         for (start, stop), own in zip(spans.tolist(), lengths, strict=True):
             size = stop - start
-            inside = 0 <= start <= stop < self._extent.shape[0] and size <= MOST_IMAGES
+            inside = 0 <= start <= stop < self._extent.shape[0] and size <= MAX_IMAGES
             whole = inside and size == sum(own)
             places.append((self._extent.offset + start, size) if whole else None)
         return places

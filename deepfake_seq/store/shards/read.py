@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.records.metadata import MOST_METADATA, parse_metadata
+from deepfake_seq.store.records.metadata import MAX_METADATA, parse_metadata
 from deepfake_seq.store.records.record import Record, canonical_bytes, sha256_of
 from deepfake_seq.store.shards.description import FORMAT_VERSION, StoreDescription
 from deepfake_seq.store.shards.encode import TEXTS, IndexRow
@@ -31,7 +31,7 @@ from deepfake_seq.store.shards.guard import (
 from deepfake_seq.store.shards.kinds import KINDS, Kind
 from deepfake_seq.store.shards.payload import Array, FlatPayloads, Payloads, RowPayloads
 
-_MOST_DESCRIPTION = 1 << 20
+_MAX_DESCRIPTION = 1 << 20
 """Beyond this, a shard claims what no extraction makes."""
 
 
@@ -215,9 +215,9 @@ class Shard:
 
     def _check_shapes(self) -> None:
         count, *shape = self._extents[self.kind.shaped_by].shape
-        most = {"metadata": MOST_METADATA * count, "index": 2 * MOST_METADATA * count}
+        most = {"metadata": MAX_METADATA * count, "index": 2 * MAX_METADATA * count}
         for name in TEXTS:
-            if not 0 < math.prod(self._extents[name].shape) <= most.get(name, _MOST_DESCRIPTION):
+            if not 0 < math.prod(self._extents[name].shape) <= most.get(name, _MAX_DESCRIPTION):
                 raise StoreError(f"{self.path}: its {name} is empty or far too large")
         limits = zip(shape, self.kind.most_shape, strict=True)
         if not count or not all(0 < size <= limit for size, limit in limits):

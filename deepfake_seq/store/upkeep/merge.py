@@ -21,7 +21,7 @@ from deepfake_seq.store.writer import FaceStoreWriter, StoreWriter, Writer
 _SHOWN = 5
 
 
-class Merged(NamedTuple):
+class MergeResult(NamedTuple):
     """What a merge came to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Merged(NamedTuple):
     added: int
 
 
-def merge(sources: Sequence[Path], out: Path) -> Merged:
+def merge(sources: Sequence[Path], out: Path) -> MergeResult:
     """Bring all records of `sources`, of one kind, into the store at `out`, made if need be.
 
     A video that several stores hold must be the same in all of them; only a transient failure gives
@@ -50,7 +50,7 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
         return plan.carry_out()
 
 
-def merge_with_faces(sources: Sequence[Path], out: Path) -> tuple[Merged, Merged | None]:
+def merge_with_faces(sources: Sequence[Path], out: Path) -> tuple[MergeResult, MergeResult | None]:
     """Merge stores, and their face caches if all have one.
 
     Nothing is written before it is known that neither the stores nor the caches contradict each
@@ -84,7 +84,7 @@ class _Plan(Generic[R]):
         self._new = {name: store for name, store in sorted(chosen.items()) if store is not writer}
         self._before = len(writer)
 
-    def carry_out(self) -> Merged:
+    def carry_out(self) -> MergeResult:
         writer, new = self._writer, self._new
         while new:
             group = list(new)[:SHARD_RECORDS]
@@ -92,7 +92,7 @@ class _Plan(Generic[R]):
             claimed = [name for name in group if writer.claim(name)] or self._waited_for(group)
             self._bring({name: new.pop(name) for name in claimed})
         writer.seal()
-        return Merged(len(writer), len(writer) - self._before)
+        return MergeResult(len(writer), len(writer) - self._before)
 
     def _waited_for(self, group: list[str]) -> list[str]:
         self._writer.claim(group[0], wait=True)
