@@ -422,12 +422,12 @@ def test_faces_that_are_too_large_to_keep_still_give_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:2], "plain")
-    monkeypatch.setattr(image_codec, "MOST_SIDE", 100)  # of 83 and 156 pixels
+    monkeypatch.setattr(image_codec, "MAX_SIDE", 100)  # of 83 and 156 pixels
     extract(videos[:2], "kept", extract_options=KEPT)
     assert_same(tmp_path, "plain", "kept")
     store = open_faces(tmp_path / "kept")
     assert [store[name].status for name in store.video_ids] == ["ok", "rejected"]
-    assert "larger than the 100" in store["b.mp4"].reason
+    assert "limit of the face cache, 100" in store["b.mp4"].reason
 
 
 def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
@@ -481,7 +481,7 @@ def test_pictures_that_would_fill_the_memory_are_not_unpacked(
 ) -> None:
     files = image_codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
     assert len(image_codec.decode(files)) == 3
-    monkeypatch.setattr(image_codec, "MOST_IMAGES", 2 * 30_000)
+    monkeypatch.setattr(image_codec, "MAX_IMAGES", 2 * 30_000)
     with pytest.raises(StoreError, match="larger than 60000 bytes"):
         image_codec.decode(files)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from deepfake_seq.config import FaceConfig
-from deepfake_seq.extract.faces import Face, cuts
+from deepfake_seq.extract.faces import Face, find_cuts
 from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.video.decode import SampledFrames
 
@@ -108,7 +108,7 @@ def test_frames_that_cannot_be_had_change_nothing() -> None:
 def test_the_person_on_one_side_of_a_cut_is_not_taken_for_the_one_on_the_other() -> None:
     frames = frames_at(SAMPLED.tolist())
     frames.images_rgb[10:] //= 3
-    assert cuts(list(frames.images_rgb)) == {10}
+    assert find_cuts(list(frames.images_rgb)) == {10}
     (person,) = find_people(frames, Blind(set()), FaceConfig("none"), FRAMES, lambda at: None)
     assert person.frame_index.tolist() == SAMPLED[:10].tolist()
 
@@ -121,9 +121,9 @@ def test_motion_and_noise_are_no_cut(shift: int) -> None:
         np.clip(np.roll(scene, shift * step, axis=1) + generator.normal(0, 4, scene.shape), 0, 255)
         for step in range(8)
     ]
-    assert cuts([image.astype(np.uint8) for image in images]) == frozenset()
+    assert find_cuts([image.astype(np.uint8) for image in images]) == frozenset()
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_frames_have_no_cut(count: int) -> None:
-    assert cuts([np.zeros((4, 4, 3), np.uint8)] * count) == frozenset()
+    assert find_cuts([np.zeros((4, 4, 3), np.uint8)] * count) == frozenset()

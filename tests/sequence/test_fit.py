@@ -160,7 +160,7 @@ def test_training_from_the_disk_learns_as_well_as_from_memory(
 def test_a_model_is_loaded_and_asked_without_a_framework(fitted: FitResult) -> None:
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\nimport deepfake_seq.predict\n"
-        "from deepfake_seq.sequence import run\n"
+        "from deepfake_seq.sequence.runs import run\n"
         f"model = run.load(Path({str(fitted.folder)!r}))\n"
         "arrays = np.ones((1, *model.shape), np.float16), np.ones((1, model.shape[0]), bool)\n"
         "print(*model.scores_of(arrays), *{name.split('.')[0] for name in sys.modules})"

@@ -47,7 +47,7 @@ def test_the_same_file_under_two_names_never_stands_on_two_sides() -> None:
             if clips[position].sha256 == twin
         }
         assert len(where) == 1
-        assert parts.duplicates == 2 and "2 clips are the same file" in parts.warnings[0]
+        assert parts.duplicates == 2 and "2 clips are duplicates" in parts.warnings[0]
         for rest, held_out in make_folds(data_of(clips), 4, seed):
             digests = [{clips[p].sha256 for p in part} for part in (rest, held_out)]
             assert not digests[0] & digests[1]

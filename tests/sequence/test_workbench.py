@@ -174,9 +174,9 @@ def test_training_by_numpy_imports_no_framework() -> None:
         "from deepfake_seq.config import ModelConfig\n"
         "from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights\n"
         "config = ModelConfig()\n"
-        "bench = build_workbench('numpy', config, (4, 8), 2.0, 1e-3)\n"
-        "bench.start(initial_weights(config, 8, 0), 0)\n"
-        "bench.step(np.ones((2, 4, 8), np.float32), np.ones((2, 4), bool), "
+        "trainer = build_trainer('numpy', config, (4, 8), 2.0, 1e-3)\n"
+        "trainer.start(initial_weights(config, 8, 0), 0)\n"
+        "trainer.step(np.ones((2, 4, 8), np.float32), np.ones((2, 4), bool), "
         "np.ones(2, np.float32), np.ones(2, np.float32), 2)\n"
         "print(*sys.modules)\n"
     )

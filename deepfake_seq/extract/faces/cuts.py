@@ -14,7 +14,7 @@ _MAX_CHANGE = 0.5
 _EDGE = 64
 
 
-def cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
+def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     """The frames that begin a new shot.
 
     Sampled frames can be a second apart, so motion says nothing; the colours of a shot change

@@ -13,10 +13,10 @@ from deepfake_seq.extract.faces import (
     Face,
     FaceDetector,
     FaceTrack,
-    cuts,
     detect_scaled,
-    follow,
-    people,
+    find_cuts,
+    select_people,
+    track_faces,
 )
 from deepfake_seq.extract.video.decode import SampledFrames
 from deepfake_seq.extract.video.sampling import neighbours
@@ -149,7 +149,7 @@ class _Seen:
         )
 
     def tracks(self, everyone: bool) -> list[FaceTrack]:
-        return people(follow(self.faces, cuts(self.images_rgb)), everyone)
+        return select_people(track_faces(self.faces, find_cuts(self.images_rgb)), everyone)
 
     def person(self, track: FaceTrack) -> Person:
         """For each sampled frame, the face in it or in the nearest frame beside it."""

@@ -16,7 +16,9 @@ _MAX_GROWTH = 2.5
 """A face that is this much larger or smaller than it was is somebody else's."""
 
 
-def follow(faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()) -> list[FaceTrack]:
+def track_faces(
+    faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()
+) -> list[FaceTrack]:
     """Join faces into one track for each person, nearest first.
 
     Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
@@ -48,11 +50,11 @@ def follow(faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ())
     return [FaceTrack(track) for track in tracks]
 
 
-def people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
+def select_people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
     """The people whom a video is about, the longest, largest track first.
 
     Args:
-        tracks: What `follow` gives.
+        tracks: What `track_faces` gives.
         everyone: Whether all are wanted, or the first alone. A face that was seen only once is
             nobody's, unless there is no other.
     """
