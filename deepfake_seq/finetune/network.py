@@ -14,8 +14,8 @@ from deepfake_seq.errors import UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.backbones.table import Backbone, build_keras_model, preprocess
 from deepfake_seq.finetune.augmentation import build_augmentation
+from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.models.architecture import FRAME_UNITS
-from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.models.networks import Network, unscaled
 from deepfake_seq.sequence.training.trainer import initial_weights
 

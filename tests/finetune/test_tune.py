@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import PATHS
 from faces import face_clip, face_store, write_faces
 
 from deepfake_seq.config import (
@@ -152,7 +153,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
     task = task_of(store)
     epoch = task.stream.batches
     at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    paths = [*PATHS, str(Path(__file__).parent)]
     code = KILLED.format(
         paths=paths, home=str(tiny_home), stop=at, store=str(store.path), out=str(out)
     )

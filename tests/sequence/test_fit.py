@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from children import run_python
+from children import PATHS, run_python
 from records import make_record, make_store, write_store
 
 from deepfake_seq.config import ModelConfig, TrainConfig
@@ -24,7 +24,6 @@ from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, ExperimentConfig,
 from deepfake_seq.sequence.training.numpy_trainer import NumpyTrainer
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
-TESTS = Path(__file__).parents[1]
 QUICK = ExperimentConfig(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
 
 
@@ -137,7 +136,7 @@ def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_
     # They share a compiled model; this process has trained before, a new one has not.
     fitted_to(store, tmp_path / "here", epochs=2, seed=3)
     code = (
-        f"import sys; sys.path[:0] = {[str(TESTS), str(TESTS / 'sequence')]}\n"
+        f"import sys; sys.path[:0] = {[*PATHS, str(Path(__file__).parent)]}\n"
         "from pathlib import Path; import test_fit as t\n"
         "from deepfake_seq.store import FeatureStore\n"
         f"t.fitted_to(FeatureStore.open(Path({str(store.path)!r})), "

@@ -25,7 +25,8 @@ from deepfake_seq.sequence import experiment as posing
 from deepfake_seq.sequence.cross_validation import rounds
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, ViewRecord, is_view
+from deepfake_seq.sequence.data.view_records import ViewRecord
+from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, is_view
 from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.runs import run

@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+SUPPORT = Path(__file__).parent
+ROOT = SUPPORT.parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+PATHS = [str(SUPPORT), str(ROOT)]
+"""Where other processes find what tests share, and the package."""
 
 
 def run_python(code: str, **environment: str) -> str:

@@ -11,10 +11,8 @@ import numpy.typing as npt
 
 from deepfake_seq.config import TRAINING_MEMORY_BYTES
 from deepfake_seq.sequence.data.dataset import SequenceData
-from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.data.features import ArrayFeatures, Mask, Tensor
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
-from deepfake_seq.sequence.models.cells import Tensor
-from deepfake_seq.sequence.models.sequence_model import Mask
 
 _BATCH = 256
 

@@ -15,14 +15,8 @@ from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_duplicates
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
-from deepfake_seq.sequence.data.views import (
-    DAMAGED,
-    UNUSABLE,
-    ViewRecord,
-    attached,
-    clip_of,
-    is_view,
-)
+from deepfake_seq.sequence.data.view_records import ViewRecord, attached
+from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, clip_of, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 
 __all__ = [

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from deepfake_seq.store import FeatureStore
 
-Arrays = tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]
+Tensor = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Arrays = tuple[npt.NDArray[np.float16], Mask]
 Rows = npt.NDArray[np.int64]
 
 _BLOCK = 32

@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data.features import Arrays
-
-Mask = npt.NDArray[np.bool_]
+from deepfake_seq.sequence.data.features import Arrays, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-Tensor = npt.NDArray[np.float32]
+from deepfake_seq.sequence.data.features import Tensor
+
 Weights = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
 

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from deepfake_seq.sequence.models.cells import Cell, Gradients, Tensor, Weights, sigmoid
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.models.cells import Cell, Gradients, Weights, sigmoid
 
 NORM_EPSILON = 1e-3
 NORM_MOMENTUM = 0.99

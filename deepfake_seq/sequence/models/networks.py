@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays, Tensor
 from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, input_width, valid_rows
 from deepfake_seq.sequence.models import sequence_model
-from deepfake_seq.sequence.models.cells import Tensor, Weights
+from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import Shapes
 
 _BATCH = 256

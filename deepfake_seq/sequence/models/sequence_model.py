@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
+from deepfake_seq.sequence.data.features import Mask, Tensor
 from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
-from deepfake_seq.sequence.models.cells import CELLS, Gradients, Tensor, Weights
+from deepfake_seq.sequence.models.cells import CELLS, Gradients, Weights
 from deepfake_seq.sequence.models.layers import (
     BatchNorm,
     ChannelAttention,
@@ -24,7 +24,6 @@ from deepfake_seq.sequence.models.layers import (
     Recurrent,
 )
 
-Mask = npt.NDArray[np.bool_]
 Shapes = dict[str, tuple[int, ...]]
 
 _GATES = {"gru": 3, "lstm": 4}

@@ -17,11 +17,10 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data.dataset import SequenceData
-from deepfake_seq.sequence.data.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays, Tensor
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
 from deepfake_seq.sequence.runs.description import RunDescription, RunMetrics
 from deepfake_seq.store import Fingerprint

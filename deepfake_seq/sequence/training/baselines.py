@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.data.features import Arrays
+from deepfake_seq.sequence.data.features import Arrays, Tensor
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold
 from deepfake_seq.sequence.evaluation.threshold import ClassCounts, Decision
-from deepfake_seq.sequence.models.cells import Tensor
 from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.ensemble import (
     ExperimentConfig,

@@ -14,9 +14,9 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.models.cells import Tensor, Weights
+from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.keras_models import build_model
-from deepfake_seq.sequence.models.sequence_model import Mask
 from deepfake_seq.sequence.training.losses import keras_focal_loss
 
 

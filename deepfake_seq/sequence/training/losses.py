@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from deepfake_seq.backend import load_keras
-from deepfake_seq.sequence.models.cells import Tensor, sigmoid
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.models.cells import sigmoid
 
 
 def focal_losses(targets: Tensor, logits: Tensor, gamma: float) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.models.cells import Tensor, Weights
-from deepfake_seq.sequence.models.sequence_model import Mask, Model, trainable
+from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.models.cells import Weights
+from deepfake_seq.sequence.models.sequence_model import Model, trainable
 from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-7

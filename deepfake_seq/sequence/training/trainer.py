@@ -7,8 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.models.cells import Tensor, Weights
-from deepfake_seq.sequence.models.sequence_model import Mask, shapes
+from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.models.cells import Weights
+from deepfake_seq.sequence.models.sequence_model import shapes
 
 
 class Trainer(Protocol):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from children import BENCHMARKS
 
 
 def test_a_hundred_mutants_all_have_a_status_and_none_is_silently_short() -> None:

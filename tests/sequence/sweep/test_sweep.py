@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from children import PATHS, SUPPORT
 from filelock import FileLock
 from records import make_record, make_store, write_store
 from sweeping import BASE, made_up, make_plan, outcomes
@@ -28,7 +29,6 @@ from deepfake_seq.sequence.sweep import sweep as sweeping
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
-TESTS = Path(__file__).parents[1]
 LOGISTIC = {"model": ["logistic"], "inputs": ["features,delta,both"]}
 DRAWN = {"model": ["gru,logistic"], "learning_rate": ["1e-4:1e-2"], "gamma": ["0:3"]}
 
@@ -195,8 +195,8 @@ def test_an_interruption_loses_the_training_under_way_and_nothing_else(
 def crash(folder: Path, step: int) -> int:
     """How many kills a small sweep survived."""
     result = subprocess.run(
-        [sys.executable, TESTS / "sequence" / "crashing_sweep.py", folder, str(step)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
+        [sys.executable, SUPPORT / "crashing_sweep.py", folder, str(step)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*PATHS, *sys.path])},
         capture_output=True,
         text=True,
         check=False,
@@ -219,7 +219,7 @@ def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     code = (
-        f"import sys; sys.path[:0] = {[str(TESTS), str(TESTS / 'sequence')]}\n"
+        f"import sys; sys.path[:0] = {PATHS}\n"
         "from pathlib import Path; import sweeping as s\n"
         "from deepfake_seq.store import FeatureStore\n"
         f"plan = s.make_plan(FeatureStore.open({str(store.path)!r}), {LOGISTIC!r}, seeds=9)\n"
