@@ -34,17 +34,17 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract import video
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import Decoders, default_workers
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.resume import Todo
-from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.resume import PendingVideo
+from deepfake_seq.extract.video.decode import decode
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 
 Crops = npt.NDArray[np.uint8]
 
@@ -60,15 +60,15 @@ def main() -> None:
     found, _ = datasets.discover([options.clips_folder])
     items = datasets.all_items(datasets.recognise(found))[: options.clips]
 
-    decode = _decode_only(items)
+    decoding = _decode_only(items)
     cnn = build_runtime(options.runtime, config.backbone, options.weights)
     crops = _faces(items, resolved)
     compute = _cnn_only(crops, cnn)
     machine = _end_to_end(items, resolved, execution)
-    floor, ours = decode + compute, machine.seconds
+    floor, ours = decoding + compute, machine.seconds
 
     print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
-    _line("decode only", decode, floor, len(items))
+    _line("decode only", decoding, floor, len(items))
     _line("CNN only", compute, floor, len(items))
     _line("floor: both", floor, floor, len(items))
     _line("extract", ours, floor, len(items))
@@ -112,7 +112,7 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def decode_and_forget(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
-    return video.decode(path, sampling, limits).status
+    return decode(path, sampling, limits).status
 
 
 class _Forgetful(Decoders):
@@ -138,8 +138,8 @@ def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
     config = resolved.config
     detector = build_detector(config.faces.detector, resolved.detector_weights)
     with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
-        preparation = FromVideos(resolved, detector, decoders)
-        people = [person for item in items for person in preparation.prepare(item)]
+        crop_source = VideoCropSource(resolved, detector, decoders)
+        people = [person for item in items for person in crop_source.prepare(item)]
     return np.concatenate([person.crops_rgb for person in people])
 
 
@@ -160,7 +160,7 @@ def _end_to_end(
         list(machine.records(items[:1] * 2 * default_workers()))  # start-up
         machine.profile.clear()
         worker = Worker(machine, cache, resolved, retry_failed=False)
-        outcomes = list(worker.extract([Todo(item, 0) for item in items]))
+        outcomes = list(worker.extract([PendingVideo(item, 0) for item in items]))
         failed = [outcome for outcome in outcomes if outcome.status not in ("ok", "partial")]
         if failed or len(outcomes) != len(items):
             raise SystemExit(f"not all clips were extracted: {failed}")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepfake_seq import console
-from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.store import FaceStore
 
 Images = list[npt.NDArray[np.uint8]]
@@ -37,7 +37,7 @@ def with_pillow(image_format: str, **options: object) -> tuple[Encode, Decode]:
         Image.fromarray(image).save(buffer, image_format, **options)
         return buffer.getvalue()
 
-    return lambda images: list(map(one, images)), codec.decode
+    return lambda images: list(map(one, images)), image_codec.decode
 
 
 def as_video(encoder: str, pixels: str, **options: str) -> tuple[Encode, Decode]:
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path)
     with FaceStore.open(parser.parse_args().store) as store:
-        clips = [codec.decode(record.encoded) for record in store if not record.failed]
+        clips = [image_codec.decode(record.encoded) for record in store if not record.failed]
     count = sum(map(len, clips))
     plain = sum(image.nbytes for clip in clips for image in clip)
     sides = sorted(len(image) for clip in clips for image in clip)

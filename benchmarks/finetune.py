@@ -30,13 +30,13 @@ from deepfake_seq.config import (
     FinetuneConfig,
     SamplingConfig,
 )
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
-from deepfake_seq.extract.faces import codec
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
+from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.finetune.faces import load_faces
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.store import FaceRecord, FaceStore, FaceStoreWriter, SourceFile
-from deepfake_seq.store.face_record import empty_face_arrays
+from deepfake_seq.store.records.face_record import empty_face_arrays
 
 FRAMES, SIDE, STEPS = 16, 320, 3
 SMALL, LARGE = 256, 512
@@ -47,7 +47,7 @@ def write_faces(path: Path, clips: int) -> None:
     config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)
-    files = codec.encode([cv2.resize(image, (SIDE, SIDE)) for image in small], "webp")
+    files = image_codec.encode([cv2.resize(image, (SIDE, SIDE)) for image in small], "webp")
     description = resolve(_untrained(config)).faces_description
     with FaceStoreWriter.create(path, description) as writer:
         for number in range(clips):
@@ -84,10 +84,10 @@ def stream_of(store: Path, name: str) -> FrameStream:
 
 def train(store: Path, name: str) -> None:
     """Steps of a CNN; prints a line of figures."""
-    from deepfake_seq.finetune.network import TunableCnn
+    from deepfake_seq.finetune.network import FinetunableCnn
 
     config, row = FinetuneConfig(), BACKBONE_TABLE[name]
-    cnn = TunableCnn(BackboneConfig(name, "untrained"), row, None, config)
+    cnn = FinetunableCnn(BackboneConfig(name, "untrained"), row, None, config)
     batch = next(stream_of(store, name).epoch(1))
     times = [_timed(lambda: cnn.features(batch.crops_rgb))]
     for unfrozen in (0, row.unfreeze or cnn.layers):

@@ -20,11 +20,11 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
-from deepfake_seq.sequence.preprocessing import Preprocessor
-from deepfake_seq.sequence.shown import Shown
-from deepfake_seq.sequence.workbench import build_workbench, initial_weights
+from deepfake_seq.sequence.data.batches import BatchLoader
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.data.preprocessing import Preprocessor
+from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
     options = parser.parse_args()
     data = _clips(options.clips)
-    shown = Shown.of(Preprocessor.fit(ModelConfig(), data.batches()), data)
+    shown = BatchLoader.of(Preprocessor.fit(ModelConfig(), data.batches()), data)
     backend = load_keras().backend.backend()
     for bidirectional in (False, True):
         config = ModelConfig(bidirectional=bidirectional)
@@ -65,17 +65,19 @@ def _clips(count: int) -> SequenceData:
     return SequenceData(clips, ArrayFeatures(features, mask), np.arange(count), Counter())
 
 
-def _speed(runtime: str, config: ModelConfig, shown: Shown, batch: int) -> tuple[float, float]:
+def _speed(
+    runtime: str, config: ModelConfig, shown: BatchLoader, batch: int
+) -> tuple[float, float]:
     """Clips/s of the best of three epochs, and the seconds that the first step took."""
-    bench = build_workbench(runtime, config, (FRAMES, WIDTH), 2.0, 1e-3)
-    bench.start(initial_weights(config, WIDTH, 0), 0)
+    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, 1e-3)
+    trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
     times, start = [], 0.0
     for _ in range(3):
         begin = time.perf_counter()
         for arrays, labels in shown.epoch(batch, generator, balanced=False):
             weights = np.ones(len(labels), dtype=np.float32)
-            bench.step(*arrays, labels.astype(np.float32), weights, batch)
+            trainer.step(*arrays, labels.astype(np.float32), weights, batch)
             start = start or time.perf_counter() - begin
         times.append(time.perf_counter() - begin)
     return len(shown) / min(times), start

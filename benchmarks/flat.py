@@ -26,11 +26,11 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.video.decoder_pool import Decoders
 
 CLIPS = 2000
 CONFIG = ExtractConfig(faces=FaceConfig("none"), backbone=BackboneConfig(weights="untrained"))
@@ -74,7 +74,7 @@ def main() -> None:
             items.append(VideoItem(path, path.name))
         decoders = Decoders(2, SamplingConfig(), LimitsConfig())
         detector = build_detector("none", None)
-        source = FromVideos(resolve(CONFIG), detector, decoders)
+        source = VideoCropSource(resolve(CONFIG), detector, decoders)
         with Machine(source, MeanCnn(), CONFIG.sampling.frames) as machine:
             for number, (item, (record,)) in enumerate(machine.records(items)):
                 if record.status != "ok":

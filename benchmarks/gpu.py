@@ -81,7 +81,7 @@ def _best(call: Callable[[], object], rounds: int = 3) -> float:
 
 def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
     from deepfake_seq.config import BackboneConfig
-    from deepfake_seq.extract.runtimes.keras import KerasRuntime
+    from deepfake_seq.extract.backbones.keras import KerasRuntime
 
     runtime = KerasRuntime(BackboneConfig(weights="untrained", precision=precision), None, batch)
     shape = (max(images // batch, 1) * batch, 299, 299, 3)
@@ -97,11 +97,11 @@ def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
 
 def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
     from deepfake_seq.config import ModelConfig
-    from deepfake_seq.sequence.workbench import build_workbench, initial_weights
+    from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
     config = ModelConfig(bidirectional=bidirectional)
-    bench = build_workbench("keras", config, (FRAMES, WIDTH), 2.0, 1e-3)
-    bench.start(initial_weights(config, WIDTH, 0), 0)
+    trainer = build_trainer("keras", config, (FRAMES, WIDTH), 2.0, 1e-3)
+    trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
     shown = generator.standard_normal((batch, FRAMES, WIDTH), dtype=np.float32)
     mask = np.ones((batch, FRAMES), dtype=bool)
@@ -110,7 +110,7 @@ def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
 
     def epoch() -> None:
         for _ in range(max(videos // batch, 1)):
-            bench.step(shown, mask, targets, weights, batch)
+            trainer.step(shown, mask, targets, weights, batch)
 
     speed = max(videos // batch, 1) * batch / _best(epoch, 2)
     share = speed * training_gflop(bidirectional) / rate

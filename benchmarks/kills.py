@@ -29,7 +29,7 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 KILLS = 500
 RECORDS = 40

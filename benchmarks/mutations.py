@@ -24,7 +24,7 @@ import numpy as np
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.decoders import Decoders
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import STATUSES
 
 CLIPS = 1000

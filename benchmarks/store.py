@@ -37,8 +37,8 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
-from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
+from deepfake_seq.store.shards.encode import encode
 
 RECORDS = 50_000
 ROUNDS = 3

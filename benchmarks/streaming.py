@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_seq.config import SHARD_RECORDS, ExtractConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.sequence.experiment import prepare
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe
-from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import (
     FeatureRecord,
     FeatureStore,
@@ -30,7 +30,7 @@ from deepfake_seq.store import (
     StoreDescription,
     StoreWriter,
 )
-from deepfake_seq.store.record import empty_arrays
+from deepfake_seq.store.records.record import empty_arrays
 
 RECORDS, EPOCHS = 50_000, 2
 FRAMES, WIDTH = 16, 2048
@@ -81,11 +81,11 @@ def main() -> None:
         for _ in store.records(store.reading_order):
             pass
         reading = time.perf_counter() - begin
-        problem = prepare(store, SplitConfig())
-        recipe = Recipe(ModelConfig(), TrainConfig(epochs=1 + epochs, members=1))
+        experiment = prepare(store, SplitConfig())
+        recipe = ExperimentConfig(ModelConfig(), TrainConfig(epochs=1 + epochs, members=1))
         ends: list[float] = []
         result = fit(
-            problem,
+            experiment,
             Path(folder, "run"),
             recipe,
             on_epoch=lambda *_: ends.append(time.perf_counter()),

@@ -15,26 +15,28 @@ import numpy.typing as npt
 from deepfake_seq import atomic
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import RunError, UsageError, VideoError
-from deepfake_seq.extract import sheet
-from deepfake_seq.extract.decoders import Decoders
-from deepfake_seq.extract.names import person_of
-from deepfake_seq.sequence import breakdown, parts, predictions, run
-from deepfake_seq.sequence.acquaintance import KINDS, sort_clips
-from deepfake_seq.sequence.data import SequenceData, clip_key, load
-from deepfake_seq.sequence.description import RunDescription
-from deepfake_seq.sequence.history import Histories, read_histories
-from deepfake_seq.sequence.metrics import at_threshold
-from deepfake_seq.sequence.predictions import Predictions
-from deepfake_seq.sequence.report import Evaluation, Mistake, render
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.extract import contact_sheet
+from deepfake_seq.extract.video.decoder_pool import Decoders
+from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
+from deepfake_seq.sequence.evaluation import breakdown, predictions
+from deepfake_seq.sequence.evaluation.metrics import at_threshold
+from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.reports.report import Evaluation, Mistake, render
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.description import RunDescription
+from deepfake_seq.sequence.runs.history import Histories, read_histories
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.sequence.splits import split_file
+from deepfake_seq.sequence.splits.leakage import KINDS, classify_overlap
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file
 
 REPORT = "report.html"
 CARD = "README.md"
 
 _MAX_MISTAKES = 6
-_MOST_BYTES = 1 << 26
+_MAX_BYTES = 1 << 26
 
 
 def evaluate(
@@ -64,10 +66,10 @@ def evaluate(
     description = run.describe(run_folder)
     model = run.load(run_folder)
     _require_same_features(run_folder, model, store)
-    split = parts.read_split(run_folder)
+    split = split_file.read_split(run_folder)
     said = predictions.read(run_folder / predictions.NAME)
     data = load(store, views=False)
-    kinds = np.array(sort_clips(data.clips, split), dtype=object)
+    kinds = np.array(classify_overlap(data.clips, split), dtype=object)
     complete = _holds_test(data, kinds, split)
     folder = _folder(run_folder, store, out, complete)
     judged = _judge(model, data, kinds, said)
@@ -93,7 +95,7 @@ def evaluate(
         split=description.split,
         histories=_histories(run_folder, description),
         best_epochs=description.training.best_epochs,
-        card=read_file(run_folder / CARD, _MOST_BYTES).decode(errors="replace"),
+        card=read_file(run_folder / CARD, _MAX_BYTES).decode(errors="replace"),
         store=store.path.resolve().name,
         reported=datetime.now().astimezone().isoformat(timespec="seconds"),
         model=model.title,
@@ -119,7 +121,7 @@ def _require_same_features(run_folder: Path, model: SequenceModel, store: Featur
         )
 
 
-def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: parts.Split) -> bool:
+def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: split_file.Split) -> bool:
     """Whether the store holds all clips that the run was tested on, or else validated on."""
     needed = split.get("test") or split.get("validation") or {}
     kept = [kind not in ("related", "copy") for kind in kinds]
@@ -156,7 +158,7 @@ def _judge(
     judged = {"validation": validation.take(np.flatnonzero(kept))}
     for part in ("test", "unseen"):
         own = data.take(np.flatnonzero(kinds == part))
-        judged[part] = Predictions.of(part, own.clips_with_twins, model.scores(own))
+        judged[part] = Predictions.of(part, own.clips_with_duplicates, model.scores(own))
     return {part: own for part, own in judged.items() if len(own)}
 
 
@@ -242,8 +244,8 @@ def _sheet(
     # A store may come from anybody, and so may the names in it.
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(videos)):
         raise VideoError("rejected", "its name leads out of the folder of videos")
-    cells = sheet.cells_of(path, store[video_id], decoders)
-    return sheet.picture([cells], "", config, "jpeg")
+    cells = contact_sheet.cells_of(path, store[video_id], decoders)
+    return contact_sheet.picture([cells], "", config, "jpeg")
 
 
 def _write(folder: Path, evaluation: Evaluation) -> None:

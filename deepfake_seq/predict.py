@@ -10,12 +10,12 @@ from deepfake_seq import weights
 from deepfake_seq.config import MIN_VALID_FRAMES, ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
-from deepfake_seq.extract import tuned
+from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.sequence import run
-from deepfake_seq.sequence.decision import Decision
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 
 REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
@@ -182,7 +182,7 @@ def _given(model: SequenceModel, run_folder: Path, section: str, option: str) ->
         digest = str(model.fingerprint.fields[section]["weights_sha256"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{run_folder} is damaged: its fingerprint lacks {section}") from error
-    own = tuned.in_run(run_folder, digest) if option == "--weights" else None
+    own = finetuned_weights.in_run(run_folder, digest) if option == "--weights" else None
     path = own or weights.find_given(digest)
     if path is None:
         raise RunError(

@@ -16,11 +16,11 @@ from records import make_record
 
 from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.decoders import Decoders
+from deepfake_seq.extract.contact_sheet import InspectedVideo, _cells, cells_of, draw
 from deepfake_seq.extract.faces import Face
-from deepfake_seq.extract.people import Person
-from deepfake_seq.extract.sheet import Looked, _cells, cells_of, draw
-from deepfake_seq.extract.video import DecodedVideo, SampledFrames, identify
+from deepfake_seq.extract.faces.people import Person
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, identify
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import SourceFile
 
 
@@ -63,7 +63,7 @@ def test_a_clip_that_cannot_be_read_is_one_line_and_no_sheet(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def looked() -> Looked:
+def looked() -> InspectedVideo:
     """Four sampled frames: found, found beside, missed, found."""
     images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
     index = np.array([5, 15, 25, 35])
@@ -72,10 +72,10 @@ def looked() -> Looked:
     at = np.array([5, 17, 35])
     person = Person([images[0], images[1] + 9, images[3]], [face] * 3, at, at / 10, filled=1)
     video = DecodedVideo(frames, "ok", "", SourceFile(1, 1, ""))
-    return Looked(video, [person], [_cells(frames, person)])
+    return InspectedVideo(video, [person], [_cells(frames, person)])
 
 
-def test_each_sampled_frame_has_a_cell(looked: Looked) -> None:
+def test_each_sampled_frame_has_a_cell(looked: InspectedVideo) -> None:
     cells = looked.cells[0]
     assert [cell.pts_seconds for cell in cells] == [0.5, 1.7, 2.5, 3.5]
     assert [cell.face is not None for cell in cells] == [True, True, False, True]
@@ -83,7 +83,9 @@ def test_each_sampled_frame_has_a_cell(looked: Looked) -> None:
     assert [int(cell.image_rgb[0, 0, 0]) for cell in cells] == [0, 49, 80, 120]
 
 
-def test_found_filled_and_missed_frames_look_different(looked: Looked, tmp_path: Path) -> None:
+def test_found_filled_and_missed_frames_look_different(
+    looked: InspectedVideo, tmp_path: Path
+) -> None:
     draw(looked, "title", ExtractConfig(faces=FaceConfig("none")), tmp_path / "sheet.png")
     image = cv2.imread(str(tmp_path / "sheet.png"))
     assert image is not None
@@ -120,7 +122,7 @@ def test_boxes_that_cannot_be_are_not_drawn(tmp_path: Path, corner: float) -> No
         cells_of(clip, record, decoders)
 
 
-def test_a_title_is_not_read_as_a_formula(looked: Looked, tmp_path: Path) -> None:
+def test_a_title_is_not_read_as_a_formula(looked: InspectedVideo, tmp_path: Path) -> None:
     config = ExtractConfig(faces=FaceConfig("none"))
     draw(looked, r"$\nonsense{$.mp4", config, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").exists()

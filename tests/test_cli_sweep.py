@@ -18,7 +18,7 @@ from deepfake_seq import console
 from deepfake_seq.cli import app
 from deepfake_seq.commands.sweep import fit_arguments
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.sequence.learning import Recipe
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureStore
 
 TINY = ["--units", "3,2", "--epochs", 2]
@@ -83,12 +83,16 @@ def test_the_command_that_is_printed_gives_the_value_that_was_found(
 
 
 def test_the_command_says_all_that_differs_from_fits_own() -> None:
-    other = Recipe(
+    other = ExperimentConfig(
         ModelConfig("lstm", True, 0.1, "delta", units=(6, 3)),
         TrainConfig(7, 8, 0.1 + 0.2, 5, 1.5, ("alpha", "batches"), 3, 9),
         SplitConfig("group", 0.25, 0.15, True, 9),
     )
-    for recipe in (Recipe(), other, Recipe(ModelConfig("logistic", inputs="features"))):
+    for recipe in (
+        ExperimentConfig(),
+        other,
+        ExperimentConfig(ModelConfig("logistic", inputs="features")),
+    ):
         _, name, *words = fit_arguments(Path("my features"), recipe)
         context = app.commands[name].make_context(name, list(words))
         from deepfake_seq.commands.fit import _recipes

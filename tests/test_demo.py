@@ -9,7 +9,7 @@ import pytest
 from deepfake_seq.config import SamplingConfig
 from deepfake_seq.demo import clips, show
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decode import decode
 
 TAKE = clips.Take(seed=3, crf=26)
 

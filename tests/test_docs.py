@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deepfake_seq.cli import app
-from deepfake_seq.store.face_record import FACE_ARRAYS
-from deepfake_seq.store.record import ARRAYS, STATUSES
+from deepfake_seq.store.records.face_record import FACE_ARRAYS
+from deepfake_seq.store.records.record import ARRAYS, STATUSES
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,9 +18,9 @@ from clips import ClipStyle, write_clip
 from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.config import ModelConfig, SplitConfig
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe
-from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import (
     FeatureRecord,
     FeatureStore,
@@ -56,8 +56,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(scope="module")
 def fitted(store: FeatureStore) -> Path:
     folder = store.path.parent / "fitted"
-    recipe = Recipe(model=ModelConfig("logistic"))
-    fit(prepare(store, SplitConfig()), folder, recipe)
+    recipe = ExperimentConfig(model=ModelConfig("logistic"))
+    fit(load_experiment(store, SplitConfig()), folder, recipe)
     return folder
 
 

@@ -13,9 +13,9 @@ from deepfake_seq import predict, weights
 from deepfake_seq.config import ExtractConfig, FaceConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.predict import WeightsOverride, judge
-from deepfake_seq.sequence.calibration import PlattScaling
-from deepfake_seq.sequence.decision import Decision
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord, Fingerprint
 
 CLIPS = {"real": 40, "fake": 30}

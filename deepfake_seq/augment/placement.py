@@ -19,7 +19,7 @@ _UNIT_OF_HEIGHT, _UNIT_OF_WIDTH = 0.38, 0.5
 _MIDDLE_BELOW = 0.15
 """How far below the box's middle that of the face is, in units: foreheads are high."""
 
-_LEAST_UNIT, _MOST_UNIT = 0.6, 1.5
+_LEAST_UNIT, _MAX_UNIT = 0.6, 1.5
 """Times the unit that follows from the box. Landmarks beyond that are no face's."""
 
 _NARROWEST = 0.75
@@ -89,7 +89,7 @@ def by_landmarks(
     # A face that looks up or down is short between eyes and mouth, one that looks aside between
     # the eyes; the longer of the two, which are about the same, tells its size.
     longer = max(float(np.hypot(*down)), float(np.hypot(*across)))
-    unit = float(np.clip(longer, _LEAST_UNIT * box.unit, _MOST_UNIT * box.unit))
+    unit = float(np.clip(longer, _LEAST_UNIT * box.unit, _MAX_UNIT * box.unit))
     # Both directions tell the tilt, each as surely as it is long.
     axis = across + np.array([down[1], -down[0]])
     tilt = float(np.arctan2(axis[1], axis[0])) if axis.any() else 0.0

@@ -38,9 +38,9 @@ def demo(out: Path, as_json: bool) -> None:
     """Do it all in a minute or two, offline, on clips that it makes itself."""
     from deepfake_seq.demo import show
 
-    def say(line: str) -> None:
+    def echo_message(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary: dict[str, Any] = show.run_demo(out, say)
+    summary: dict[str, Any] = show.run_demo(out, echo_message)
     if as_json:
         print_json(summary)

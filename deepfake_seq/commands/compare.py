@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import PATH, json_option, print_json, say
+from deepfake_seq.commands.options import PATH, echo_message, json_option, print_json
 
 
 @click.command()
@@ -19,16 +19,16 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence import comparison
+    from deepfake_seq.sequence.runs import comparison
 
     if len(runs) < 2:
         raise UsageError(f"two runs or more can be compared. Received: {len(runs)}")
-    compared = [comparison.Compared.read(folder) for folder in runs]
+    compared = [comparison.ComparedRun.read(folder) for folder in runs]
     paired = [comparison.pair(compared[0].tested, other.tested) for other in compared[1:]]
     notes = comparison.caveats(compared)
     if as_json:
         print_json({"runs": comparison.report(compared, paired), "notes": notes})
         return
     for note in notes:
-        say(f"NOTE: {note}")
+        echo_message(f"NOTE: {note}")
     click.echo(console.table(comparison.rows(compared, paired)))

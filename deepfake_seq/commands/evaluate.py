@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, PATH, json_option, print_json, say, tell
+from deepfake_seq.commands.options import (
+    EXISTING,
+    PATH,
+    echo_line,
+    echo_message,
+    json_option,
+    print_json,
+)
 
 
 @click.command()
@@ -38,14 +45,14 @@ def evaluate(
     """
     from deepfake_seq import console
     from deepfake_seq import evaluate as evaluating
-    from deepfake_seq.sequence import run
-    from deepfake_seq.sequence.tables import metrics_rows
+    from deepfake_seq.sequence.reports.tables import metrics_rows
+    from deepfake_seq.sequence.runs import run
     from deepfake_seq.store import FeatureStore
 
     store = FeatureStore.open(features)
     folder, evaluation = evaluating.evaluate(run_folder, store, videos=videos, out=out)
     for warning in evaluation.warnings:
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     written = {
         "metrics": str(folder / run.METRICS),
         "report": str(folder / evaluating.REPORT),
@@ -54,9 +61,9 @@ def evaluate(
         print_json({"run": str(run_folder), "files": written, **evaluation.metrics})
         return
     kinds = {kind: sum(own.values()) for kind, own in evaluation.counts.items()}
-    tell(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
+    echo_line(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
     if evaluation.excluded:
-        tell(f"left out: {console.counts(dict(evaluation.excluded))}")
+        echo_line(f"left out: {console.counts(dict(evaluation.excluded))}")
     click.echo(console.table(metrics_rows(evaluation.model, evaluation.metrics)))
     for name, path in written.items():
-        tell(f"{name}: {path}")
+        echo_line(f"{name}: {path}")

@@ -13,6 +13,7 @@ from deepfake_seq.commands.options import (
     FAILED_VIDEOS,
     PATH,
     cnn_options,
+    echo_message,
     face_options,
     json_option,
     labels_line,
@@ -21,7 +22,6 @@ from deepfake_seq.commands.options import (
     print_json,
     runtime_option,
     sampling_options,
-    say,
     timeout_option,
     workers_option,
 )
@@ -87,7 +87,7 @@ def extract(out: Path, **options: Any) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
-    from deepfake_seq.extract.cache import Cache
+    from deepfake_seq.extract.writers import Cache
 
     execution = config.ExecutionConfig(
         options["runtime"],
@@ -98,7 +98,9 @@ def extract(out: Path, **options: Any) -> None:
     )
     items, resolved, told = sources(out, options)
     if resolved.config.backbone.weights == config.UNTRAINED:
-        say("WARNING: the CNN is untrained. Its features are noise; use them for trials only.")
+        echo_message(
+            "WARNING: the CNN is untrained. Its features are noise; use them for trials only."
+        )
     click.echo(told, err=options["as_json"])
     with (
         Cache.create(out, resolved) as cache,
@@ -115,9 +117,9 @@ def extract(out: Path, **options: Any) -> None:
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
     for failure in summary.failures:
         again = " (the next run tries again)" if failure.transient else ""
-        say(f"{failure.video_id}: {failure.status}: {failure.reason}{again}")
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{again}")
     if summary.failed_before:
-        say(
+        echo_message(
             f"{summary.failed_before} videos failed in an earlier run: --retry-failed takes them up"
         )
     if options["profile"] and summary.profile:

@@ -36,7 +36,7 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
     Look here first when a verdict surprises you. Green boxes: found in the sampled frame; yellow:
     in a frame beside it. Grey frames show no face.
     """
-    from deepfake_seq.extract import sheet
+    from deepfake_seq.extract import contact_sheet
     from deepfake_seq.extract.resolve import resolve
 
     settings = config.ExtractConfig(
@@ -45,7 +45,7 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
         config.BackboneConfig(weights=config.UNTRAINED),  # the CNN is not used
     )
     execution = config.ExecutionConfig(limits=limits(options["timeout"], options["memory"]))
-    looked = sheet.look_at(clip, resolve(settings), execution)
+    looked = contact_sheet.inspect_video(clip, resolve(settings), execution)
     sampled = len(looked.cells[0])
     people = [
         {"faces_found": len(person) - person.filled, "faces_filled": person.filled}
@@ -59,7 +59,7 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
     video = looked.video
     what = f"{video.status}{f' ({video.reason})' if video.reason else ''}"
     seen = f"face in {counts} sampled frames" if people else f"no face in {sampled} sampled frames"
-    sheet.draw(looked, f"{clip.name}: {what}, {seen}", settings, out)
+    contact_sheet.draw(looked, f"{clip.name}: {what}, {seen}", settings, out)
     if as_json:
         print_json(
             {

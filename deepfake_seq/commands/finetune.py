@@ -12,9 +12,9 @@ from deepfake_seq.commands.options import (
     PATH,
     backbone_option,
     count_option,
+    echo_message,
     json_option,
     print_json,
-    say,
     together,
     weights_setting,
 )
@@ -135,7 +135,7 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
 
     from deepfake_seq import console
     from deepfake_seq.finetune import tune as tuning
-    from deepfake_seq.sequence.finished import require_new
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import open_faces
 
     settings = _settings(options)
@@ -143,13 +143,15 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
     title = f"{backbone.name}-{settings.head}"
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
     require_new(out)
-    recipe = tuning.recipe_of(settings, split_settings(options), decision_settings(options))
+    recipe = tuning.finetune_experiment(
+        settings, split_settings(options), decision_settings(options)
+    )
     task = tuning.prepare(open_faces(faces), backbone, recipe, settings)
-    say(f"run: {out}. If this is interrupted, the same command with --out {out} goes on.")
+    echo_message(f"run: {out}. If this is interrupted, the same command with --out {out} goes on.")
     with console.progress(f"finetune {title}", task.batches, "batches") as step:
         result = tuning.tune(task, out, step)
     for warning in result.warnings:
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     if as_json:
         print_json(run_report(result))
     else:

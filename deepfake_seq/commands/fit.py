@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq import config
-from deepfake_seq.commands.options import PATH, json_option, print_json, say
+from deepfake_seq.commands.options import PATH, echo_message, json_option, print_json
 from deepfake_seq.commands.results import run_report, tell_data, tell_run
 from deepfake_seq.commands.training import (
     balance_options,
@@ -24,7 +24,7 @@ from deepfake_seq.commands.training import (
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
 _MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
 _ALL = "all"
@@ -95,11 +95,11 @@ def fit(
         _fit(features, out, recipes, as_json)
 
 
-def _recipes(**options: Any) -> list[Recipe]:
+def _recipes(**options: Any) -> list[ExperimentConfig]:
     """One recipe, or those of all models."""
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-    common = Recipe(
+    common = ExperimentConfig(
         train=config.TrainConfig(
             epochs=options["epochs"],
             batch_size=options["batch_size"],
@@ -126,7 +126,7 @@ def _models(
     dropout: float,
     **_: Any,
 ) -> list[config.ModelConfig]:
-    from deepfake_seq.sequence.study import CONTENDERS
+    from deepfake_seq.sequence.cross_validation import CONTENDERS
 
     layers = config.read_units(units)
     if model == _ALL:
@@ -142,26 +142,28 @@ def _models(
     return [config.ModelConfig(model, bidirectional, dropout, inputs, shuffle_frames, layers)]
 
 
-def _fit(features: Path, out: Path, recipes: list[Recipe], as_json: bool) -> None:
+def _fit(features: Path, out: Path, recipes: list[ExperimentConfig], as_json: bool) -> None:
     """One run in `out`, or one for each recipe in a folder of its own there."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
-    from deepfake_seq.sequence.finished import require_new
-    from deepfake_seq.sequence.problem import prepare
-    from deepfake_seq.sequence.tables import runs_rows
+    from deepfake_seq.sequence.experiment import load_experiment
+    from deepfake_seq.sequence.reports.tables import runs_rows
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
-    problem = prepare(FeatureStore.open(features), recipes[0].split)
+    experiment = load_experiment(FeatureStore.open(features), recipes[0].split)
     results = []
     for recipe in recipes:
         title = recipe.model.title
         folder = out if len(recipes) == 1 else out / title
-        total = recipe.train.epochs * fitting.count_members(problem, recipe)
+        total = recipe.train.epochs * fitting.count_members(experiment, recipe)
         with console.progress(f"fit {title}", total, "epochs") as step:
-            results.append(fitting.fit(problem, folder, recipe, lambda _, row: step(_epoch(row))))
+            results.append(
+                fitting.fit(experiment, folder, recipe, lambda _, row: step(_epoch(row)))
+            )
     for warning in dict.fromkeys(warning for own in results for warning in own.warnings):
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     if as_json:
         reports = {own.model: run_report(own) for own in results}
         print_json(reports if len(results) > 1 else reports[results[0].model])
@@ -180,13 +182,18 @@ def _epoch(row: dict[str, float]) -> str:
 
 
 def _study(
-    features: Path, out: Path, recipes: list[Recipe], folds: int, seeds: int, as_json: bool
+    features: Path,
+    out: Path,
+    recipes: list[ExperimentConfig],
+    folds: int,
+    seeds: int,
+    as_json: bool,
 ) -> None:
     from deepfake_seq import console
-    from deepfake_seq.sequence import study as studying
-    from deepfake_seq.sequence.finished import require_new
-    from deepfake_seq.sequence.problem import load_clips
-    from deepfake_seq.sequence.tables import study_rows
+    from deepfake_seq.sequence import cross_validation as studying
+    from deepfake_seq.sequence.experiment import load_clips
+    from deepfake_seq.sequence.reports.tables import study_rows
+    from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
@@ -199,7 +206,7 @@ def _study(
         found = studying.study(clips, recipes, folds, seeds, on_training=step)
     studying.save(out, found)
     for warning in found.warnings:
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     if as_json:
         print_json({"study": str(out), **found.summary, "warnings": found.warnings})
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq import console
-from deepfake_seq.commands.options import EXISTING, json_option, labels_line, print_json, tell
+from deepfake_seq.commands.options import EXISTING, echo_line, json_option, labels_line, print_json
 
 if TYPE_CHECKING:
     from deepfake_seq.store import FaceStore, FeatureStore
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 def info(path: Path, as_json: bool) -> None:
     """Say what is in a store, of features or of faces, or in a run."""
-    from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.runs import run
 
     if (path / run.DESCRIPTION).is_file():
         _run_info(path, as_json)
@@ -40,22 +40,26 @@ def _store_info(path: Path, as_json: bool) -> None:
         print_json(about)
         return
     holds = " of faces" if "images" in about else ""
-    tell(f"store        {path}, {_megabytes(about)}{holds}")
-    tell(f"videos       {labels_line(records)}")
+    echo_line(f"store        {path}, {_megabytes(about)}{holds}")
+    echo_line(f"videos       {labels_line(records)}")
     if about["views"]:
-        tell(f"views        {about['views']} for training only")
-    tell(f"status       {console.counts(about['by_status'])}")
-    tell(f"groups       {about['groups'] or 'none: nobody said who is in which clip'}")
+        echo_line(f"views        {about['views']} for training only")
+    echo_line(f"status       {console.counts(about['by_status'])}")
+    echo_line(f"groups       {about['groups'] or 'none: nobody said who is in which clip'}")
     if images := about.get("images"):
-        tell(f"images       {images['format']}, {images['bytes_per_video'] / 1024:.0f} KiB a video")
+        echo_line(
+            f"images       {images['format']}, {images['bytes_per_video'] / 1024:.0f} KiB a video"
+        )
     if faces := about.get("faces"):
-        tell(f"faces        {faces['store']}, {_megabytes(faces)}, of {faces['videos']} videos")
-    tell(f"fingerprint  {store.fingerprint.id}")
+        echo_line(
+            f"faces        {faces['store']}, {_megabytes(faces)}, of {faces['videos']} videos"
+        )
+    echo_line(f"fingerprint  {store.fingerprint.id}")
     for part, values in store.fingerprint.fields.items():
-        tell(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
+        echo_line(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
     for record in records:
         if record["status"] in FAILED_STATUSES:
-            tell(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
+            echo_line(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
 
 
 def _about(
@@ -101,8 +105,8 @@ def _size(path: Path) -> int:
 
 
 def _run_info(path: Path, as_json: bool) -> None:
-    from deepfake_seq.sequence import run
-    from deepfake_seq.sequence.tables import metrics_rows
+    from deepfake_seq.sequence.reports.tables import metrics_rows
+    from deepfake_seq.sequence.runs import run
     from deepfake_seq.untrusted import decode
 
     description, metrics = run.describe(path), run.read_metrics(path)
@@ -110,12 +114,12 @@ def _run_info(path: Path, as_json: bool) -> None:
         values = decode(path / run.DESCRIPTION, dict[str, Any], run.MAX_DESCRIPTION_BYTES)
         print_json({"run": str(path), **values, "metrics": metrics})
         return
-    tell(f"run          {path}, {description.created}")
-    tell(f"model        {description.title}, {description.parameters.total:,} parameters")
-    tell(f"clips        {', '.join(f'{n} {name}' for name, n in description.split.items())}")
-    tell(f"fingerprint  {description.fingerprint_id}")
+    echo_line(f"run          {path}, {description.created}")
+    echo_line(f"model        {description.title}, {description.parameters.total:,} parameters")
+    echo_line(f"clips        {', '.join(f'{n} {name}' for name, n in description.split.items())}")
+    echo_line(f"fingerprint  {description.fingerprint_id}")
     decision = description.decision
-    tell(f"threshold    {decision.threshold:.3f}, by the rule {decision.rule}")
+    echo_line(f"threshold    {decision.threshold:.3f}, by the rule {decision.rule}")
     click.echo(console.table(metrics_rows(description.title, metrics)))
     for warning in description.warnings:
-        tell(f"note         {warning}")
+        echo_line(f"note         {warning}")

@@ -195,12 +195,12 @@ def labels_line(records: list[dict[str, Any]]) -> str:
     return f"{len(videos)} videos, {console.counts(labels)}"
 
 
-def say(message: str) -> None:
+def echo_message(message: str) -> None:
     """One line for people, on stderr."""
     click.echo(f"deepseq: {console.plain(message)}", err=True)
 
 
-def tell(line: str) -> None:
+def echo_line(line: str) -> None:
     """One line of the result, on stdout."""
     click.echo(console.plain(line))
 

@@ -15,13 +15,13 @@ from deepfake_seq.commands.options import (
     INCONCLUSIVE,
     PATH,
     absolute,
+    echo_line,
+    echo_message,
     json_option,
     limits,
     memory_option,
     print_json,
     runtime_option,
-    say,
-    tell,
     timeout_option,
     workers_option,
 )
@@ -50,18 +50,18 @@ def predict(
 ) -> None:
     """Say of each clip whether it is real or fake, or that it cannot be said."""
     from deepfake_seq import predict as predicting
-    from deepfake_seq.sequence import run
+    from deepfake_seq.sequence.runs import run
 
     folder = run_folder or run.newest(Path("runs"))
     override = predicting.WeightsOverride(absolute(detector_weights), absolute(weights))
     execution = config.ExecutionConfig(runtime, workers, limits(timeout, memory))
     verdicts = []
     for warning in run.describe(folder).warnings:
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     for verdict in predicting.predict(clips, folder, execution, override):
         verdicts.append(verdict)
         if not as_json:
-            tell(_verdict_line(verdict))
+            echo_line(_verdict_line(verdict))
     if as_json:
         print_json([asdict(verdict) for verdict in verdicts])
     if any(verdict.verdict == predicting.INCONCLUSIVE for verdict in verdicts):

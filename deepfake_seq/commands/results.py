@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from deepfake_seq.sequence.finished import FitResult
+    from deepfake_seq.sequence.runs.writer import FitResult
 
 
 def tell_data(result: FitResult) -> None:
     """What was trained on, before how well that went."""
     from deepfake_seq import console
-    from deepfake_seq.sequence.card import views_line
+    from deepfake_seq.sequence.reports.model_card import views_line
 
     click.echo(f"clips: {', '.join(f'{count} {part}' for part, count in result.split.items())}")
     if result.members > 1:
@@ -28,7 +28,7 @@ def tell_data(result: FitResult) -> None:
 def tell_run(result: FitResult) -> None:
     """What a run is, and how well it does."""
     from deepfake_seq import console
-    from deepfake_seq.sequence.tables import metrics_rows
+    from deepfake_seq.sequence.reports.tables import metrics_rows
 
     tell_data(result)
     networks = f"{result.members} networks of " if result.members > 1 else ""

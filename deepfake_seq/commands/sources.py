@@ -17,7 +17,7 @@ from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import VideoItem
-    from deepfake_seq.extract.extras import CnnClips
+    from deepfake_seq.extract.options import FinetuneOverlap
     from deepfake_seq.extract.resolve import ResolvedConfig
 
 _OF_VIDEOS = (
@@ -31,7 +31,7 @@ def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], Re
     """What is extracted, how, and what is to be said of it first."""
     if options["from_faces"]:
         return _from_faces(options)
-    from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.options import ExtractOptions
     from deepfake_seq.extract.resolve import resolve
     from deepfake_seq.store import has_faces
 
@@ -40,15 +40,15 @@ def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], Re
     kept = options["keep_faces"] or has_faces(out)
     faces = replace(face_settings(options), image_format=_face_format(out, options))
     sampling = config.SamplingConfig(options["sampling"], options["frames"])
-    extras = Extras(kept, view_settings(options), cnn_clips)
+    extract_options = ExtractOptions(kept, view_settings(options), cnn_clips)
     settings = config.ExtractConfig(sampling, faces, backbone)
     collection = collect(options["paths"], options)
-    return collection.items, resolve(settings, extras), report(collection)
+    return collection.items, resolve(settings, extract_options), report(collection)
 
 
 def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
-    from deepfake_seq.extract.cached import cached_items
-    from deepfake_seq.extract.extras import Extras
+    from deepfake_seq.extract.options import ExtractOptions
+    from deepfake_seq.extract.records.from_faces import cached_items
     from deepfake_seq.extract.resolve import resolve_cached
     from deepfake_seq.store import open_faces
 
@@ -60,8 +60,8 @@ def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedC
         )
     backbone, cnn_clips = _cnn(options)
     store = open_faces(options["from_faces"])
-    extras = Extras(False, view_settings(options), cnn_clips)
-    resolved = resolve_cached(store, backbone, extras)
+    extract_options = ExtractOptions(False, view_settings(options), cnn_clips)
+    resolved = resolve_cached(store, backbone, extract_options)
     items = cached_items(store, resolved.config.faces.people == "all")
     return items, resolved, f"{store.path}: the faces of {len(items)} videos\n"
 
@@ -82,16 +82,16 @@ def _face_format(out: Path, options: dict[str, Any]) -> str:
     return own
 
 
-def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, CnnClips | None]:
+def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, FinetuneOverlap | None]:
     """The CNN, and what it was made with where it comes from a fine-tuned run."""
     name, weights = options["backbone"], weights_setting(options["weights"])
     backbone, path = config.BackboneConfig(name, weights, options["precision"]), Path(weights)
     if not backbone.uses_file or not (path.is_dir() or path.suffix == ".safetensors"):
         return backbone, None
-    from deepfake_seq.finetune.reuse import tuned_cnn
+    from deepfake_seq.finetune.reuse import finetuned_cnn
 
     # A fine-tuned CNN never comes without its run, which knows what it must not be judged by.
-    tuned = tuned_cnn(path if path.is_dir() else path.parent)
+    tuned = finetuned_cnn(path if path.is_dir() else path.parent)
     if not path.is_dir() and path != tuned.weights:
         raise UsageError(f"give the run, or its own {tuned.weights.name}. Received: {path}")
     if _is_given("backbone") and name != tuned.backbone:

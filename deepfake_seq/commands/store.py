@@ -13,13 +13,13 @@ from deepfake_seq.commands.options import (
     EXISTING,
     FAILED_VIDEOS,
     PATH,
+    echo_message,
     json_option,
     print_json,
-    say,
 )
 
 if TYPE_CHECKING:
-    from deepfake_seq.store.verify import StoreReport
+    from deepfake_seq.store.upkeep.verify import StoreReport
 
 
 @click.command()
@@ -34,8 +34,8 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
     code 3); the next `deepseq extract` does them.
     """
     from deepfake_seq.store import faces_of, has_faces
-    from deepfake_seq.store.repair import repair as repair_store
-    from deepfake_seq.store.verify import verify as verify_store
+    from deepfake_seq.store.upkeep.repair import repair as repair_store
+    from deepfake_seq.store.upkeep.verify import verify as verify_store
 
     look = repair_store if repair else verify_store
     reports = [look(store)]
@@ -65,11 +65,11 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
     are merged, too, if all of them have one.
     """
     from deepfake_seq.store import faces_of
-    from deepfake_seq.store.merge import merge_with_faces, without_faces
+    from deepfake_seq.store.upkeep.merge import merge_with_faces, without_faces
 
     merged, faces = merge_with_faces(stores, out)
     if faces is None and len(without := without_faces(stores)) < len(stores):
-        say(f"faces were not merged: there are none of {', '.join(map(str, without))}")
+        echo_message(f"faces were not merged: there are none of {', '.join(map(str, without))}")
     if as_json:
         document: dict[str, Any] = {"store": str(out), **merged._asdict()}
         if faces:
@@ -110,11 +110,11 @@ def _print(report: StoreReport, *, repaired: bool) -> None:
 def _advise(reports: list[StoreReport], *, repaired: bool) -> None:
     """What to do about damage."""
     if repaired:
-        say("`deepseq extract` with the same folders takes up whatever is missing now.")
+        echo_message("`deepseq extract` with the same folders takes up whatever is missing now.")
         return
     damaged = [report.store for report in reports if not report.is_whole]
     is_or_are = "is" if len(damaged) == 1 else "are"
-    say(
+    echo_message(
         f"{' and '.join(damaged)} {is_or_are} damaged. "
         f"`deepseq verify --repair {reports[0].store}` saves the rest."
     )

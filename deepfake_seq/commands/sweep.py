@@ -16,10 +16,10 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import (
     PATH,
     Command,
+    echo_line,
+    echo_message,
     json_option,
     print_json,
-    say,
-    tell,
     together,
 )
 from deepfake_seq.commands.training import (
@@ -35,8 +35,8 @@ from deepfake_seq.commands.training import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from deepfake_seq.sequence.learning import Recipe
-    from deepfake_seq.sequence.sweep import OnTraining, SweepResult
+    from deepfake_seq.sequence.sweep.sweep import OnTraining, SweepResult
+    from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
 _TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
 _SEARCHED = {
@@ -127,11 +127,11 @@ def sweep(
     the same command resumes the sweep.
     """
     from deepfake_seq.errors import UsageError
-    from deepfake_seq.sequence import sweep as sweeping
-    from deepfake_seq.sequence.learning import Recipe
-    from deepfake_seq.sequence.problem import prepare
-    from deepfake_seq.sequence.space import Space
-    from deepfake_seq.sequence.trials import require_optuna
+    from deepfake_seq.sequence.experiment import load_experiment
+    from deepfake_seq.sequence.sweep import sweep as sweeping
+    from deepfake_seq.sequence.sweep.space import Space
+    from deepfake_seq.sequence.sweep.trials import require_optuna
+    from deepfake_seq.sequence.training.ensemble import ExperimentConfig
     from deepfake_seq.store import FeatureStore
 
     if strategy == "grid" and trials is not None:
@@ -149,19 +149,21 @@ def sweep(
         seed=options["seed"],
         runtime=options["runtime"],
     )
-    base = Recipe(train=train, split=split_settings(options))
+    base = ExperimentConfig(train=train, split=split_settings(options))
     require_optuna()
-    problem = prepare(FeatureStore.open(features), base.split)
-    plan = sweeping.Plan(problem, space, base, settings)
+    experiment = load_experiment(FeatureStore.open(features), base.split)
+    plan = sweeping.Plan(experiment, space, base, settings)
     folder = out or plan.default_folder
     try:
         result = sweeping.sweep(plan, folder, partial(_progress, folder))
     except KeyboardInterrupt:
-        say(f"stopped; finished trainings are in {folder}: the same command resumes the sweep")
+        echo_message(
+            f"stopped; finished trainings are in {folder}: the same command resumes the sweep"
+        )
         raise
     command = shlex.join(fit_arguments(features, result.best))
     for warning in dict.fromkeys(result.warnings):
-        say(f"NOTE: {warning}")
+        echo_message(f"NOTE: {warning}")
     if as_json:
         print_json(_report(folder, result, command))
     else:
@@ -174,21 +176,21 @@ def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[
     from deepfake_seq import console
 
     if not trainings:
-        say(f"{folder} is complete: {trials} trials")
+        echo_message(f"{folder} is complete: {trials} trials")
         yield lambda note: None
         return
     if done:
-        say(f"resuming {folder}: {done} of {trials} trials are finished")
+        echo_message(f"resuming {folder}: {done} of {trials} trials are finished")
     with console.progress(f"sweep, {trials} trials", trainings, "trainings") as step:
         yield step
 
 
-def fit_arguments(features: Path, recipe: Recipe) -> list[str]:
+def fit_arguments(features: Path, recipe: ExperimentConfig) -> list[str]:
     """The `fit` command that trains a recipe, without options that have their default value."""
     from deepfake_seq.commands.fit import fit
-    from deepfake_seq.sequence.learning import Recipe
+    from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-    values, usual = _fit_options(recipe), _fit_options(Recipe())
+    values, usual = _fit_options(recipe), _fit_options(ExperimentConfig())
     words = ["deepseq", "fit", "--features", str(features), "--model", recipe.model.name]
     for option in fit.params:
         value = values.get(option.name or "")
@@ -199,7 +201,7 @@ def fit_arguments(features: Path, recipe: Recipe) -> list[str]:
     return words
 
 
-def _fit_options(recipe: Recipe) -> dict[str, Any]:
+def _fit_options(recipe: ExperimentConfig) -> dict[str, Any]:
     """The values of a recipe by the names of `fit`'s parameters, but for the model's name."""
     model, train, split = recipe.model, recipe.train, recipe.split
     return {
@@ -216,11 +218,11 @@ def _fit_options(recipe: Recipe) -> dict[str, Any]:
 def _tell(folder: Path, result: SweepResult, command: str) -> None:
     """Print the ranking, and how to train the best setting."""
     from deepfake_seq import console
-    from deepfake_seq.sequence.sweep_files import TRIALS, rows
+    from deepfake_seq.sequence.sweep.files import TRIALS, rows
 
     parts, seeds = result.parts, len(result.plan.seeds)
     networks = f", {result.members} networks each" if result.members > 1 else ""
-    tell(
+    echo_line(
         f"{len(result.ranked) + len(result.failed)} settings, {seeds} "
         f"seed{'s' if seeds > 1 else ''}{networks}; ranked on {parts['validation']} validation "
         f"clips, {parts['test']} test clips not used"
@@ -228,10 +230,10 @@ def _tell(folder: Path, result: SweepResult, command: str) -> None:
     table = rows(result.ranked, result.failed, result.plan.space)
     click.echo(console.table(table[: _MAX_ROWS + 1]))
     if len(table) > _MAX_ROWS + 1:
-        tell(f"and {len(table) - _MAX_ROWS - 1} more in {folder / TRIALS}")
-    tell(f"sweep: {folder}")
-    tell("Train and test the best setting:")
-    tell(f"  {command}")
+        echo_line(f"and {len(table) - _MAX_ROWS - 1} more in {folder / TRIALS}")
+    echo_line(f"sweep: {folder}")
+    echo_line("Train and test the best setting:")
+    echo_line(f"  {command}")
 
 
 def _report(folder: Path, result: SweepResult, command: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, Command, say, together
+from deepfake_seq.commands.options import EXISTING, Command, echo_message, together
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
         raise UsageError("name the videos, or folders of videos. Received: no PATH")
     found, links = datasets.discover(paths, follow_links=options["follow_links"])
     if links:
-        say(
+        echo_message(
             f"{len(links)} links that lead out of the folders are left out, the first is "
             f"{links[0]}: --follow-links takes them"
         )
@@ -81,7 +81,7 @@ def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
     if labels:
         items, unused = datasets.apply_labels(items, labels)
         if unused:
-            say(f"{len(unused)} rows of {labels} match no video, the first is {unused[0]}")
+            echo_message(f"{len(unused)} rows of {labels} match no video, the first is {unused[0]}")
     return Collection(items, data_sets, labels, links)
 
 

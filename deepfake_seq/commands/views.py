@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from deepfake_seq import config
-from deepfake_seq.commands.options import Command, say, together
+from deepfake_seq.commands.options import Command, echo_message, together
 from deepfake_seq.errors import UsageError
 
 _VIEWS, _FINETUNE = config.ViewsConfig(), config.FinetuneConfig()
@@ -92,7 +92,7 @@ def view_settings(options: dict[str, Any]) -> config.ViewsConfig:
     classes = {name for name, label in (("real", REAL), ("fake", FAKE)) if asked.augments(label)}
     classes |= {"fake"} if self_blend else set()
     if ways and len(classes) == 1:
-        say(
+        echo_message(
             f"NOTE: --degrade reaches {classes.pop()} clips alone, and may become a sign of them. "
             "--augment all degrades both classes."
         )

@@ -52,7 +52,7 @@ from deepfake_seq.config.learning import (
 )
 from deepfake_seq.config.sweep import (
     LISTS,
-    MOST_SETTINGS,
+    MAX_SETTINGS,
     RANGES,
     STRATEGIES,
     SWEPT_MODELS,
@@ -75,10 +75,10 @@ __all__ = [
     "LISTS",
     "LOSSLESS",
     "MAX_MEMBERS",
+    "MAX_SETTINGS",
     "MAX_WORKERS",
     "MIN_VALID_FRAMES",
     "MODELS",
-    "MOST_SETTINGS",
     "PEOPLE",
     "PRECISIONS",
     "RANGES",

@@ -11,7 +11,7 @@ DEGRADATIONS = ("jpeg", "h264", "blur")
 VIEW_KINDS = ("view", "blend")
 """Of records that are made from a clip: an augmented view of it, or a self-blended fake."""
 
-_MOST_VIEWS = 100
+_MAX_VIEWS = 100
 _REAL, _FAKE = 0, 1
 _LABELS = {"none": (), "real": (_REAL,), "fake": (_FAKE,), "all": (_REAL, _FAKE)}
 
@@ -37,9 +37,9 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         check_choice("augment", self.augment, AUGMENTED)
-        check(1 <= self.views <= _MOST_VIEWS, "views must be from 1 to 100", self.views)
+        check(1 <= self.views <= _MAX_VIEWS, "views must be from 1 to 100", self.views)
         check(
-            0 <= self.self_blend <= _MOST_VIEWS, "self-blend must be from 0 to 100", self.self_blend
+            0 <= self.self_blend <= _MAX_VIEWS, "self-blend must be from 0 to 100", self.self_blend
         )
         for way in self.degrade:
             check_choice("degrade", way, DEGRADATIONS)

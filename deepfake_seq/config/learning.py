@@ -19,7 +19,7 @@ MAX_MEMBERS = 100
 RECURRENT_UNITS = (64, 32, 16)
 """Of runs that do not say their units."""
 
-_MOST_LAYERS, _MOST_UNITS = 4, 512
+_MAX_LAYERS, _MAX_UNITS = 4, 512
 """Five networks as large as these allow, on 2,048 features, fit into the weights file of a run."""
 
 
@@ -88,9 +88,9 @@ class ModelConfig:
         )
         check(
             type(self.units) is tuple
-            and 1 <= len(self.units) <= _MOST_LAYERS
-            and all(type(units) is int and 1 <= units <= _MOST_UNITS for units in self.units),
-            f"units are 1 to {_MOST_LAYERS} whole numbers from 1 to {_MOST_UNITS}",
+            and 1 <= len(self.units) <= _MAX_LAYERS
+            and all(type(units) is int and 1 <= units <= _MAX_UNITS for units in self.units),
+            f"units are 1 to {_MAX_LAYERS} whole numbers from 1 to {_MAX_UNITS}",
             self.units,
         )
         check(

@@ -21,7 +21,7 @@ LISTS = {"model": "gru,bigru", "learning_rate": "3e-4,1e-3,3e-3"}
 RANGES = {"model": "gru,bigru", "learning_rate": "1e-4:1e-2", "dropout": "0:0.6"}
 """Ranges that the other strategies search by default."""
 
-MOST_SETTINGS = 10_000
+MAX_SETTINGS = 10_000
 """Maximum size of a grid."""
 
 

@@ -5,7 +5,7 @@ from deepfake_seq.datasets.discovery import discover
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.labels_csv import apply_labels
 from deepfake_seq.datasets.layout import Coverage, DataSet
-from deepfake_seq.datasets.official import official_split, shared, with_twins
+from deepfake_seq.datasets.official import official_split, shared, with_duplicates
 from deepfake_seq.datasets.recognition import LAYOUTS, all_items, recognise
 from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group
 from deepfake_seq.datasets.survey import (
@@ -39,5 +39,5 @@ __all__ = [
     "split_by_group",
     "straddling_groups",
     "tied_units",
-    "with_twins",
+    "with_duplicates",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepfake_seq.errors import DatasetError
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _LONGEST_NAME = 255
 _SHOWN = 80
 
@@ -34,9 +34,9 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise DatasetError(f"{path} is no list: it is larger than {MOST_BYTES >> 20} MiB")
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise DatasetError(f"{path} is no list: it is larger than {MAX_BYTES >> 20} MiB")
         return data.decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error

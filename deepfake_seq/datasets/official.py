@@ -85,7 +85,9 @@ def official_split(
     return Split(train, validating, test, dropped)
 
 
-def with_twins(groups: Sequence[tuple[str, ...]], sha256s: Sequence[str]) -> list[tuple[str, ...]]:
+def with_duplicates(
+    groups: Sequence[tuple[str, ...]], sha256s: Sequence[str]
+) -> list[tuple[str, ...]]:
     """The groups of each clip, with one more for clips that are the same file under two names.
 
     Args:

@@ -24,13 +24,13 @@ from deepfake_seq.config import (
 from deepfake_seq.demo.clips import Take, write_clip
 from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.predict import Verdict, predict
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe
-from deepfake_seq.sequence.problem import prepare
-from deepfake_seq.sequence.tables import metrics_rows
+from deepfake_seq.sequence.reports.tables import metrics_rows
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureStore
 
 TAKES = 15
@@ -64,11 +64,11 @@ def run_demo(out: Path, say: Say) -> dict[str, Any]:
     say(f"   {summary.ok} of {summary.videos} clips in {summary.seconds:.0f} s → {store.path}")
 
     fits: dict[str, Any] = {}
-    problem = prepare(store, SplitConfig())
+    experiment = load_experiment(store, SplitConfig())
     for number, model in enumerate((ModelConfig(), ModelConfig(bidirectional=True)), start=3):
         say(f"{number}. fit: {model.title}")
-        recipe = Recipe(model, TrainConfig(epochs=60, members=1))
-        result = fit(problem, out / "runs" / model.title, recipe)
+        recipe = ExperimentConfig(model, TrainConfig(epochs=60, members=1))
+        result = fit(experiment, out / "runs" / model.title, recipe)
         say(_indent(console.table(metrics_rows(model.title, result.metrics))))
         fits[model.title] = {
             "run": str(result.folder),

@@ -10,14 +10,14 @@ from typing import Any, Self
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.batching import Batch, Batcher, Features, returned
-from deepfake_seq.extract.cached import FromFaces
-from deepfake_seq.extract.decoders import Decoders, default_workers
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
-from deepfake_seq.extract.preparation import FromVideos, Preparation
-from deepfake_seq.extract.prepared import Extracted, Prepared
+from deepfake_seq.extract.records.from_faces import CachedCropSource
+from deepfake_seq.extract.records.from_videos import CropSource, VideoCropSource
+from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.runtimes import CnnRuntime, build_runtime
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.store import FeatureRecord
 
 _BATCHES_AHEAD = 2
@@ -33,16 +33,16 @@ class Machine:
     of it has piled up.
 
     Args:
-        preparation: Makes the crops.
+        crop_source: Makes the crops.
         cnn: Computes features of crops.
         frames: How many crops a video has at most.
     """
 
-    def __init__(self, preparation: Preparation, cnn: CnnRuntime, frames: int) -> None:
-        self.profile = preparation.profile
+    def __init__(self, crop_source: CropSource, cnn: CnnRuntime, frames: int) -> None:
+        self.profile = crop_source.profile
         self._cnn = cnn
         self._frames = frames
-        self._preparation = preparation
+        self._preparation = crop_source
 
     @classmethod
     def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
@@ -61,12 +61,12 @@ class Machine:
         workers = max(min(execution.workers or default_workers(), videos), 1)
         cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
         if resolved.face_cache:
-            return cls(FromFaces(resolved, workers), cnn, config.sampling.frames)
+            return cls(CachedCropSource(resolved, workers), cnn, config.sampling.frames)
         detector = build_detector(
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        return cls(FromVideos(resolved, detector, decoders), cnn, config.sampling.frames)
+        return cls(VideoCropSource(resolved, detector, decoders), cnn, config.sampling.frames)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +85,7 @@ class Machine:
         for video in self.extracted(items):
             yield video.item, video.records
 
-    def extracted(self, items: Iterable[VideoItem]) -> Iterator[Extracted]:
+    def extracted(self, items: Iterable[VideoItem]) -> Iterator[ExtractedVideo]:
         """Extract videos and give what became of them as they get ready.
 
         `items` is asked for the next one only when there is room for it, so memory does not grow
@@ -112,7 +112,7 @@ class _Video:
     """A video of which some people may still be at the CNN."""
 
     item: VideoItem
-    people: list[Prepared]
+    people: list[PendingRecord]
     records: dict[int, FeatureRecord] = field(default_factory=dict)
 
     @property
@@ -120,9 +120,9 @@ class _Video:
         return len(self.records) == len(self.people)
 
     @property
-    def extracted(self) -> Extracted:
+    def extracted(self) -> ExtractedVideo:
         records = [self.records[number] for number in range(len(self.people))]
-        return Extracted(self.item, records, [own.faces for own in self.people if own.faces])
+        return ExtractedVideo(self.item, records, [own.faces for own in self.people if own.faces])
 
 
 _Owner = tuple[_Video, int]
@@ -131,20 +131,20 @@ _Owner = tuple[_Video, int]
 class _Flow(ExitStack):
     """What is under way at one time. All its bookkeeping happens in the caller's thread."""
 
-    def __init__(self, preparation: Preparation, cnn: CnnRuntime) -> None:
+    def __init__(self, crop_source: CropSource, cnn: CnnRuntime) -> None:
         super().__init__()
-        self._preparation = preparation
+        self._preparation = crop_source
         self._cnn = cnn
-        self._profile = preparation.profile
-        self._preparers = ThreadPoolExecutor(preparation.lanes, "prepare")
+        self._profile = crop_source.profile
+        self._preparers = ThreadPoolExecutor(crop_source.lanes, "prepare")
         self._computer = ThreadPoolExecutor(1, "cnn")
         for executor in (self._preparers, self._computer):
             self.callback(executor.shutdown, cancel_futures=True)
         self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
-        self._preparing: dict[Future[list[Prepared]], VideoItem] = {}
+        self._preparing: dict[Future[list[PendingRecord]], VideoItem] = {}
         self._computing: dict[Future[Features], Batch[_Owner]] = {}
 
-    def run(self, items: Iterable[VideoItem]) -> Iterator[Extracted]:
+    def run(self, items: Iterable[VideoItem]) -> Iterator[ExtractedVideo]:
         queue = iter(items)
         while True:
             while self._has_room and (item := next(queue, None)) is not None:
@@ -171,18 +171,18 @@ class _Flow(ExitStack):
         with self._profile.measure("cnn", len(batch.crops_rgb)):
             return self._cnn.features(batch.crops_rgb)
 
-    def _prepared(self, future: Future[Any]) -> Iterator[Extracted]:
+    def _prepared(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
         video = _Video(self._preparing.pop(future), future.result())
         for number, person in enumerate(video.people):
             if len(person.crops_rgb):
                 self._batcher.add((video, number), person.crops_rgb)
             else:
-                video.records[number] = person.finished()
+                video.records[number] = person.to_record()
         if video.is_done:
             yield video.extracted
 
-    def _computed(self, future: Future[Any]) -> Iterator[Extracted]:
+    def _computed(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
         for (video, number), features in returned(self._computing.pop(future), future.result()):
-            video.records[number] = video.people[number].finished(features)
+            video.records[number] = video.people[number].to_record(features)
             if video.is_done:
                 yield video.extracted

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import Job, build_engine
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
 
 _LOG = logging.getLogger(__name__)

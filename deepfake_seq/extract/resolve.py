@@ -13,9 +13,9 @@ from typing import Any
 from deepfake_seq import weights
 from deepfake_seq.config import IMAGENET, BackboneConfig, ExtractConfig
 from deepfake_seq.errors import StoreError, UsageError
-from deepfake_seq.extract.backbones import UNTRAINED_ID, Backbone, backbone_of
-from deepfake_seq.extract.extras import NO_EXTRAS, Extras
-from deepfake_seq.extract.views import require_faces
+from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
+from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions
+from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import FaceStore, Fingerprint, StoreDescription
 
@@ -33,7 +33,7 @@ class ResolvedConfig:
         backbone_weights: The CNN's file; None for untrained.
         fingerprint: Of the features that these settings make.
         faces_fingerprint: Of the crops that they are made from.
-        extras: What is kept and made beside the features.
+        extract_options: What is kept and made beside the features.
         face_cache: The store of faces that the crops are taken from; None where videos are decoded.
     """
 
@@ -42,7 +42,7 @@ class ResolvedConfig:
     backbone_weights: Path | None
     fingerprint: Fingerprint
     faces_fingerprint: Fingerprint
-    extras: Extras = NO_EXTRAS
+    extract_options: ExtractOptions = NO_OPTIONS
     face_cache: Path | None = None
 
     @cached_property
@@ -63,18 +63,18 @@ class ResolvedConfig:
         return StoreDescription(self.faces_fingerprint, values, kind="faces")
 
 
-def resolve(config: ExtractConfig, extras: Extras = NO_EXTRAS) -> ResolvedConfig:
+def resolve(config: ExtractConfig, extract_options: ExtractOptions = NO_OPTIONS) -> ResolvedConfig:
     """Find, or download, the weights that the settings ask for.
 
     Args:
         config: The settings.
-        extras: What is to be kept and made beside the features.
+        extract_options: What is to be kept and made beside the features.
 
     Raises:
         UsageError: A weights file that was named is not there.
         WeightsError: Published weights are missing or damaged; one message names them all.
     """
-    require_faces(config.faces.detector, extras.views)
+    require_faces(config.faces.detector, extract_options.views)
     wanted = {}
     if config.faces.detector in WEIGHTS and config.faces.detector_weights is None:
         wanted["detector"] = config.faces.detector
@@ -91,18 +91,18 @@ def resolve(config: ExtractConfig, extras: Extras = NO_EXTRAS) -> ResolvedConfig
     for section, path in (("faces", detector), ("backbone", backbone)):
         if path is not None and path not in found.values():
             weights.remember_given(path, fingerprint.fields[section]["weights_sha256"])
-    return ResolvedConfig(config, detector, backbone, fingerprint, faces, extras)
+    return ResolvedConfig(config, detector, backbone, fingerprint, faces, extract_options)
 
 
 def resolve_cached(
-    store: FaceStore, backbone: BackboneConfig, extras: Extras = NO_EXTRAS
+    store: FaceStore, backbone: BackboneConfig, extract_options: ExtractOptions = NO_OPTIONS
 ) -> ResolvedConfig:
     """The settings for features of cached faces: the same as of the videos that they are from.
 
     Args:
         store: The faces.
         backbone: The CNN.
-        extras: What is to be made beside the features.
+        extract_options: What is to be made beside the features.
 
     Raises:
         StoreError: The store does not say how its faces were found.
@@ -120,7 +120,7 @@ def resolve_cached(
             f"the faces in {store.path} were found in {precision}, and a CNN of another precision "
             f"could not be fed from videos alike. Received: --precision {backbone.precision}"
         )
-    require_faces(config.faces.detector, extras.views)
+    require_faces(config.faces.detector, extract_options.views)
     file = weights.require([backbone.name])[0] if backbone.weights == IMAGENET else None
     if backbone.uses_file:
         file = _given(backbone.weights, "--weights")
@@ -128,7 +128,9 @@ def resolve_cached(
     if backbone.uses_file and file is not None:
         weights.remember_given(file, fingerprint.fields["backbone"]["weights_sha256"])
     cached = store.path.absolute()
-    return ResolvedConfig(config, None, file, fingerprint, store.fingerprint, extras, cached)
+    return ResolvedConfig(
+        config, None, file, fingerprint, store.fingerprint, extract_options, cached
+    )
 
 
 def _given(path: str | None, option: str) -> Path | None:

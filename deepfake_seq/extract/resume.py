@@ -8,13 +8,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.cached import CachedSources
-from deepfake_seq.extract.names import people_in, record_id, views_in
-from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.records.from_faces import CachedSources
+from deepfake_seq.extract.records.pending import ExtractedVideo
+from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video import identify
-from deepfake_seq.extract.views import is_pseudo_fake, wanted_views
+from deepfake_seq.extract.video.decode import identify
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import (
     FAILED_STATUSES,
     Entry,
@@ -24,12 +23,13 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
-from deepfake_seq.store.record import ASSIGNED_FACTS
+from deepfake_seq.store.record_ids import people_in, record_id, views_in
+from deepfake_seq.store.records.record import ASSIGNED_FACTS
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)
 
 
-class Todo(NamedTuple):
+class PendingVideo(NamedTuple):
     """A video to be extracted.
 
     Attributes:
@@ -94,7 +94,7 @@ class Resumption:
         self._cache = cache
         self._store = cache.features
         self._everyone = resolved.config.faces.people == "all"
-        self._extras = resolved.extras
+        self._extras = resolved.extract_options
         self._source_now: SourceNow = source_now
         if resolved.face_cache:
             faces = FaceStore.open(resolved.face_cache)
@@ -102,19 +102,19 @@ class Resumption:
         self._retry_failed = retry_failed
         self._on_standing = on_standing
 
-    def pending(self, items: Iterable[VideoItem]) -> list[Todo]:
+    def pending(self, items: Iterable[VideoItem]) -> list[PendingVideo]:
         """Those of `items` that must be extracted."""
         pending = []
         for item in items:
             entry = self._first(item)
             if entry is None or self._tries_again(entry) or not self._keep(item, entry):
                 self._store.release(item.video_id)  # so that nothing is claimed while others wait
-                pending.append(Todo(item, entry.revision if entry else 0))
+                pending.append(PendingVideo(item, entry.revision if entry else 0))
         return pending
 
     def claimed(
-        self, todos: Iterable[Todo], on_elsewhere: Callable[[Todo], None]
-    ) -> Iterator[Todo]:
+        self, todos: Iterable[PendingVideo], on_elsewhere: Callable[[PendingVideo], None]
+    ) -> Iterator[PendingVideo]:
         """Those of `todos` that this run may extract now, each claimed as it is asked for.
 
         Args:
@@ -137,7 +137,7 @@ class Resumption:
             ):
                 yield todo
 
-    def commit(self, video: Extracted) -> None:
+    def commit(self, video: ExtractedVideo) -> None:
         """Keep the records of a claimed video, the first one last: with it, the video is done.
 
         What was made of the very same file before is not given up for a failure.
@@ -154,7 +154,7 @@ class Resumption:
             self._store.commit(record)
         self._store.release(item.video_id)
 
-    def _clear_away(self, video: Extracted) -> None:
+    def _clear_away(self, video: ExtractedVideo) -> None:
         """Take away what an older version of the video had, and this one has not."""
         made = {record.video_id for record in video.records}
         source = video.records[0].source.sha256

@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract import preparation
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import without_content
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.records import from_videos
+from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption, Todo
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, Resumption
+from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decoder_pool import without_content
+from deepfake_seq.extract.writers import Cache
 
 
 class Worker:
@@ -33,7 +33,7 @@ class Worker:
         self._aside: deque[Outcome] = deque()
         self._resumption = Resumption(cache, resolved, retry_failed, self._aside.append)
 
-    def extract(self, todos: Iterable[Todo]) -> Generator[Outcome, None, None]:
+    def extract(self, todos: Iterable[PendingVideo]) -> Generator[Outcome, None, None]:
         """Claim, extract and commit videos.
 
         Yields:
@@ -47,7 +47,7 @@ class Worker:
             yield from self._set_aside()
         yield from self._set_aside()
 
-    def _claimed(self, todos: Iterable[Todo]) -> Iterator[VideoItem]:
+    def _claimed(self, todos: Iterable[PendingVideo]) -> Iterator[VideoItem]:
         claimed = self._resumption.claimed(todos, self._on_elsewhere)
         while True:
             with self._machine.profile.measure("store"):
@@ -56,7 +56,7 @@ class Worker:
                 return
             yield todo.item
 
-    def _on_elsewhere(self, todo: Todo) -> None:
+    def _on_elsewhere(self, todo: PendingVideo) -> None:
         self._aside.append(Outcome(todo.item.video_id, ELSEWHERE))
 
     def _set_aside(self) -> Iterator[Outcome]:
@@ -64,7 +64,9 @@ class Worker:
             yield self._aside.popleft()
 
 
-def record_failure(todo: Todo, reason: str, cache: Cache, resolved: ResolvedConfig) -> Outcome:
+def record_failure(
+    todo: PendingVideo, reason: str, cache: Cache, resolved: ResolvedConfig
+) -> Outcome:
     """Commit a failure of a video without extracting it; the next run tries it again."""
     item = todo.item
     aside: list[Outcome] = []
@@ -73,8 +75,8 @@ def record_failure(todo: Todo, reason: str, cache: Cache, resolved: ResolvedConf
     for _ in resumption.claimed([todo], lambda _: aside.append(elsewhere)):
         source = without_content(item.path)
         video = DecodedVideo(None, "decode_error", reason, source, transient=True)
-        failed = preparation.failure(resolved, item, video)
+        failed = from_videos.failure(resolved, item, video)
         faces = [failed.faces] if failed.faces else []
-        resumption.commit(Extracted(item, [failed.finished()], faces))
+        resumption.commit(ExtractedVideo(item, [failed.to_record()], faces))
         return Outcome(item.video_id, video.status, reason, True)
     return aside[0]._replace(skipped=False, relabelled=False)

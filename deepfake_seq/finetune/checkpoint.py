@@ -27,8 +27,8 @@ _LOG = logging.getLogger(__name__)
 
 _STATE = "state.json"
 _LOCK = "lock"
-_MOST_BYTES = 1 << 32
-_MOST_STATE_BYTES = 1 << 28
+_MAX_BYTES = 1 << 32
+_MAX_STATE_BYTES = 1 << 28
 
 Tensors = dict[str, list[npt.NDArray[Any]]]
 Row = dict[str, float]
@@ -126,7 +126,7 @@ class Checkpoints:
         path = self.folder / _STATE
         if not path.exists():
             return None
-        state = decode(path, _State, _MOST_STATE_BYTES, self._remedy)
+        state = decode(path, _State, _MAX_STATE_BYTES, self._remedy)
         theirs = state.identity
         different = [name for name, own in self._identity.items() if theirs.get(name) != own]
         if different:
@@ -211,7 +211,7 @@ class Checkpoints:
         path = self.folder / name
         if Path(name).name != name:
             raise damaged(path, "its name leads elsewhere", self._remedy)
-        named = read_tensors(path, _MOST_BYTES, self._remedy)
+        named = read_tensors(path, _MAX_BYTES, self._remedy)
         kinds: Tensors = {}
         for key in sorted(named):
             kinds.setdefault(key.split("/")[0], []).append(named[key])

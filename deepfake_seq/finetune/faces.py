@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError, TrainingError
-from deepfake_seq.extract.backbones import Backbone
-from deepfake_seq.extract.decoders import default_workers
-from deepfake_seq.extract.faces import codec, resize_square
-from deepfake_seq.extract.prepared import crops_of
-from deepfake_seq.extract.runtimes import CnnRuntime
-from deepfake_seq.extract.views import Crops
-from deepfake_seq.sequence.data import Clip, SequenceData, nothing_to_train_on, usable
-from deepfake_seq.sequence.features import ArrayFeatures, Arrays, Features, Rows
+from deepfake_seq.extract.backbones.runtime import CnnRuntime
+from deepfake_seq.extract.backbones.table import Backbone
+from deepfake_seq.extract.faces import image_codec, resize_square
+from deepfake_seq.extract.records.pending import crops_of
+from deepfake_seq.extract.records.views import Crops
+from deepfake_seq.extract.video.decoder_pool import default_workers
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
+from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FaceStore
 
 Images = npt.NDArray[np.uint8]
@@ -68,7 +68,7 @@ class Faces:
         with self._lock:
             record = self._store[self._video_ids[row]]
         try:
-            images = codec.decode(record.encoded)
+            images = image_codec.decode(record.encoded)
         except StoreError as error:
             raise StoreError(f"{record.video_id}: {error}") from error
         if change:

@@ -11,18 +11,18 @@ import numpy.typing as npt
 from deepfake_seq.backend import has_gpu, load_keras
 from deepfake_seq.config import AUTO, HEADS, BackboneConfig, FinetuneConfig, ModelConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract import tuned
-from deepfake_seq.extract.backbones import Backbone, build_keras_model, preprocess
+from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.backbones.table import Backbone, build_keras_model, preprocess
 from deepfake_seq.finetune.augmentation import build_augmentation
-from deepfake_seq.sequence.architecture import FRAME_UNITS
-from deepfake_seq.sequence.cells import Tensor
-from deepfake_seq.sequence.networks import Network, unscaled
-from deepfake_seq.sequence.workbench import initial_weights
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.models.architecture import FRAME_UNITS
+from deepfake_seq.sequence.models.networks import Network, unscaled
+from deepfake_seq.sequence.training.trainer import initial_weights
 
 Images = npt.NDArray[np.uint8]
 
 
-class TunableCnn:
+class FinetunableCnn:
     """See `CnnRuntime`: features of crops, by weights that `step` changes.
 
     The CNN runs as if it judged throughout: its batch normalisations keep their statistics (and
@@ -152,7 +152,7 @@ class TunableCnn:
 
     def save_cnn(self, path: Path) -> None:
         """Write the CNN's weights to a file of their own; see `tuned.write`."""
-        tuned.write(path, self._name, self.row.crop_size, self._cnn.get_weights())
+        finetuned_weights.write(path, self._name, self.row.crop_size, self._cnn.get_weights())
 
     @property
     def weights(self) -> list[npt.NDArray[np.float32]]:

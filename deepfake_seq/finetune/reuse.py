@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_seq.errors import RunError
-from deepfake_seq.extract import tuned
-from deepfake_seq.extract.extras import CnnClips
-from deepfake_seq.extract.names import person_of
-from deepfake_seq.sequence import parts, run
-from deepfake_seq.sequence.acquaintance import TRAINED_ON
-from deepfake_seq.sequence.data import clip_key
+from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.options import FinetuneOverlap
+from deepfake_seq.sequence.data.dataset import clip_key
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.splits import split_file
+from deepfake_seq.sequence.splits.leakage import TRAINED_ON
+from deepfake_seq.store.record_ids import person_of
 
 
-class TunedCnn(NamedTuple):
+class FinetunedCnn(NamedTuple):
     """A CNN that was fine-tuned.
 
     Attributes:
@@ -25,10 +26,10 @@ class TunedCnn(NamedTuple):
 
     backbone: str
     weights: Path
-    clips: CnnClips
+    clips: FinetuneOverlap
 
 
-def tuned_cnn(folder: Path) -> TunedCnn:
+def finetuned_cnn(folder: Path) -> FinetunedCnn:
     """The CNN of the fine-tuned run in `folder`.
 
     Raises:
@@ -36,7 +37,7 @@ def tuned_cnn(folder: Path) -> TunedCnn:
     """
     model = run.load(folder)
     backbone = model.extract_config.backbone
-    if backbone.weights != tuned.FILE_NAME:
+    if backbone.weights != finetuned_weights.FILE_NAME:
         raise RunError(
             f"{folder} has no CNN of its own: it was not made by `deepseq finetune`. Give the "
             "folder of a run that was, or a weights file, to --weights."
@@ -45,13 +46,15 @@ def tuned_cnn(folder: Path) -> TunedCnn:
         digest = str(model.fingerprint.fields["backbone"]["weights_sha256"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder} is damaged: its fingerprint lacks the backbone") from error
-    weights = tuned.in_run(folder, digest)
+    weights = finetuned_weights.in_run(folder, digest)
     if weights is None:
-        raise RunError(f"{folder} is damaged: {tuned.FILE_NAME} is missing, or another one")
-    return TunedCnn(backbone.name, weights.absolute(), clips_of(parts.read_split(folder)))
+        raise RunError(
+            f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing, or another one"
+        )
+    return FinetunedCnn(backbone.name, weights.absolute(), clips_of(split_file.read_split(folder)))
 
 
-def clips_of(split: parts.Split) -> CnnClips:
+def clips_of(split: split_file.Split) -> FinetuneOverlap:
     """The clips of a run by which a CNN was made, as `extract` is told them."""
     contents: dict[str, str] = {}
     for part in (*TRAINED_ON, "test"):  # what is in training stays in training
@@ -64,4 +67,4 @@ def clips_of(split: parts.Split) -> CnnClips:
         for video_id, clip in split.get(part, {}).items():
             videos |= {video_id.removesuffix(person_of(video_id)), clip.sha256} - {""}
             groups.update(clip.groups)
-    return CnnClips(contents, frozenset(videos), frozenset(groups))
+    return FinetuneOverlap(contents, frozenset(videos), frozenset(groups))

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from deepfake_seq.augment import Crops, degrade, draw_view, self_blend
 from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.extract.decoders import default_workers
+from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
 from deepfake_seq.finetune.faces import Faces, Images
 from deepfake_seq.finetune.network import filled_up
-from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.training.class_balance import Balance
 
 _MIXED = 32
 """From how many clips, taken at random, frames are mixed: 137 MB of crops of 299 pixels."""

@@ -10,13 +10,13 @@ import numpy as np
 from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.errors import TrainingError
 from deepfake_seq.finetune.checkpoint import Checkpoints, Progress, Row
-from deepfake_seq.finetune.network import TunableCnn
+from deepfake_seq.finetune.network import FinetunableCnn
 from deepfake_seq.finetune.stream import FrameStream
-from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.losses import focal_losses
-from deepfake_seq.sequence.metrics import auc_or_nan
-from deepfake_seq.sequence.training import Trained, predict_logits
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.train import TrainedNetwork, predict_logits
 
 OnBatch = Callable[[str], None]
 
@@ -37,7 +37,7 @@ class Phase(NamedTuple):
     learning_rate: float
 
 
-def phases_of(config: FinetuneConfig, cnn: TunableCnn) -> list[Phase]:
+def phases_of(config: FinetuneConfig, cnn: FinetunableCnn) -> list[Phase]:
     """The two phases; one without epochs is left out."""
     unfrozen = cnn.row.unfreeze if config.unfreeze < 0 else config.unfreeze
     both = [
@@ -48,13 +48,13 @@ def phases_of(config: FinetuneConfig, cnn: TunableCnn) -> list[Phase]:
 
 
 def train(
-    cnn: TunableCnn,
+    cnn: FinetunableCnn,
     stream: FrameStream,
     validation: SequenceData,
     config: FinetuneConfig,
     checkpoints: Checkpoints,
     on_batch: OnBatch = lambda note: None,
-) -> Trained:
+) -> TrainedNetwork:
     """Train in both phases, or go on where a training was ended, and keep the best epoch.
 
     Classes are weighed by all training frames: N / 2 over the number of frames of the class. (The
@@ -105,7 +105,7 @@ def train(
     best = checkpoints.best(progress)
     checkpoints.require_like(start, best)
     cnn.weights = best
-    return Trained(cnn.network, progress.history, progress.best_epoch, stream.balance)
+    return TrainedNetwork(cnn.network, progress.history, progress.best_epoch, stream.balance)
 
 
 def _to_do(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
@@ -119,7 +119,7 @@ def _to_do(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
 
 
 def _run_epoch(
-    cnn: TunableCnn, stream: FrameStream, config: FinetuneConfig, epoch: int, on_batch: OnBatch
+    cnn: FinetunableCnn, stream: FrameStream, config: FinetuneConfig, epoch: int, on_batch: OnBatch
 ) -> float:
     """One step for each batch; the mean loss of the frames."""
     cnn.seed_dropout(int(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0]))
@@ -131,7 +131,7 @@ def _run_epoch(
     return total / frames
 
 
-def _judged(cnn: TunableCnn, validation: SequenceData, balance: Balance) -> Row:
+def _judged(cnn: FinetunableCnn, validation: SequenceData, balance: Balance) -> Row:
     """Loss and AUC of the validation clips, whose score is the mean over their frames' logits."""
     labels, logits = validation.labels, predict_logits(cnn.network, validation)
     losses = focal_losses(labels.astype(np.float32), logits.astype(np.float32), gamma=0.0)

@@ -23,23 +23,29 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract import tuned
-from deepfake_seq.extract.backbones import Backbone, backbone_of
+from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.backbones.keras import KerasRuntime
+from deepfake_seq.extract.backbones.table import Backbone, backbone_of
+from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
-from deepfake_seq.extract.runtimes.keras import KerasRuntime
-from deepfake_seq.extract.views import require_faces
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pooled
-from deepfake_seq.finetune.network import TunableCnn, input_row
+from deepfake_seq.finetune.network import FinetunableCnn, input_row
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
-from deepfake_seq.sequence.data import SequenceData, TrainingRows
-from deepfake_seq.sequence.finished import Finished, FitResult, judged, new_folder, require_new
-from deepfake_seq.sequence.judging import baselines
-from deepfake_seq.sequence.learning import Learned, Recipe, learn
-from deepfake_seq.sequence.problem import Problem, pose
-from deepfake_seq.sequence.run import SequenceModel
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
+from deepfake_seq.sequence.experiment import Experiment, build_experiment
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.sequence.runs.writer import (
+    FitResult,
+    RunContents,
+    evaluate_test,
+    new_folder,
+    require_new,
+)
+from deepfake_seq.sequence.training.baselines import baselines
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, TrainedEnsemble, fit_ensemble
+from deepfake_seq.sequence.training.train import TrainedNetwork
 from deepfake_seq.store import FaceStore
 
 _STARTED_FROM_NOISE = (
@@ -53,7 +59,7 @@ class Task:
     """What there is to do.
 
     Attributes:
-        problem: The clips, dealt into parts.
+        experiment: The clips, dealt into parts.
         faces: Their crops.
         resolved: How the crops were found, and the CNN that it starts from.
         row: What this CNN takes and gives.
@@ -61,11 +67,11 @@ class Task:
         config: How CNN and head are trained.
     """
 
-    problem: Problem
+    experiment: Experiment
     faces: FaceData
     resolved: ResolvedConfig
     row: Backbone
-    recipe: Recipe
+    recipe: ExperimentConfig
     config: FinetuneConfig
 
     @property
@@ -76,12 +82,12 @@ class Task:
     @property
     def training(self) -> SequenceData:
         """The clips to train on."""
-        return self.problem.data.take(self.problem.parts.split.train)
+        return self.experiment.data.take(self.experiment.parts.split.train)
 
     @property
     def validation(self) -> SequenceData:
         """The clips to stop, calibrate and decide by."""
-        return self.problem.data.take(self.problem.parts.split.validation)
+        return self.experiment.data.take(self.experiment.parts.split.validation)
 
     @property
     def stream(self) -> FrameStream:
@@ -92,7 +98,7 @@ class Task:
     def batches(self) -> int:
         """How many batches there are from the first to the last, those for the baselines too."""
         epochs = self.config.head_epochs + self.config.epochs
-        return -(-len(self.problem.data) // BATCH) + self.stream.batches * epochs
+        return -(-len(self.experiment.data) // BATCH) + self.stream.batches * epochs
 
     @property
     def pseudo_fakes(self) -> int:
@@ -104,8 +110,8 @@ class Task:
         """What a training has in common with one that it can go on with."""
         fields = self.resolved.fingerprint.fields
         clips = {
-            part: [[clip.key, clip.label] for clip in self.problem.data.take(positions).clips]
-            for part, positions in self.problem.parts.split.parts().items()
+            part: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
+            for part, positions in self.experiment.parts.split.parts().items()
         }
         return {
             "backbone": fields["backbone"],
@@ -115,7 +121,9 @@ class Task:
         }
 
 
-def recipe_of(config: FinetuneConfig, split: SplitConfig, decision: DecisionConfig) -> Recipe:
+def finetune_experiment(
+    config: FinetuneConfig, split: SplitConfig, decision: DecisionConfig
+) -> ExperimentConfig:
     """The settings of stage 2 that go with those of fine-tuning."""
     balance = ("weights",) if config.balanced else ()
     training = TrainConfig(
@@ -129,11 +137,11 @@ def recipe_of(config: FinetuneConfig, split: SplitConfig, decision: DecisionConf
         runtime="keras",
     )
     model = ModelConfig(HEADS[config.head], dropout=config.dropout)
-    return Recipe(model, training, split, decision)
+    return ExperimentConfig(model, training, split, decision)
 
 
 def prepare(
-    store: FaceStore, backbone: BackboneConfig, recipe: Recipe, config: FinetuneConfig
+    store: FaceStore, backbone: BackboneConfig, recipe: ExperimentConfig, config: FinetuneConfig
 ) -> Task:
     """Find the weights, read what is known of the clips, and deal them into parts.
 
@@ -145,7 +153,7 @@ def prepare(
         StoreError: A record is damaged.
     """
     start = Path(backbone.weights)
-    if backbone.uses_file and (start.is_dir() or tuned.is_tuned(start)):
+    if backbone.uses_file and (start.is_dir() or finetuned_weights.is_finetuned(start)):
         raise UsageError(
             "fine-tuning starts from weights that have met no clip of yours: of a CNN that was "
             "fine-tuned before, nobody would know any more what it was trained on. Received: "
@@ -159,8 +167,8 @@ def prepare(
     faces = load_faces(store, row)
     blends = config.augmentation.self_blend > 0
     pseudo_fakes = [blends and clip.label == REAL for clip in faces.data.clips]
-    problem = pose(faces.data, store, recipe.split, pseudo_fakes)
-    return Task(problem, faces, resolved, row, recipe, config)
+    experiment = build_experiment(faces.data, store, recipe.split, pseudo_fakes)
+    return Task(experiment, faces, resolved, row, recipe, config)
 
 
 def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> FitResult:
@@ -182,38 +190,40 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
     """
     require_new(folder)
     backbone = task.resolved.config.backbone
-    cnn = TunableCnn(backbone, task.row, task.resolved.backbone_weights, task.config)
+    cnn = FinetunableCnn(backbone, task.row, task.resolved.backbone_weights, task.config)
     checkpoints = Checkpoints(folder, {**task.identity, "computed": cnn.computed})
     with checkpoints.held():
         task.faces.features.cnn = cnn
-        frozen = pooled(task.problem.data, lambda: on_batch("baselines"))
+        frozen = pooled(task.experiment.data, lambda: on_batch("baselines"))
         trainer = _Trainer(task, cnn, checkpoints, on_batch)
         pairs = [(task.training, task.validation)]
-        learned = learn(pairs, task.recipe, trainer)
-        finished = _finished(task, cnn, learned, frozen)
+        ensemble = fit_ensemble(pairs, task.recipe, trainer)
+        contents = _finished(task, cnn, ensemble, frozen)
         with new_folder(folder) as draft:
-            weights_file = draft / tuned.FILE_NAME
+            weights_file = draft / finetuned_weights.FILE_NAME
             shutil.copyfile(trainer.weights_file, weights_file)
-            result = finished.write(draft, folder, _model(task, learned, weights_file))
-        weights_file = folder / tuned.FILE_NAME
+            result = contents.write(draft, folder, _model(task, ensemble, weights_file))
+        weights_file = folder / finetuned_weights.FILE_NAME
         weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
     return result
 
 
 class _Trainer:
-    """See `learning.Trainer`: trains the CNN of the features that it is given."""
+    """See `learning.TrainMember`: trains the CNN of the features that it is given."""
 
     def __init__(
-        self, task: Task, cnn: TunableCnn, checkpoints: Checkpoints, on_batch: OnBatch
+        self, task: Task, cnn: FinetunableCnn, checkpoints: Checkpoints, on_batch: OnBatch
     ) -> None:
-        self.weights_file = checkpoints.folder / tuned.FILE_NAME
+        self.weights_file = checkpoints.folder / finetuned_weights.FILE_NAME
         self._task = task
         self._cnn = cnn
         self._checkpoints = checkpoints
         self._on_batch = on_batch
 
-    def __call__(self, training: TrainingRows, validation: SequenceData, seed: int) -> Trained:
+    def __call__(
+        self, training: TrainingRows, validation: SequenceData, seed: int
+    ) -> TrainedNetwork:
         task, cnn, stream = self._task, self._cnn, self._task.stream
         trained = train(cnn, stream, validation, task.config, self._checkpoints, self._on_batch)
         with self._checkpoints.writing():
@@ -227,7 +237,7 @@ class _Trainer:
         return replace(trained, on_training=self._on_training(trained, stream))
 
     def _on_training(
-        self, trained: Trained, stream: FrameStream
+        self, trained: TrainedNetwork, stream: FrameStream
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Labels and logits of the training clips and of the fakes that are made of them."""
         cnn = self._task.faces.features.cnn
@@ -241,25 +251,27 @@ class _Trainer:
         return np.array(labels, dtype=np.int64), np.array(logits)
 
 
-def _finished(task: Task, cnn: TunableCnn, learned: Learned, frozen: SequenceData) -> Finished:
+def _finished(
+    task: Task, cnn: FinetunableCnn, ensemble: TrainedEnsemble, frozen: SequenceData
+) -> RunContents:
     """The model beside baselines on the features of the CNN as it was before."""
-    split = task.problem.parts.split
-    test = task.problem.data.take(split.test)
+    split = task.experiment.parts.split
+    test = task.experiment.data.take(split.test)
     before = [(frozen.take(split.train), frozen.take(split.validation))]
     others: dict[str, Any] = {}
-    if learned.decision.knows_fakes and all(task.training.counts.values()):
+    if ensemble.decision.knows_fakes and all(task.training.counts.values()):
         others = baselines(before, frozen.take(split.test), task.recipe)
-    scores, metrics = judged(learned, test, others)
+    scores, metrics = evaluate_test(ensemble, test, others)
     backbone = task.resolved.config.backbone
-    return Finished(
-        problem=task.problem,
+    return RunContents(
+        experiment=task.experiment,
         recipe=task.recipe,
         pairs=[(task.training, task.validation)],
-        learned=learned,
+        ensemble=ensemble,
         test=test,
         test_scores=scores,
         metrics=metrics,
-        about_cnn=_STARTED_FROM_NOISE if backbone.weights == UNTRAINED else (),
+        cnn_warnings=_STARTED_FROM_NOISE if backbone.weights == UNTRAINED else (),
         parameters=cnn.parameters,
         made=task.pseudo_fakes,
         notes={
@@ -273,18 +285,18 @@ def _finished(task: Task, cnn: TunableCnn, learned: Learned, frozen: SequenceDat
     )
 
 
-def _model(task: Task, learned: Learned, weights_file: Path) -> SequenceModel:
-    store = task.problem.store
+def _model(task: Task, ensemble: TrainedEnsemble, weights_file: Path) -> SequenceModel:
+    store = task.experiment.store
     assert isinstance(store, FaceStore)
     config = replace(task.resolved.config.backbone, weights=str(weights_file), precision="float32")
     resolved = resolve_cached(store, config)
     return SequenceModel(
         config=task.recipe.model,
-        members=learned.networks,
-        shape=task.problem.data.features.shape[1:],
-        calibration=learned.calibration,
-        decision=learned.decision,
-        data=task.problem.name,
+        members=ensemble.networks,
+        shape=task.experiment.data.features.shape[1:],
+        calibration=ensemble.calibration,
+        decision=ensemble.decision,
+        data=task.experiment.name,
         extract_config=resolved.config,
         fingerprint=resolved.fingerprint,
         title=task.title,

@@ -23,14 +23,14 @@ from deepfake_seq.config import (
     TrainConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, split_by_group
-from deepfake_seq.sequence import run
-from deepfake_seq.sequence.arrays import checked_arrays, checked_labels
-from deepfake_seq.sequence.data import Clip, SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
-from deepfake_seq.sequence.finished import new_folder, require_new
-from deepfake_seq.sequence.judging import on_validation
-from deepfake_seq.sequence.learning import Recipe, learn, pairs_of
-from deepfake_seq.sequence.run import SequenceModel
+from deepfake_seq.sequence.data.arrays import checked_arrays, checked_labels
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.sequence.runs.writer import new_folder, require_new
+from deepfake_seq.sequence.training.baselines import on_validation
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, fit_ensemble, pairs_of
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import decode
 
@@ -42,7 +42,7 @@ _OWN_ARRAYS = Fingerprint({"features": "arrays of one's own"})
 class _Saved(Struct):
     """The settings in `model.json` that a classifier is made again from."""
 
-    recipe: Recipe
+    recipe: ExperimentConfig
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -134,18 +134,18 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             labels.tolist(), data.groups, validation=self.validation, test=0.0, seed=self.seed
         )
         pairs = pairs_of(data, split.train, split.validation, recipe)
-        learned = learn(pairs, recipe)
+        ensemble = fit_ensemble(pairs, recipe)
         model = SequenceModel(
             recipe.model,
-            learned.networks,
+            ensemble.networks,
             data.features.shape[1:],
-            learned.calibration,
-            learned.decision,
+            ensemble.calibration,
+            ensemble.decision,
             f"{len(clips)} clips given as arrays",
             ExtractConfig(),
             _OWN_ARRAYS,
         )
-        self._take(model, on_validation(learned))
+        self._take(model, on_validation(ensemble))
         return self
 
     def predict_proba(
@@ -242,8 +242,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.metrics_ = validation
         self.model_ = model
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _recipe(self) -> ExperimentConfig:
+        return ExperimentConfig(
             ModelConfig(
                 self.model,
                 self.bidirectional,

@@ -4,14 +4,14 @@ A `FeatureStore` holds the features that stage 2 learns from, a `FaceStore` the 
 made of. Both give the same guarantees: docs/store-format.md.
 """
 
-from deepfake_seq.store.description import StoreDescription
-from deepfake_seq.store.entry import Entry
-from deepfake_seq.store.face_record import FaceRecord
 from deepfake_seq.store.faces import FaceStore, faces_of, has_faces, open_faces, open_store
 from deepfake_seq.store.features import FeatureBatch, FeatureStore
-from deepfake_seq.store.fingerprint import Fingerprint
-from deepfake_seq.store.metadata import FAILED_STATUSES, STATUSES, SourceFile
-from deepfake_seq.store.record import FeatureRecord, Record
+from deepfake_seq.store.records.entry import Entry
+from deepfake_seq.store.records.face_record import FaceRecord
+from deepfake_seq.store.records.fingerprint import Fingerprint
+from deepfake_seq.store.records.metadata import FAILED_STATUSES, STATUSES, SourceFile
+from deepfake_seq.store.records.record import FeatureRecord, Record
+from deepfake_seq.store.shards.description import StoreDescription
 from deepfake_seq.store.store import Store
 from deepfake_seq.store.writer import FaceStoreWriter, StoreWriter
 

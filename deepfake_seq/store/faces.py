@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.description import FILE_NAME, StoreDescription
-from deepfake_seq.store.face_record import FaceRecord
 from deepfake_seq.store.features import FeatureStore
-from deepfake_seq.store.index import listing
-from deepfake_seq.store.kinds import FACES, FEATURES
+from deepfake_seq.store.records.face_record import FaceRecord
+from deepfake_seq.store.shards.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.kinds import FACES, FEATURES
 from deepfake_seq.store.store import Store
 
 FOLDER = "faces"

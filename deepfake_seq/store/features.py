@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.description import StoreDescription
-from deepfake_seq.store.kinds import FEATURES
-from deepfake_seq.store.record import FeatureRecord
+from deepfake_seq.store.records.record import FeatureRecord
+from deepfake_seq.store.shards.description import StoreDescription
+from deepfake_seq.store.shards.kinds import FEATURES
 from deepfake_seq.store.store import Store
 
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import StoreError
-from deepfake_seq.store.description import StoreDescription
-from deepfake_seq.store.entry import Entry
-from deepfake_seq.store.fingerprint import Fingerprint
-from deepfake_seq.store.guard import ShardAccessError
-from deepfake_seq.store.index import Index, Location, with_remedy
-from deepfake_seq.store.kinds import FEATURES, Kind
-from deepfake_seq.store.record import Record
-from deepfake_seq.store.shard import Shard
+from deepfake_seq.store.records.entry import Entry
+from deepfake_seq.store.records.fingerprint import Fingerprint
+from deepfake_seq.store.records.record import Record
+from deepfake_seq.store.shards.description import StoreDescription
+from deepfake_seq.store.shards.guard import ShardAccessError
+from deepfake_seq.store.shards.index import Index, Location, with_remedy
+from deepfake_seq.store.shards.kinds import FEATURES, Kind
+from deepfake_seq.store.shards.read import Shard
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")

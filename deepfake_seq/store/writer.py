@@ -12,17 +12,17 @@ from typing import Self
 from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
-from deepfake_seq.store.description import FILE_NAME, StoreDescription
-from deepfake_seq.store.encoding import IndexRow, write_shard
-from deepfake_seq.store.face_record import FaceRecord
 from deepfake_seq.store.faces import FaceStore
 from deepfake_seq.store.features import FeatureStore
-from deepfake_seq.store.index import listing
-from deepfake_seq.store.kinds import KINDS
-from deepfake_seq.store.limits import ShardLimits
 from deepfake_seq.store.locks import Lock, Locks, WriterFolder
-from deepfake_seq.store.record import FeatureRecord
-from deepfake_seq.store.sealing import all_readable, is_sparse
+from deepfake_seq.store.records.face_record import FaceRecord
+from deepfake_seq.store.records.record import FeatureRecord
+from deepfake_seq.store.shards.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.shards.encode import IndexRow, write_shard
+from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.kinds import KINDS
+from deepfake_seq.store.shards.limits import ShardLimits
+from deepfake_seq.store.shards.sealing import all_readable, is_sparse
 from deepfake_seq.store.store import R, Store, require_kind
 
 _LOG = logging.getLogger(__name__)

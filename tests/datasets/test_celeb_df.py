@@ -90,7 +90,7 @@ def test_a_list_that_is_not_text_is_refused(root: Path, content: bytes) -> None:
 def test_a_list_that_is_far_too_large_is_not_read(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "MOST_BYTES", 20)
+    monkeypatch.setattr(lists, "MAX_BYTES", 20)
     with pytest.raises(DatasetError, match=f"{LIST} is no list: it is larger than"):
         found(root)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_seq.datasets import official_split, shared, with_twins
+from deepfake_seq.datasets import official_split, shared, with_duplicates
 from deepfake_seq.errors import DatasetError
 
 HOW = {"validation": 0.25, "seed": 0}
@@ -66,14 +66,14 @@ def test_validation_is_dealt_out_of_real_clips_where_fakes_are_made_of_them() ->
 
 
 def test_the_same_file_under_two_names_is_one_group() -> None:
-    groups = with_twins([("ann",), (), ("bob",), ()], ["aa", "aa", "bb", ""])
+    groups = with_duplicates([("ann",), (), ("bob",), ()], ["aa", "aa", "bb", ""])
     assert set(groups[0]) & set(groups[1])
     assert "ann" in groups[0]
     assert groups[2:] == [("bob",), ()]
 
 
 def test_unknown_digests_make_no_twins() -> None:
-    assert with_twins([(), ()], ["", ""]) == [(), ()]
+    assert with_duplicates([(), ()], ["", ""]) == [(), ()]
 
 
 def test_what_stands_in_two_parts_is_named_with_them() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from deepfake_seq.datasets import FAKE, REAL, VideoItem, apply_labels, discover
 from deepfake_seq.errors import DatasetError, UsageError
-from deepfake_seq.extract.names import person_of, record_id, view_id
-from deepfake_seq.sequence.views import is_view
+from deepfake_seq.sequence.data.views import is_view
+from deepfake_seq.store.record_ids import person_of, record_id, view_id
 
 
 def touch(root: Path, *names: str) -> None:

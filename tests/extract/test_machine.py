@@ -23,12 +23,12 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.preparation import FromVideos
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import SourceFile
 
 CONFIG = ExtractConfig(
@@ -64,7 +64,7 @@ def machine_of(
     cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
 ) -> Machine:
     own = decoders(workers, CONFIG.sampling, LimitsConfig())
-    return Machine(FromVideos(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
+    return Machine(VideoCropSource(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
 
 
 def clips_in(folder: Path, count: int) -> list[VideoItem]:

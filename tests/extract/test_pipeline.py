@@ -26,19 +26,19 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import Decoders
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
-from deepfake_seq.extract.preparation import FromVideos
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
-from deepfake_seq.extract.video import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decoder_pool import Decoders
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FeatureStore
-from deepfake_seq.store.repair import repair
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.repair import repair
+from deepfake_seq.store.upkeep.verify import verify
 
 CONFIG = ExtractConfig(
     sampling=SamplingConfig(frames=4),
@@ -61,7 +61,7 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
 
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
         own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
-        source = FromVideos(resolved, build_detector("none", None), own)
+        source = VideoCropSource(resolved, build_detector("none", None), own)
         return Machine(source, MeanCnn(), frames=4)
 
     return build
@@ -213,7 +213,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
             decoded.append(path.name)
             with monkeypatch.context() as patch:
                 if path.name == name:
-                    patch.setattr("deepfake_seq.extract.container.av.open", raising(error))
+                    patch.setattr("deepfake_seq.extract.video.container.av.open", raising(error))
                 return super().decode(path)
 
     monkeypatch.setattr(Machine, "build", build_with(Failing))

@@ -10,11 +10,11 @@ from records import DESCRIPTION, FACES_DESCRIPTION, make_faces, make_record
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.prepared import Extracted
+from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, Resumption
-from deepfake_seq.extract.video import identify
+from deepfake_seq.extract.video.decode import identify
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
 
 EVERYONE = resolve(
@@ -48,7 +48,7 @@ def run(path: Path, item: VideoItem, people: int) -> tuple[int, list[bool]]:
         resumption = Resumption(Cache(writer), EVERYONE, False, on_standing)
         pending = resumption.pending([item])
         for claimed in resumption.claimed(pending, lambda elsewhere: None):
-            resumption.commit(Extracted(claimed.item, records(item, people), []))
+            resumption.commit(ExtractedVideo(claimed.item, records(item, people), []))
     return len(pending), standing
 
 

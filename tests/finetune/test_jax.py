@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from children import PATHS
 
 TUNE = """
 import sys
@@ -26,8 +27,7 @@ print(result.metrics["validation"]["clips"], "tensorflow" in sys.modules)
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_a_cnn_is_fine_tuned_by_jax_alone(tmp_path: Path) -> None:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    code = TUNE.format(paths=paths, folder=str(tmp_path))
+    code = TUNE.format(paths=[*PATHS, str(Path(__file__).parent)], folder=str(tmp_path))
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment

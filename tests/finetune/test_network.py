@@ -15,12 +15,12 @@ from deepfake_seq.augment import Draw
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import BACKBONES, HEADS, BackboneConfig, FinetuneConfig, ModelConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE, backbone_of, build_keras_model
-from deepfake_seq.extract.runtimes.keras import KerasRuntime
-from deepfake_seq.extract.tuned import FILE_NAME
+from deepfake_seq.extract.backbones.finetuned_weights import FILE_NAME
+from deepfake_seq.extract.backbones.keras import KerasRuntime
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, backbone_of, build_keras_model
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
-from deepfake_seq.finetune.network import TunableCnn, build_head, input_row
-from deepfake_seq.sequence.networks import unscaled
+from deepfake_seq.finetune.network import FinetunableCnn, build_head, input_row
+from deepfake_seq.sequence.models.networks import unscaled
 
 CNN_PARAMETERS = {
     "inception_v3": 21_802_784,
@@ -39,29 +39,29 @@ HEAD_PARAMETERS = {
 BATCH = 4
 
 
-def tunable(name: str, head: str = "dense", **settings: Any) -> TunableCnn:
+def tunable(name: str, head: str = "dense", **settings: Any) -> FinetunableCnn:
     row = BACKBONE_TABLE[name]
     config = FinetuneConfig(head=head, batch_size=BATCH, **settings)
     weights = BackboneConfig(name, "untrained")
-    return TunableCnn(weights, replace(row, crop_size=row.smallest), None, config)
+    return FinetunableCnn(weights, replace(row, crop_size=row.smallest), None, config)
 
 
-def tiny(name: str, home: Path, **settings: Any) -> TunableCnn:
+def tiny(name: str, home: Path, **settings: Any) -> FinetunableCnn:
     with tiny_cnn.in_place(home):
         return tunable(name, **settings)
 
 
 @pytest.fixture(scope="module")
-def vgg(tiny_home: Path) -> TunableCnn:
+def vgg(tiny_home: Path) -> FinetunableCnn:
     return tiny("vgg16", tiny_home)
 
 
-def crops(cnn: TunableCnn, count: int = BATCH) -> npt.NDArray[np.uint8]:
+def crops(cnn: FinetunableCnn, count: int = BATCH) -> npt.NDArray[np.uint8]:
     side = cnn.row.crop_size
     return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
-def step(cnn: TunableCnn, draws: npt.NDArray[np.float32] | None = None) -> float:
+def step(cnn: FinetunableCnn, draws: npt.NDArray[np.float32] | None = None) -> float:
     plain = np.tile(identity_row(), (BATCH, 1))
     labels, weights = np.arange(BATCH) % 2, np.ones(BATCH, np.float32)
     return cnn.step(crops(cnn), plain if draws is None else draws, labels, weights)
@@ -107,7 +107,7 @@ def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(
 
 
 @pytest.mark.parametrize("unfrozen", [0, 2])
-def test_frozen_layers_do_not_move_and_others_do(vgg: TunableCnn, unfrozen: int) -> None:
+def test_frozen_layers_do_not_move_and_others_do(vgg: FinetunableCnn, unfrozen: int) -> None:
     vgg.begin_phase(unfrozen, 1e-3)
     layers = vgg._cnn.layers
     before = [layer.get_weights() for layer in layers]
@@ -138,7 +138,7 @@ def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen(
     assert not any(np.array_equal(new[0], old[0]) for new, old in zip(moved, others, strict=True))
 
 
-def test_a_view_is_shown_as_its_draw_says(vgg: TunableCnn) -> None:
+def test_a_view_is_shown_as_its_draw_says(vgg: FinetunableCnn) -> None:
     """The loss before a step is that of the images as they are shown."""
     vgg.begin_phase(0, 1e-9)
     flipped = draw_rows([Draw(0.0, 0.0, 1.0, True, 1.0, 0.0)] * BATCH)
@@ -146,7 +146,7 @@ def test_a_view_is_shown_as_its_draw_says(vgg: TunableCnn) -> None:
     assert plain != pytest.approx(mirrored, rel=1e-4)
 
 
-def test_rows_without_weight_change_nothing(vgg: TunableCnn) -> None:
+def test_rows_without_weight_change_nothing(vgg: FinetunableCnn) -> None:
     vgg.begin_phase(0, 1e-3)
     start = vgg.weights
     plain = np.tile(identity_row(), (BATCH, 1))
@@ -165,7 +165,7 @@ def test_rows_without_weight_change_nothing(vgg: TunableCnn) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: TunableCnn) -> None:
+def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: FinetunableCnn) -> None:
     start = vgg.weights
     losses = []
     for seed in (1, 1, 2):
@@ -177,7 +177,7 @@ def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: TunableCnn) -> None:
 
 
 def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
-    vgg: TunableCnn, tmp_path: Path, tiny_home: Path
+    vgg: FinetunableCnn, tmp_path: Path, tiny_home: Path
 ) -> None:
     vgg.begin_phase(vgg.layers, 1e-3)
     step(vgg)

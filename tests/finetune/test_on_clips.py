@@ -21,12 +21,13 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import apply_labels, discover
 from deepfake_seq.extract import machine, pipeline
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.extras import Extras
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
+from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.finetune.tune import prepare, recipe_of, tune
-from deepfake_seq.sequence import predictions, run
+from deepfake_seq.extract.writers import Cache
+from deepfake_seq.finetune.tune import finetune_experiment, prepare, tune
+from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.runs import run
 from deepfake_seq.store import FaceStore, open_faces
 
 NETWORK = "face_detection_yunet_2026may.onnx"
@@ -57,7 +58,7 @@ def cache(
     )
     items, _ = apply_labels(discover([shared / "clips"])[0], shared / "clips" / "manifest.csv")
     items = items[::2]
-    resolved = resolve(config, Extras(keep_faces=True))
+    resolved = resolve(config, ExtractOptions(keep_faces=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "build_runtime", lambda *_: NoCnn())
         with Cache.create(folder, resolved) as store:
@@ -78,7 +79,7 @@ def test_two_epochs_lead_to_a_run_that_gives_verdicts(
         weights = str(shared / "weights" / "inception_v3_2015.weights.h5")
     size = BACKBONE_TABLE[name].smallest
     config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
-    recipe = recipe_of(config, SplitConfig(), DecisionConfig())
+    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
     task = prepare(cache, BackboneConfig(name, weights), recipe, config)
     result = tune(task, tmp_path / "run")
     assert sum(result.split.values()) == 26 and result.split["test"] > 0

@@ -12,7 +12,7 @@ from faces import FRAMES, face_clip, face_store, write_faces
 from deepfake_seq.config import FinetuneConfig, ViewsConfig
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError, StoreError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune import stream as streaming
 from deepfake_seq.finetune.augmentation import identity_row
 from deepfake_seq.finetune.faces import FaceData, load_faces

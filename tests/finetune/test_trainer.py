@@ -12,15 +12,15 @@ import pytest
 
 from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.errors import RunError, TrainingError, UsageError
-from deepfake_seq.extract.backbones import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune.checkpoint import Checkpoints
 from deepfake_seq.finetune.stream import Batch
 from deepfake_seq.finetune.trainer import phases_of, train
-from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.clips import Clip
-from deepfake_seq.sequence.data import SequenceData
-from deepfake_seq.sequence.features import ArrayFeatures
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.train import TrainedNetwork
 
 CONFIG = FinetuneConfig(head_epochs=2, epochs=2)
 
@@ -84,7 +84,7 @@ def clips(*labels: int) -> SequenceData:
 
 def trained(
     out: Path, cnn: Any, config: FinetuneConfig = CONFIG, validation: SequenceData | None = None
-) -> Trained:
+) -> TrainedNetwork:
     checkpoints = Checkpoints(out, {})
     with checkpoints.held():
         return train(cnn, TwoBatches(), validation or clips(0, 1, 0, 1), config, checkpoints)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import PATHS
 from faces import face_clip, face_store, write_faces
 
 from deepfake_seq.config import (
@@ -22,12 +23,13 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import DatasetError, RunError, UsageError
-from deepfake_seq.extract import tuned
-from deepfake_seq.finetune.reuse import tuned_cnn
-from deepfake_seq.finetune.tune import Task, prepare, recipe_of, tune
-from deepfake_seq.sequence import parts, run
-from deepfake_seq.sequence.finished import FitResult
-from deepfake_seq.sequence.history import read_histories
+from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.finetune.reuse import finetuned_cnn
+from deepfake_seq.finetune.tune import Task, finetune_experiment, prepare, tune
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.history import read_histories
+from deepfake_seq.sequence.runs.writer import FitResult
+from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.store import FaceStore
 from deepfake_seq.weights import digest_of
 
@@ -42,7 +44,7 @@ SHORT = FinetuneConfig(
 
 
 def task_of(store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16") -> Task:
-    recipe = recipe_of(config, SplitConfig(), DecisionConfig())
+    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
     return prepare(store, BackboneConfig(backbone, "untrained"), recipe, config)
 
 
@@ -61,7 +63,7 @@ def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> 
     names = {path.name for path in made.folder.iterdir()}
     assert names == {
         "README.md",
-        tuned.FILE_NAME,
+        finetuned_weights.FILE_NAME,
         "history.csv",
         "metrics.json",
         "model.json",
@@ -81,8 +83,8 @@ def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
     model = run.load(made.folder)
     backbone = model.fingerprint.fields["backbone"]
     assert model.title == "vgg16-dense"
-    assert model.extract_config.backbone == BackboneConfig("vgg16", tuned.FILE_NAME)
-    assert backbone["weights_sha256"] == digest_of(made.folder / tuned.FILE_NAME)
+    assert model.extract_config.backbone == BackboneConfig("vgg16", finetuned_weights.FILE_NAME)
+    assert backbone["weights_sha256"] == digest_of(made.folder / finetuned_weights.FILE_NAME)
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
     card = (made.folder / "README.md").read_text()
     assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, trained on")
@@ -97,9 +99,12 @@ def test_each_phase_has_its_epochs_in_the_history(made: FitResult) -> None:
 
 
 def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> None:
-    cnn = tuned_cnn(made.folder)
-    split = parts.read_split(made.folder)
-    assert (cnn.backbone, cnn.weights) == ("vgg16", made.folder.absolute() / tuned.FILE_NAME)
+    cnn = finetuned_cnn(made.folder)
+    split = split_file.read_split(made.folder)
+    assert (cnn.backbone, cnn.weights) == (
+        "vgg16",
+        made.folder.absolute() / finetuned_weights.FILE_NAME,
+    )
     for part in ("train", "validation", "test"):
         for name, clip in split[part].items():
             assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == part
@@ -111,11 +116,11 @@ def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> 
 def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(made.folder, folder)
-    content = bytearray((folder / tuned.FILE_NAME).read_bytes())
+    content = bytearray((folder / finetuned_weights.FILE_NAME).read_bytes())
     content[-1] ^= 1
-    (folder / tuned.FILE_NAME).write_bytes(content)
+    (folder / finetuned_weights.FILE_NAME).write_bytes(content)
     with pytest.raises(RunError, match="missing, or another one"):
-        tuned_cnn(folder)
+        finetuned_cnn(folder)
 
 
 KILLED = """
@@ -148,7 +153,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
     task = task_of(store)
     epoch = task.stream.batches
     at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    paths = [*PATHS, str(Path(__file__).parent)]
     code = KILLED.format(
         paths=paths, home=str(tiny_home), stop=at, store=str(store.path), out=str(out)
     )
@@ -163,7 +168,12 @@ def test_a_killed_training_goes_on_to_the_same_result(
     result = tune(task, out, done.append)
     assert len(done) == task.batches - (at - 2)
     assert result.metrics == made.metrics
-    for name in (tuned.FILE_NAME, "model.safetensors", "history.csv", "predictions.csv"):
+    for name in (
+        finetuned_weights.FILE_NAME,
+        "model.safetensors",
+        "history.csv",
+        "predictions.csv",
+    ):
         assert (out / name).read_bytes() == (made.folder / name).read_bytes(), name
 
 
@@ -184,7 +194,7 @@ def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -
     assert result.metrics["validation"]["clips"]["fake"] == 0
     assert any("NO FAKES TO VALIDATE BY" in warning for warning in result.warnings)
     assert run.load(result.folder).decision.knows_fakes is False
-    split = parts.read_split(result.folder)
+    split = split_file.read_split(result.folder)
     assert all("@" not in name for part in split.values() for name in part)
 
 
@@ -199,8 +209,8 @@ def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
 
 
 def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
-    backbone = BackboneConfig("vgg16", str(made.folder / tuned.FILE_NAME))
-    recipe = recipe_of(SHORT, SplitConfig(), DecisionConfig())
+    backbone = BackboneConfig("vgg16", str(made.folder / finetuned_weights.FILE_NAME))
+    recipe = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
     with pytest.raises(UsageError, match="fine-tuned before"):
         prepare(store, backbone, recipe, SHORT)
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from deepfake_seq import SequenceClassifier
 from deepfake_seq.errors import RunError, UsageError
-from deepfake_seq.sequence import run
+from deepfake_seq.sequence.runs import run
 
 QUICK = {"epochs": 8, "learning_rate": 1e-2, "members": 1}
 

@@ -9,30 +9,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from children import run_python
+from children import PATHS, run_python
 from records import make_record, make_store, write_store
 
 from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
-from deepfake_seq.sequence import predictions, run
-from deepfake_seq.sequence.data import load
-from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence.data.dataset import load
+from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import FEW_CLIPS, Recipe, members_of
-from deepfake_seq.sequence.numpy_bench import NumpyBench
-from deepfake_seq.sequence.problem import prepare
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.writer import FitResult
+from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, ExperimentConfig, members_of
+from deepfake_seq.sequence.training.numpy_trainer import NumpyTrainer
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
-TESTS = Path(__file__).parents[1]
-QUICK = Recipe(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
+QUICK = ExperimentConfig(train=TrainConfig(epochs=12, learning_rate=1e-2, batch_size=16, members=1))
 
 
 def fitted_to(
-    store: FeatureStore, folder: Path, recipe: Recipe = QUICK, **changes: Any
+    store: FeatureStore, folder: Path, recipe: ExperimentConfig = QUICK, **changes: Any
 ) -> FitResult:
     """A run with `changes` in how it is trained."""
     recipe = replace(recipe, train=replace(recipe.train, **changes))
-    return fit(prepare(store, recipe.split), folder, recipe)
+    return fit(load_experiment(store, recipe.split), folder, recipe)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_both_baselines_stand_beside_the_model(fitted: FitResult) -> None:
     ids=["gru", "bigru", "other units", "logistic", "three members"],
 )
 def test_a_loaded_model_gives_the_scores_of_the_trained_one(
-    store: FeatureStore, tmp_path: Path, recipe: Recipe
+    store: FeatureStore, tmp_path: Path, recipe: ExperimentConfig
 ) -> None:
     result = fitted_to(store, tmp_path / "run", recipe, epochs=2)
     data = load(store)
@@ -136,7 +136,7 @@ def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_
     # They share a compiled model; this process has trained before, a new one has not.
     fitted_to(store, tmp_path / "here", epochs=2, seed=3)
     code = (
-        f"import sys; sys.path[:0] = {[str(TESTS), str(TESTS / 'sequence')]}\n"
+        f"import sys; sys.path[:0] = {[*PATHS, str(Path(__file__).parent)]}\n"
         "from pathlib import Path; import test_fit as t\n"
         "from deepfake_seq.store import FeatureStore\n"
         f"t.fitted_to(FeatureStore.open(Path({str(store.path)!r})), "
@@ -150,16 +150,16 @@ def test_a_training_does_not_depend_on_those_before_it(store: FeatureStore, tmp_
 def test_training_from_the_disk_learns_as_well_as_from_memory(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepfake_seq.sequence import problem
+    from deepfake_seq.sequence import experiment
 
-    monkeypatch.setattr(problem, "load", lambda store: load(store, memory_bytes=0))
+    monkeypatch.setattr(experiment, "load", lambda store: load(store, memory_bytes=0))
     assert fitted_to(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 
 def test_a_model_is_loaded_and_asked_without_a_framework(fitted: FitResult) -> None:
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\nimport deepfake_seq.predict\n"
-        "from deepfake_seq.sequence import run\n"
+        "from deepfake_seq.sequence.runs import run\n"
         f"model = run.load(Path({str(fitted.folder)!r}))\n"
         "arrays = np.ones((1, *model.shape), np.float16), np.ones((1, model.shape[0]), bool)\n"
         "print(*model.scores_of(arrays), *{name.split('.')[0] for name in sys.modules})"
@@ -181,9 +181,9 @@ def test_with_several_members_every_clip_is_validated_by_a_network_that_did_not_
 
 
 def test_few_clips_get_five_members_and_many_get_one() -> None:
-    assert members_of(Recipe(), FEW_CLIPS - 1) == 5
-    assert members_of(Recipe(), FEW_CLIPS) == 1
-    assert members_of(Recipe(train=TrainConfig(members=2)), 10) == 2
+    assert members_of(ExperimentConfig(), FEW_CLIPS - 1) == 5
+    assert members_of(ExperimentConfig(), FEW_CLIPS) == 1
+    assert members_of(ExperimentConfig(train=TrainConfig(members=2)), 10) == 2
 
 
 @pytest.mark.parametrize("way", ["alpha", "weights", "batches"])
@@ -212,9 +212,11 @@ def test_every_model_learns_what_can_be_learnt(
 def test_training_that_diverges_is_an_error_and_no_model(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = NumpyBench.weights.fget  # type: ignore[attr-defined]
-    diverged = property(lambda bench: {name: own * np.nan for name, own in whole(bench).items()})
-    monkeypatch.setattr(NumpyBench, "weights", diverged)
+    whole = NumpyTrainer.weights.fget  # type: ignore[attr-defined]
+    diverged = property(
+        lambda trainer: {name: own * np.nan for name, own in whole(trainer).items()}
+    )
+    monkeypatch.setattr(NumpyTrainer, "weights", diverged)
     with pytest.raises(TrainingError, match=r"gru diverged in epoch 1: .* lower --learning-rate"):
         fitted_to(store, tmp_path / "x")
     assert not (tmp_path / "x").exists()

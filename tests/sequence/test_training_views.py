@@ -21,21 +21,23 @@ from viewing import clips, view_of, with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, StoreError, UsageError
-from deepfake_seq.sequence import problem as posing
-from deepfake_seq.sequence import run, sweep
-from deepfake_seq.sequence.balance import Balance
-from deepfake_seq.sequence.data import SequenceData, clip_key, load, usable
-from deepfake_seq.sequence.features import ArrayFeatures, StoreFeatures
-from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence import experiment as posing
+from deepfake_seq.sequence.cross_validation import rounds
+from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load, usable
+from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
+from deepfake_seq.sequence.data.view_records import ViewRecord
+from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, is_view
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.learning import Recipe, learn
-from deepfake_seq.sequence.problem import prepare
-from deepfake_seq.sequence.study import rounds
-from deepfake_seq.sequence.training import Trained
-from deepfake_seq.sequence.views import DAMAGED, UNUSABLE, WITHOUT_CLIP, Claim, is_view
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.writer import FitResult
+from deepfake_seq.sequence.sweep import sweep
+from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, fit_ensemble
+from deepfake_seq.sequence.training.train import TrainedNetwork
 from deepfake_seq.store import FeatureRecord, FeatureStore, SourceFile
 
-QUICK = Recipe(train=TrainConfig(epochs=2, learning_rate=1e-2, batch_size=16, members=1))
+QUICK = ExperimentConfig(train=TrainConfig(epochs=2, learning_rate=1e-2, batch_size=16, members=1))
 STREAMED = 0
 IN_MEMORY = 1 << 20
 
@@ -97,13 +99,13 @@ def test_what_is_trained_on_has_the_features_and_labels_of_its_own_records(
 def test_both_classes_are_balanced_over_all_that_is_trained_on(viewed: FeatureStore) -> None:
     seen: list[Balance] = []
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
         seen.append(Balance.of(("weights",), training.labels))
         raise KeyboardInterrupt
 
     data = load(viewed)
     with pytest.raises(KeyboardInterrupt):
-        learn([(data.take(np.arange(20)), data.take(np.arange(20, 40)))], QUICK, trainer)
+        fit_ensemble([(data.take(np.arange(20)), data.take(np.arange(20, 40)))], QUICK, trainer)
     # 10 real clips with two views and two fakes each, 10 fake clips with two views each.
     assert (seen[0].real, seen[0].fake) == (30, 50)
 
@@ -119,8 +121,8 @@ def written(folder: Path) -> tuple[bytes, ...]:
     )
 
 
-def fitted(store: FeatureStore, folder: Path, recipe: Recipe = QUICK) -> FitResult:
-    return fit(prepare(store, recipe.split), folder, recipe)
+def fitted(store: FeatureStore, folder: Path, recipe: ExperimentConfig = QUICK) -> FitResult:
+    return fit(load_experiment(store, recipe.split), folder, recipe)
 
 
 def test_views_of_clips_that_are_not_trained_on_change_nothing(
@@ -185,7 +187,7 @@ def test_evaluate_does_not_read_views(
     for shard in (tmp_path / "store").glob("*.h5"):
         shard.write_bytes(shard.read_bytes().replace(features, bytes(len(features))))
     with pytest.raises(StoreError, match=r"004\.mp4@view2"):
-        prepare(FeatureStore.open(tmp_path / "store"), SplitConfig())
+        load_experiment(FeatureStore.open(tmp_path / "store"), SplitConfig())
     result = deepseq("evaluate", tmp_path / "run", "--features", tmp_path / "store", "--json")
     assert result.exit_code == 0, result.stderr
     assert sum(sum(own.values()) for own in json.loads(result.stdout)["clips"].values()) == 40
@@ -205,7 +207,7 @@ def test_no_round_trains_on_a_view_of_a_clip_that_it_does_not_train_on(
 ) -> None:
     shown: list[tuple[list[str], SequenceData, SequenceData]] = []
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
         shown.append((names(training), training, validation))
         raise KeyboardInterrupt
 
@@ -213,7 +215,7 @@ def test_no_round_trains_on_a_view_of_a_clip_that_it_does_not_train_on(
     for own in rounds(load(viewed), recipe, folds, seeds=1):
         for training, validation in own.pairs:
             with pytest.raises(KeyboardInterrupt):
-                learn([(training, validation)], recipe, trainer)
+                fit_ensemble([(training, validation)], recipe, trainer)
             rows = shown.pop()[0]
             allowed = set(names(training))
             assert {name.partition("@")[0] for name in rows} == allowed
@@ -354,7 +356,7 @@ def test_whatever_is_said_of_a_view_it_is_believed_or_refused(name: str, said: o
     record = make_record(name, facts={"view": said})
     assert is_view(record.video_id, record.facts)
     try:
-        claim = Claim.read(record, 0)
+        claim = ViewRecord.read(record, 0)
     except ValueError:
         return
     assert claim.view.of != name and f"{claim.view.of}@" == name[: len(claim.view.of) + 1]
@@ -382,4 +384,4 @@ def test_a_sweep_goes_by_clips_and_notices_other_views(
 def test_views_alone_make_no_second_class(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", with_views(clips(fakes=False), ("view",)))
     with pytest.raises(DatasetError, match="40 real and 0 fake"):
-        prepare(store, SplitConfig())
+        load_experiment(store, SplitConfig())

@@ -18,20 +18,23 @@ from viewing import clips, real_store, view_of, with_views
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence import run, sweep
-from deepfake_seq.sequence.data import SequenceData, load
-from deepfake_seq.sequence.decision import decide
-from deepfake_seq.sequence.finished import FitResult
+from deepfake_seq.sequence.cross_validation import save, study
+from deepfake_seq.sequence.data.dataset import SequenceData, load
+from deepfake_seq.sequence.evaluation.threshold import decide
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
-from deepfake_seq.sequence.history import read_histories
-from deepfake_seq.sequence.learning import Recipe, learn
-from deepfake_seq.sequence.problem import prepare
-from deepfake_seq.sequence.study import save, study
-from deepfake_seq.sequence.training import Trained
+from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.history import read_histories
+from deepfake_seq.sequence.runs.writer import FitResult
+from deepfake_seq.sequence.sweep import sweep
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, fit_ensemble
+from deepfake_seq.sequence.training.train import TrainedNetwork
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
 EPOCHS = 20
-QUICK = Recipe(train=TrainConfig(epochs=EPOCHS, patience=1, learning_rate=1e-2, members=1))
+QUICK = ExperimentConfig(
+    train=TrainConfig(epochs=EPOCHS, patience=1, learning_rate=1e-2, members=1)
+)
 LOUD = "THERE WERE NO FAKES TO VALIDATE BY"
 
 
@@ -43,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(scope="module")
 def fitted(store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
     folder = tmp_path_factory.mktemp("runs") / "gru"
-    return fit(prepare(store, SplitConfig()), folder, QUICK)
+    return fit(load_experiment(store, SplitConfig()), folder, QUICK)
 
 
 def strangers(count: int = 40) -> list[FeatureRecord]:
@@ -117,7 +120,7 @@ def test_with_several_members_each_clip_is_still_validated_by_a_stranger(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     recipe = replace(QUICK, model=ModelConfig("logistic"), train=TrainConfig(members=5))
-    result = fit(prepare(store, SplitConfig()), tmp_path / "x", recipe)
+    result = fit(load_experiment(store, SplitConfig()), tmp_path / "x", recipe)
     assert result.members == 5
     assert result.split["validation"] == result.split["train"] == 96
     assert run.load(tmp_path / "x").decision.clips == {"real": 96, "fake": 0}
@@ -137,7 +140,7 @@ def test_fakes_made_from_validation_clips_calibrate_nothing(tmp_path: Path) -> N
     for of_others in (False, True):
         store = write_store(tmp_path / f"s{of_others}" / "store", records(of_others))
         folder = tmp_path / f"run{of_others}"
-        fit(prepare(store, SplitConfig()), folder, QUICK)
+        fit(load_experiment(store, SplitConfig()), folder, QUICK)
         model = run.load(folder)
         found.append((model.calibration, model.decision, (folder / run.WEIGHTS).read_bytes()))
     assert found[0] == found[1]
@@ -155,7 +158,7 @@ def test_fakes_made_from_test_clips_do_not_stand_in_for_those_that_training_lack
             yield clip
 
     with pytest.raises(DatasetError, match="no train part with both classes"):
-        prepare(write_store(tmp_path / "s", records()), SplitConfig())
+        load_experiment(write_store(tmp_path / "s", records()), SplitConfig())
 
 
 def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
         for n in range(4)
     ]
     store = write_store(tmp_path / "s", [*real, *fakes])
-    result = fit(prepare(store, SplitConfig()), tmp_path / "x", QUICK)
+    result = fit(load_experiment(store, SplitConfig()), tmp_path / "x", QUICK)
     assert result.metrics["validation"]["clips"]["fake"] == 4
     assert result.metrics["validation"]["auc"] > 0.9
     assert not any(LOUD in warning for warning in result.warnings)
@@ -174,7 +177,7 @@ def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
 def test_a_single_class_without_pseudo_fakes_is_refused_as_ever(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", clips(fakes=False))
     with pytest.raises(DatasetError, match=r"both classes are needed .* 40 real and 0 fake"):
-        prepare(store, SplitConfig())
+        load_experiment(store, SplitConfig())
 
 
 def test_a_sweep_ranks_nothing_without_fakes(store: FeatureStore, tmp_path: Path) -> None:
@@ -186,7 +189,7 @@ def test_a_sweep_ranks_nothing_without_fakes(store: FeatureStore, tmp_path: Path
 def test_a_study_without_fakes_has_dashes(store: FeatureStore, tmp_path: Path) -> None:
     recipe = replace(QUICK, model=ModelConfig("logistic"))
     for folds in (0, 3):
-        found = study(prepare(store, SplitConfig()), [recipe], folds=folds, seeds=1)
+        found = study(load_experiment(store, SplitConfig()), [recipe], folds=folds, seeds=1)
         own = found.summary["models"]["logistic"]
         assert own["mean"]["auc"] is None and own["pooled"]["auc"] is None
         assert any(LOUD in warning for warning in found.warnings)
@@ -198,17 +201,17 @@ def test_a_trainer_with_rows_of_its_own_brings_what_to_calibrate_by(store: Featu
     data = load(store)
     pair = (data.take(np.arange(80)), data.take(np.arange(80, 120)))
     real_only = [(replace_views(pair[0]), pair[1])]
-    whole = learn([pair], replace(QUICK, model=ModelConfig("logistic")))
+    whole = fit_ensemble([pair], replace(QUICK, model=ModelConfig("logistic")))
     (member,) = whole.members
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> Trained:
+    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
         return replace(member, on_training=said)
 
     rows = pair[0].with_views()
     said = (rows.labels, np.concatenate([member.network.logits(own) for own in rows.batches()]))
-    assert learn(real_only, QUICK, trainer).calibration == whole.calibration
+    assert fit_ensemble(real_only, QUICK, trainer).calibration == whole.calibration
     with pytest.raises(DatasetError, match=r"to calibrate by.* 80 real and 0 fake"):
-        learn(real_only, QUICK, lambda *_: member)
+        fit_ensemble(real_only, QUICK, lambda *_: member)
 
 
 def replace_views(data: SequenceData) -> SequenceData:

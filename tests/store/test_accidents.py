@@ -17,12 +17,12 @@ from records import DESCRIPTION, make_record, write_store
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
-from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.guard import ShardAccessError
-from deepfake_seq.store.merge import merge
-from deepfake_seq.store.repair import repair
-from deepfake_seq.store.shard import Shard
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.guard import ShardAccessError
+from deepfake_seq.store.shards.read import Shard
+from deepfake_seq.store.upkeep.merge import merge
+from deepfake_seq.store.upkeep.repair import repair
+from deepfake_seq.store.upkeep.verify import verify
 
 RECORDS = [make_record(f"{number}.mp4", seed=number) for number in range(4)]
 
@@ -81,7 +81,7 @@ def test_a_shard_that_vanishes_while_it_is_opened_is_gone_and_not_damaged(
         path.unlink()
         return real(*arguments, **options)
 
-    monkeypatch.setattr("deepfake_seq.store.guard.h5py.File", vanishing)
+    monkeypatch.setattr("deepfake_seq.store.shards.guard.h5py.File", vanishing)
     with pytest.raises(FileNotFoundError):
         Shard(path, DESCRIPTION.fingerprint.id)
 

@@ -17,13 +17,13 @@ from typing import Any
 import faces_run
 import pytest
 import small_run
+from children import BENCHMARKS, PATHS, SUPPORT
 from disk import watching
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import Record
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
-HERE = Path(__file__).parent
 ALL = pytest.mark.slow
 RUNS = pytest.mark.parametrize("run", [small_run, faces_run], ids=lambda run: run.__name__)
 
@@ -38,10 +38,9 @@ def possible(run: ModuleType) -> dict[str, list[str]]:
 
 def run_script(*arguments: object) -> str:
     """What a script that forks printed; in a process of its own, because this one has threads."""
-    paths = os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])
     result = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -56,12 +55,12 @@ def run_script(*arguments: object) -> str:
 def test_a_process_that_ends_at_any_step_loses_nothing_committed(
     tmp_path: Path, run: ModuleType, every: int, crashes: int
 ) -> None:
-    assert int(run_script(HERE / "crashing.py", tmp_path, run.__name__, every)) >= crashes
+    assert int(run_script(SUPPORT / "crashing.py", tmp_path, run.__name__, every)) >= crashes
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=ALL)])
 def test_kills_lose_nothing(kills: int) -> None:
-    output = run_script(HERE.parents[1] / "benchmarks" / "kills.py", kills)
+    output = run_script(BENCHMARKS / "kills.py", kills)
     assert f"{kills} kills" in output
     assert "0 committed records lost, 0 torn records read" in output
 

@@ -10,7 +10,7 @@ from records import KINDS, StoreKind
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import open_store
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 RECORDS = {
     kind.name: [kind.make(f"{n}.mp4", seed=n, label=n % 2) for n in range(7)] for kind in KINDS

@@ -34,12 +34,12 @@ from deepfake_seq.store import (
     open_faces,
     open_store,
 )
-from deepfake_seq.store import payload as payload_module
-from deepfake_seq.store.encoding import encode
-from deepfake_seq.store.face_record import FACE_ARRAYS, empty_face_arrays
-from deepfake_seq.store.limits import ShardLimits
-from deepfake_seq.store.shard import Shard
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.records.face_record import FACE_ARRAYS, empty_face_arrays
+from deepfake_seq.store.shards import payload as payload_module
+from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.limits import ShardLimits
+from deepfake_seq.store.shards.read import Shard
+from deepfake_seq.store.upkeep.verify import verify
 
 ID = FINGERPRINT.id
 RECORDS = [
@@ -230,7 +230,7 @@ def test_a_sparse_file_that_claims_gigabytes_of_images_is_not_read(path: Path) -
 
 
 def test_a_damaged_span_is_found_and_the_rest_saved(tmp_path: Path) -> None:
-    from deepfake_seq.store.repair import repair
+    from deepfake_seq.store.upkeep.repair import repair
 
     folder = tmp_path / "s"
     FACES.write(folder, RECORDS, shard_records=4)

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from children import PATHS
 from records import DESCRIPTION
 
 from deepfake_seq.store import FeatureStore, StoreWriter, faces_of
 from deepfake_seq.store.locks import Lock, Locks
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
-TESTS = Path(__file__).parents[1]
 VIDEOS = 40
 KEEP_FACES = pytest.mark.parametrize(
     "keep_faces",
@@ -29,10 +29,11 @@ KEEP_FACES = pytest.mark.parametrize(
 RUN = """
 import os, random, sys, time
 from pathlib import Path
+from children import PATHS
 from records import DESCRIPTION, FACES_DESCRIPTION, FINGERPRINT, make_faces, make_record
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.cache import Cache
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Resumption
 from deepfake_seq.store import FaceStoreWriter, StoreWriter, faces_of
@@ -78,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, name: str, keep_faces: bool) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
     arguments = [folder / "s", folder / f"{name}.log", folder / "videos", VIDEOS, keep_faces]
     return subprocess.Popen([sys.executable, "-c", RUN, *map(str, arguments)], env=environment)
 

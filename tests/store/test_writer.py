@@ -12,7 +12,7 @@ from records import FINGERPRINT, KINDS, StoreKind, payload, same_record
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import Fingerprint
-from deepfake_seq.store.verify import verify
+from deepfake_seq.store.upkeep.verify import verify
 
 
 def shards(path: Path) -> list[Path]:

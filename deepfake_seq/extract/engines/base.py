@@ -10,7 +10,7 @@ from typing import Protocol
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.resume import Outcome, Todo
+from deepfake_seq.extract.resume import Outcome, PendingVideo
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Engine(AbstractContextManager["Engine"], Protocol):
 
     profile: Profile
 
-    def run(self, todos: Sequence[Todo]) -> Iterator[Outcome]:
+    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """Claim, extract and commit videos; yield the outcome of each once it is committed.
 
         Raises:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines.base import Engine, Job
+from deepfake_seq.extract.writers import Cache
 
 
 def build_engine(job: Job, cache: Cache) -> Engine:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from deepfake_seq.extract.resume import Todo
+from deepfake_seq.extract.resume import PendingVideo
 
 MAX_FAILURES = 2
 """Failures after which a chunk is split, or its only video is recorded as a failure."""
@@ -23,11 +23,11 @@ class Chunk:
         failures: How many processes died with this chunk.
     """
 
-    todos: dict[str, Todo]
+    todos: dict[str, PendingVideo]
     failures: int = 0
 
     @classmethod
-    def of(cls, todos: Sequence[Todo], failures: int = 0) -> Self:
+    def of(cls, todos: Sequence[PendingVideo], failures: int = 0) -> Self:
         """A chunk of `todos`."""
         return cls({todo.item.video_id: todo for todo in todos}, failures)
 
@@ -61,7 +61,7 @@ class ChunkQueue:
         """Number of chunks of the largest size that the waiting videos make."""
         return math.ceil(self.waiting / self._largest)
 
-    def add(self, todos: Sequence[Todo]) -> None:
+    def add(self, todos: Sequence[PendingVideo]) -> None:
         """Append videos."""
         if todos:
             self._chunks.append(Chunk.of(todos))
@@ -86,7 +86,7 @@ class ChunkQueue:
         """Whether a process died before it reported this video."""
         return video_id in self._retried
 
-    def fail(self, chunk: Chunk) -> Todo | None:
+    def fail(self, chunk: Chunk) -> PendingVideo | None:
         """Put back a chunk whose process died, or return its video if it is to be given up.
 
         At its second failure a chunk is split in halves; a chunk of one video is given up.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.resume import Outcome, Todo
+from deepfake_seq.extract.resume import Outcome, PendingVideo
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 
 
 class LocalEngine(Engine):
@@ -22,6 +22,6 @@ class LocalEngine(Engine):
     def __exit__(self, *_: object) -> None:
         self._machine.close()
 
-    def run(self, todos: Sequence[Todo]) -> Iterator[Outcome]:
+    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
         return self._worker.extract(todos)

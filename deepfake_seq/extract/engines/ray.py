@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepfake_seq.errors import DeepseqError, EngineError
-from deepfake_seq.extract.cache import Cache
 from deepfake_seq.extract.engines import cluster
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
 from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Todo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo
 from deepfake_seq.extract.worker import record_failure
+from deepfake_seq.extract.writers import Cache
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class RayEngine(Engine):
                 self._config.out,
             )
 
-    def run(self, todos: Sequence[Todo]) -> Iterator[Outcome]:
+    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
         # Relative paths may mean something else in another working directory.
         self._queue.add(

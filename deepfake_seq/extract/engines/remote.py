@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from deepfake_seq import weights
 from deepfake_seq.errors import EngineError, StoreError
-from deepfake_seq.extract.cache import Cache
-from deepfake_seq.extract.decoders import default_workers
 from deepfake_seq.extract.engines.base import Job
 from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Snapshot
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
-from deepfake_seq.extract.resume import Outcome, Todo
+from deepfake_seq.extract.resume import Outcome, PendingVideo
+from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.extract.worker import Worker
+from deepfake_seq.extract.writers import Cache
 from deepfake_seq.store import FaceStore
 from deepfake_seq.store.locks import dead_writers
 
@@ -99,7 +99,7 @@ class RemoteWorker:
             self._worker = Worker(machine, self._cache, resolved, retry_failed=job.retry_failed)
             self._stack = stack.pop_all()
 
-    def extract(self, todos: Sequence[Todo]) -> Iterator[Progress]:
+    def extract(self, todos: Sequence[PendingVideo]) -> Iterator[Progress]:
         """Claim, extract and commit videos; report each once it is committed."""
         with self._busy, closing(self._worker.extract(todos)) as outcomes:
             for outcome in outcomes:
@@ -134,17 +134,21 @@ def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
         EngineError: Features made here would differ.
         DeepseqError: Something is missing.
     """
-    config, fields, extras = elsewhere.config, elsewhere.fingerprint.fields, elsewhere.extras
+    config, fields, extract_options = (
+        elsewhere.config,
+        elsewhere.fingerprint.fields,
+        elsewhere.extract_options,
+    )
     faces, backbone = config.faces, config.backbone
     if backbone.uses_file:
         backbone = replace(backbone, weights=_found_here(backbone.weights, fields["backbone"]))
     if elsewhere.face_cache:
-        resolved = resolve_cached(FaceStore.open(elsewhere.face_cache), backbone, extras)
+        resolved = resolve_cached(FaceStore.open(elsewhere.face_cache), backbone, extract_options)
     else:
         if faces.detector_weights is not None:
             path = _found_here(faces.detector_weights, fields["faces"])
             faces = replace(faces, detector_weights=path)
-        resolved = resolve(replace(config, faces=faces, backbone=backbone), extras)
+        resolved = resolve(replace(config, faces=faces, backbone=backbone), extract_options)
     differences = resolved.fingerprint.differences(elsewhere.fingerprint)
     if differences:
         raise EngineError(f"it would make other features: {'; '.join(differences)}")

@@ -2,9 +2,9 @@
 
 from deepfake_seq.extract.faces.base import Face, FaceDetector, FaceTrack
 from deepfake_seq.extract.faces.crop import cut_square, resize_square
-from deepfake_seq.extract.faces.cuts import cuts
+from deepfake_seq.extract.faces.cuts import find_cuts
 from deepfake_seq.extract.faces.detectors import build_detector, detect_scaled
-from deepfake_seq.extract.faces.tracking import follow, people
+from deepfake_seq.extract.faces.tracking import select_people, track_faces
 
 __all__ = [
     "Face",
@@ -12,9 +12,9 @@ __all__ = [
     "FaceTrack",
     "build_detector",
     "cut_square",
-    "cuts",
     "detect_scaled",
-    "follow",
-    "people",
+    "find_cuts",
     "resize_square",
+    "select_people",
+    "track_faces",
 ]

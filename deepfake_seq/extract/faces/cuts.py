@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-_MOST_CHANGE = 0.5
+_MAX_CHANGE = 0.5
 """Frames that share less than half of their colours are of two shots."""
 
 _EDGE = 64
 
 
-def cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
+def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     """The frames that begin a new shot.
 
     Sampled frames can be a second apart, so motion says nothing; the colours of a shot change
@@ -31,7 +31,7 @@ def cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     return frozenset(
         position
         for position, (before, after) in enumerate(pairwise(colours), 1)
-        if np.abs(before - after).sum() / 2 > _MOST_CHANGE
+        if np.abs(before - after).sum() / 2 > _MAX_CHANGE
     )
 
 

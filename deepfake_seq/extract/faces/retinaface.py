@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import WeightsError
-from deepfake_seq.extract.cpu import compile_for_throughput
+from deepfake_seq.extract.backbones.openvino_cpu import compile_for_throughput
 from deepfake_seq.extract.faces.base import Face
 
 MIN_SCORE = 0.9

@@ -12,11 +12,13 @@ from deepfake_seq.extract.faces.base import Face, FaceTrack
 _NEAREST = 0.6
 """Two boxes further apart than this share of their size are two people."""
 
-_MOST_GROWTH = 2.5
+_MAX_GROWTH = 2.5
 """A face that is this much larger or smaller than it was is somebody else's."""
 
 
-def follow(faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()) -> list[FaceTrack]:
+def track_faces(
+    faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()
+) -> list[FaceTrack]:
     """Join faces into one track for each person, nearest first.
 
     Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
@@ -48,11 +50,11 @@ def follow(faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ())
     return [FaceTrack(track) for track in tracks]
 
 
-def people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
+def select_people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
     """The people whom a video is about, the longest, largest track first.
 
     Args:
-        tracks: What `follow` gives.
+        tracks: What `track_faces` gives.
         everyone: Whether all are wanted, or the first alone. A face that was seen only once is
             nobody's, unless there is no other.
     """
@@ -69,7 +71,7 @@ def _latest(track: dict[int, Face]) -> Face:
 def _distance(one: Face, other: Face) -> float:
     """Between the centres, in units of the larger box's side; infinite where the sizes differ."""
     sides = sorted(math.sqrt(max(face.area, 1e-6)) for face in (one, other))
-    if sides[1] > _MOST_GROWTH * sides[0]:
+    if sides[1] > _MAX_GROWTH * sides[0]:
         return float("inf")
     centres = [(face.box_xyxy[:2] + face.box_xyxy[2:]) / 2 for face in (one, other)]
     return float(np.linalg.norm(centres[0] - centres[1])) / sides[1]

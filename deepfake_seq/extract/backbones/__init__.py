@@ -1,0 +1,1 @@
+"""The frozen CNNs: their table, weights and runtimes, which agree within a tested tolerance."""

@@ -1,0 +1,88 @@
+"""Translate a Keras CNN into OpenVINO's format.
+
+A program of its own::
+
+    python -m deepfake_seq.extract.backbones.export_ir ROW WEIGHTS TARGET.xml
+
+It runs Keras on its OpenVINO backend, with channels first, which gives the plainest graph and needs
+no TensorFlow. A process can have only one Keras backend, hence the program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepfake_seq.extract.backbones.table import Backbone
+
+BAD_WEIGHTS = 3
+
+
+def main(row_json: str, weights: str, target: str) -> int:
+    """Write TARGET.xml and TARGET.bin, whole.
+
+    Args:
+        row_json: The fields of a `Backbone`, as JSON.
+        weights: Path of the weights file; empty for untrained weights.
+        target: Path of the .xml file.
+
+    Returns:
+        The exit code: 0, or `BAD_WEIGHTS` if the weights do not fit the CNN.
+    """
+    os.environ["KERAS_BACKEND"] = "openvino"
+    import keras
+    import openvino
+
+    from deepfake_seq.errors import WeightsError
+    from deepfake_seq.extract.backbones.table import Backbone, build_keras_model
+
+    keras.config.set_image_data_format("channels_first")
+    try:
+        row = Backbone(**json.loads(row_json))
+        model = build_keras_model(row, Path(weights) if weights else None)
+    except WeightsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the parent reads it
+        return BAD_WEIGHTS
+    final = Path(target)
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
+        draft = Path(folder, final.name)
+        model.export(str(draft), format="openvino", verbose=False)
+        openvino.save_model(_taking_crops(draft, row), draft, compress_to_fp16=False)
+        # The .xml goes last: where it is, the .bin is there too.
+        for suffix in (".bin", ".xml"):
+            draft.with_suffix(suffix).replace(final.with_suffix(suffix))
+    return 0
+
+
+def _taking_crops(network: Path, row: Backbone) -> Any:
+    """The network, taking one uint8 RGB crop (1, S, S, 3): what `preprocess` does is part of it."""
+    import openvino
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    from deepfake_seq.extract.backbones.table import CAFFE_MEANS_BGR
+
+    # Read from bytes, so that the file is not in use when it is written over.
+    model = openvino.Core().read_model(
+        network.read_bytes(), network.with_suffix(".bin").read_bytes()
+    )
+    model.reshape([1, 3, row.crop_size, row.crop_size])
+    processor = PrePostProcessor(model)
+    tensor, steps = processor.input().tensor(), processor.input().preprocess()
+    tensor.set_layout(openvino.Layout("NHWC")).set_element_type(openvino.Type.u8)
+    tensor.set_color_format(ColorFormat.RGB)
+    processor.input().model().set_layout(openvino.Layout("NCHW"))
+    steps.convert_element_type(openvino.Type.f32)
+    if row.inputs == "tf":
+        steps.scale(127.5).mean(1.0)
+    elif row.inputs == "caffe":
+        steps.convert_color(ColorFormat.BGR).mean([float(mean) for mean in CAFFE_MEANS_BGR])
+    return processor.build()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

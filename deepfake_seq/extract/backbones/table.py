@@ -1,0 +1,157 @@
+"""The CNNs: one table, and how one is built with its weights."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepfake_seq.backend import load_keras
+from deepfake_seq.errors import WeightsError
+from deepfake_seq.extract.backbones import finetuned_weights
+
+UNTRAINED_SEED = 0
+UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A CNN without its classifier, pooled over space.
+
+    Attributes:
+        application: Import path of the function that builds it, called as those of
+            `keras.applications` are.
+        crop_size: The side of its square input, in pixels.
+        width: How many features it gives: D.
+        inputs: What it wants to be fed: `tf` is RGB in [-1, 1]; `caffe` is BGR less the ImageNet
+            means; `raw` is RGB in [0, 255].
+        smallest: The smallest side that it can take.
+        unfreeze: How many layers, from the last one, fine-tuning unfreezes where nobody says it;
+            0 means all.
+    """
+
+    application: str
+    crop_size: int
+    width: int
+    inputs: str
+    smallest: int
+    unfreeze: int
+
+
+BACKBONE_TABLE = {
+    # The last two inception blocks, as in Keras's guide to its applications.
+    "inception_v3": Backbone("keras.applications.InceptionV3", 299, 2048, "tf", 75, 62),
+    "vgg16": Backbone("keras.applications.VGG16", 224, 512, "caffe", 32, 0),
+    "resnet50": Backbone(
+        "keras.applications.ResNet50", 224, 2048, "caffe", 32, 32
+    ),  # the last of its four stages
+    "efficientnet_b1": Backbone("keras.applications.EfficientNetB1", 240, 1280, "raw", 32, 80),
+}
+
+CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
+"""The ImageNet means of Keras's `imagenet_utils.preprocess_input`, mode "caffe"."""
+
+
+def preprocess(images_rgb: Any, inputs: str) -> Any:
+    """What Keras's own `preprocess_input` does, on whatever backend, also as part of a network.
+
+    Args:
+        images_rgb: uint8 (N, S, S, 3); an array, or a symbolic tensor.
+        inputs: `Backbone.inputs`.
+
+    Returns:
+        float32 (N, S, S, 3).
+    """
+    ops = load_keras().ops
+    images = ops.cast(images_rgb, "float32")
+    if inputs == "tf":
+        return images / 127.5 - 1.0
+    if inputs == "caffe":
+        return ops.flip(images, axis=-1) - CAFFE_MEANS_BGR
+    return images
+
+
+def backbone_of(name: str, weights: Path | None) -> Backbone:
+    """The row of a CNN with these weights, which say their input size where they were fine-tuned.
+
+    Args:
+        name: A key of `BACKBONE_TABLE`.
+        weights: The weights file, or None.
+
+    Raises:
+        WeightsError: The file is of a fine-tuned CNN, but not of this one.
+    """
+    row = BACKBONE_TABLE[name]
+    if weights is None or not finetuned_weights.is_finetuned(weights):
+        return row
+    found, crop_size = finetuned_weights.describe(weights)
+    if found != name or crop_size < row.smallest:
+        raise WeightsError(
+            f"{weights} is not a fine-tuned {name} of {row.smallest} pixels or more. Received: "
+            f"{found} of {crop_size}"
+        )
+    return replace(row, crop_size=crop_size)
+
+
+def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | None = "avg") -> Any:
+    """The Keras model, on whatever backend and image data format Keras is set to.
+
+    Args:
+        row: Which CNN, and the side of its input.
+        weights: A weights file of this architecture without its top, or None for seeded noise that
+            is the same on every backend.
+        pooling: `avg` for features (N, D); None for the last feature map, (N, h, w, D).
+
+    Raises:
+        WeightsError: The file does not hold this network's weights.
+    """
+    keras = load_keras()
+
+    side = row.crop_size
+    module, _, application = row.application.rpartition(".")
+    channels_first = keras.config.image_data_format() == "channels_first"
+    shape = (3, side, side) if channels_first else (side, side, 3)
+    model = getattr(importlib.import_module(module), application)(
+        weights=None, include_top=False, pooling=pooling, input_shape=shape
+    )
+    if weights is None:
+        _fill_with_noise(model)
+    elif finetuned_weights.is_finetuned(weights):
+        model.set_weights(
+            finetuned_weights.read(weights, [tuple(own.shape) for own in model.weights])
+        )
+    else:
+        try:
+            model.load_weights(weights)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{weights} does not hold the weights of {application} without its top: "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error
+    model.trainable = False
+    return model
+
+
+def _fill_with_noise(model: Any) -> None:
+    """He-normal kernels (He et al., 2015) and neutral batch norms, from one NumPy generator."""
+    generator = np.random.default_rng(UNTRAINED_SEED)
+    values = []
+    for variable in model.weights:
+        shape, role = tuple(variable.shape), variable.path.rsplit("/", 1)[-1]
+        if "kernel" in role:
+            fan_in = int(np.prod(shape[:-1]))
+            if "depthwise" in variable.path:
+                fan_in = int(np.prod(shape[:2]))
+            noise = generator.standard_normal(shape, dtype=np.float32)
+            values.append(noise * np.float32(np.sqrt(2.0 / fan_in)))
+        elif role == "gamma" and "_3_bn" in variable.path:
+            # The last one of a ResNet's block: small, so that 16 blocks do not sum to infinity.
+            values.append(np.full(shape, 0.1, dtype=np.float32))
+        elif "gamma" in role or "variance" in role:
+            values.append(np.ones(shape, dtype=np.float32))
+        else:
+            values.append(np.zeros(shape, dtype=np.float32))
+    model.set_weights(values)

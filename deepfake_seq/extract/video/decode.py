@@ -1,0 +1,222 @@
+"""Decoding: a file becomes a few upright RGB frames. PyAV and NumPy only; runs in workers.
+
+The packets' time stamps are read first, without decoding, and tell which frames to keep; then one
+forward pass decodes and keeps those. Nothing is sought, and the frame count and duration that the
+container claims are not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.video import sampling
+from deepfake_seq.extract.video.container import open_video
+from deepfake_seq.extract.video.failures import is_transient, reason_of
+from deepfake_seq.extract.video.timeline import Timeline, check_count, read_timeline
+from deepfake_seq.store import SourceFile
+
+LIMITS = LimitsConfig()
+"""The limits where none are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFrames:
+    """Frames of one video in order of presentation.
+
+    Attributes:
+        images_rgb: uint8 (T, H, W, 3), upright: the display rotation is applied.
+        frame_index: int64 (T,); each frame's number in order of presentation.
+        pts_seconds: float64 (T,); each frame's presentation time.
+    """
+
+    images_rgb: npt.NDArray[np.uint8]
+    frame_index: npt.NDArray[np.int64]
+    pts_seconds: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedVideo:
+    """What decoding made of one file.
+
+    Attributes:
+        frames: The sampled frames, or None where there are none.
+        status: A key of `store.STATUSES`.
+        reason: Why the status is not `ok`.
+        source: The file that was read.
+        facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
+        transient: Whether a failure says nothing about the file itself.
+    """
+
+    frames: SampledFrames | None
+    status: str
+    reason: str
+    source: SourceFile
+    facts: dict[str, Any] = field(default_factory=dict)
+    transient: bool = False
+
+
+def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
+    """Decode and sample one file. Never raises for what is in the file: that is in the status.
+
+    For one thread of a process at a time: what FFmpeg complains of is heard by the whole process.
+    """
+    source = SourceFile(0, 0, "")
+    try:
+        source = identify(path, limits)
+        if not source.size_bytes:
+            raise VideoError("decode_error", "the file is empty")
+        before = path.stat()
+        video = _decode(path, config, limits, source)
+        if _looks(path.stat()) != _looks(before) or before.st_mtime_ns != source.mtime_ns:
+            raise VideoError("decode_error", "the file changed while it was read", transient=True)
+        return video
+    except VideoError as error:
+        return DecodedVideo(None, error.status, str(error), source, transient=error.transient)
+    except Exception as error:  # noqa: BLE001 - the boundary of one video
+        transient = is_transient(error)
+        return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)
+
+
+def frames_at(
+    path: Path, positions: Sequence[int], limits: LimitsConfig = LIMITS
+) -> SampledFrames | None:
+    """The frames at `positions` in order of presentation; None where they cannot be had."""
+    try:
+        timeline = read_timeline(path, limits)
+        images, read, _ = _collect(path, timeline, np.array(positions, dtype=np.int64), limits)
+    except (VideoError, av.FFmpegError, OSError, MemoryError):
+        return None
+    return _sampled(images, read, timeline) if images else None
+
+
+def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
+    """The size, time and SHA-256 of a file.
+
+    Raises:
+        VideoError: It is no regular file, or too large.
+        OSError: It cannot be read.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError("rejected", "not a regular file")
+    if status.st_size > limits.file_bytes:
+        raise VideoError(
+            "rejected",
+            f"{status.st_size / 1e9:.1f} GB are more than the limit of "
+            f"{limits.file_bytes / 1e9:.1f} GB",
+        )
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return SourceFile(status.st_size, status.st_mtime_ns, digest)
+
+
+def _looks(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _decode(
+    path: Path, config: SamplingConfig, limits: LimitsConfig, source: SourceFile
+) -> DecodedVideo:
+    timeline = read_timeline(path, limits)
+    if not len(timeline):
+        raise VideoError("decode_error", "the file holds no video frames")
+    chosen = sampling.choose(
+        config.strategy, timeline.seconds, timeline.is_key, timeline.end_seconds, config.frames
+    )
+    if not len(chosen):
+        raise VideoError("decode_error", "the file holds no key frame")
+    only_keys = config.strategy == "keyframes"
+    images, read, failure = _collect(path, timeline, chosen, limits, only_keys=only_keys)
+    if not images:
+        raise VideoError("decode_error", failure or "no frame could be decoded")
+    if timeline.is_cut and not failure:
+        failure = (
+            f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
+        )
+    if timeline.has_lost_frames and not failure:
+        failure = f"frames are missing: {timeline.complaint}"
+    sampled = _sampled(images, read, timeline)
+    status, reason = "ok", ""
+    if failure or len(images) < len(chosen):
+        status = "partial"
+        reason = (
+            f"{failure or 'the video ends early'}; "
+            f"{len(images)} of {len(chosen)} sampled frames could be read"
+        )
+    elif len(images) < config.frames:
+        kind = "key frames" if only_keys else "frames"
+        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}"
+    facts = {
+        **timeline.facts,
+        "width": images[0].shape[1],
+        "height": images[0].shape[0],
+        "duration_seconds": round(timeline.end_seconds, 6),
+        "frames_total": len(timeline),
+    }
+    return DecodedVideo(sampled, status, reason, source, facts)
+
+
+def _sampled(
+    images: list[npt.NDArray[np.uint8]], read: npt.NDArray[np.int64], timeline: Timeline
+) -> SampledFrames:
+    return SampledFrames(np.stack(images), read, timeline.seconds[read])
+
+
+def _collect(
+    path: Path,
+    timeline: Timeline,
+    chosen: npt.NDArray[np.int64],
+    limits: LimitsConfig,
+    *,
+    only_keys: bool = False,
+) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64], str]:
+    """The chosen frames as upright RGB images, their positions, and what went wrong on the way.
+
+    In the place of a frame that is lost, the next one that can be decoded is taken.
+    """
+    images: list[npt.NDArray[np.uint8]] = []
+    times: list[int] = []
+    failure = ""
+    size: tuple[int, int] | None = None
+    wanted = timeline.times[chosen]
+    try:
+        with open_video(path, limits) as (container, stream):
+            if only_keys and not timeline.by_number:
+                stream.codec_context.skip_frame = "NONKEY"
+            for number, frame in enumerate(container.decode(stream)):
+                check_count(number, limits)
+                time = number if timeline.by_number else frame.pts
+                if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
+                    continue  # go on to the end: an error in what is left makes the file partial
+                size = size or (frame.width, frame.height)
+                image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+                images.append(_upright(image, frame.rotation))
+                times.append(time)
+    except av.FFmpegError as error:
+        if is_transient(error):
+            raise
+        failure = reason_of(error)
+    last = len(timeline) - 1
+    return images, np.minimum(np.searchsorted(timeline.times, times), last), failure
+
+
+def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:
+    """Turn an image by the display rotation, in degrees counterclockwise."""
+    if rotation % 90 or abs(rotation) > 360:
+        return image
+    return np.ascontiguousarray(np.rot90(image, k=rotation // 90))

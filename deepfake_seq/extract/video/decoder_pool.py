@@ -1,0 +1,105 @@
+"""Decoding in other processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Self
+
+from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
+from deepfake_seq.store import SourceFile
+
+_MAX_WORKERS = 32
+_MAX_THREADS = 8
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """One for each core, at most 32, because each one holds the frames of a video."""
+    return min(cores(), _MAX_WORKERS)
+
+
+class Decoders:
+    """Processes that decode; a context manager. Several threads may use them at once.
+
+    A file that makes its process die, hang or run out of memory costs that file and nothing else.
+
+    Args:
+        workers: How many processes.
+        sampling: Which frames to decode.
+        limits: What one video may cost.
+    """
+
+    def __init__(self, workers: int, sampling: SamplingConfig, limits: LimitsConfig) -> None:
+        self.workers = workers
+        self._sampling = sampling
+        # Where there is a process for each core, threads within them only cost memory.
+        threads = min(max(cores() // workers, 1), _MAX_THREADS)
+        self._limits = replace(limits, threads=min(limits.threads or threads, threads))
+        self._processes = [IsolatedProcess(limits) for _ in range(workers)]
+        self._free: SimpleQueue[IsolatedProcess] = SimpleQueue()
+        for process in self._processes:
+            self._free.put(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; what they are doing fails."""
+        for process in self._processes:
+            process.close()
+
+    def frames_at(self, path: Path, positions: Sequence[int]) -> SampledFrames | None:
+        """The frames at `positions` in order of presentation; None where they cannot be had."""
+        try:
+            frames: SampledFrames | None = self._call(
+                decode.frames_at, path, positions, self._limits
+            )
+        except VideoError:
+            return None
+        return frames
+
+    def decode(self, path: Path) -> DecodedVideo:
+        """Decode one video; whatever goes wrong is in the status.
+
+        Raises:
+            EngineError: No process can be started.
+        """
+        try:
+            decoded: DecodedVideo = self._call(decode.decode, path, self._sampling, self._limits)
+        except VideoError as error:
+            reason, source = str(error), without_content(path)
+            return DecodedVideo(None, error.status, reason, source, transient=error.transient)
+        return decoded
+
+    def _call(self, *call: Any) -> Any:
+        process = self._free.get()
+        try:
+            return process.call(*call)
+        finally:
+            self._free.put(process)
+
+
+def without_content(path: Path) -> SourceFile:
+    """What can be said of a file without reading it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return SourceFile(0, 0, "")
+    return SourceFile(status.st_size, status.st_mtime_ns, "")

@@ -1,0 +1,1 @@
+"""Clips and their features, in memory or streamed from a store."""

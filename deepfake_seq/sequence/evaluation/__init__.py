@@ -1,0 +1,1 @@
+"""Metrics, confidence intervals, calibration and the decision threshold."""

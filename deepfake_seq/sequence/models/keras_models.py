@@ -1,0 +1,114 @@
+"""The Keras models: one table. Each gives one logit a clip; above 0 means fake.
+
+Every recurrent layer is handed its mask explicitly, so that nothing depends on whether a Keras
+version passes masks on by itself, and the output never depends on what stands in masked frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from deepfake_seq.backend import load_keras
+from deepfake_seq.config import ModelConfig
+from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
+
+
+def build_model(config: ModelConfig, frames: int, width: int) -> Any:
+    """An untrained `keras.Model` of two inputs.
+
+    Its inputs are `features`, float32 (N, T, D), and `mask`, bool (N, T), with the valid frames
+    first and at least one of them; its output is float32 (N, 1).
+
+    Args:
+        config: Which model.
+        frames: T.
+        width: D.
+    """
+    return MODEL_TABLE[config.name](config, frames, width)
+
+
+def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
+    """RNN → BatchNorm → … → RNN → Dense 32 → Dropout → Dense 1."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    x = features
+    for number, units in enumerate(config.units, start=1):
+        last = number == len(config.units)
+        name = f"{config.name}_{number}"
+        if config.name == "gru":
+            layer = layers.GRU(units, return_sequences=not last, reset_after=True, name=name)
+        else:
+            layer = layers.LSTM(units, return_sequences=not last, name=name)
+        if config.bidirectional:
+            layer = layers.Bidirectional(layer, name=f"bi{name}")
+        x = layer(x, mask=mask)
+        if not last:
+            x = layers.BatchNormalization(name=f"norm_{number}")(x, mask=mask)
+    x = layers.Dense(DENSE_UNITS, activation="relu", name="dense")(x)
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
+
+
+def _dense(config: ModelConfig, frames: int, width: int) -> Any:
+    """Each frame by itself: Dense 256 → 128 → 64 → 1; the mean of the valid frames' logits."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    x = features
+    for units in FRAME_UNITS:
+        x = layers.Dense(units, activation="relu", name=f"dense_{units}")(x)
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    logits = layers.Dense(1, name="frame_logit")(x)
+    return keras.Model([features, mask], _mean_of_valid(logits, mask), name=config.name)
+
+
+def _attention(config: ModelConfig, frames: int, width: int) -> Any:
+    """Channel attention on the pooled features: gap · sigmoid(W gap) → Dropout → Dense 1."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    pooled = _mean_of_valid(features, mask)
+    weights = layers.Dense(width, activation="sigmoid", name="attention")(pooled)
+    x = layers.Multiply(name="attended")([pooled, weights])
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    return keras.Model([features, mask], layers.Dense(1, name="logit")(x), name=config.name)
+
+
+def _frame_attention(config: ModelConfig, frames: int, width: int) -> Any:
+    """The same on each frame by itself; the mean of the valid frames' logits."""
+    keras = load_keras()
+    layers = keras.layers
+
+    features, mask = _entrance(frames, width)
+    weights = layers.Dense(width, activation="sigmoid", name="attention")(features)
+    x = layers.Multiply(name="attended")([features, weights])
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    logits = layers.Dense(1, name="frame_logit")(x)
+    return keras.Model([features, mask], _mean_of_valid(logits, mask), name=config.name)
+
+
+def _entrance(frames: int, width: int) -> tuple[Any, Any]:
+    keras = load_keras()
+    features = keras.Input((frames, width), dtype="float32", name="features")
+    return features, keras.Input((frames,), dtype="bool", name="mask")
+
+
+def _mean_of_valid(values: Any, mask: Any) -> Any:
+    """The mean over the valid frames, (N, D) for values (N, T, D); 0 where there is none."""
+    ops = load_keras().ops
+    held = ops.cast(mask, "float32")[..., None]
+    return ops.sum(values * held, axis=1) / ops.maximum(ops.sum(held, axis=1), 1.0)
+
+
+MODEL_TABLE: dict[str, Callable[[ModelConfig, int, int], Any]] = {
+    "gru": _recurrent,
+    "lstm": _recurrent,
+    "dense": _dense,
+    "attention": _attention,
+    "frame_attention": _frame_attention,
+}

@@ -1,0 +1,1 @@
+"""HTML reports, plots, tables and model cards."""

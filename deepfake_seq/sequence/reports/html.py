@@ -1,0 +1,55 @@
+"""Render the HTML templates of this package, with every text escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from deepfake_seq.sequence.reports.tables import format_metric, with_interval
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **context: Any) -> str:
+    """Render a file of `templates/` as a page.
+
+    Every text is escaped, and stays on one line: what would not be visible, or would reverse the
+    text around it, is written as a Python string literal.
+
+    Args:
+        template: Name of the file.
+        context: The template's variables.
+    """
+    return _environment().get_template(template).render(context)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        autoescape=True,
+        finalize=_visible,
+        keep_trailing_newline=True,
+        loader=PackageLoader("deepfake_seq.sequence.reports"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "base64": lambda content: base64.b64encode(content).decode(),
+        "count": "{:,}".format,
+        "decimals": format_metric,
+        "sha256": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+        "with_interval": lambda metrics, key: with_interval(
+            metrics[key], metrics["intervals"][key]
+        ),
+    }
+    return environment
+
+
+def _visible(value: object) -> object:
+    """Replace text that is not printable by its Python literal; keep HTML made by templates."""
+    text = str(value)
+    return value if hasattr(value, "__html__") or text.isprintable() else repr(text)

@@ -1,0 +1,139 @@
+"""The model card: what a run contains, what it was trained on, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deepfake_seq.config import UNTRAINED
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.reports.tables import markdown, metrics_rows
+
+_FEW_CLIPS = 100
+
+
+def card(
+    title: str, notes: dict[str, Any], metrics: dict[str, Any], data: str, decision: Decision
+) -> str:
+    """Write the run's README.md, in Markdown.
+
+    Args:
+        title: Name of the model.
+        notes: Contents of `model.json`, apart from the model itself.
+        metrics: Contents of `metrics.json`.
+        data: Name of the data.
+        decision: Threshold of the run, and the clips it was chosen on.
+    """
+    members = len(notes["training"]["best_epochs"])
+    parameters = f"{notes['parameters']['total']:,} parameters"
+    networks = f"one network with {parameters}"
+    if members > 1:
+        networks = f"{members} networks with {parameters} each, whose logits are averaged"
+    kind = "CNN, fine-tuned on faces" if "finetune" in notes else "sequence model"
+    clips = ", ".join(f"{count} {part}" for part, count in notes["split"].items())
+    if members > 1:
+        clips += "; each validation clip is scored by the network that was not trained on it"
+    lines = [
+        f"# {title}",
+        "",
+        f"A deepseq {kind}, trained on {data} ({notes['created']}): {networks}.",
+        "",
+        "## Limitations",
+        "",
+        *[f"- {warning}" for warning in notes["warnings"]],
+        "- It detects the kinds of fakes that it was trained on; expect worse results on others.",
+        "- A score is not proof. Look at the frames before acting on it.",
+        "",
+        "## Metrics",
+        "",
+        *markdown(metrics_rows(title, metrics)),
+        "",
+        "Brackets contain 95 % bootstrap intervals, in which clips that share a person or source "
+        "are resampled together. Validation metrics are optimistic: the calibration and the "
+        "threshold were chosen on these clips. The test clips were used once, at the end.",
+        "",
+        "## Training",
+        "",
+        f"- Clips: {clips}.",
+        *_views(notes.get("views", {})),
+        f"- Class balance: {notes['training']['balance']}.",
+        f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
+        f"- {_doubt(decision, metrics)}",
+        f"- Shortcut check: {_shortcut(notes['shortcut'])}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def cnn_warnings(weights: str) -> list[str]:
+    """List the limits of metrics that follow from the CNN behind the features.
+
+    Args:
+        weights: Weights of the backbone: `untrained` or anything else.
+    """
+    if weights != UNTRAINED:
+        return []
+    return ["The CNN is untrained: its features are random, and the metrics are meaningless."]
+
+
+def data_warnings(data: SequenceData) -> list[str]:
+    """List the limits of metrics that follow from the data."""
+    warnings = []
+    if not any(data.groups):
+        warnings.append(
+            "No identity groups given (column `group` in --labels): the same person may be in both "
+            "training and test clips, and the metrics too optimistic."
+        )
+    if len(data) < _FEW_CLIPS:
+        warnings.append(
+            f"Only {len(data)} clips: the metrics may be very different on other clips."
+        )
+    return warnings
+
+
+def baseline_warnings(title: str, metrics: dict[str, Any]) -> list[str]:
+    """List the baselines that are as good, on the test (or else validation) clips."""
+    judged = "test" if metrics["test"] else "validation"
+    own = metrics[judged]["macro_f1"]
+    return [
+        f"{title} is no better than the baseline {name} on the {judged} clips (macro-F1 {own:.3f} "
+        f"against {values[judged]['macro_f1']:.3f})."
+        for name, values in metrics["baselines"].items()
+        if own is not None and own <= values[judged]["macro_f1"]
+    ]
+
+
+def views_line(views: Mapping[str, int]) -> str:
+    """Format the number of views of each class as `40 for training only (0 real, 40 fake)`."""
+    total = sum(views.values())
+    return f"{total} for training only ({views['real']} real, {views['fake']} fake)"
+
+
+def _views(views: Mapping[str, int]) -> list[str]:
+    if not any(views.values()):
+        return []
+    return [f"- Views of the training clips, and fakes made from them: {views_line(views)}."]
+
+
+def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
+    low, high = decision.band
+    if not decision.knows_fakes:
+        return "No abstention band: there were no fakes to show where the classes overlap."
+    if low == high:
+        return "No abstention band: the classes hardly overlap on the validation clips."
+    judged = "test" if metrics["test"] else "validation"
+    share = metrics[judged]["doubt"]["share"]
+    return (
+        f"Abstention band: scores from {low:.3f} to below {high:.3f} are inconclusive, because the "
+        f"classes overlap there; this applies to {share:.0%} of the {judged} clips."
+    )
+
+
+def _shortcut(shortcut: dict[str, Any]) -> str:
+    if shortcut["auc"] is None:
+        return "not possible, because there are too few groups of each class."
+    return (
+        f"metadata alone (frame size, frame rate, duration, bit rate, codec, face size) reach AUC "
+        f"{shortcut['auc']:.2f}; 0.5 is chance."
+    )

@@ -1,0 +1,194 @@
+"""A run directory: a trained model and all that is needed to use and to judge it.
+
+Weights are in safetensors and everything else in JSON: loading a run executes nothing that the run
+contains, and opens nothing but regular files that lie in it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepfake_seq import atomic
+from deepfake_seq.config import ExtractConfig, ModelConfig
+from deepfake_seq.errors import RunError
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import Arrays, Tensor
+from deepfake_seq.sequence.evaluation.calibration import PlattScaling
+from deepfake_seq.sequence.evaluation.metrics import Scores
+from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
+from deepfake_seq.sequence.runs.description import RunDescription, RunMetrics
+from deepfake_seq.store import Fingerprint
+from deepfake_seq.untrusted import damaged, decode, read_tensors
+
+DESCRIPTION = "model.json"
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.json"
+
+MAX_DESCRIPTION_BYTES = 1 << 20
+_MAX_METRICS_BYTES = 1 << 26
+_MAX_WEIGHTS_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceModel:
+    """A trained model that is ready to judge clips.
+
+    Attributes:
+        config: Which model it is.
+        members: The networks; the model's logit is the mean of theirs.
+        shape: (T, D) of the features that it takes.
+        calibration: From its logits to probabilities.
+        decision: From probabilities to a call.
+        data: What people call the data that it was trained on.
+        extract_config: The settings that its features must be made with. Weights files that were
+            given are named without their folders; the fingerprint has their digests.
+        fingerprint: Of the features that it was trained on.
+        title: What people call the model; by default the title of `config`.
+    """
+
+    config: ModelConfig
+    members: tuple[Network, ...]
+    shape: tuple[int, int]
+    calibration: PlattScaling
+    decision: Decision
+    data: str
+    extract_config: ExtractConfig
+    fingerprint: Fingerprint
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.config.title)
+
+    def scores_of(self, arrays: Arrays) -> Scores:
+        """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T).
+
+        Raises:
+            RunError: A network says something that is no number.
+        """
+        logits = mean_logits(self.members, arrays)
+        if not np.isfinite(logits).all():
+            raise RunError(
+                f"the {self.title} gives a logit that is not finite: its weights are damaged"
+            )
+        return self.calibration.apply(logits)
+
+    def scores(self, data: SequenceData) -> Scores:
+        """Calibrated probabilities of fake, (N,), reading the clips in batches."""
+        return np.concatenate([np.zeros(0), *(self.scores_of(batch) for batch in data.batches())])
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Of one network: how many numbers it holds (`total`), and how many are `trainable`."""
+        return self.members[0].parameters
+
+
+def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
+    """Write a model into `folder`.
+
+    Args:
+        folder: Where to.
+        model: The model.
+        notes: What else belongs into `model.json`: what `RunDescription` needs beside the model
+            (created, parameters, split, warnings) and more; a `title` goes before the model's.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    tensors = {
+        f"{_prefix(number)}{name}": tensor
+        for number, member in enumerate(model.members)
+        for name, tensor in member.tensors.items()
+    }
+    atomic.write_bytes(folder / WEIGHTS, to_bytes(tensors))
+    frames, width = model.shape
+    description = {
+        "format": "deepseq-run",
+        "format_version": 2,
+        "model": asdict(model.config),
+        "members": len(model.members),
+        "input": {"frames": frames, "width": width},
+        "calibration": asdict(model.calibration),
+        "decision": asdict(model.decision),
+        "data": model.data,
+        "fingerprint_id": model.fingerprint.id,
+        "fingerprint": dict(model.fingerprint.fields),
+        "extract_config": model.extract_config.without_folders().to_dict(),
+        **({"title": model.title} if model.title != model.config.title else {}),
+        **notes,
+    }
+    atomic.write_json(folder / DESCRIPTION, description)
+
+
+def describe(folder: Path) -> RunDescription:
+    """Read `model.json`.
+
+    Raises:
+        RunError: There is no run in `folder`, or it cannot be read.
+    """
+    path = folder / DESCRIPTION
+    if not os.path.lexists(path):
+        raise RunError(f"no run in {folder}: it has no {DESCRIPTION}. `deepseq fit` makes one.")
+    return decode(path, RunDescription, MAX_DESCRIPTION_BYTES)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read `metrics.json`: plain values, checked as far as `RunMetrics` says.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    decode(folder / METRICS, RunMetrics, _MAX_METRICS_BYTES)
+    return decode(folder / METRICS, dict[str, Any], _MAX_METRICS_BYTES)
+
+
+def load(folder: Path) -> SequenceModel:
+    """Read a model back.
+
+    Raises:
+        RunError: Something in the run is missing, damaged or does not fit; says what.
+    """
+    description = describe(folder)
+    members: list[dict[str, Tensor]] = [{} for _ in range(description.members)]
+    path = folder / WEIGHTS
+    try:
+        for name, tensor in read_tensors(path, _MAX_WEIGHTS_BYTES).items():
+            number = next(n for n in range(len(members)) if name.startswith(_prefix(n)))
+            members[number][name.removeprefix(_prefix(number))] = tensor
+        shape = (description.input.frames, description.input.width)
+        networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
+    except (ValueError, StopIteration) as error:
+        reason = str(error) or f"{name} belongs to no member"
+        raise damaged(path, reason) from error
+    return SequenceModel(
+        description.model,
+        networks,
+        shape,
+        description.calibration,
+        description.decision,
+        description.data,
+        description.extraction,
+        Fingerprint(description.fingerprint),
+        description.title,
+    )
+
+
+def newest(runs: Path) -> Path:
+    """The run in `runs` that was finished last.
+
+    Raises:
+        RunError: There is none.
+    """
+    found = [path.parent for path in runs.glob(f"*/{DESCRIPTION}")]
+    if not found:
+        raise RunError(f"no run in {runs}. Train one with `deepseq fit`, or name one with --run.")
+    return max(found, key=lambda folder: ((folder / DESCRIPTION).stat().st_mtime_ns, folder.name))
+
+
+def _prefix(number: int) -> str:
+    return f"member_{number}/"

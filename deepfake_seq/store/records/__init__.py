@@ -1,0 +1,1 @@
+"""What is stored of one video: its record, metadata and fingerprint."""

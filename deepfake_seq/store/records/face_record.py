@@ -1,0 +1,89 @@
+"""What is kept of the faces of one video: the crops, as image files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_seq.store.records.record import SEEN_ARRAYS, Record, shapes_seen
+
+FACE_ARRAYS: dict[str, str] = {
+    **SEEN_ARRAYS,
+    "landmarks": "<f4",
+    "image_bytes": "<i8",
+    "images": "|u1",
+}
+"""The arrays of a face record and their dtypes, in the order in which they are hashed."""
+
+MAX_IMAGES = 1 << 31
+"""The most bytes that the images of a face record may have."""
+
+
+def empty_face_arrays(frames: int) -> dict[str, Any]:
+    """Return the arrays of a `FaceRecord` without any valid frame, except those of its images.
+
+    Args:
+        frames: Number of rows, T.
+    """
+    arrays = FaceRecord._empty(frames)
+    return {name: arrays[name] for name in arrays if name not in ("image_bytes", "images")}
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRecord(Record):
+    """The faces of one video as image files, or why there are none; see `Record` for the rest.
+
+    Attributes:
+        landmarks: float32 (T, 5, 2); in pixels of the upright frame, zeros where the detector tells
+            none.
+        image_bytes: int64 (T,); the length of each image file, 0 in padding.
+        images: uint8 (sum of `image_bytes`,); the files, one after the other.
+    """
+
+    DTYPES = FACE_ARRAYS
+
+    landmarks: npt.NDArray[np.float32]
+    image_bytes: npt.NDArray[np.int64]
+    images: npt.NDArray[np.uint8]
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def shapes(*shape: int) -> dict[str, tuple[int, ...]]:
+        """See `Record`; `images` has a size of its own in each."""
+        (frames,) = shape
+        return {**shapes_seen(frames), "landmarks": (frames, 5, 2), "image_bytes": (frames,)}
+
+    @property
+    def shape(self) -> tuple[int]:
+        """T alone."""
+        (frames,) = self.mask.shape
+        return (frames,)
+
+    @property
+    def encoded(self) -> list[memoryview]:
+        """The image file of each valid frame."""
+        data = np.ascontiguousarray(self.images).data
+        stops = np.cumsum(self.image_bytes[: self.frames_valid]).tolist()
+        return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+    @classmethod
+    def _empty(cls, *shape: int) -> dict[str, Any]:
+        return {**super()._empty(*shape), "images": np.zeros(0, dtype=np.uint8)}
+
+    def _check_frames(self, valid: int) -> None:
+        lengths = self.image_bytes.tolist()
+        if any(not 0 < length <= MAX_IMAGES for length in lengths[:valid]) or any(lengths[valid:]):
+            raise ValueError(f"image_bytes of {valid} valid frames. Received: {lengths}")
+        if self.images.dtype != np.uint8 or self.images.shape != (sum(lengths),):
+            raise ValueError(
+                f"images must be |u1 ({sum(lengths)},). "
+                f"Received: {self.images.dtype} {self.images.shape}"
+            )
+        if self.images.size > MAX_IMAGES:
+            raise ValueError(f"images of more than {MAX_IMAGES} bytes: {self.images.size}")
+        if not np.isfinite(self.landmarks).all() or not np.isfinite(self.boxes_xyxy).all():
+            raise ValueError("boxes and landmarks must be finite")

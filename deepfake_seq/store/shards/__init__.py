@@ -1,0 +1,1 @@
+"""How records are stored in files, and what a reader refuses."""

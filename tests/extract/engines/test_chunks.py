@@ -1,0 +1,128 @@
+"""Chunks of videos: each video is extracted or given up once, whichever processes die."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
+from deepfake_seq.extract.resume import PendingVideo
+
+
+def todos(count: int) -> list[PendingVideo]:
+    return [PendingVideo(VideoItem(Path(f"{n}.mp4"), f"{n}.mp4"), 0) for n in range(count)]
+
+
+def queue_of(count: int, smallest: int = 1, largest: int = 64) -> ChunkQueue:
+    queue = ChunkQueue(smallest, largest)
+    queue.add(todos(count))
+    return queue
+
+
+def sizes(queue: ChunkQueue, processes: int) -> list[int]:
+    taken = []
+    while queue.waiting:
+        taken.append(len(queue.take(processes).todos))
+    return taken
+
+
+def work(
+    queue: ChunkQueue, chunk: Chunk, deadly: set[str]
+) -> tuple[list[str], PendingVideo | None]:
+    """Extract a chunk in order, in a process that dies at deadly videos.
+
+    Returns:
+        The videos that were extracted, and the one that was given up.
+    """
+    done = []
+    for video_id in list(chunk.todos):
+        if video_id in deadly:
+            return done, queue.fail(chunk)
+        del chunk.todos[video_id]
+        done.append(video_id)
+    return done, None
+
+
+@given(
+    count=st.integers(0, 200),
+    processes=st.integers(1, 5),
+    deadly=st.sets(st.integers(0, 200), max_size=5),
+)
+def test_exactly_the_deadly_videos_are_given_up(
+    count: int, processes: int, deadly: set[int]
+) -> None:
+    queue = queue_of(count)
+    outcomes: Counter[str] = Counter()
+    given_up = []
+    while queue.waiting:
+        done, lost = work(queue, queue.take(processes), {f"{n}.mp4" for n in deadly})
+        outcomes.update(done)
+        given_up += [lost.item.video_id] if lost else []
+    assert sorted(given_up) == sorted(f"{n}.mp4" for n in deadly if n < count)
+    assert outcomes + Counter(given_up) == Counter(f"{n}.mp4" for n in range(count))
+
+
+@given(count=st.integers(0, 300), failing=st.lists(st.booleans(), max_size=60))
+def test_no_video_is_lost_whichever_chunks_fail(count: int, failing: list[bool]) -> None:
+    queue = queue_of(count)
+    outcomes: Counter[str] = Counter()
+    for fails in (*failing, *[False] * 1000):
+        if queue.waiting:
+            chunk = queue.take(2)
+            given_up = queue.fail(chunk) if fails else None
+            if given_up:
+                assert len(chunk.todos) == 1 and chunk.failures == MAX_FAILURES
+                outcomes[given_up.item.video_id] += 1
+            elif not fails:
+                outcomes.update(chunk.todos.keys())
+    assert outcomes == Counter(f"{n}.mp4" for n in range(count))
+
+
+def test_one_process_gets_everything_up_to_the_largest_chunk() -> None:
+    assert sizes(queue_of(60), 1) == [60]
+    assert sizes(queue_of(150), 1) == [64, 64, 22]
+
+
+def test_chunks_get_smaller_near_the_end_but_not_below_what_keeps_a_process_busy() -> None:
+    taken = sizes(queue_of(400, smallest=4), 4)
+    assert taken[0] == 58 and taken[-1] <= 4
+    assert taken == sorted(taken, reverse=True)
+    assert all(size >= 4 for size in taken[:-1])
+    assert sum(taken) == 400
+
+
+def test_a_chunk_that_failed_waits_behind_the_others_and_is_then_split() -> None:
+    queue = queue_of(9, largest=4)
+    failed = queue.take(1)
+    assert queue.fail(failed) is None
+    assert list(queue.take(1).todos) == [f"{n}.mp4" for n in (4, 5, 6, 7)]
+    assert list(queue.take(1).todos) == ["8.mp4"]
+    again = queue.take(1)
+    assert list(again.todos) == [f"{n}.mp4" for n in (0, 1, 2, 3)]
+    assert queue.fail(again) is None
+    assert [list(queue.take(1).todos) for _ in range(2)] == [
+        ["0.mp4", "1.mp4"],
+        ["2.mp4", "3.mp4"],
+    ]
+
+
+def test_a_process_that_dies_after_its_last_report_costs_nothing() -> None:
+    queue = queue_of(2)
+    chunk = queue.take(1)
+    chunk.todos.clear()
+    assert queue.fail(chunk) is None
+    assert not queue.waiting
+    queue.add(todos(2))
+    assert len(queue.take(1).todos) == 2
+
+
+def test_videos_without_a_report_when_their_process_died_are_known() -> None:
+    queue = queue_of(3)
+    chunk = queue.take(1)
+    del chunk.todos["0.mp4"]
+    queue.fail(chunk)
+    assert [queue.is_retried(f"{n}.mp4") for n in range(3)] == [False, True, True]

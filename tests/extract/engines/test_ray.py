@@ -1,0 +1,514 @@
+"""The Ray engine on Ray: nodes on this machine, some of which are killed or fail their check."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from clips import write_clip
+from mean_cnn import CONFIG
+
+from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.datasets import FAKE, VideoItem
+from deepfake_seq.errors import EngineError, StoreError, UsageError
+from deepfake_seq.extract.engines import Job, cluster
+from deepfake_seq.extract.engines.ray import RayEngine
+from deepfake_seq.extract.resolve import resolve
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, Resumption
+from deepfake_seq.extract.writers import Cache
+from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.upkeep.verify import verify
+
+CLIPS = 24
+SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "4")
+MARK = "DEEPSEQ_TEST_RAY"
+WORKER = "ray::ExtractWorker"
+
+MakeJob = Callable[[str], Job]
+
+
+@pytest.fixture
+def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A mark in the environment of all processes that the test starts; none is left over."""
+    monkeypatch.setenv(MARK, str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    yield str(tmp_path)
+    for pid in marked_processes(str(tmp_path)):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def nodes(marked: str) -> Iterator[Any]:
+    """A Ray cluster of two nodes with one processor each."""
+    from ray.cluster_utils import Cluster
+
+    small = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    two = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    try:
+        two.add_node(**small)
+        yield two
+    finally:
+        two.shutdown()
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """Clips, and a file that is not a video."""
+    for number in range(CLIPS):
+        folder = tmp_path / "videos" / ("real", "fake")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_clip(folder / f"{number:02}.mp4", 8)
+    (tmp_path / "videos" / "real" / "bad.mp4").write_text("no video")
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def job() -> MakeJob:
+    """Makes a job for the cluster at an address."""
+
+    def make(address: str) -> Job:
+        execution = ExecutionConfig(workers=1, engine="ray", address=address)
+        return Job(resolve(CONFIG), execution, False, 9)
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with Cache.create(tmp_path / "store", resolve(CONFIG)) as cache:
+        yield cache
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[PendingVideo]:
+    """Four clips."""
+    paths = [write_clip(tmp_path / f"{number}.mp4", 6) for number in range(4)]
+    return [PendingVideo(VideoItem(path, path.name, FAKE), 0) for path in paths]
+
+
+def outcomes_of(engine: RayEngine, todos: list[PendingVideo]) -> dict[str, Outcome]:
+    """The outcome of each video; waits for those that something else has claimed."""
+    outcomes: dict[str, Outcome] = {}
+    while len(outcomes) < len(todos):
+        left = [todo for todo in todos if todo.item.video_id not in outcomes]
+        outcomes |= {
+            outcome.video_id: outcome for outcome in engine.run(left) if outcome.status != ELSEWHERE
+        }
+    return outcomes
+
+
+@contextmanager
+def every(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` repeatedly in another thread."""
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(seconds):
+            action()
+
+    with ThreadPoolExecutor(1) as thread:
+        repeating = thread.submit(repeat)
+        try:
+            yield
+        finally:
+            is_over.set()
+            repeating.result()
+
+
+def extract(videos: Path, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    """Start `deepseq extract --engine ray`."""
+    command = [sys.executable, "-m", "deepfake_seq", "extract", str(videos), "--json", *SMALL]
+    command += ["--engine", "ray", "--out", str(videos.parent / "store"), *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd
+    )
+
+
+def marked_processes(mark: str, named: str = "") -> list[int]:
+    """Processes other than this one with the mark whose command line holds `named`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        marked = f"{MARK}={mark}".encode() in environment.split(b"\0")
+        if marked and named in command and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def kill_all(mark: str, named: str) -> None:
+    """Kill the processes that `marked_processes` finds."""
+    for pid in marked_processes(mark, named):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    """Wait until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def committed(folder: Path) -> int:
+    try:
+        return len(FeatureStore.open(folder))
+    except Exception:  # noqa: BLE001 - it is being made
+        return 0
+
+
+@pytest.mark.slow
+def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_path: Path) -> None:
+    run = extract(videos, "--address", nodes.address, "--profile")
+    mark = str(tmp_path)
+    until(lambda: len(marked_processes(mark, "multiprocessing.spawn")) == 2)  # both decode
+    (killed,) = nodes.worker_nodes
+    nodes.remove_node(killed, allow_graceful=False)
+    assert committed(tmp_path / "store") < CLIPS, "it was killed too late"
+    output, messages = run.communicate(timeout=120)
+    assert run.returncode == 3, messages
+    result = json.loads(output)
+    (lost,) = [line for line in messages.splitlines() if " lost a process (" in line]
+    assert lost.endswith("videos go back")
+    back = int(lost.split(";")[-1].split()[0])
+    assert back > 0
+
+    assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
+    with FeatureStore.open(tmp_path / "store") as store:
+        assert len(store) == CLIPS + 1
+        assert {record.revision for record in store} == {1}
+    assert verify(tmp_path / "store").is_whole
+    decoded = result["profile"]["stages"]["decode"]["done"]
+    assert CLIPS + 1 - back <= decoded <= CLIPS + 1 + back
+    assert "real/bad.mp4: decode_error" in messages
+    assert "Raylet" not in messages
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
+    marked: str, videos: Path, tmp_path: Path
+) -> None:
+    """Ray is started by the command itself, and ended by it."""
+    run = extract(videos, "--address", "local")
+    until(lambda: committed(tmp_path / "store") >= 2)
+    (actor,) = marked_processes(marked, WORKER)
+    decoders = marked_processes(marked, "multiprocessing.spawn")
+    assert decoders
+    os.kill(actor, signal.SIGKILL)
+    until(lambda: not set(decoders) & set(marked_processes(marked)), 20)
+    output, messages = run.communicate(timeout=120)
+    assert run.returncode == 3, messages
+    result = json.loads(output)
+    assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
+    assert " lost a process (" in messages
+    until(lambda: not marked_processes(marked), 20)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
+    marked: str, videos: Path, tmp_path: Path
+) -> None:
+    run = extract(videos, "--address", "local")
+    until(lambda: committed(tmp_path / "store") >= 2)
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+    assert run.returncode == 1
+    until(lambda: not marked_processes(marked), 20)
+    before = committed(tmp_path / "store")
+    assert 2 <= before < CLIPS + 1
+    run = extract(videos, "--engine", "local")
+    output, messages = run.communicate(timeout=120)
+    assert run.returncode in (0, 3), messages  # the one that fails may have failed before
+    result = json.loads(output)
+    assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
+    assert list((tmp_path / "store").glob(".writer-*")) == []
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_gone_is_not_waited_for(
+    marked: str, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray remembers the address of a cluster that was killed."""
+    with TemporaryDirectory(prefix="ray") as folder, socket.create_server(("127.0.0.1", 0)) as gone:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        remembered = Path(folder) / "ray" / "ray_current_cluster"
+        remembered.parent.mkdir()
+        remembered.write_text(f"127.0.0.1:{gone.getsockname()[1]}")
+        gone.close()
+        output, messages = extract(videos).communicate(timeout=60)
+    assert json.loads(output)["ok"] == CLIPS, messages
+
+
+@pytest.mark.slow
+def test_ray_status_shows_the_processes_that_there_is_no_room_for(
+    nodes: Any, videos: Path, tmp_path: Path
+) -> None:
+    """An autoscaler starts machines for this demand. The cluster has two processors."""
+    for number in range(300):
+        (videos / "fake" / f"more{number}.mp4").hardlink_to(videos / "fake" / "01.mp4")
+    run = extract(videos, "--address", nodes.address)
+    command = [Path(sys.executable).with_name("ray"), "status", "--address", nodes.address]
+
+    def demand() -> int:
+        status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        pending = re.search(r"{'CPU': 1\.0}: (\d+)\+ pending tasks/actors", status)
+        return int(pending[1]) if pending else 0
+
+    until(lambda: committed(tmp_path / "store") >= 2)
+    assert len(marked_processes(str(tmp_path), WORKER)) == 2
+    until(lambda: 1 <= demand() <= 325 // 64)
+    nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
+    until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 3)  # it is put to work
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+    until(lambda: demand() == 0)
+
+
+@pytest.mark.slow
+def test_each_process_takes_all_of_the_smallest_node_or_one_gpu(marked: str) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+    two = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        two.add_node(num_cpus=8, num_gpus=2, object_store_memory=80 << 20)
+        with cluster.connected(two.address):
+            assert cluster.share_of_process("openvino") == (2, 0)
+            assert sorted(cluster.room(cluster.Share(2, 0)).values()) == [1, 4]
+            assert cluster.share_of_process("keras") == (4, 1)
+            assert sorted(cluster.room(cluster.Share(4, 1)).values()) == [0, 2]
+    finally:
+        two.shutdown()
+
+
+# Nodes that fail their check.
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> dict[str, str]:
+    """The environment of a node on which another version of deepseq is installed."""
+    package = tmp_path / "other" / "deepfake_seq"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("__version__ = '0.0'")
+    return {"PYTHONPATH": str(package.parent)}
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
+    nodes: Any, videos: Path, other_version: dict[str, str]
+) -> None:
+    nodes.remove_node(*nodes.worker_nodes)
+    nodes.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars=other_version)
+    run = extract(videos, "--address", nodes.address, cwd=videos)
+    output, messages = run.communicate(timeout=120)
+    assert run.returncode == 3, messages
+    result = json.loads(output)
+    assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
+    assert messages.count("left out: ") == 1
+    assert re.search(
+        r"left out: \S+ \(\w+\): ImportError: deepseq 0\.0 is installed there", messages
+    )
+    assert "videos go back" not in messages
+
+
+@pytest.mark.slow
+def test_if_every_node_is_left_out_the_run_fails_and_names_them(
+    marked: str,
+    other_version: dict[str, str],
+    job: MakeJob,
+    cache: Cache,
+    clips: list[PendingVideo],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.chdir(tmp_path)  # processes look for packages where the driver is
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "env_vars": other_version}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        expected = r"no machine .* is left \(.* deepseq 0\.0 is installed there.* come for 2 s"
+        with (
+            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            pytest.raises(EngineError, match=expected),
+        ):
+            list(engine.run(clips))
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    only = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    told = []
+    try:
+        with (
+            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            pytest.raises(EngineError, match=r"no machine with 1 or more processors is left, and"),
+        ):
+            for outcome in engine.run(clips):
+                told.append(outcome.video_id)
+                cluster.remove_node(only, allow_graceful=False)
+    finally:
+        cluster.shutdown()
+    assert told
+    assert set(told) <= set(FeatureStore.open(cache.features.path).video_ids)
+
+
+# Processes that die.
+
+
+@pytest.mark.slow
+def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+) -> None:
+    """The process is killed whenever it holds the claim of one video."""
+    with (
+        Cache.create(cache.features.path, resolve(CONFIG)) as other,
+        RayEngine(job("local"), cache) as engine,
+    ):
+
+        def kill() -> None:
+            if other.claim("2.mp4"):
+                other.features.release("2.mp4")
+            else:
+                kill_all(marked, WORKER)
+
+        with every(0.02, kill):
+            outcomes = outcomes_of(engine, clips)
+        assert {name: outcome.status for name, outcome in outcomes.items()} == {
+            "0.mp4": "ok",
+            "1.mp4": "ok",
+            "2.mp4": "decode_error",
+            "3.mp4": "ok",
+        }
+        assert not any(outcome.skipped for outcome in outcomes.values())
+        assert outcomes["2.mp4"].reason == "2 processes died while they had this video alone"
+        record = FeatureStore.open(cache.features.path)["2.mp4"]
+        assert record.transient and record.label == FAKE
+        (todo,) = Resumption(cache, job("").resolved, False, print).pending([clips[2].item])
+        assert outcomes_of(engine, [todo])["2.mp4"].status == "ok"
+
+
+@pytest.mark.slow
+def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
+    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+) -> None:
+    with (
+        RayEngine(job("local"), cache, patience_seconds=2.0) as engine,
+        every(0.1, lambda: kill_all(marked, f"{WORKER}.load")),
+        pytest.raises(EngineError, match=r"no machine.*die before they do anything"),
+    ):
+        list(engine.run(clips))
+    assert len(FeatureStore.open(cache.features.path)) == 0
+
+
+# Errors of a node, and separate disks.
+
+
+@pytest.mark.slow
+def test_an_expected_error_is_raised_with_the_name_of_the_node(
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+) -> None:
+    with RayEngine(job(ray_address), cache) as engine:
+        locks = cache.features.path / ".locks"
+        shutil.rmtree(locks)
+        locks.write_text("no folder")
+        with pytest.raises(StoreError, match=r"\S+ \(\w+\): cannot write to .*") as caught:
+            list(engine.run(clips))
+    assert "Traceback" in "".join(caught.value.__notes__) or "remote.py" in str(
+        caught.value.__notes__
+    )
+
+
+@pytest.mark.slow
+def test_a_bug_is_raised_with_its_traceback(
+    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+) -> None:
+    label: Any = "no label"
+    broken = clips[0]._replace(item=replace(clips[0].item, label=label))
+    with (
+        RayEngine(job(ray_address), cache) as engine,
+        pytest.raises(RuntimeError, match=r"\S+ \(\w+\): \w+Error: ") as caught,
+    ):
+        list(engine.run([broken]))
+    assert "worker.py" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.slow
+def test_separate_disks_are_reported_with_their_machines(
+    ray_address: str,
+    job: MakeJob,
+    cache: Cache,
+    clips: list[PendingVideo],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with RayEngine(job(ray_address), cache) as engine:
+        for mark in cache.features.path.glob(".writer-*"):
+            shutil.rmtree(mark)  # then the node does not see it either
+        assert len(list(engine.run(clips))) == 4
+    assert "keeps its records on its own disk, in " in caplog.text
+    assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
+
+
+# What needs no cluster.
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379", "head:99999"])
+def test_an_address_that_cannot_be_one_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match=r"HOST:PORT.*Received"), cluster.connected(address):
+        pass
+
+
+def test_an_address_where_nobody_is_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with (
+        pytest.raises(EngineError, match=rf"no Ray cluster at 127\.0\.0\.1:{port}: Connection ref"),
+        cluster.connected(f"127.0.0.1:{port}"),
+    ):
+        pass
+
+
+def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(UsageError, match="ray://head:10001"), cluster.connected(""):
+        pass
+
+
+def test_where_ray_is_missing_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(EngineError, match=r"pip install 'deepfake-seq\[ray\]'"),
+        cluster.connected(""),
+    ):
+        pass

@@ -1,0 +1,20 @@
+"""Damaged videos, by the hundred."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from children import BENCHMARKS
+
+
+def test_a_hundred_mutants_all_have_a_status_and_none_is_silently_short() -> None:
+    result = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "mutations.py"), "100"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "100 of 100 mutants have a status; 0 silently short" in result.stdout

@@ -1,0 +1,216 @@
+"""Decoding in other processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import hostile
+import pytest
+from clips import number_in, write_clip
+
+from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.errors import EngineError, VideoError
+from deepfake_seq.extract.video.decode import DecodedVideo, decode
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
+from deepfake_seq.extract.video.isolated_process import IsolatedProcess
+
+FOUR = SamplingConfig(frames=4)
+LIMITS = LimitsConfig()
+
+
+def items_in(folder: Path, count: int) -> list[VideoItem]:
+    """Clips of 8, 9, 10, ... frames."""
+    return [
+        VideoItem(write_clip(folder / f"{number}.mp4", 8 + number), f"{number}.mp4")
+        for number in range(count)
+    ]
+
+
+def decode_all(decoders: Decoders, items: list[VideoItem]) -> list[tuple[VideoItem, DecodedVideo]]:
+    """Decode from as many threads as there are processes."""
+    with ThreadPoolExecutor(decoders.workers) as threads:
+        videos = threads.map(lambda item: decoders.decode(item.path), items)
+        return list(zip(items, videos, strict=True))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_every_video_comes_back_exactly_once_with_its_own_frames(
+    count: int, tmp_path: Path
+) -> None:
+    items = items_in(tmp_path, count)
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        results = decode_all(decoders, items)
+    assert sorted(item.video_id for item, _ in results) == [item.video_id for item in items]
+    for item, video in results:
+        assert video.facts["frames_total"] == 8 + int(item.path.stem)
+        assert video.frames is not None
+        shown = [number_in(image) for image in video.frames.images_rgb]
+        assert shown == video.frames.frame_index.tolist()
+    assert multiprocessing.active_children() == []
+
+
+def test_frames_from_another_process_are_the_same(tmp_path: Path) -> None:
+    (item,) = items_in(tmp_path, 1)
+    here = decode(item.path, FOUR)
+    with Decoders(1, FOUR, LIMITS) as decoders:
+        there = decoders.decode(item.path)
+        again = decoders.frames_at(item.path, [1, 5])
+    assert here.frames is not None and there.frames is not None and again is not None
+    assert (here.frames.images_rgb == there.frames.images_rgb).all()
+    assert there.frames.images_rgb.flags.writeable
+    assert (here.source, here.facts) == (there.source, there.facts)
+    assert [number_in(image) for image in again.images_rgb] == [1, 5]
+
+
+def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    items = [VideoItem(broken, "broken.mp4"), *items_in(tmp_path, 2)]
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        statuses = {item.video_id: video.status for item, video in decode_all(decoders, items)}
+    assert statuses == {"broken.mp4": "decode_error", "0.mp4": "ok", "1.mp4": "ok"}
+
+
+def test_as_many_workers_as_cores_but_no_more_than_32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, workers in ((1, 1), (2, 2), (64, 32)):
+        monkeypatch.setattr(
+            "deepfake_seq.extract.video.decoder_pool.cores", lambda count=count: count
+        )
+        assert default_workers() == workers
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason", "transient"),
+    [
+        ("segfault.mp4", "decode_error", "was ended by SIGSEGV, twice", False),
+        ("killed.mp4", "decode_error", "was ended by SIGKILL, twice", True),
+        ("exit.mp4", "decode_error", "ended with exit code 7, twice", False),
+        ("hang.mp4", "timeout", "decoding took longer than 5 s", True),
+        ("hungry.mp4", "decode_error", "out of memory", True),
+        ("once.mp4", "ok", "", False),
+        ("loud.mp4", "ok", "", False),
+    ],
+)
+def test_a_file_that_breaks_its_process_costs_one_video(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    status: str,
+    reason: str,
+    transient: bool,
+) -> None:
+    monkeypatch.setattr("deepfake_seq.extract.video.decoder_pool.decode.decode", hostile.guarded)
+    bad = VideoItem(write_clip(tmp_path / name, 8), name)
+    before, *after = items_in(tmp_path, 4)
+    limits = LimitsConfig(seconds=5.0 if status == "timeout" else 60.0)
+    with Decoders(2, FOUR, limits) as decoders:
+        results = dict(decode_all(decoders, [before, bad, *after]))
+    assert {item.video_id for item in results} == {name, *(f"{n}.mp4" for n in range(4))}
+    failed = results.pop(bad)
+    assert failed.status == status
+    assert reason in failed.reason
+    assert failed.transient == transient
+    assert failed.source.size_bytes == bad.path.stat().st_size
+    assert {video.status for video in results.values()} == {"ok"}
+    assert capfd.readouterr() == ("", "")
+    assert multiprocessing.active_children() == []
+
+
+def test_a_file_that_killed_two_processes_is_not_tried_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = IsolatedProcess(LIMITS)
+    with pytest.raises(VideoError, match="twice"):
+        process.call(note_and_die, log)
+    assert log.read_text() == "xx"
+    process.close()
+
+
+def note_and_die(log: Path) -> None:
+    with log.open("a") as file:
+        file.write("x")
+    os._exit(1)
+
+
+def test_a_process_that_died_is_replaced() -> None:
+    process = IsolatedProcess(LIMITS)
+    with pytest.raises(VideoError):
+        process.call(os._exit, 3)
+    assert process.call(os.path.basename, "a/b") == "b"
+    process.close()
+
+
+def test_a_process_that_was_killed_between_two_calls_is_not_noticed() -> None:
+    process = IsolatedProcess(LIMITS)
+    pid = process.call(os.getpid)
+    os.kill(pid, 9)
+    assert process.call(os.getpid) != pid
+    process.close()
+
+
+def test_closing_does_not_wait_for_a_call() -> None:
+    process = IsolatedProcess(LIMITS)
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            process.call(time.sleep, 600)
+        except VideoError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(1.0)
+    process.close()
+    thread.join(timeout=30)
+    assert len(errors) == 1
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("spare", [0, 2, 4])
+def test_that_a_process_cannot_be_started_is_the_only_error(spare: int) -> None:
+    resource_tracker.ensure_running()  # Python's own, which needs files too
+    with (
+        pytest.raises(EngineError, match="could not be started: Too many open files"),
+        open_files_limited(spare),
+        Decoders(1, FOUR, LIMITS) as decoders,
+    ):
+        decoders.decode(Path("missing.mp4"))
+    assert multiprocessing.active_children() == []
+
+
+@contextmanager
+def open_files_limited(spare: int) -> Iterator[None]:
+    """Let this process open `spare` more files and no further ones."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        highest = max(int(file.name) for file in Path("/dev/fd").iterdir())
+        while (file := stack.enter_context(Path(os.devnull).open())).fileno() < highest:
+            pass  # the limit is of numbers, and lower ones may be free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 1 + spare, most))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (usual, most))
+        yield
+
+
+def test_the_memory_of_a_process_is_limited() -> None:
+    process = IsolatedProcess(LimitsConfig(memory_bytes=1 << 30))
+    assert process.call(can_take, 1 << 28)
+    assert not process.call(can_take, 1 << 30)
+    process.close()
+
+
+def can_take(size: int) -> bool:
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False

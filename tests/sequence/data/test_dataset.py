@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records import make_record, make_store, write_store
+
+from deepfake_seq.errors import DatasetError, StoreError
+from deepfake_seq.sequence.data.dataset import SequenceData, load
+from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
+from deepfake_seq.store import FeatureStore
+
+
+def test_only_labelled_clips_with_enough_frames_are_loaded_and_the_rest_is_counted(
+    tmp_path: Path,
+) -> None:
+    records = [
+        make_record("good.mp4", label=1, groups=("ann",)),
+        make_record("unlabelled.mp4", label=-1),
+        make_record("short.mp4", valid=7),
+        make_record("faceless.mp4", valid=0),
+    ]
+    data = load(write_store(tmp_path / "s", records))
+    assert [clip.video_id for clip in data.clips] == ["good.mp4"]
+    assert data.groups == [("ann",)]
+    assert data.counts == {"real": 0, "fake": 1}
+    assert data.excluded.total() == 3
+    assert data.excluded["failed (no_face)"] == 1
+
+
+def test_a_store_without_usable_clips_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s", [make_record("unlabelled.mp4", label=-1)])
+    with pytest.raises(DatasetError, match="1 without a label"):
+        load(store)
+
+
+def test_an_empty_store_is_refused(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s")
+    with pytest.raises(DatasetError, match="it is empty"):
+        load(store)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    path = tmp_path_factory.mktemp("stores") / "s"
+    records = (
+        make_record(f"{number * 37 % 100:02}.mp4", seed=number, label=int(number % 4 == 0))
+        for number in range(100)
+    )
+    return write_store(path, records)
+
+
+@pytest.fixture(params=["in memory", "from the store"])
+def data(request: pytest.FixtureRequest, store: FeatureStore) -> SequenceData:
+    return load(store, memory_bytes=1 << 20 if request.param == "in memory" else 0)
+
+
+def test_what_is_too_large_for_memory_is_read_from_the_store(store: FeatureStore) -> None:
+    assert isinstance(load(store).features, ArrayFeatures)
+    assert isinstance(load(store, memory_bytes=0).features, StoreFeatures)
+
+
+def test_clips_come_in_the_order_of_their_ids_with_their_own_features(
+    data: SequenceData, store: FeatureStore
+) -> None:
+    ids = [clip.video_id for clip in data.clips]
+    assert ids == sorted(ids) and len(ids) == 100
+    features = np.concatenate([features for features, _ in data.batches(7)])
+    for number, clip in enumerate(data.clips):
+        assert np.array_equal(features[number], store[clip.video_id].features)
+        assert clip.label == store[clip.video_id].label
+
+
+def seen(data: SequenceData, seed: int, **options: bool) -> tuple[list[float], list[int]]:
+    """A mark of each clip, and each label, in the order of an epoch."""
+    marks, labels = [], []
+    for (features, _), own in data.epoch(8, np.random.default_rng(seed), **options):
+        assert len(features) == len(own) <= 8
+        marks += features[:, 0, 0].tolist()
+        labels += own.tolist()
+    return marks, labels
+
+
+def test_an_epoch_shows_every_clip_once_in_an_order_that_the_seed_gives(
+    data: SequenceData,
+) -> None:
+    marks, labels = seen(data, 1)
+    everyone = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
+    assert sorted(marks) == sorted(everyone) and marks != everyone
+    assert sum(labels) == data.counts["fake"]
+    assert seen(data, 1)[0] == marks
+    assert seen(data, 2)[0] != marks
+
+
+def test_balanced_batches_hold_as_many_of_each_class(data: SequenceData) -> None:
+    marks, labels = seen(data, 1, balanced=True)
+    assert sum(labels) == len(labels) / 2
+    for start in range(0, len(labels), 8):
+        batch = labels[start : start + 8]
+        assert sum(batch) == len(batch) / 2
+    everyone = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
+    assert set(marks) == set(everyone)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 9000), st.integers(0, 10))
+def test_rows_on_the_disk_are_dealt_out_once_each_in_chunks_that_fit_into_memory(
+    count: int, seed: int
+) -> None:
+    features = StoreFeatures.__new__(StoreFeatures)
+    rows = np.random.default_rng(seed).permutation(count)
+    chunks = list(features.chunks(rows, np.random.default_rng(seed)))
+    assert max(map(len, chunks)) <= 4096
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(count))
+
+
+def test_distant_clips_meet_in_one_batch() -> None:
+    # Fakes and real clips lie in folders of their own, so side by side on the disk.
+    features = StoreFeatures.__new__(StoreFeatures)
+    rows = np.arange(20_000)
+    chunk = next(features.chunks(rows, np.random.default_rng(0)))
+    spread = [np.ptp(chunk[start : start + 32]) for start in range(0, 4096, 32)]
+    assert np.median(spread) > 15_000
+
+
+def test_a_damaged_record_stops_streaming_by_name(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=8, people=8)
+    data = load(store, memory_bytes=0)
+    features = store["003.mp4"].features.tobytes()
+    for shard in (tmp_path / "s").glob("*.h5"):
+        shard.write_bytes(shard.read_bytes().replace(features, features[::-1]))
+    with pytest.raises(StoreError, match=r"003\.mp4"):
+        list(data.batches())

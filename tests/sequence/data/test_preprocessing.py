@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepfake_seq.config import INPUTS, ModelConfig
+from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, shuffle_frames
+
+WIDTH = 5
+
+
+@st.composite
+def clips(draw: Any) -> tuple[np.ndarray, np.ndarray]:
+    count, frames = draw(st.integers(1, 5)), draw(st.integers(1, 8))
+    generator = np.random.default_rng(draw(st.integers(0, 1000)))
+    features = generator.normal(3, 2, size=(count, frames, WIDTH)).astype(np.float16)
+    valid = generator.integers(1, frames + 1, size=(count, 1))
+    return features, np.arange(frames) < valid
+
+
+@settings(max_examples=40)
+@given(clips(), st.sampled_from(INPUTS), st.booleans())
+def test_what_stands_in_masked_frames_changes_nothing(
+    arrays: tuple[np.ndarray, np.ndarray], inputs: str, shuffled: bool
+) -> None:
+    features, mask = arrays
+    dirty = features.copy()
+    dirty[~mask] = np.array([np.nan, np.inf, -np.inf, 6e4, -6e4], dtype=np.float16)
+    config = ModelConfig(inputs=inputs, shuffle_frames=shuffled)
+    clean, soiled = (Preprocessor.fit(config, [(own, mask)]) for own in (features, dirty))
+    assert np.array_equal(clean.mean, soiled.mean) and np.array_equal(clean.scale, soiled.scale)
+    assert np.array_equal(clean.apply(features, mask), clean.apply(dirty, mask))
+    assert not clean.apply(dirty, mask)[~mask].any()
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_valid_inputs_have_zero_mean_and_unit_deviation(inputs: str) -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(3, 2, size=(50, 16, WIDTH)).astype(np.float16)
+    mask = np.arange(16) < generator.integers(2, 17, size=(50, 1))
+    batches = [(features[:20], mask[:20]), (features[20:], mask[20:])]
+    shown = Preprocessor.fit(ModelConfig(inputs=inputs), batches).apply(features, mask)
+    after = mask.copy()
+    after[:, 0] = False
+    known = {"features": [mask], "delta": [after], "both": [mask, after]}[inputs]
+    for part, own in zip(np.split(shown, len(known), axis=2), known, strict=True):
+        assert np.allclose(part[own].mean(axis=0), 0, atol=1e-3)
+        assert np.allclose(part[own].std(axis=0), 1, atol=1e-3)
+
+
+def test_a_delta_is_the_change_from_the_frame_before() -> None:
+    features = np.array([[[1.0], [4.0], [2.0], [9.0]]], dtype=np.float16)
+    mask = np.array([[True, True, True, False]])
+    assert deltas(features, mask)[0, :, 0].tolist() == [0.0, 3.0, 2.0, 0.0]
+
+
+def test_a_constant_feature_is_not_blown_up() -> None:
+    features = np.full((4, 3, 1), 7.0, dtype=np.float16)
+    mask = np.ones((4, 3), dtype=bool)
+    assert not Preprocessor.fit(ModelConfig(), [(features, mask)]).apply(features, mask).any()
+
+
+def test_shuffling_gives_each_clip_an_order_of_its_own_that_stays() -> None:
+    features = np.random.default_rng(0).normal(size=(20, 16, 3)).astype(np.float16)
+    mask = np.arange(16) < np.full((20, 1), 12)
+    shuffled = shuffle_frames(features, mask)
+    assert np.array_equal(np.sort(shuffled[:, :12], axis=1), np.sort(features[:, :12], axis=1))
+    orders = {
+        tuple(np.argmax((own[:12, None] == before[:12]).all(axis=2), axis=0).tolist())
+        for own, before in zip(shuffled, features, strict=True)
+    }
+    assert len(orders) == 20
+    alone = shuffle_frames(features[7:8], mask[7:8])
+    assert np.array_equal(alone[0], shuffled[7]), "a score would depend on the other clips"

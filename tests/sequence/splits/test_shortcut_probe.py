@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepfake_seq.sequence.data.dataset import Clip, SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.splits.shortcut_probe import probe
+
+
+def clips(count: int = 120, **planted: Any) -> SequenceData:
+    """Clips whose metadata does not depend on their class, but for what is planted."""
+    generator = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        label = number % 2
+        facts: dict[str, object] = {
+            "width": int(generator.choice([640, 1280])),
+            "height": 480,
+            "fps": float(generator.choice([25.0, 30.0])),
+            "duration_seconds": float(generator.uniform(5, 15)),
+            "codec": str(generator.choice(["h264", "hevc"])),
+        }
+        size = int(facts["duration_seconds"] * generator.uniform(1e5, 3e5))
+        face = float(generator.uniform(80, 200))
+        if label:
+            facts |= {key: value for key, value in planted.items() if key in facts}
+            size = int(size * planted.get("bit_rate", 1.0))
+            face *= planted.get("face", 1.0)
+        groups = (f"p{number // 4}",)
+        made.append(
+            Clip(f"{number}.mp4", label, groups, size_bytes=size, face_pixels=face, facts=facts)
+        )
+    features = ArrayFeatures(np.zeros((count, 1, 1), np.float16), np.ones((count, 1), bool))
+    return SequenceData(tuple(made), features, np.arange(count))
+
+
+def test_metadata_that_says_nothing_raises_no_alarm() -> None:
+    found = probe(clips())
+    assert found.auc is not None and found.auc < 0.65
+    assert not found.warnings
+
+
+@pytest.mark.parametrize(
+    ("planted", "name"),
+    [
+        ({"bit_rate": 3.0}, "bit rate"),
+        ({"fps": 29.97}, "frame rate"),
+        ({"width": 256}, "width"),
+        ({"codec": "mpeg4"}, "codec"),
+        ({"duration_seconds": 4.0}, "duration"),
+        ({"face": 3.0}, "face size"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_planted_shortcut_is_found_and_named(planted: dict[str, Any], name: str) -> None:
+    found = probe(clips(**planted))
+    assert found.auc is not None and found.auc > 0.8
+    (warning,) = found.warnings
+    assert "metadata alone" in warning and name in warning
+
+
+def test_two_facts_that_tell_the_classes_apart_only_together_are_found() -> None:
+    data = clips()
+    for clip in data.clips:
+        clip.facts["fps"] = 25.0 if (clip.facts["width"] == 640) == bool(clip.label) else 30.0
+    found = probe(data)
+    assert max(found.facts["width"], found.facts["frame rate"]) < 0.65
+    assert found.auc is not None and found.auc > 0.9
+    assert "metadata alone" in found.warnings[0]
+
+
+def test_a_shortcut_that_only_marks_people_is_none() -> None:
+    # Each person has a size of their own: it tells who it is, not whether it is fake.
+    data = clips()
+    for number, clip in enumerate(data.clips):
+        clip.facts["width"] = 300 + 7 * (number // 4)
+    found = probe(data)
+    assert found.auc is not None and found.auc < 0.65
+
+
+def test_missing_facts_are_no_obstacle() -> None:
+    data = clips()
+    for clip in data.clips[::3]:
+        clip.facts.clear()
+    assert probe(data).auc is not None
+
+
+def test_too_few_groups_are_said() -> None:
+    data = clips(8)
+    for clip in data.clips:
+        object.__setattr__(clip, "groups", ("ann",))
+    assert probe(data).auc is None
+    assert "could not be checked" in probe(data).warnings[0]

@@ -1,0 +1,150 @@
+"""Small clips, made on the spot; every frame shows its own number in two grey levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+
+MAX_FRAMES = 256
+_STEP = 16  # grey levels between two digits: more than any codec here changes
+
+
+@dataclass(frozen=True)
+class ClipStyle:
+    """How a clip is coded.
+
+    Attributes:
+        codec: An encoder's name.
+        pixel_format: Of the encoder.
+        size: Width and height in pixels.
+        rate: Frames a second.
+        options: Of the encoder.
+        ticks: Presentation times in ticks of 1/1000 s, for variable frame rate.
+        rotation: Display rotation in degrees counterclockwise.
+        container: Options of the container.
+    """
+
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+    size: tuple[int, int] = (64, 48)
+    rate: Fraction = Fraction(25)
+    options: Mapping[str, str] = field(default_factory=dict)
+    ticks: Sequence[int] | None = None
+    rotation: int = 0
+    container: Mapping[str, str] = field(default_factory=dict)
+
+
+B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:keyint=12:scenecut=0"}
+
+STYLES = {
+    "h264.mp4": ClipStyle(options=B_FRAMES),
+    "h264.mkv": ClipStyle(options=B_FRAMES),
+    "h264.ts": ClipStyle(options=B_FRAMES),
+    "h264-ntsc.mp4": ClipStyle(rate=Fraction(30000, 1001)),
+    "vp9.webm": ClipStyle("libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4.avi": ClipStyle("mpeg4", options={"b": "2000000"}),
+    "mpeg2.mpg": ClipStyle("mpeg2video", options={"b": "2000000", "bf": "2"}),
+    "mjpeg.avi": ClipStyle("mjpeg", "yuvj420p"),
+    "vfr.mp4": ClipStyle(ticks=[n * 40 + (n % 3) * 9 + (n // 10) * 500 for n in range(60)]),
+    "frozen.mkv": ClipStyle(ticks=[n * 10 if n < 30 else 60_000 + n * 10 for n in range(60)]),
+    "odd.mp4": ClipStyle(pixel_format="yuv444p", size=(67, 51)),
+}
+"""Each container and codec that the tests go through, by file name."""
+
+
+def numbered(number: int, size: tuple[int, int] = (64, 48)) -> Image:
+    """An RGB image whose halves show the two digits (base 16) of `number`."""
+    width, height = size
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[:, : width // 2] = number % _STEP * _STEP + _STEP // 2
+    image[:, width // 2 :] = number // _STEP * _STEP + _STEP // 2
+    return image
+
+
+def number_in(image_rgb: Image) -> int:
+    """The inverse of `numbered`, whatever a codec did to the image."""
+    third = image_rgb.shape[1] // 3
+    low = int(np.median(image_rgb[:, :third])) // _STEP
+    high = int(np.median(image_rgb[:, -third:])) // _STEP
+    return high * _STEP + low
+
+
+def write_images(path: Path, images_rgb: Sequence[Image], style: ClipStyle | None = None) -> Path:
+    """Encode images into a clip; the container follows from the file's suffix."""
+    style = style or ClipStyle()
+    file = f"file:{path.absolute()}"  # whatever the name looks like
+    with av.open(file, "w", format=_muxer(path), options=dict(style.container)) as container:
+        stream: Any = container.add_stream(style.codec, rate=style.rate, options=style.options)
+        height, width = images_rgb[0].shape[:2]
+        stream.width, stream.height, stream.pix_fmt = width, height, style.pixel_format
+        if style.ticks is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        if style.rotation:
+            stream.set_display_rotation(style.rotation)
+        for position, image in enumerate(images_rgb):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if style.ticks is not None:
+                frame.pts, frame.time_base = style.ticks[position], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> Path:
+    """A clip of numbered frames."""
+    style = style or ClipStyle()
+    return write_images(path, [numbered(number, style.size) for number in range(frames)], style)
+
+
+def write_sound(path: Path, seconds: float = 0.5) -> Path:
+    """A file with sound and no picture."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = np.zeros((1, int(8000 * seconds)), dtype=np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read_all(path: Path) -> tuple[npt.NDArray[np.float64], list[Image]]:
+    """Times in seconds and RGB images of all frames up to the first error, not turned upright."""
+    times, images = [], []
+    with av.open(f"file:{path.absolute()}") as container, suppress(av.FFmpegError):
+        for frame in container.decode(video=0):
+            times.append(frame.time)
+            images.append(frame.to_ndarray(format="rgb24"))
+    return np.array(times), images
+
+
+def cut_tail(path: Path, target: Path, share: float = 0.6) -> Path:
+    """The first `share` of a file."""
+    data = path.read_bytes()
+    target.write_bytes(data[: int(len(data) * share)])
+    return target
+
+
+def corrupt(path: Path, target: Path, start: float, step: int) -> Path:
+    """The file with every `step`-th byte turned over, from the share `start` on."""
+    data = bytearray(path.read_bytes())
+    for position in range(int(len(data) * start), len(data), step):
+        data[position] ^= 0xFF
+    target.write_bytes(data)
+    return target
+
+
+def _muxer(path: Path) -> str:
+    # By suffix, because FFmpeg's own guess stumbles over names that look like protocols.
+    names = {".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg"}
+    return names.get(path.suffix, path.suffix.lstrip("."))

@@ -1,0 +1,50 @@
+"""What a decoder may do to its process, by the name of the file that it decodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from deepfake_seq.extract.video import decode as decoding
+from deepfake_seq.extract.video.decode import DecodedVideo
+
+_decode = decoding.decode
+
+
+def decode(path: Path, *settings: Any) -> DecodedVideo:
+    """Decode, or misbehave as the file's name says."""
+    if "segfault" in path.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "killed" in path.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "exit" in path.name:
+        os._exit(7)
+    if "hang" in path.name:
+        time.sleep(600)
+    if "once" in path.name and not path.with_suffix(".tried").exists():
+        path.with_suffix(".tried").touch()
+        os._exit(7)
+    if "hungry" in path.name:
+        bytearray(4 << 30)
+    if "loud" in path.name:
+        for _ in range(20_000):
+            os.write(2, b"x" * 1000)
+            sys.stdout.write("y" * 1000)
+    return _decode(path, *settings)
+
+
+def guarded(path: Path, *settings: Any) -> DecodedVideo:
+    """As `decode`, with the errors of the misbehaviour inside the boundary of one video."""
+    try:
+        return decode(path, *settings)
+    except MemoryError:
+        from deepfake_seq.extract.video.failures import is_transient, reason_of
+
+        source = decoding.identify(path)
+        error = MemoryError()
+        transient = is_transient(error)
+        return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)

@@ -1,0 +1,65 @@
+"""A CNN of two layers that takes the place of a large one in tests of everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
+
+CROP_SIZE = 32
+
+
+def InceptionV3(**options: Any) -> Any:  # noqa: N802 - as in Keras
+    """Called as `keras.applications.InceptionV3` is; 2,048 features, with batch normalisation."""
+    return _build(2048, has_norm=True, **options)
+
+
+def VGG16(**options: Any) -> Any:  # noqa: N802
+    """Called as `keras.applications.VGG16` is; 512 features."""
+    return _build(512, has_norm=False, **options)
+
+
+def _build(
+    width: int,
+    *,
+    has_norm: bool,
+    weights: None,
+    include_top: bool,
+    pooling: str | None,
+    input_shape: tuple[int, int, int],
+) -> Any:
+    import keras
+
+    assert weights is None and not include_top
+    images = keras.Input(input_shape)
+    maps = keras.layers.Conv2D(8, 4, strides=4, activation=None if has_norm else "relu")(images)
+    if has_norm:
+        maps = keras.layers.ReLU()(keras.layers.BatchNormalization()(maps))
+    maps = keras.layers.Conv2D(width, 4, strides=4, activation="relu")(maps)
+    if pooling:
+        maps = keras.layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(images, maps)
+
+
+@contextmanager
+def in_place(home: Path) -> Iterator[None]:
+    """Let `inception_v3` and `vgg16` mean the tiny CNNs.
+
+    Args:
+        home: Where translated networks are kept, apart from those of the real CNNs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, build in (("inception_v3", InceptionV3), ("vgg16", VGG16)):
+            application = f"{__name__}.{build.__name__}"
+            row = replace(BACKBONE_TABLE[name], application=application, crop_size=CROP_SIZE)
+            patch.setitem(BACKBONE_TABLE, name, row)
+        patch.setenv("DEEPSEQ_HOME", str(home))
+        # The process that translates networks imports this module, too.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
+        yield
