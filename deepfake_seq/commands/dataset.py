@@ -24,7 +24,7 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
     """
     from deepfake_seq import atomic
     from deepfake_seq.datasets import distribution
-    from deepfake_seq.datasets.figure import draw_classes
+    from deepfake_seq.datasets.plot import draw_classes
 
     collection = collect(paths, options)
     if figure:

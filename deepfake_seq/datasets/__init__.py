@@ -1,6 +1,6 @@
 """Labelled videos: where they are, what they show, who is in them, and how they are split."""
 
-from deepfake_seq.datasets.dealing import tied_units
+from deepfake_seq.datasets.group_assignment import tied_units
 from deepfake_seq.datasets.discovery import discover
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.labels_csv import apply_labels

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deepfake_seq.datasets.dealing import IntArray
+from deepfake_seq.datasets.group_assignment import IntArray
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.datasets.splits import (
     PARTS,

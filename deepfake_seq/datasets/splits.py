@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.datasets.dealing import IntArray, Membership, best_assignment
+from deepfake_seq.datasets.group_assignment import IntArray, Membership, best_assignment
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 
