@@ -5,7 +5,7 @@ python benchmarks/startup.py
 
 from __future__ import annotations
 
-from turns import medians
+from interleaved_timing import medians
 
 ROUNDS = 15
 

@@ -24,7 +24,7 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
     """
     from deepfake_seq import atomic
     from deepfake_seq.datasets import distribution
-    from deepfake_seq.datasets.figure import draw_classes
+    from deepfake_seq.datasets.plot import draw_classes
 
     collection = collect(paths, options)
     if figure:
@@ -38,11 +38,11 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
 
 
 def _summary(collection: Collection) -> dict[str, Any]:
-    from deepfake_seq.datasets import count_classes, distribution, straddling_groups
+    from deepfake_seq.datasets import count_classes, distribution, groups_in_several_splits
 
     items = collection.items
     tables = distribution(items)
-    astray = straddling_groups(items)
+    astray = groups_in_several_splits(items)
     return {
         "videos": len(items),
         "data_sets": [

@@ -123,7 +123,7 @@ def _groups_line(items: Sequence[VideoItem]) -> str:
     groups = {group for item in items for group in item.groups}
     if not groups:
         return "groups: none: nobody said who is in which clip"
-    astray = datasets.straddling_groups(items)
+    astray = datasets.groups_in_several_splits(items)
     if not astray:
         return f"groups: {len(groups):,}, none of them in more than one part"
     names = ", ".join(astray[:_SHOWN]) + (" …" if len(astray) > _SHOWN else "")

@@ -1,18 +1,22 @@
 """Labelled videos: where they are, what they show, who is in them, and how they are split."""
 
-from deepfake_seq.datasets.dealing import tied_units
 from deepfake_seq.datasets.discovery import discover
+from deepfake_seq.datasets.group_assignment import connected_components
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.labels_csv import apply_labels
 from deepfake_seq.datasets.layout import Coverage, DataSet
-from deepfake_seq.datasets.official import official_split, shared, with_duplicates
+from deepfake_seq.datasets.official import (
+    add_duplicate_groups,
+    official_split,
+    shared_between_splits,
+)
 from deepfake_seq.datasets.recognition import LAYOUTS, all_items, recognise
 from deepfake_seq.datasets.splits import Fold, Split, grouped_folds, split_by_group
 from deepfake_seq.datasets.survey import (
     ClassCount,
     count_classes,
     distribution,
-    straddling_groups,
+    groups_in_several_splits,
 )
 
 __all__ = [
@@ -27,17 +31,17 @@ __all__ = [
     "Fold",
     "Split",
     "VideoItem",
+    "add_duplicate_groups",
     "all_items",
     "apply_labels",
+    "connected_components",
     "count_classes",
     "discover",
     "distribution",
     "grouped_folds",
+    "groups_in_several_splits",
     "official_split",
     "recognise",
-    "shared",
+    "shared_between_splits",
     "split_by_group",
-    "straddling_groups",
-    "tied_units",
-    "with_duplicates",
 ]

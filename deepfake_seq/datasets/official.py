@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deepfake_seq.datasets.dealing import IntArray
+from deepfake_seq.datasets.group_assignment import IntArray
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.datasets.splits import (
-    PARTS,
+    SPLITS,
     Split,
     classes_of,
     split_by_group,
@@ -57,7 +57,7 @@ def official_split(
     label_array, part_array = np.asarray(labels), np.asarray(parts)
     none = np.zeros(len(label_array), dtype=np.bool_)
     made = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
-    train, validating, test, free = (np.flatnonzero(part_array == name) for name in (*PARTS, ""))
+    train, validating, test, free = (np.flatnonzero(part_array == name) for name in (*SPLITS, ""))
     dropped = np.zeros(0, dtype=np.int64)
     if len(free) and (len(train) or len(validating)):
         dropped, free = free, dropped
@@ -85,7 +85,7 @@ def official_split(
     return Split(train, validating, test, dropped)
 
 
-def with_duplicates(
+def add_duplicate_groups(
     groups: Sequence[tuple[str, ...]], sha256s: Sequence[str]
 ) -> list[tuple[str, ...]]:
     """The groups of each clip, with one more for clips that are the same file under two names.
@@ -103,7 +103,7 @@ def with_duplicates(
     ]
 
 
-def shared(
+def shared_between_splits(
     values: Sequence[tuple[str, ...]], parts: Mapping[str, IntArray]
 ) -> dict[str, tuple[str, ...]]:
     """Each value that stands in more than one part, and those parts.

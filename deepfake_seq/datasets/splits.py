@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.datasets.dealing import IntArray, Membership, best_assignment
+from deepfake_seq.datasets.group_assignment import IntArray, Membership, best_assignment
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 _NEED = np.array([10.0, 10.0, 1.0])
 """How bad it is for a part to lack a class; the test part is the least needed of the three."""
@@ -37,9 +37,9 @@ class Split:
     test: IntArray
     dropped: IntArray
 
-    def parts(self) -> dict[str, IntArray]:
+    def by_name(self) -> dict[str, IntArray]:
         """The three parts by name."""
-        return {name: getattr(self, name) for name in PARTS}
+        return {name: getattr(self, name) for name in SPLITS}
 
 
 def split_by_group(
@@ -103,7 +103,7 @@ def _split(
         )
     need = np.stack([_NEED, _NEED])
     if made.any():
-        need[FAKE, PARTS.index("train")] = 0.0
+        need[FAKE, SPLITS.index("train")] = 0.0
     side = membership.sides(best_assignment(labels, membership, shares, need, seed))
     train, validating, testing = (np.flatnonzero(side == part) for part in range(3))
     trained = classes_of(labels, train, made) >= _BOTH

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
-from deepfake_seq.datasets.splits import PARTS
+from deepfake_seq.datasets.splits import SPLITS
 
-NO_PART = "no part"
+NO_SPLIT = "no part"
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def count_classes(name: str, items: Sequence[VideoItem]) -> ClassCount:
 
 def by_part(items: Sequence[VideoItem]) -> list[ClassCount]:
     """The classes in each part that the data set assigns, and in what is in no part."""
-    rows = {row.name: row for row in _by(items, lambda item: item.split or NO_PART)}
-    return [rows[name] for name in (*PARTS, NO_PART) if name in rows]
+    rows = {row.name: row for row in _by(items, lambda item: item.split or NO_SPLIT)}
+    return [rows[name] for name in (*SPLITS, NO_SPLIT) if name in rows]
 
 
 def by_method(items: Sequence[VideoItem]) -> list[ClassCount]:
@@ -57,7 +57,7 @@ def distribution(items: Sequence[VideoItem]) -> dict[str, list[ClassCount]]:
     return tables or {"class": [count_classes("all videos", items)]}
 
 
-def straddling_groups(items: Sequence[VideoItem]) -> list[str]:
+def groups_in_several_splits(items: Sequence[VideoItem]) -> list[str]:
     """The groups that stand in more than one part; what is in no part counts as one."""
     parts = defaultdict(set)
     for item in items:

@@ -111,7 +111,7 @@ class Task:
         fields = self.resolved.fingerprint.fields
         clips = {
             part: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
-            for part, positions in self.experiment.parts.split.parts().items()
+            for part, positions in self.experiment.parts.split.by_name().items()
         }
         return {
             "backbone": fields["backbone"],

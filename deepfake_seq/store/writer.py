@@ -76,7 +76,7 @@ class Writer(Store[R]):
             description = _agreed(path, description)
         return cls(path, description, shard_records, shard_bytes)
 
-    def found(self) -> Path:
+    def initialise(self) -> Path:
         """Make the store if it is not there; gives the folder in it that only this writer has.
 
         Raises:

@@ -11,7 +11,7 @@ from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, found, plant
 
 from deepfake_seq.commands import videos
 from deepfake_seq.datasets import LAYOUTS, all_items, apply_labels
-from deepfake_seq.datasets.survey import straddling_groups
+from deepfake_seq.datasets.survey import groups_in_several_splits
 from deepfake_seq.errors import DatasetError
 
 TREES: dict[str, Mapping[str, str]] = {
@@ -153,6 +153,6 @@ def test_a_link_to_a_data_set_elsewhere_is_followed_only_when_asked(tmp_path: Pa
 
 def test_an_identity_on_both_sides_of_the_official_list_is_found(tmp_path: Path) -> None:
     root = plant(tmp_path / "set", CELEB_DF)
-    assert straddling_groups(all_items(found(root))) == ["id0", "id1"]
+    assert groups_in_several_splits(all_items(found(root))) == ["id0", "id1"]
     shutil.rmtree(root / "Celeb-synthesis")
-    assert straddling_groups(all_items(found(root))) == []
+    assert groups_in_several_splits(all_items(found(root))) == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepfake_seq.datasets import official_split, shared, with_duplicates
+from deepfake_seq.datasets import add_duplicate_groups, official_split, shared_between_splits
 from deepfake_seq.errors import DatasetError
 
 HOW = {"validation": 0.25, "seed": 0}
@@ -12,7 +12,7 @@ HOW = {"validation": 0.25, "seed": 0}
 def test_parts_that_are_all_named_are_taken_as_they_are() -> None:
     parts = ["train", "train", "validation", "validation", "test"]
     split = official_split([0, 1, 0, 1, 1], [()] * 5, parts, **HOW)
-    assert [part.tolist() for part in split.parts().values()] == [[0, 1], [2, 3], [4]]
+    assert [part.tolist() for part in split.by_name().values()] == [[0, 1], [2, 3], [4]]
     assert not len(split.dropped)
 
 
@@ -51,7 +51,7 @@ def test_pseudo_fakes_stand_in_for_what_the_training_part_lacks() -> None:
         official_split([0] * 4 + [1], [()] * 5, parts, **HOW)
     made = [True, False, False, False, False]
     split = official_split([0] * 4 + [1], [()] * 5, parts, **HOW, pseudo_fakes=made)
-    assert [part.tolist() for part in split.parts().values()] == [[0, 1], [2, 3], [4]]
+    assert [part.tolist() for part in split.by_name().values()] == [[0, 1], [2, 3], [4]]
     with pytest.raises(DatasetError, match="no validation part with both classes"):
         official_split([0, 1, 0, 0, 1], [()] * 5, parts, **HOW, pseudo_fakes=[False] * 4 + [True])
     with pytest.raises(DatasetError, match="no validation part with both classes"):
@@ -66,17 +66,17 @@ def test_validation_is_dealt_out_of_real_clips_where_fakes_are_made_of_them() ->
 
 
 def test_the_same_file_under_two_names_is_one_group() -> None:
-    groups = with_duplicates([("ann",), (), ("bob",), ()], ["aa", "aa", "bb", ""])
+    groups = add_duplicate_groups([("ann",), (), ("bob",), ()], ["aa", "aa", "bb", ""])
     assert set(groups[0]) & set(groups[1])
     assert "ann" in groups[0]
     assert groups[2:] == [("bob",), ()]
 
 
 def test_unknown_digests_make_no_twins() -> None:
-    assert with_duplicates([(), ()], ["", ""]) == [(), ()]
+    assert add_duplicate_groups([(), ()], ["", ""]) == [(), ()]
 
 
 def test_what_stands_in_two_parts_is_named_with_them() -> None:
     values = [("ann",), ("ann", "bob"), ("bob",), ("cid",)]
     parts = {"train": np.array([0]), "test": np.array([1, 2]), "validation": np.array([3])}
-    assert shared(values, parts) == {"ann": ("train", "test")}
+    assert shared_between_splits(values, parts) == {"ann": ("train", "test")}

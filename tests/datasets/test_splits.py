@@ -32,13 +32,13 @@ def test_no_group_is_on_two_sides_and_every_clip_has_one_place(
         split = split_by_group(labels, groups, **SHARES, seed=seed)
     except DatasetError:
         return
-    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.by_name().items()}
     assert not sides["train"] & sides["validation"]
     assert not (sides["train"] | sides["validation"]) & sides["test"]
-    everyone = np.concatenate([*split.parts().values(), split.dropped])
+    everyone = np.concatenate([*split.by_name().values(), split.dropped])
     assert sorted(everyone.tolist()) == list(range(len(labels)))
     for name in ("train", "validation"):
-        assert {labels[clip] for clip in split.parts()[name]} == {0, 1}
+        assert {labels[clip] for clip in split.by_name()[name]} == {0, 1}
     again = split_by_group(labels, groups, **SHARES, seed=seed)
     assert np.array_equal(split.train, again.train)
 
@@ -48,7 +48,7 @@ def test_classes_are_shared_out_as_asked() -> None:
     split = split_by_group(labels, [()] * 100, **SHARES, seed=0)
     shares = {
         name: (len(part), sum(labels[clip] for clip in part))
-        for name, part in split.parts().items()
+        for name, part in split.by_name().items()
     }
     assert shares == {"train": (60, 12), "validation": (20, 4), "test": (20, 4)}
 
@@ -80,7 +80,7 @@ def test_clips_that_straddle_are_dropped_where_all_are_tied_to_all() -> None:
                 groups.append((person, other))
     split = split_by_group(labels, groups, **SHARES, seed=0)
     assert len(split.dropped)
-    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.by_name().items()}
     assert not sides["train"] & (sides["validation"] | sides["test"])
 
 
@@ -137,7 +137,7 @@ def test_pseudo_fakes_stand_in_for_fakes_only_where_there_are_too_few(
         with pytest.raises(DatasetError):
             split_by_group(labels, groups, **SHARES, seed=seed)
         return
-    sides = {name: {g for c in part for g in groups[c]} for name, part in split.parts().items()}
+    sides = {name: {g for c in part for g in groups[c]} for name, part in split.by_name().items()}
     assert not sides["train"] & sides["validation"]
     assert not (sides["train"] | sides["validation"]) & sides["test"]
     trained = {labels[clip] for clip in split.train} | {1 for clip in split.train if made[clip]}
@@ -150,8 +150,8 @@ def test_pseudo_fakes_stand_in_for_fakes_only_where_there_are_too_few(
         assert any(made[clip] for clip in split.train)
         return
     assert validated == {0, 1}
-    for name, part in plain.parts().items():
-        assert np.array_equal(part, split.parts()[name])
+    for name, part in plain.by_name().items():
+        assert np.array_equal(part, split.by_name()[name])
 
 
 def test_the_few_fakes_of_one_person_go_to_validation_where_pseudo_fakes_train() -> None:

@@ -85,7 +85,7 @@ class RayEngine(Engine):
         with ExitStack() as stack:
             stack.enter_context(cluster.connected(job.execution.address))
             self._share = cluster.share_of_process(job.execution.runtime)
-            mark = cache.features.found().absolute()
+            mark = cache.features.initialise().absolute()
             self._stack = stack.pop_all()
         self._config = WorkerConfig(job, cache.features.path.absolute(), mark, self._share.cpus)
         self._queue = ChunkQueue(self._share.cpus, _VIDEOS_PER_CPU * self._share.cpus)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
-from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, with_duplicates
+from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
@@ -66,7 +66,7 @@ class SequenceData:
     @property
     def groups_with_duplicates(self) -> list[tuple[str, ...]]:
         """The groups of each clip, with one more for clips that are the same file."""
-        return with_duplicates(self.groups, [clip.sha256 for clip in self.clips])
+        return add_duplicate_groups(self.groups, [clip.sha256 for clip in self.clips])
 
     @property
     def clips_with_duplicates(self) -> tuple[Clip, ...]:

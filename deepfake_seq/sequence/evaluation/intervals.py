@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.datasets import FAKE, REAL, tied_units
+from deepfake_seq.datasets import FAKE, REAL, connected_components
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS, Floats, WeightedMetrics
 
 Ints = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ def units(groups: Sequence[tuple[str, ...]] | None, clips: int) -> Ints:
         groups: The groups of each clip; one without any is a unit of its own. None: all are.
         clips: How many there are.
     """
-    return np.arange(clips) if groups is None else tied_units(groups)
+    return np.arange(clips) if groups is None else connected_components(groups)
 
 
 def bootstrap(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepfake_seq.datasets import LABEL_NAMES
-from deepfake_seq.datasets.figure import draw_classes
+from deepfake_seq.datasets.plot import draw_classes
 from deepfake_seq.datasets.survey import ClassCount
 from deepfake_seq.sequence.evaluation import breakdown
 from deepfake_seq.sequence.evaluation.intervals import roc_band, units

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deepfake_seq.config import SplitConfig
-from deepfake_seq.datasets import Split, grouped_folds, official_split, shared, split_by_group
+from deepfake_seq.datasets import (
+    Split,
+    grouped_folds,
+    official_split,
+    shared_between_splits,
+    split_by_group,
+)
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
@@ -77,7 +83,7 @@ def split_data(
     made = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
     if config.strategy != "group" and is_bound(data.clips):
         taken = inherited_split(data, config, made)
-        in_common = require_disjoint(data, taken.split.parts(), shared_allowed=True)
+        in_common = require_disjoint(data, taken.split.by_name(), shared_allowed=True)
         return DataSplit(taken.split, False, _count_duplicates(data), in_common, taken.warnings)
     require_unbound(data.clips)
     labels = data.labels.tolist()
@@ -111,7 +117,7 @@ def split_data(
         )
     in_common = require_disjoint(
         data,
-        split.parts(),
+        split.by_name(),
         shared_allowed=official and (config.allow_shared or published),
     )
     return DataSplit(split, official, _count_duplicates(data), in_common)
@@ -149,15 +155,17 @@ def require_disjoint(
     Raises:
         DatasetError: Two parts share a clip, a file under two names, or an identity.
     """
-    by_name = shared([(clip.video_id,) for clip in data.clips], parts)
-    by_content = shared([(clip.sha256,) if clip.sha256 else () for clip in data.clips], parts)
+    by_name = shared_between_splits([(clip.video_id,) for clip in data.clips], parts)
+    by_content = shared_between_splits(
+        [(clip.sha256,) if clip.sha256 else () for clip in data.clips], parts
+    )
     for digest, where in (by_name | by_content).items():
         names = [clip.video_id for clip in data.clips if digest in (clip.video_id, clip.sha256)]
         raise DatasetError(
             f"the split leaks: the same video stands in {' and in '.join(where)} "
             f"({' is '.join(names)}). Correct the split column, or use --split group."
         )
-    by_group = shared(data.groups, parts)
+    by_group = shared_between_splits(data.groups, parts)
     if by_group and not shared_allowed:
         group, where = next(iter(by_group.items()))
         raise DatasetError(

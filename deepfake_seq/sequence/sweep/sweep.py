@@ -66,7 +66,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the result of a trial depends on, as nested JSON values."""
-        data, split = self.experiment.data, self.experiment.parts.split.parts()
+        data, split = self.experiment.data, self.experiment.parts.split.by_name()
         parts = {part: [data.clips[row].video_id for row in rows] for part, rows in split.items()}
         clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips

@@ -45,7 +45,7 @@ def config(tmp_path: Path) -> Iterator[WorkerConfig]:
     resolved = resolve(CONFIG)
     with Cache.create(tmp_path / "store", resolved) as cache:
         job = Job(resolved, ExecutionConfig(workers=1), False, 9)
-        yield WorkerConfig(job, tmp_path / "store", cache.features.found(), 1)
+        yield WorkerConfig(job, tmp_path / "store", cache.features.initialise(), 1)
 
 
 @pytest.fixture

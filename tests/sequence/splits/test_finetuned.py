@@ -53,7 +53,7 @@ def of_kinds(**counts: int) -> list[Clip]:
 
 def where(clips: Sequence[Clip], parts: DataSplit) -> dict[str, list[str]]:
     """What each part holds, by how the CNN knows it."""
-    split = {**parts.split.parts(), "dropped": parts.split.dropped}
+    split = {**parts.split.by_name(), "dropped": parts.split.dropped}
     return {
         name: sorted(str(clips[at].facts.get("cnn_part")) for at in positions)
         for name, positions in split.items()
@@ -213,7 +213,7 @@ def test_however_a_store_is_made_up_nothing_known_to_the_cnn_is_tested_on(
     assert sorted(whole.tolist()) == list(range(len(clips)))
     for guest, others in (("related", (split.test,)), ("unseen", (split.train, split.validation))):
         met = {name for part in others for at in part for name in clips[at].groups}
-        used = [at for part in split.parts().values() for at in part if known[at] == guest]
+        used = [at for part in split.by_name().values() for at in part if known[at] == guest]
         assert not met & {name for at in used for name in clips[at].groups}
 
 

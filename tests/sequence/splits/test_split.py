@@ -42,7 +42,7 @@ def test_the_same_file_under_two_names_never_stands_on_two_sides() -> None:
         parts = split_data(data_of(clips), SplitConfig(seed=seed))
         where = {
             name
-            for name, positions in parts.split.parts().items()
+            for name, positions in parts.split.by_name().items()
             for position in positions
             if clips[position].sha256 == twin
         }
@@ -59,7 +59,7 @@ def test_the_people_of_one_video_stay_together_and_are_no_twins() -> None:
     ]
     parts = split_data(data_of(clips), SplitConfig())
     assert parts.duplicates == 0 and not parts.warnings
-    for positions in parts.split.parts().values():
+    for positions in parts.split.by_name().values():
         videos = [clips[position].sha256 for position in positions]
         assert all(videos.count(video) == 2 for video in videos)
 

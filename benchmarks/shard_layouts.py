@@ -1,6 +1,6 @@
 """Size and speed of ways to lay out and pack features in HDF5, on the features of a store.
 
-python benchmarks/layout.py STORE
+python benchmarks/shard_layouts.py STORE
 
 Every layout holds the same 256 records (those of the store, repeated where it has fewer). Files are
 written to memory and read from the page cache, so that the disk plays no part; the last two columns

@@ -20,7 +20,7 @@ _DROP_COST = 2.0
 IntArray = npt.NDArray[np.int64]
 
 
-def tied_units(groups: Sequence[tuple[str, ...]]) -> IntArray:
+def connected_components(groups: Sequence[tuple[str, ...]]) -> IntArray:
     """The unit of each clip, (N,), numbered from 0: clips that groups tie together are one.
 
     Args:

@@ -1,6 +1,6 @@
 """The parent's memory over many short clips: as much in the last quarter as in the first.
 
-python benchmarks/flat.py [CLIPS]
+python benchmarks/extraction_memory.py [CLIPS]
 
 Extracts the same short clip under 2,000 names, as `deepseq extract` does, with the whole frame for
 a face and a CNN that only pretends. Prints the most memory that this process held in each quarter.

@@ -1,6 +1,6 @@
 """A cold `deepseq predict` of one clip, beside importing TensorFlow alone.
 
-python benchmarks/cold.py RUN CLIP
+python benchmarks/cold_predict.py RUN CLIP
 
 Each command is a process of its own, in turn with the others. The floor is to import what predict
 needs: OpenVINO, PyAV, OpenCV, h5py.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from turns import medians
+from interleaved_timing import medians
 
 ROUNDS = 5
 NEEDED = "import av, cv2, h5py, numpy, openvino, safetensors"
