@@ -126,7 +126,7 @@ def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
         "fit", "--features", tmp_path / "tuned", "--out", tmp_path / "gru", "--epochs", 2, "--json"
     )
     assert fitted.exit_code == 0, fitted.stderr
-    assert "its own split was taken over" in fitted.stderr
+    assert "the split of its run is used" in fitted.stderr
     assert json.loads(fitted.stdout)["split"] == tuned["split"]
     refused = deepseq("fit", "--features", tmp_path / "tuned", "--folds", 3)
     assert refused.exit_code == 1

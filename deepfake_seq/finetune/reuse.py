@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from deepfake_seq.datasets.leakage import TRAINED_ON, FinetuneOverlap
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
-from deepfake_seq.extract.options import FinetuneOverlap
 from deepfake_seq.sequence.data.dataset import clip_key
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.splits import split_file
-from deepfake_seq.sequence.splits.leakage import TRAINED_ON
 from deepfake_seq.store.record_ids import person_of
 
 

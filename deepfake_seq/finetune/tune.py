@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,10 @@ from deepfake_seq.finetune.network import FinetunableCnn, input_row
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.experiment import Experiment, build_experiment
+from deepfake_seq.sequence.experiment import Experiment, describe_clips, split_clips
 from deepfake_seq.sequence.runs.run import SequenceModel
-from deepfake_seq.sequence.runs.writer import (
-    FitResult,
-    RunContents,
-    evaluate_test,
-    new_folder,
-    require_new,
-)
-from deepfake_seq.sequence.training.baselines import baselines
+from deepfake_seq.sequence.runs.writer import FitResult, RunContents, require_new, write_run
+from deepfake_seq.sequence.training.baselines import evaluate_baselines, evaluate_ensemble
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig, TrainedEnsemble, fit_ensemble
 from deepfake_seq.sequence.training.train import TrainedNetwork
 from deepfake_seq.store import FaceStore
@@ -82,12 +75,12 @@ class Task:
     @property
     def training(self) -> SequenceData:
         """The clips to train on."""
-        return self.experiment.data.take(self.experiment.parts.split.train)
+        return self.experiment.train
 
     @property
     def validation(self) -> SequenceData:
         """The clips to stop, calibrate and decide by."""
-        return self.experiment.data.take(self.experiment.parts.split.validation)
+        return self.experiment.validation
 
     @property
     def stream(self) -> FrameStream:
@@ -111,7 +104,7 @@ class Task:
         fields = self.resolved.fingerprint.fields
         clips = {
             part: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
-            for part, positions in self.experiment.parts.split.by_name().items()
+            for part, positions in self.experiment.split.positions.parts().items()
         }
         return {
             "backbone": fields["backbone"],
@@ -167,7 +160,8 @@ def prepare(
     faces = load_faces(store, row)
     blends = config.augmentation.self_blend > 0
     pseudo_fakes = [blends and clip.label == REAL for clip in faces.data.clips]
-    experiment = build_experiment(faces.data, store, recipe.split, pseudo_fakes)
+    clips = describe_clips(faces.data, store, recipe.split.seed)
+    experiment = split_clips(clips, recipe.split, pseudo_fakes)
     return Task(experiment, faces, resolved, row, recipe, config)
 
 
@@ -198,11 +192,9 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
         trainer = _Trainer(task, cnn, checkpoints, on_batch)
         pairs = [(task.training, task.validation)]
         ensemble = fit_ensemble(pairs, task.recipe, trainer)
-        contents = _finished(task, cnn, ensemble, frozen)
-        with new_folder(folder) as draft:
-            weights_file = draft / finetuned_weights.FILE_NAME
-            shutil.copyfile(trainer.weights_file, weights_file)
-            result = contents.write(draft, folder, _model(task, ensemble, weights_file))
+        model = _model(task, ensemble, trainer.weights_file)
+        contents = _contents(task, cnn, ensemble, model, frozen)
+        result = write_run(folder, contents, [trainer.weights_file])
         weights_file = folder / finetuned_weights.FILE_NAME
         weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
@@ -251,29 +243,32 @@ class _Trainer:
         return np.array(labels, dtype=np.int64), np.array(logits)
 
 
-def _finished(
-    task: Task, cnn: FinetunableCnn, ensemble: TrainedEnsemble, frozen: SequenceData
+def _contents(
+    task: Task,
+    cnn: FinetunableCnn,
+    ensemble: TrainedEnsemble,
+    model: SequenceModel,
+    frozen: SequenceData,
 ) -> RunContents:
     """The model beside baselines on the features of the CNN as it was before."""
-    split = task.experiment.parts.split
-    test = task.experiment.data.take(split.test)
+    split = task.experiment.split.positions
     before = [(frozen.take(split.train), frozen.take(split.validation))]
     others: dict[str, Any] = {}
     if ensemble.decision.knows_fakes and all(task.training.counts.values()):
-        others = baselines(before, frozen.take(split.test), task.recipe)
-    scores, metrics = evaluate_test(ensemble, test, others)
+        others = evaluate_baselines(before, frozen.take(split.test), task.recipe)
+    scores, metrics = evaluate_ensemble(ensemble, task.experiment.test, others)
     backbone = task.resolved.config.backbone
     return RunContents(
         experiment=task.experiment,
-        recipe=task.recipe,
+        config=task.recipe,
         pairs=[(task.training, task.validation)],
         ensemble=ensemble,
-        test=test,
+        model=model,
         test_scores=scores,
         metrics=metrics,
         cnn_warnings=_STARTED_FROM_NOISE if backbone.weights == UNTRAINED else (),
         parameters=cnn.parameters,
-        made=task.pseudo_fakes,
+        pseudo_fakes=task.pseudo_fakes,
         notes={
             "finetune": {
                 **asdict(task.config),

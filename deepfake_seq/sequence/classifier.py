@@ -1,4 +1,4 @@
-"""The sequence models in scikit-learn's manner, for arrays of one's own."""
+"""A scikit-learn classifier for sequence models on arrays."""
 
 from __future__ import annotations
 
@@ -29,35 +29,36 @@ from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import new_folder, require_new
-from deepfake_seq.sequence.training.baselines import on_validation
-from deepfake_seq.sequence.training.ensemble import ExperimentConfig, fit_ensemble, pairs_of
+from deepfake_seq.sequence.training.baselines import evaluate_validation
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, fit_ensemble, member_pairs
 from deepfake_seq.store import Fingerprint
 from deepfake_seq.untrusted import decode
 
 _MODEL, _TRAIN = ModelConfig(), TrainConfig()
 _SPLIT, _DECISION = SplitConfig(), DecisionConfig()
-_OWN_ARRAYS = Fingerprint({"features": "arrays of one's own"})
+_ARRAYS = Fingerprint({"features": "arrays of one's own"})
 
 
-class _Saved(Struct):
-    """The settings in `model.json` that a classifier is made again from."""
+class _SavedSettings(Struct):
+    """The settings in `model.json` that `load` restores."""
 
     recipe: ExperimentConfig
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A sequence model that is trained on arrays: 1 = fake, 0 = real.
+    """Binary classifier of feature sequences: 1 = fake, 0 = real.
 
-    Part of what `fit` is given is kept for early stopping, calibration and the threshold, by group.
-    The arguments are those of `config.ModelConfig`, `TrainConfig`, `SplitConfig` and
+    `fit` holds out a fraction of the clips, by group, for early stopping, calibration and the
+    threshold. The parameters are those of `config.ModelConfig`, `TrainConfig`, `SplitConfig` and
     `DecisionConfig`.
 
     Attributes:
-        classes_: `[0, 1]`.
-        n_features_in_: D.
-        decision_: The threshold, the abstention band, and what they rest on; see `Decision`.
+        classes_: Labels of the classes, `[0, 1]`.
+        n_features_in_: Number of features D.
+        decision_: Threshold and abstention band, with the numbers they are based on; see
+            `Decision`.
         model_: The trained `SequenceModel`.
-        metrics_: On the clips kept for validation.
+        metrics_: Metrics on the validation clips.
     """
 
     def __init__(
@@ -106,60 +107,64 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mask: npt.ArrayLike | None = None,
         groups: Sequence[str] | None = None,
     ) -> Self:
-        """Train.
+        """Train the model, calibrate it and choose its threshold.
 
         Args:
             X: Float (N, T, D): N clips of T frames with D features.
-            y: (N,); 1 = fake, 0 = real.
-            mask: Bool (N, T); True where a row holds a frame. What stands in the other rows means
-                nothing. All by default.
-            groups: (N,); who or what is in each clip: clips that share it are kept on one side of
-                the validation. Every clip by itself by default.
+            y: Labels, (N,); 1 = fake, 0 = real.
+            mask: Bool (N, T); True for a valid frame. The features of other frames are ignored. By
+                default, all frames are valid.
+            groups: Identity or source video of each clip, (N,). Training and validation share no
+                group. By default, each clip is its own group.
+
+        Returns:
+            The fitted classifier itself.
 
         Raises:
-            ValueError: The arrays do not fit together, or are not what they should be.
+            ValueError: An array has the wrong shape, dtype or values.
             DatasetError: There are too few clips or groups of a class.
         """
         arrays = checked_arrays(X, mask)
         labels = checked_labels(y, len(arrays[1]))
         if groups is not None and len(groups) != len(labels):
-            raise ValueError(f"one group a clip is needed. Received: {len(groups)} groups")
+            raise ValueError(
+                f"groups must have one entry per clip, {len(labels)}. Received: {len(groups)}"
+            )
         clips = tuple(
             Clip(f"clip {number}", int(label), (str(groups[number]),) if groups is not None else ())
             for number, label in enumerate(labels)
         )
         data = SequenceData(clips, ArrayFeatures(*arrays), np.arange(len(clips)))
-        recipe = self._recipe()
+        config = self._config()
         split = split_by_group(
             labels.tolist(), data.groups, validation=self.validation, test=0.0, seed=self.seed
         )
-        pairs = pairs_of(data, split.train, split.validation, recipe)
-        ensemble = fit_ensemble(pairs, recipe)
+        ensemble = fit_ensemble(member_pairs(data, split, config), config)
         model = SequenceModel(
-            recipe.model,
+            config.model,
             ensemble.networks,
             data.features.shape[1:],
             ensemble.calibration,
             ensemble.decision,
             f"{len(clips)} clips given as arrays",
             ExtractConfig(),
-            _OWN_ARRAYS,
+            _ARRAYS,
         )
-        self._take(model, on_validation(ensemble))
+        self._set_fitted(model, evaluate_validation(ensemble))
         return self
 
     def predict_proba(
         self, X: npt.ArrayLike, mask: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities, (N, 2), of real and of fake.
+        """Return the calibrated probabilities of real and fake, (N, 2).
 
         Args:
             X: Float (N, T, D), with the T and D of the training clips.
-            mask: Bool (N, T); all by default.
+            mask: Bool (N, T); True for a valid frame. By default, all frames are valid.
 
         Raises:
-            ValueError: The arrays are not what they should be.
-            sklearn.exceptions.NotFittedError: Nothing was trained yet.
+            ValueError: An array has the wrong shape, dtype or values.
+            sklearn.exceptions.NotFittedError: The classifier is not fitted.
         """
         check_is_fitted(self, "model_")
         arrays = checked_arrays(X, mask)
@@ -172,9 +177,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.stack([1.0 - fake, fake], axis=1)
 
     def predict(self, X: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
-        """1 where the probability of fake is at least `decision_.threshold`, else 0; (N,).
+        """Return 1 (fake) for a probability of at least `decision_.threshold`, else 0; (N,).
 
-        The abstention band plays no part here: `decision_.is_doubtful` tells it.
+        The abstention band is ignored; see `decision_.is_doubtful`.
         """
         fake = self.predict_proba(X, mask)[:, 1]
         return (fake >= self.decision_.threshold).astype(np.int64)
@@ -186,13 +191,13 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mask: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
-        """The accuracy of `predict`, as of any classifier of scikit-learn."""
+        """Return the accuracy of `predict`, as every scikit-learn classifier does."""
         from sklearn.metrics import accuracy_score
 
         return float(accuracy_score(y, self.predict(X, mask), sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Any:
-        """That X has three dimensions and that there are two classes."""
+        """Declare that X has three dimensions and that there are two classes."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.two_d_array = False
@@ -200,7 +205,12 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def save(self, folder: str | Path) -> None:
-        """Write a run directory, which must not be there yet; `load` reads it."""
+        """Write a run directory, which must not exist; `load` reads it.
+
+        Raises:
+            UsageError: `folder` already exists.
+            RunError: The folder cannot be written.
+        """
         check_is_fitted(self, "model_")
         folder = Path(folder)
         require_new(folder)
@@ -208,7 +218,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "parameters": self.model_.parameters,
             "split": {"validation": sum(self.metrics_["clips"].values())},
-            "recipe": asdict(self._recipe()),
+            "recipe": asdict(self._config()),
             "warnings": self.decision_.warnings,
         }
         metrics = {"validation": self.metrics_, "test": None, "baselines": {}}
@@ -218,31 +228,32 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read back what `save` wrote. Nothing that the folder contains is executed.
+        """Load a classifier that `save` wrote. No code in the folder is executed.
 
         Raises:
-            RunError: Something in it is missing, damaged or does not fit.
+            RunError: A file is missing, damaged or inconsistent.
         """
         folder = Path(folder)
         model = run.load(folder)
         validation = run.read_metrics(folder)["validation"]
-        recipe = decode(folder / run.DESCRIPTION, _Saved, run.MAX_DESCRIPTION_BYTES).recipe
-        own = {**asdict(recipe.model), **asdict(recipe.split), **asdict(recipe.decision)}
-        own |= {**asdict(recipe.train), "model": own.pop("name")}
-        loaded = cls()
-        loaded.set_params(**{name: own[name] for name in loaded.get_params()})
-        loaded._take(model, validation)
-        return loaded
+        path = folder / run.DESCRIPTION
+        config = decode(path, _SavedSettings, run.MAX_DESCRIPTION_BYTES).recipe
+        params = {**asdict(config.model), **asdict(config.split), **asdict(config.decision)}
+        params |= {**asdict(config.train), "model": params.pop("name")}
+        classifier = cls()
+        classifier.set_params(**{name: params[name] for name in classifier.get_params()})
+        classifier._set_fitted(model, validation)
+        return classifier
 
-    def _take(self, model: SequenceModel, validation: dict[str, Any]) -> None:
-        """Become a fitted classifier."""
+    def _set_fitted(self, model: SequenceModel, validation: dict[str, Any]) -> None:
+        """Set the attributes of a fitted classifier."""
         self.classes_ = np.array([REAL, FAKE])
         self.n_features_in_ = model.shape[1]
         self.decision_ = model.decision
         self.metrics_ = validation
         self.model_ = model
 
-    def _recipe(self) -> ExperimentConfig:
+    def _config(self) -> ExperimentConfig:
         return ExperimentConfig(
             ModelConfig(
                 self.model,

@@ -1,6 +1,6 @@
-"""Judging recipes by several rounds of training and testing: grouped folds, seeds, or both.
+"""Compare models by repeated training and testing, over grouped folds, seeds or both.
 
-A study makes no model to use; it says how well a recipe does and how much of that is luck.
+A study keeps no model. It reports the performance of each model and its variation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from deepfake_seq.sequence.training.ensemble import (
     Pair,
     TrainedEnsemble,
     fit_ensemble,
-    pairs_of,
+    member_pairs,
 )
 
 CONTENDERS = (
@@ -47,18 +47,18 @@ CONTENDERS = (
     ModelConfig("logistic", inputs="both"),
     ModelConfig("gru", shuffle_frames=True),
 )
-"""What `--model all` compares, beside the baselines."""
+"""The models that `--model all` compares, in addition to the baselines."""
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One training and one test.
+    """One split of the clips, to train and test every model on.
 
     Attributes:
-        seed: Of everything in it.
-        pairs: What each member is trained and validated on.
-        test: What it is judged on.
-        warnings: What a reader must be told about its split.
+        seed: Seed of the split and of the training.
+        pairs: Training and validation clips of each member.
+        test: The test clips.
+        warnings: Warnings about the split.
     """
 
     seed: int
@@ -69,15 +69,15 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """How one recipe did in one round.
+    """Result of one model in one round.
 
     Attributes:
-        seed: Of the round.
-        video_ids: Of the test clips.
-        labels: (N,) of the test clips.
-        scores: (N,), calibrated.
-        threshold: The one that validation chose.
-        metrics: Of the test clips at that threshold.
+        seed: Seed of the round.
+        video_ids: Ids of the test clips.
+        labels: Labels of the test clips, (N,).
+        scores: Calibrated scores of the test clips, (N,).
+        threshold: Threshold chosen on the validation clips.
+        metrics: Metrics of the test clips at that threshold.
     """
 
     seed: int
@@ -90,13 +90,13 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What all rounds say.
+    """Results of all rounds.
 
     Attributes:
-        outcomes: Of each model, in the order of the rounds.
-        summary: Plain JSON values: `data`, `clips`, `folds`, `seeds`, `recipe` and, for each of the
-            `models`, what `summarise` gives.
-        warnings: What a reader must be told.
+        outcomes: Outcomes of each model, in the order of the rounds.
+        summary: Plain JSON values: `data`, `clips`, `folds`, `seeds`, `recipe` and, in `models`,
+            the result of `summarise` for each model.
+        warnings: Warnings about the metrics.
     """
 
     outcomes: dict[str, list[Outcome]]
@@ -104,139 +104,148 @@ class Study:
     warnings: list[str]
 
 
-def rounds(data: SequenceData, recipe: ExperimentConfig, folds: int, seeds: int) -> Iterator[Round]:
-    """The rounds of a study: `folds` for each of `seeds` seeds, or one where `folds` is 0.
+def rounds(data: SequenceData, config: ExperimentConfig, folds: int, seeds: int) -> Iterator[Round]:
+    """Yield the rounds of a study: `folds` for each of `seeds` seeds, or one if `folds` is 0.
 
-    With folds, every clip is a test clip once a seed (but for those that straddle two folds), and
-    an official split is set aside. Without, each seed deals the parts out anew, but for official
-    ones.
+    With folds, every clip is a test clip once per seed, except clips whose groups are in two folds;
+    an official split is ignored. Without folds, each seed splits the clips again, except for an
+    official split.
 
     Raises:
         DatasetError: There are too few groups.
+        UsageError: There are neither folds nor test clips.
     """
-    for seed in range(recipe.split.seed, recipe.split.seed + seeds):
-        own = replace(
-            recipe,
-            split=replace(recipe.split, seed=seed),
-            train=replace(recipe.train, seed=seed),
+    for seed in range(config.split.seed, config.split.seed + seeds):
+        seeded = replace(
+            config,
+            split=replace(config.split, seed=seed),
+            train=replace(config.train, seed=seed),
         )
         if not folds:
-            parts = split_data(data, own.split)
-            split = parts.split
-            if not len(split.test):
-                raise UsageError("a study needs test clips: leave --test 0 out, or give --folds")
-            pairs = pairs_of(data, split.train, split.validation, own)
-            yield Round(seed, pairs, data.take(split.test), parts.warnings)
+            split = split_data(data, seeded.split)
+            test = data.take(split.positions.test)
+            if not len(test):
+                raise UsageError("a study needs test clips: omit --test 0, or use --folds")
+            yield Round(seed, member_pairs(data, split.positions, seeded), test, split.warnings)
             continue
         for rest, held_out in make_folds(data, folds, seed):
-            kept = data.take(rest)
-            inner = split_by_group(
-                kept.labels.tolist(),
-                kept.groups_with_duplicates,
-                validation=recipe.split.validation,
+            remaining = data.take(rest)
+            positions = split_by_group(
+                remaining.labels.tolist(),
+                remaining.groups_with_duplicates,
+                validation=config.split.validation,
                 test=0.0,
                 seed=seed,
-                pseudo_fakes=kept.pseudo_fakes,
+                pseudo_fakes=remaining.pseudo_fakes,
             )
-            pairs = pairs_of(kept, inner.train, inner.validation, own)
+            pairs = member_pairs(remaining, positions, seeded)
             yield Round(seed, pairs, data.take(held_out))
 
 
 def study(
     clips: LabelledClips,
-    recipes: Sequence[ExperimentConfig],
+    configs: Sequence[ExperimentConfig],
     folds: int,
     seeds: int,
     on_training: Callable[[str], None] = lambda title: None,
 ) -> Study:
-    """Judge every recipe and every baseline in the same rounds.
+    """Train and test every model and every baseline in the same rounds.
 
     Args:
-        clips: The clips, which each round splits anew.
-        recipes: They differ in their models only.
-        folds: How many, or 0 for the split that the recipes ask for.
-        seeds: How many.
-        on_training: Called with the name of each model that has been trained and judged.
+        clips: The clips, which each round splits again.
+        configs: Settings of each model; they differ only in `model`.
+        folds: Number of folds, or 0 for the split of the settings.
+        seeds: Number of seeds.
+        on_training: Called with the name of each model after it was trained and tested.
 
     Raises:
-        DatasetError: There are too few groups for so many folds, or no test clips without folds.
+        DatasetError: There are too few groups for the number of folds.
+        UsageError: There are neither folds nor test clips.
     """
     data = clips.data
     outcomes: dict[str, list[Outcome]] = {}
-    told: dict[str, None] = {}
-    for own in rounds(data, recipes[0], folds, seeds):
-        told |= dict.fromkeys(own.warnings)
-        for recipe in recipes:
-            seeded = replace(recipe, train=replace(recipe.train, seed=own.seed))
-            ensemble = fit_ensemble(own.pairs, seeded)
-            outcomes.setdefault(recipe.model.title, []).append(_outcome(own, ensemble))
-            told |= dict.fromkeys(ensemble.warnings)
-            on_training(recipe.model.title)
-        for name, baseline in BASELINES.items():
-            ensemble = baseline(own.pairs, recipes[0])
-            outcomes.setdefault(name, []).append(_outcome(own, ensemble))
-    names = [clip.video_id for clip in data.clips]
-    groups = dict(zip(names, data.groups_with_duplicates, strict=True))
+    training_warnings: dict[str, None] = {}  # in order, without repetitions
+    for current in rounds(data, configs[0], folds, seeds):
+        training_warnings |= dict.fromkeys(current.warnings)
+        for config in configs:
+            seeded = replace(config, train=replace(config.train, seed=current.seed))
+            ensemble = fit_ensemble(current.pairs, seeded)
+            outcomes.setdefault(config.model.title, []).append(_outcome(current, ensemble))
+            training_warnings |= dict.fromkeys(ensemble.warnings)
+            on_training(config.model.title)
+        for name, fit_baseline in BASELINES.items():
+            ensemble = fit_baseline(current.pairs, configs[0])
+            outcomes.setdefault(name, []).append(_outcome(current, ensemble))
+    video_ids = [clip.video_id for clip in data.clips]
+    groups = dict(zip(video_ids, data.groups_with_duplicates, strict=True))
     summary = {
         "data": clips.name,
         "clips": data.counts,
         "folds": folds,
         "seeds": seeds,
-        "recipe": asdict(recipes[0]),
+        "recipe": asdict(configs[0]),
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
-    cnn = str(clips.store.extract_config["backbone"]["weights"])
-    warnings = [*told, *clips.shortcut.warnings, *cnn_warnings(cnn), *data_warnings(data)]
+    cnn_weights = str(clips.store.extract_config["backbone"]["weights"])
+    warnings = [
+        *training_warnings,
+        *clips.shortcut.warnings,
+        *cnn_warnings(cnn_weights),
+        *data_warnings(data),
+    ]
     return Study(outcomes, summary, warnings)
 
 
 def summarise(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """What the rounds of one recipe come to.
+    """Summarise the rounds of one model.
 
     Args:
-        outcomes: Of all rounds.
-        groups: The groups of each clip, by its id.
+        outcomes: Outcomes of all rounds.
+        groups: Groups of each clip, by its id.
 
     Returns:
-        `rounds`; `mean` and `sd` over the rounds of each figure on the test clips; and `pooled`,
-        from all test clips of a seed together: `auc`, its 95 % `interval` (for the mean of a clip's
-        scores over the seeds), `macro_f1` at the thresholds that validation chose, and
-        `best_macro_f1`, the best that any one threshold could have given (which nobody can know
-        beforehand). `pooled` figures are means over the seeds.
+        `rounds`, their number; `mean` and `sd` over the rounds of each metric on the test clips;
+        and `pooled`, means over the seeds of metrics on all test clips of a seed together: `auc`,
+        its 95 % confidence `interval` (for the mean score of each clip over the seeds), `macro_f1`
+        at the thresholds chosen on validation, and `best_macro_f1` at the best possible threshold,
+        which cannot be known in advance.
     """
     table = {
-        name: np.array([own.metrics[name] for own in outcomes if own.metrics[name] is not None])
+        name: np.array([row.metrics[name] for row in outcomes if row.metrics[name] is not None])
         for name in METRICS
     }
     return {
         "rounds": len(outcomes),
-        "mean": {name: float(row.mean()) if len(row) else None for name, row in table.items()},
+        "mean": {
+            name: float(values.mean()) if len(values) else None for name, values in table.items()
+        },
         "sd": {
-            name: float(row.std(ddof=1)) if len(row) > 1 else None for name, row in table.items()
+            name: float(values.std(ddof=1)) if len(values) > 1 else None
+            for name, values in table.items()
         },
         "pooled": _pooled(outcomes, groups),
     }
 
 
-def save(folder: Path, found: Study) -> None:
+def save(folder: Path, result: Study) -> None:
     """Write `study.json`, its table as README.md, and every score as `scores.csv`.
 
     Raises:
-        RunError: It cannot be written.
+        RunError: The folder cannot be written.
     """
-    summary = found.summary
+    summary = result.summary
     lines = [
         f"# {summary['data']}: {summary['folds'] or 'no'} folds, {summary['seeds']} seeds",
         "",
         *markdown(study_rows(summary["models"])),
         "",
-        *[f"- {warning}" for warning in found.warnings],
+        *[f"- {warning}" for warning in result.warnings],
         "",
     ]
     with new_folder(folder) as draft:
-        atomic.write_json(draft / "study.json", {**summary, "warnings": found.warnings})
+        atomic.write_json(draft / "study.json", {**summary, "warnings": result.warnings})
         atomic.write_bytes(draft / "README.md", "\n".join(lines).encode())
-        atomic.write_bytes(draft / "scores.csv", _as_csv(found.outcomes).encode())
+        atomic.write_bytes(draft / "scores.csv", _as_csv(result.outcomes).encode())
 
 
 def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
@@ -244,55 +253,57 @@ def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["model", "seed", "round", "video_id", "label", "score", "threshold"])
     for title, rows in outcomes.items():
-        for number, own in enumerate(rows):
-            for clip in zip(own.video_ids, own.labels, own.scores, strict=True):
-                writer.writerow([title, own.seed, number, *clip, own.threshold])
+        for number, outcome in enumerate(rows):
+            clips = zip(outcome.video_ids, outcome.labels, outcome.scores, strict=True)
+            for clip in clips:
+                writer.writerow([title, outcome.seed, number, *clip, outcome.threshold])
     return buffer.getvalue()
 
 
-def _outcome(own: Round, ensemble: TrainedEnsemble) -> Outcome:
-    scores, threshold = ensemble.scores(own.test), ensemble.decision.threshold
-    labels = own.test.labels
+def _outcome(current: Round, ensemble: TrainedEnsemble) -> Outcome:
+    test, threshold = current.test, ensemble.decision.threshold
+    labels, scores = test.labels, ensemble.scores(test)
     return Outcome(
-        own.seed,
-        tuple(clip.video_id for clip in own.test.clips),
+        current.seed,
+        tuple(clip.video_id for clip in test.clips),
         labels,
         scores,
         threshold,
-        at_threshold(labels, scores, threshold, groups=own.test.groups_with_duplicates),
+        at_threshold(labels, scores, threshold, groups=test.groups_with_duplicates),
     )
 
 
 def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    figures: dict[str, list[Any]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
-    sums: dict[str, list[float]] = {}
-    truth: dict[str, int] = {}
-    for seed in dict.fromkeys(own.seed for own in outcomes):
-        mine = [own for own in outcomes if own.seed == seed]
-        labels = np.concatenate([own.labels for own in mine])
-        scores = np.concatenate([own.scores for own in mine])
-        # Shifted, so that one threshold stands for the one that each round chose.
-        margins = np.concatenate([own.scores - own.threshold for own in mine])
+    metrics: dict[str, list[Any]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
+    scores_of: dict[str, list[float]] = {}
+    label_of: dict[str, int] = {}
+    for seed in dict.fromkeys(outcome.seed for outcome in outcomes):
+        of_seed = [outcome for outcome in outcomes if outcome.seed == seed]
+        labels = np.concatenate([outcome.labels for outcome in of_seed])
+        scores = np.concatenate([outcome.scores for outcome in of_seed])
+        # Scores relative to the threshold of their round can be compared across rounds.
+        margins = np.concatenate([outcome.scores - outcome.threshold for outcome in of_seed])
         if len(np.unique(labels)) == 2:
-            figures["auc"].append(auc(labels, scores))
-            figures["macro_f1"].append(_macro_f1(labels, margins >= 0))
-            figures["best_macro_f1"].append(best_macro_f1(labels, scores))
-        for own in mine:
-            for video_id, label, score in zip(own.video_ids, own.labels, own.scores, strict=True):
-                sums.setdefault(video_id, []).append(float(score))
-                truth[video_id] = int(label)
-    labels = np.array([truth[video_id] for video_id in sums])
-    means = np.array([np.mean(values) for values in sums.values()])
-    unit = units([groups[video_id] for video_id in sums], len(labels))
+            metrics["auc"].append(auc(labels, scores))
+            metrics["macro_f1"].append(_macro_f1(labels, margins >= 0))
+            metrics["best_macro_f1"].append(best_macro_f1(labels, scores))
+        for outcome in of_seed:
+            rows = zip(outcome.video_ids, outcome.labels, outcome.scores, strict=True)
+            for video_id, label, score in rows:
+                scores_of.setdefault(video_id, []).append(float(score))
+                label_of[video_id] = int(label)
+    labels = np.array([label_of[video_id] for video_id in scores_of])
+    means = np.array([np.mean(values) for values in scores_of.values()])
+    unit = units([groups[video_id] for video_id in scores_of], len(labels))
     interval = bootstrap(labels, means, 0.5, unit)["auc"]
     return {
-        **{name: float(np.mean(values)) if values else None for name, values in figures.items()},
+        **{name: float(np.mean(values)) if values else None for name, values in metrics.items()},
         "interval": interval and list(interval),
         "clips": {"real": int((labels == 0).sum()), "fake": int(labels.sum())},
     }
 
 
-def _macro_f1(labels: npt.NDArray[np.int64], calls: npt.NDArray[np.bool_]) -> float:
+def _macro_f1(labels: npt.NDArray[np.int64], predictions: npt.NDArray[np.bool_]) -> float:
     from sklearn.metrics import f1_score
 
-    return float(f1_score(labels, calls.astype(np.int64), average="macro", zero_division=0.0))
+    return float(f1_score(labels, predictions.astype(np.int64), average="macro", zero_division=0.0))

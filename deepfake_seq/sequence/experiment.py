@@ -1,4 +1,4 @@
-"""Clips that are dealt into parts, for models to be trained on."""
+"""Load labelled clips and split them into training, validation and test."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from deepfake_seq.store import FeatureStore, Store, faces_of
 
 @dataclass(frozen=True, eq=False)
 class LabelledClips:
-    """Clips to train on, and what a reader of any result on them must know.
+    """The labelled clips of a store, and how predictable their labels are from metadata.
 
     Attributes:
-        data: All clips.
-        shortcut: How far metadata alone would come.
-        name: What people call the data.
-        store: Where the clips are from.
+        data: All usable clips.
+        shortcut: Result of the probe on metadata alone.
+        name: Name of the data in reports: its datasets, or the folder of the store.
+        store: The store that the clips were loaded from.
     """
 
     data: SequenceData
@@ -32,64 +32,81 @@ class LabelledClips:
 
 @dataclass(frozen=True, eq=False)
 class Experiment(LabelledClips):
-    """Clips that are dealt into parts, for one model or several to be trained on.
+    """Labelled clips split into training, validation and test.
 
     Attributes:
-        parts: Which are for what.
+        split: The split and its warnings.
     """
 
-    parts: DataSplit
+    split: DataSplit
+
+    @property
+    def train(self) -> SequenceData:
+        """The training clips."""
+        return self.data.take(self.split.positions.train)
+
+    @property
+    def validation(self) -> SequenceData:
+        """The clips for early stopping, calibration and the threshold."""
+        return self.data.take(self.split.positions.validation)
+
+    @property
+    def test(self) -> SequenceData:
+        """The test clips; possibly none."""
+        return self.data.take(self.split.positions.test)
+
+
+def load_experiment(store: FeatureStore, config: SplitConfig) -> Experiment:
+    """Load the labelled clips of a store and split them.
+
+    Raises:
+        DatasetError: The store has too few clips, classes or groups, or its split leaks.
+        StoreError: A record is damaged.
+    """
+    clips = load_clips(store, config.seed)
+    return split_clips(clips, config)
 
 
 def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
-    """Read the clips of a store, and look for a shortcut.
+    """Load the labelled clips of a store and probe their metadata.
 
     Args:
         store: The features.
         seed: Seed of the shortcut probe.
 
     Raises:
-        DatasetError: The store has no labelled clip that shows enough of the face.
+        DatasetError: The store has no labelled clip with enough valid frames.
         StoreError: A record is damaged.
     """
-    return _described(load(store), store, seed)
+    return describe_clips(load(store), store, seed)
 
 
-def load_experiment(store: FeatureStore, config: SplitConfig) -> Experiment:
-    """Read a store, deal its clips into parts, and look for a shortcut.
-
-    Raises:
-        DatasetError: The store holds too little (no labelled clip, one class, too few groups), or
-            its split leaks.
-        StoreError: A record is damaged.
-    """
-    return build_experiment(load(store), store, config)
-
-
-def build_experiment(
-    data: SequenceData,
-    store: Store[Any],
-    config: SplitConfig,
-    pseudo_fakes: Sequence[bool] | None = None,
-) -> Experiment:
-    """Deal clips into parts, and look for a shortcut.
+def describe_clips(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:
+    """Name the clips and probe their metadata.
 
     Args:
         data: The clips.
-        store: Where they are from.
-        config: How they are dealt.
-        pseudo_fakes: See `split_data`.
-
-    Raises:
-        DatasetError: The clips cannot be dealt out, or the split leaks.
+        store: The store that they were loaded from.
+        seed: Seed of the shortcut probe.
     """
-    parts = split_data(data, config, pseudo_fakes)
-    return Experiment(**vars(_described(data, store, config.seed)), parts=parts)
-
-
-def _described(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:
     names = sorted({clip.dataset for clip in data.clips} - {""})
     home = store.path.resolve()
     if home == faces_of(home.parent):
         home = home.parent
     return LabelledClips(data, probe(data, seed), ", ".join(names) or home.name, store)
+
+
+def split_clips(
+    clips: LabelledClips, config: SplitConfig, pseudo_fakes: Sequence[bool] | None = None
+) -> Experiment:
+    """Split clips into training, validation and test.
+
+    Args:
+        clips: The clips.
+        config: How to split them.
+        pseudo_fakes: See `split_data`.
+
+    Raises:
+        DatasetError: The clips cannot be split, or the split leaks.
+    """
+    return Experiment(**vars(clips), split=split_data(clips.data, config, pseudo_fakes))

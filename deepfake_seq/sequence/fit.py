@@ -1,4 +1,13 @@
-"""From a feature store to a run directory: split, train, calibrate, judge, write."""
+"""Train a model on a feature store and write its run directory.
+
+The whole way from a store to a run is five calls::
+
+    clips = load_clips(store, config.split.seed)
+    experiment = split_clips(clips, config.split)  # both calls: load_experiment
+    ensemble = fit_ensemble(pairs, config)
+    test_scores, metrics = evaluate_ensemble(ensemble, experiment.test, baselines)
+    result = write_run(folder, contents)
+"""
 
 from __future__ import annotations
 
@@ -8,21 +17,15 @@ from deepfake_seq.config import ExtractConfig
 from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings
 from deepfake_seq.sequence.runs.run import SequenceModel
-from deepfake_seq.sequence.runs.writer import (
-    FitResult,
-    RunContents,
-    evaluate_test,
-    new_folder,
-    require_new,
-)
-from deepfake_seq.sequence.splits.finetuned import is_bound
-from deepfake_seq.sequence.training.baselines import baselines
+from deepfake_seq.sequence.runs.writer import FitResult, RunContents, require_new, write_run
+from deepfake_seq.sequence.splits.leakage import needs_cnn_split
+from deepfake_seq.sequence.training.baselines import evaluate_baselines, evaluate_ensemble
 from deepfake_seq.sequence.training.ensemble import (
     ExperimentConfig,
     TrainedEnsemble,
     fit_ensemble,
-    members_of,
-    pairs_of,
+    member_count,
+    member_pairs,
 )
 from deepfake_seq.sequence.training.train import OnEpoch
 
@@ -30,61 +33,61 @@ from deepfake_seq.sequence.training.train import OnEpoch
 def fit(
     experiment: Experiment,
     folder: Path,
-    recipe: ExperimentConfig,
+    config: ExperimentConfig,
     on_epoch: OnEpoch = lambda epoch, row: None,
 ) -> FitResult:
-    """Train a model and write its run to `folder`, whole or not at all.
+    """Train a model, evaluate it beside its baselines and write its run.
 
-    The test clips are looked at once, when everything is decided.
+    The run is written completely or not at all. The test clips are used once, after training,
+    calibration and the choice of the threshold.
 
     Args:
-        experiment: The clips, from a feature store.
-        folder: The run directory to make.
-        recipe: Which model, and how to train it and decide by it.
+        experiment: Clips of a feature store, split.
+        folder: Run directory to create.
+        config: Settings of the model, its training and its decision.
         on_epoch: Called after each epoch of each member.
 
     Raises:
-        UsageError: `folder` is there already.
-        DatasetError: There are too few groups for the members.
+        UsageError: `folder` already exists.
+        DatasetError: There are too few groups for the requested number of members.
         StoreError: A record is damaged.
         RunError: The run cannot be written.
     """
     require_new(folder)
-    data, split = experiment.data, experiment.parts.split
-    pairs = pairs_of(data, split.train, split.validation, recipe)
-    test = data.take(split.test)
-    ensemble = fit_ensemble(pairs, recipe, on_epoch=on_epoch)
-    scores, metrics = evaluate_test(ensemble, test, baselines(pairs, test, recipe))
-    model = _model(ensemble, recipe, experiment)
+    test = experiment.test
+    pairs = member_pairs(experiment.data, experiment.split.positions, config)
+    ensemble = fit_ensemble(pairs, config, on_epoch=on_epoch)
+    baselines = evaluate_baselines(pairs, test, config)
+    test_scores, metrics = evaluate_ensemble(ensemble, test, baselines)
+    model = _build_model(ensemble, config, experiment)
     contents = RunContents(
         experiment=experiment,
-        recipe=recipe,
+        config=config,
         pairs=pairs,
         ensemble=ensemble,
-        test=test,
-        test_scores=scores,
+        model=model,
+        test_scores=test_scores,
         metrics=metrics,
         cnn_warnings=cnn_warnings(model.extract_config.backbone.weights),
         parameters=model.parameters,
     )
-    with new_folder(folder) as draft:
-        return contents.write(draft, folder, model)
+    return write_run(folder, contents)
 
 
-def count_members(experiment: Experiment, recipe: ExperimentConfig) -> int:
-    """How many networks `fit` trains at most."""
-    if is_bound(experiment.data.clips):
+def count_members(experiment: Experiment, config: ExperimentConfig) -> int:
+    """Return the maximum number of networks that `fit` trains."""
+    if needs_cnn_split(experiment.data.clips):
         return 1
-    split = experiment.parts.split
-    return members_of(recipe, len(split.train) + len(split.validation))
+    positions = experiment.split.positions
+    return member_count(config, len(positions.train) + len(positions.validation))
 
 
-def _model(
-    ensemble: TrainedEnsemble, recipe: ExperimentConfig, experiment: Experiment
+def _build_model(
+    ensemble: TrainedEnsemble, config: ExperimentConfig, experiment: Experiment
 ) -> SequenceModel:
     store = experiment.store
     return SequenceModel(
-        config=recipe.model,
+        config=config.model,
         members=ensemble.networks,
         shape=experiment.data.features.shape[1:],
         calibration=ensemble.calibration,

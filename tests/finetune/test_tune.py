@@ -107,10 +107,10 @@ def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> 
     )
     for part in ("train", "validation", "test"):
         for name, clip in split[part].items():
-            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == part
+            assert cnn.clips.overlap_of(f"other/{name}", "", clip.sha256, ()) == part
     someone = next(iter(split["train"].values())).groups
-    assert cnn.clips.part_of("new.mp4", "f" * 64, someone) == "related"
-    assert cnn.clips.part_of("new.mp4", "f" * 64, ("nobody",)) == "unseen"
+    assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, someone) == "related"
+    assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, ("nobody",)) == "unseen"
 
 
 def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
 
 def test_nothing_is_written_over(store: FaceStore, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         tune(task_of(store), tmp_path / "run")
 
 

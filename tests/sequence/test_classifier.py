@@ -31,17 +31,17 @@ def fitted() -> SequenceClassifier:
     return SequenceClassifier(**QUICK).fit(X, y, mask=mask)
 
 
-def test_it_learns_and_says_so_in_scikit_learns_words(fitted: SequenceClassifier) -> None:
+def test_a_fitted_classifier_has_the_interface_of_scikit_learn(fitted: SequenceClassifier) -> None:
     X, y, mask = clips(seed=1)
     assert fitted.classes_.tolist() == [0, 1] and fitted.n_features_in_ == 6
     proba = fitted.predict_proba(X, mask=mask)
     assert proba.shape == (60, 2) and np.allclose(proba.sum(axis=1), 1)
-    calls = fitted.predict(X, mask=mask)
-    assert np.array_equal(calls, proba[:, 1] >= fitted.decision_.threshold)
-    assert (calls == y).mean() > 0.85
+    predictions = fitted.predict(X, mask=mask)
+    assert np.array_equal(predictions, proba[:, 1] >= fitted.decision_.threshold)
+    assert (predictions == y).mean() > 0.85
 
 
-def test_masked_frames_mean_nothing_wherever_they_stand(fitted: SequenceClassifier) -> None:
+def test_masked_frames_have_no_effect_at_any_position(fitted: SequenceClassifier) -> None:
     X, _, mask = clips(seed=1)
     dirty = X.copy()
     dirty[~mask] = np.nan
@@ -62,24 +62,24 @@ def test_masked_frames_mean_nothing_wherever_they_stand(fitted: SequenceClassifi
     ],
     ids=str,
 )
-def test_what_is_loaded_is_what_was_saved(params: dict[str, Any], tmp_path: Path) -> None:
+def test_a_saved_classifier_loads_unchanged(params: dict[str, Any], tmp_path: Path) -> None:
     X, y, mask = clips()
     classifier = SequenceClassifier(**QUICK, **params).fit(X, y, mask=mask)
     classifier.save(tmp_path / "run")
-    again = SequenceClassifier.load(tmp_path / "run")
-    assert again.get_params() == classifier.get_params()
-    assert np.array_equal(again.predict_proba(X, mask), classifier.predict_proba(X, mask))
-    assert again.decision_ == classifier.decision_ and again.metrics_ == classifier.metrics_
-    with pytest.raises(UsageError, match="there already"):
+    loaded = SequenceClassifier.load(tmp_path / "run")
+    assert loaded.get_params() == classifier.get_params()
+    assert np.array_equal(loaded.predict_proba(X, mask), classifier.predict_proba(X, mask))
+    assert loaded.decision_ == classifier.decision_ and loaded.metrics_ == classifier.metrics_
+    with pytest.raises(UsageError, match="already exists"):
         classifier.save(tmp_path / "run")
 
 
-def test_it_can_be_cloned_and_its_arguments_changed() -> None:
+def test_a_classifier_can_be_cloned_and_its_parameters_set() -> None:
     other = clone(SequenceClassifier(**QUICK, target_fpr=0.1)).set_params(model="dense")
     assert other.get_params()["model"] == "dense" and other.get_params()["target_fpr"] == 0.1
 
 
-def test_what_is_not_fitted_says_so(tmp_path: Path) -> None:
+def test_an_unfitted_classifier_raises_not_fitted(tmp_path: Path) -> None:
     X, _, _ = clips()
     with pytest.raises(NotFittedError):
         SequenceClassifier().predict_proba(X)
@@ -87,19 +87,19 @@ def test_what_is_not_fitted_says_so(tmp_path: Path) -> None:
         SequenceClassifier().save(tmp_path / "x")
 
 
-def test_groups_keep_a_person_on_one_side_of_the_validation() -> None:
+def test_groups_are_kept_together_in_training_or_validation() -> None:
     X, y, _ = clips(20)
     with pytest.raises(Exception, match="at least two groups"):
         SequenceClassifier(**QUICK).fit(X, y, groups=["ann"] * 20)
-    with pytest.raises(ValueError, match="one group a clip"):
+    with pytest.raises(ValueError, match="one entry per clip"):
         SequenceClassifier(**QUICK).fit(X, y, groups=["ann"])
 
 
 X, Y, MASK = clips(20)
 EMPTY = MASK.copy()
 EMPTY[3] = False
-HOLED = X.copy()
-HOLED[2, 4] = np.inf
+WITH_INFINITY = X.copy()
+WITH_INFINITY[2, 4] = np.inf
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ HOLED[2, 4] = np.inf
         ((X, Y, MASK[:, :5]), r"mask must be bool \(20, 10\)"),
         ((X, Y, MASK.astype(float)), "mask must be bool"),
         ((X, Y, EMPTY), "none in clip 3"),
-        ((HOLED, Y, MASK), "Clip 2 holds infinity or NaN"),
+        ((WITH_INFINITY, Y, MASK), "infinity or NaN in clip 2"),
     ],
 )
-def test_arrays_that_make_no_sense_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+def test_invalid_arrays_are_refused(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SequenceClassifier(**QUICK).fit(*arguments)
 
@@ -126,14 +126,12 @@ def test_clips_of_another_shape_are_refused(fitted: SequenceClassifier) -> None:
         fitted.predict_proba(np.zeros((2, 10, 7)))
 
 
-@pytest.mark.parametrize("part", ["recipe", "model"])
-def test_an_altered_folder_is_refused(
-    part: str, fitted: SequenceClassifier, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("key", ["recipe", "model"])
+def test_an_altered_folder_is_refused(key: str, fitted: SequenceClassifier, tmp_path: Path) -> None:
     fitted.save(tmp_path / "run")
     path = tmp_path / "run" / run.DESCRIPTION
     values = json.loads(path.read_text())
-    values[part] = {"model": {"name": "os.system"}}
+    values[key] = {"model": {"name": "os.system"}}
     path.write_text(json.dumps(values))
     with pytest.raises(RunError, match="damaged or was altered"):
         SequenceClassifier.load(tmp_path / "run")

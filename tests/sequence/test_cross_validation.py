@@ -15,7 +15,7 @@ from deepfake_seq.sequence.cross_validation import CONTENDERS, rounds, save, stu
 from deepfake_seq.sequence.experiment import Experiment, load_experiment
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-RECIPE = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
+CONFIG = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
 
 @pytest.fixture(scope="module")
@@ -25,45 +25,45 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     )
 
 
-def test_with_folds_every_clip_is_tested_once_a_seed_on_a_model_that_met_nobody_in_it(
+def test_with_folds_every_clip_is_tested_once_per_seed_by_a_model_trained_on_other_people(
     experiment: Experiment,
 ) -> None:
     tested = []
-    for own in rounds(experiment.data, RECIPE, folds=4, seeds=2):
-        people = {group for clip in own.test.clips for group in clip.groups}
+    for current in rounds(experiment.data, CONFIG, folds=4, seeds=2):
+        people = {group for clip in current.test.clips for group in clip.groups}
         validated: list[str] = []
-        for training, validation in own.pairs:
-            assert not people & {g for part in (training, validation) for g in sum(part.groups, ())}
+        for training, validation in current.pairs:
+            assert not people & {g for data in (training, validation) for g in sum(data.groups, ())}
             assert not set(sum(training.groups, ())) & set(sum(validation.groups, ()))
             validated += [clip.video_id for clip in validation.clips]
-        assert len(validated) == len(set(validated)) == 40 - len(own.test)
-        tested += [(own.seed, clip.video_id) for clip in own.test.clips]
+        assert len(validated) == len(set(validated)) == 40 - len(current.test)
+        tested += [(current.seed, clip.video_id) for clip in current.test.clips]
     assert len(tested) == len(set(tested)) == 80
 
 
-def test_without_folds_each_seed_deals_out_other_test_clips(experiment: Experiment) -> None:
+def test_without_folds_each_seed_selects_other_test_clips(experiment: Experiment) -> None:
     tests = [
-        frozenset(clip.video_id for clip in own.test.clips)
-        for own in rounds(experiment.data, RECIPE, folds=0, seeds=3)
+        frozenset(clip.video_id for clip in current.test.clips)
+        for current in rounds(experiment.data, CONFIG, folds=0, seeds=3)
     ]
     assert len(tests) == len(set(tests)) == 3
 
 
-def test_a_study_says_how_well_each_model_does_and_how_much_of_it_is_luck(
+def test_a_study_reports_mean_and_spread_of_each_model(
     experiment: Experiment, tmp_path: Path
 ) -> None:
-    told: list[str] = []
-    found = study(experiment, [RECIPE], folds=4, seeds=2, on_training=told.append)
-    assert told == ["logistic"] * 8
-    save(tmp_path / "study", found)
+    trained: list[str] = []
+    result = study(experiment, [CONFIG], folds=4, seeds=2, on_training=trained.append)
+    assert trained == ["logistic"] * 8
+    save(tmp_path / "study", result)
     values = json.loads((tmp_path / "study" / "study.json").read_text())
     assert values["models"].keys() == {"logistic", "majority", "mean_pool_logistic"}
-    own = values["models"]["logistic"]
-    assert own["rounds"] == 8 and own["mean"]["auc"] > 0.7
-    pooled = own["pooled"]
+    logistic = values["models"]["logistic"]
+    assert logistic["rounds"] == 8 and logistic["mean"]["auc"] > 0.7
+    pooled = logistic["pooled"]
     assert pooled["clips"] == {"real": 20, "fake": 20}
     assert pooled["interval"][0] <= pooled["auc"] <= pooled["interval"][1]
-    assert own["sd"]["ece"] > 0
+    assert logistic["sd"]["ece"] > 0
     assert pooled["macro_f1"] <= pooled["best_macro_f1"]
     majority = values["models"]["majority"]
     assert majority["mean"]["balanced_accuracy"] == 0.5 and majority["mean"]["auc"] == 0.5
@@ -73,18 +73,18 @@ def test_a_study_says_how_well_each_model_does_and_how_much_of_it_is_luck(
     assert len(lines) == 1 + 3 * 80
 
 
-def test_pooled_decisions_are_those_of_each_rounds_own_threshold(experiment: Experiment) -> None:
-    found = study(experiment, [RECIPE], folds=4, seeds=1)
+def test_pooled_decisions_use_the_threshold_of_each_round(experiment: Experiment) -> None:
     from sklearn.metrics import f1_score
 
-    own = found.outcomes["logistic"]
-    calls = np.concatenate([one.scores >= one.threshold for one in own])
-    labels = np.concatenate([one.labels for one in own])
-    told = found.summary["models"]["logistic"]["pooled"]["macro_f1"]
-    assert told == pytest.approx(f1_score(labels, calls, average="macro"))
+    result = study(experiment, [CONFIG], folds=4, seeds=1)
+    outcomes = result.outcomes["logistic"]
+    predictions = np.concatenate([outcome.scores >= outcome.threshold for outcome in outcomes])
+    labels = np.concatenate([outcome.labels for outcome in outcomes])
+    pooled = result.summary["models"]["logistic"]["pooled"]["macro_f1"]
+    assert pooled == pytest.approx(f1_score(labels, predictions, average="macro"))
 
 
-def test_a_study_tells_what_a_fit_would_tell(tmp_path: Path) -> None:
+def test_a_study_has_the_warnings_of_a_fit(tmp_path: Path) -> None:
     records = (
         make_record(
             f"{n:03}.mp4",
@@ -98,13 +98,14 @@ def test_a_study_tells_what_a_fit_would_tell(tmp_path: Path) -> None:
     )
     leaking = load_experiment(write_store(tmp_path / "s", records), SplitConfig())
     train = TrainConfig(balance=("alpha", "weights"), members=1)
-    recipe = replace(RECIPE, train=train, decision=DecisionConfig(target_fpr=0.001))
-    told = " ".join(study(leaking, [recipe], folds=0, seeds=2).warnings)
-    assert "shares 7 identities" in told and "2 times over" in told and "cannot support" in told
-    assert "identities" not in " ".join(study(leaking, [recipe], folds=2, seeds=1).warnings)
+    config = replace(CONFIG, train=train, decision=DecisionConfig(target_fpr=0.001))
+    warnings = " ".join(study(leaking, [config], folds=0, seeds=2).warnings)
+    assert "shares 7 identities" in warnings
+    assert "corrected 2 times" in warnings and "cannot support" in warnings
+    assert "identities" not in " ".join(study(leaking, [config], folds=2, seeds=1).warnings)
 
 
-def test_a_study_by_folds_is_refused_for_its_folds_not_for_a_split_that_it_does_not_use(
+def test_too_few_groups_for_the_folds_are_reported_as_such(
     tmp_path: Path,
 ) -> None:
     records = [make_record(f"{n}.mp4", seed=n, label=n % 2, groups=("ann",)) for n in range(8)]
@@ -115,9 +116,9 @@ def test_a_study_by_folds_is_refused_for_its_folds_not_for_a_split_that_it_does_
 
 
 def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:
-    recipe = replace(RECIPE, split=SplitConfig(test=0.0))
+    config = replace(CONFIG, split=SplitConfig(test=0.0))
     with pytest.raises(UsageError, match="needs test clips"):
-        study(experiment, [recipe], folds=0, seeds=1)
+        study(experiment, [config], folds=0, seeds=1)
 
 
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
@@ -125,10 +126,10 @@ def test_all_models_and_the_shuffled_control_are_compared() -> None:
     assert titles == ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
 
 
-def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
+def test_shuffling_frames_hurts_a_model_that_uses_their_order(
     tmp_path: Path,
 ) -> None:
-    # Fakes rise and real clips fall; every frame by itself is the same in both.
+    # Features rise in fakes and fall in real clips; single frames have the same distribution.
 
     from deepfake_seq.sequence.training.ensemble import fit_ensemble
 
@@ -142,16 +143,14 @@ def test_only_a_model_that_uses_the_order_of_frames_loses_by_their_shuffling(
 
     store = write_store(tmp_path / "s", map(clip, range(120)))
     experiment = load_experiment(store, SplitConfig())
-    split = experiment.parts.split
-    data = experiment.data
-    pair = [(data.take(split.train), data.take(split.validation))]
+    pairs = [(experiment.train, experiment.validation)]
     train = TrainConfig(epochs=25, learning_rate=1e-2, members=1)
     accuracy = {}
     for shuffled in (False, True):
         ensemble = fit_ensemble(
-            pair, ExperimentConfig(ModelConfig("gru", shuffle_frames=shuffled), train)
+            pairs, ExperimentConfig(ModelConfig("gru", shuffle_frames=shuffled), train)
         )
-        test = data.take(split.test)
-        calls = ensemble.scores(test) >= ensemble.decision.threshold
-        accuracy[shuffled] = (calls == test.labels).mean()
+        test = experiment.test
+        predictions = ensemble.scores(test) >= ensemble.decision.threshold
+        accuracy[shuffled] = (predictions == test.labels).mean()
     assert accuracy[False] > 0.9 and accuracy[True] < 0.75

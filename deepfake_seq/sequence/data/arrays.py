@@ -1,4 +1,4 @@
-"""Features, masks and labels as people give them: checked, and brought into order."""
+"""Validate features, masks and labels that callers pass as arrays."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from deepfake_seq.sequence.data.features import Arrays
 
 
 def checked_arrays(values: npt.ArrayLike, mask: npt.ArrayLike | None) -> Arrays:
-    """Features and mask with the valid frames first, and zeros after them.
+    """Return features and mask with the valid frames first and zeros in the masked ones.
 
     Args:
-        values: Numbers (N, T, D).
-        mask: Bool (N, T), a frame valid in each clip; all by default.
+        values: Numeric features, (N, T, D).
+        mask: Bool (N, T), with at least one valid frame per clip; by default all are valid.
 
     Raises:
-        ValueError: They are something else.
+        ValueError: The arrays have another shape or dtype, or a valid frame is not finite.
     """
     features = np.asarray(values)
     if features.ndim != 3 or 0 in features.shape[1:] or features.dtype.kind not in "fiu":
@@ -26,29 +26,33 @@ def checked_arrays(values: npt.ArrayLike, mask: npt.ArrayLike | None) -> Arrays:
             f"Received: {features.dtype} {features.shape}"
         )
     features = features.astype(np.float16 if features.dtype == np.float16 else np.float32)
-    held = np.ones(features.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
-    if held.shape != features.shape[:2] or held.dtype != np.bool_:
+    valid = np.ones(features.shape[:2], dtype=bool) if mask is None else np.asarray(mask)
+    if valid.shape != features.shape[:2] or valid.dtype != np.bool_:
         raise ValueError(
-            f"mask must be bool {features.shape[:2]}. Received: {held.dtype} {held.shape}"
+            f"mask must be bool {features.shape[:2]}. Received: {valid.dtype} {valid.shape}"
         )
-    empty = np.flatnonzero(~held.any(axis=1))
+    empty = np.flatnonzero(~valid.any(axis=1))
     if len(empty):
-        raise ValueError(f"every clip needs a valid frame. Received none in clip {empty[0]}")
-    order = np.argsort(~held, axis=1, kind="stable")
-    held = np.take_along_axis(held, order, axis=1)
+        raise ValueError(f"every clip needs a valid frame. Received: none in clip {empty[0]}")
+    order = np.argsort(~valid, axis=1, kind="stable")
+    valid = np.take_along_axis(valid, order, axis=1)
     features = np.take_along_axis(features, order[..., None], axis=1)
-    features = np.where(held[..., None], features, features.dtype.type(0))
+    features = np.where(valid[..., None], features, features.dtype.type(0))
     if not np.isfinite(features).all():
         clip = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))[0]
-        raise ValueError(f"valid frames must be finite. Clip {clip} holds infinity or NaN")
-    return features, held
+        raise ValueError(f"valid frames must be finite. Received: infinity or NaN in clip {clip}")
+    return features, valid
 
 
 def checked_labels(y: npt.ArrayLike, clips: int) -> npt.NDArray[np.int64]:
-    """One label a clip, int64 (N,).
+    """Return the labels as int64 (N,).
+
+    Args:
+        y: Labels; 1 = fake, 0 = real.
+        clips: N.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The number of labels is wrong, or one is neither 0 nor 1.
     """
     labels = np.asarray(y)
     if labels.shape != (clips,) or not np.isin(labels, (REAL, FAKE)).all():

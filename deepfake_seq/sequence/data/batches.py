@@ -1,4 +1,4 @@
-"""Clips as a network is shown them, epoch after epoch."""
+"""Batches of preprocessed clips for training and validation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BATCH = 256
 
 @dataclass(frozen=True, eq=False)
 class BatchLoader:
-    """Clips with their preprocessing: done once where that fits into memory, else at each reading.
+    """Clips with their preprocessing, applied once if the result fits into memory.
 
     Attributes:
         data: The clips.
-        preprocessor: What is still to be done with their features; None where it is done.
+        preprocessor: Preprocessing to apply to each batch; None if `data` is preprocessed.
     """
 
     data: SequenceData
@@ -31,37 +31,37 @@ class BatchLoader:
 
     @classmethod
     def of(cls, preprocessor: Preprocessor, data: SequenceData) -> BatchLoader:
-        """The clips of `data`."""
+        """Create a loader for the clips of `data`."""
         frames, width = data.features.shape[1], len(preprocessor.mean)
         if 4 * len(data) * frames * width > TRAINING_MEMORY_BYTES:
             return cls(data, preprocessor)
-        shown = np.empty((len(data), frames, width), dtype=np.float32)
-        mask = np.empty((len(data), frames), dtype=np.bool_)
+        inputs = np.empty((len(data), frames, width), dtype=np.float32)
+        masks = np.empty((len(data), frames), dtype=np.bool_)
         start = 0
-        for features, own in data.batches(_BATCH):
-            span = slice(start, start + len(own))
-            shown[span], mask[span] = preprocessor.apply(features, own), own
-            start += len(own)
-        held: Any = ArrayFeatures(shown, mask)
+        for features, mask in data.batches(_BATCH):
+            batch = slice(start, start + len(mask))
+            inputs[batch], masks[batch] = preprocessor.apply(features, mask), mask
+            start += len(mask)
+        preprocessed: Any = ArrayFeatures(inputs, masks)
         clips = tuple(replace(clip, views=()) if clip.views else clip for clip in data.clips)
-        return cls(SequenceData(clips, held, np.arange(len(data))), None)
+        return cls(SequenceData(clips, preprocessed, np.arange(len(data))), None)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def batches(self) -> Iterator[tuple[Tensor, Mask]]:
-        """What a network is shown of all clips, (B, T, W) and (B, T), in their order."""
+        """Yield inputs (B, T, W) and masks (B, T) of all clips, in their order."""
         for arrays in self.data.batches(_BATCH):
-            yield self._prepared(*arrays)
+            yield self._preprocess(*arrays)
 
     def epoch(
         self, size: int, generator: np.random.Generator, *, balanced: bool
     ) -> Iterator[tuple[tuple[Tensor, Mask], npt.NDArray[np.int64]]]:
-        """See `SequenceData.epoch`."""
+        """Yield preprocessed batches of one epoch; see `SequenceData.epoch`."""
         for arrays, labels in self.data.epoch(size, generator, balanced=balanced):
-            yield self._prepared(*arrays), labels
+            yield self._preprocess(*arrays), labels
 
-    def _prepared(self, features: Any, mask: Mask) -> tuple[Tensor, Mask]:
+    def _preprocess(self, features: Any, mask: Mask) -> tuple[Tensor, Mask]:
         if self.preprocessor is None:
             return features, mask
         return self.preprocessor.apply(features, mask), mask

@@ -1,4 +1,4 @@
-"""What is known of a clip beside its features."""
+"""A clip: everything about a record except its features."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from deepfake_seq.store import Record
 
 
 def clip_key(video_id: str, sha256: str) -> str:
-    """What tells a clip from others: its content or, where that is not known, its name.
+    """Return the key identifying a clip: its SHA-256, or its id if the hash is unknown.
 
-    Of a video with a record for each person (`VIDEO#0`, `VIDEO#1` …), the person belongs to it. A
-    view has the key of its clip.
+    The person (`#0`, `#1` …) of a video with one record per person is part of the key. A view has
+    the key of its clip.
     """
     return f"{sha256}{person_in(video_id)}" if sha256 else video_id
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """What is known of a clip beside its features.
+    """A labelled clip without its features.
 
     Attributes:
-        video_id: Of the store.
+        video_id: Id of the record in the store.
         label: 1 = fake, 0 = real.
-        groups: Identities and source videos in it.
-        part: The part that the data set assigns, or "".
-        sha256: Of the video file's content, in hex, or "".
-        size_bytes: Of the video file.
-        face_pixels: The mean side of the face's box, in pixels of the frame.
-        facts: What else the store knows: `method`, `dataset`, `width`, `height`, `fps`,
+        groups: Identities and source videos in the clip.
+        split: Split that the dataset assigns, or "".
+        sha256: SHA-256 of the video file in hex, or "".
+        size_bytes: Size of the video file in bytes.
+        face_pixels: Mean side of the face box, in pixels of the frame.
+        facts: Further metadata from the store: `method`, `dataset`, `width`, `height`, `fps`,
             `duration_seconds`, `codec` …
-        views: What is made from it, to train on where it is trained on.
+        views: Views of the clip, used only in training.
     """
 
     video_id: str
     label: int
     groups: tuple[str, ...] = ()
-    part: str = ""
+    split: str = ""
     sha256: str = ""
     size_bytes: int = 0
     face_pixels: float = 0.0
@@ -48,7 +48,7 @@ class Clip:
 
     @classmethod
     def of(cls, record: Record) -> Clip:
-        """What a record says; it has a valid frame."""
+        """Create the clip of a record, which must have a valid frame."""
         sides = np.diff(record.boxes_xyxy[record.mask].reshape(-1, 2, 2), axis=1)
         return cls(
             record.video_id,
@@ -63,15 +63,15 @@ class Clip:
 
     @property
     def key(self) -> str:
-        """What tells it from others; see `clip_key`."""
+        """Key identifying the clip; see `clip_key`."""
         return clip_key(self.video_id, self.sha256)
 
     @property
     def method(self) -> str:
-        """How the fake was made, or ""."""
+        """Name of the forgery method, or ""."""
         return str(self.facts.get("method", ""))
 
     @property
     def dataset(self) -> str:
-        """The data set that it is from, or ""."""
+        """Name of the dataset, or ""."""
         return str(self.facts.get("dataset", ""))

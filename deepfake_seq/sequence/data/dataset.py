@@ -1,4 +1,4 @@
-"""Labelled clips out of a feature store, with their features in memory or read as needed."""
+"""Load labelled clips from a feature store, with features in memory or streamed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
-from deepfake_seq.sequence.data.view_records import ViewRecord, attached
+from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
 from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, clip_of, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 
@@ -36,13 +36,13 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class SequenceData:
-    """Clips to train on or to judge.
+    """Labelled clips and their features.
 
     Attributes:
-        clips: What is known of each.
-        features: Where the features are.
-        rows: int64 (N,); the row of `features` of each clip.
-        excluded: How many clips of the store were left out, by reason.
+        clips: The clips without their features.
+        features: Features of these and possibly other clips.
+        rows: Row of each clip in `features`, int64 (N,).
+        excluded: Number of excluded records of the store, by reason.
     """
 
     clips: tuple[Clip, ...]
@@ -55,45 +55,46 @@ class SequenceData:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """int64 (N,); 1 = fake, 0 = real."""
+        """Label of each clip, int64 (N,); 1 = fake, 0 = real."""
         return np.array([clip.label for clip in self.clips], dtype=np.int64)
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The groups of each clip."""
+        """Groups of each clip."""
         return [clip.groups for clip in self.clips]
 
     @property
     def groups_with_duplicates(self) -> list[tuple[str, ...]]:
-        """The groups of each clip, with one more for clips that are the same file."""
-        return add_duplicate_groups(self.groups, [clip.sha256 for clip in self.clips])
+        """Groups of each clip; duplicates of the same file share one more group."""
+        return with_duplicates(self.groups, [clip.sha256 for clip in self.clips])
 
     @property
     def clips_with_duplicates(self) -> tuple[Clip, ...]:
-        """The clips with these groups."""
-        return tuple(map(_in_groups, self.clips, self.groups_with_duplicates))
+        """The clips with `groups_with_duplicates` as their groups."""
+        pairs = zip(self.clips, self.groups_with_duplicates, strict=True)
+        return tuple(replace(clip, groups=groups) for clip, groups in pairs)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many clips there are of each class."""
+        """Number of `real` and `fake` clips."""
         labels = self.labels
         return {"real": int((labels == REAL).sum()), "fake": int((labels == FAKE).sum())}
 
     @property
     def view_counts(self) -> dict[str, int]:
-        """How many views of the clips there are of each class."""
+        """Number of `real` and `fake` views."""
         labels = [view.label for clip in self.clips for view in clip.views]
         return {"real": labels.count(REAL), "fake": labels.count(FAKE)}
 
     @property
     def pseudo_fakes(self) -> list[bool]:
-        """Of each clip, whether who trains on it trains on a fake that is made from it."""
+        """Whether each clip has a fake view, so that training on it includes a fake."""
         return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
 
     def with_views(self) -> TrainingRows:
-        """The clips, each with its views behind it as further rows: what is trained on.
+        """Return the rows to train on: each clip, followed by its views.
 
-        Whatever judges, calibrates, counts or is written down goes by the clips alone.
+        Evaluation, calibration, counts and files use the clips alone.
         """
         if not any(clip.views for clip in self.clips):
             return TrainingRows(self)
@@ -112,80 +113,78 @@ class SequenceData:
         )
 
     def take(self, positions: Rows) -> SequenceData:
-        """The clips at `positions`, and their views; no feature is copied."""
+        """Return the clips at `positions` with their views, without copying features."""
         clips = tuple(self.clips[position] for position in positions)
         return SequenceData(clips, self.features, self.rows[positions])
 
     @staticmethod
-    def joined(several: Sequence[SequenceData]) -> SequenceData:
-        """The clips of all, one after the other; all are from the same features."""
-        clips = tuple(clip for one in several for clip in one.clips)
-        return SequenceData(
-            clips, several[0].features, np.concatenate([one.rows for one in several])
-        )
+    def joined(subsets: Sequence[SequenceData]) -> SequenceData:
+        """Concatenate subsets of the same features."""
+        clips = tuple(clip for subset in subsets for clip in subset.clips)
+        rows = np.concatenate([subset.rows for subset in subsets])
+        return SequenceData(clips, subsets[0].features, rows)
 
     def batches(self, size: int = _BATCH) -> Iterator[Arrays]:
-        """All features (B, T, D) and masks (B, T) in the clips' order, `size` clips at a time."""
+        """Yield features (B, T, D) and masks (B, T) of all clips, in their order."""
         for start in range(0, len(self), size):
             yield self.features.read(self.rows[start : start + size])
 
     def epoch(
         self, size: int, generator: np.random.Generator, *, balanced: bool = False
     ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-        """Every clip once in random order, in batches, with their labels.
+        """Yield every clip once in random order, in batches with labels.
 
         Args:
-            size: Clips in a batch; the last may have fewer.
-            generator: Of the order.
-            balanced: Whether both classes come up equally often: clips of the rarer one then come
-                up several times.
+            size: Number of clips in a batch; the last one may be smaller.
+            generator: Random generator of the order.
+            balanced: Repeat clips of the rarer class so that both classes are equally frequent.
         """
         labels = self.labels
         for chunk in self.features.chunks(self.rows, generator):
             features, rows = self.features.hold(self.rows[chunk])
-            own = labels[chunk]
-            order = _evened(own, generator) if balanced else np.arange(len(chunk))
+            chunk_labels = labels[chunk]
+            order = _balanced(chunk_labels, generator) if balanced else np.arange(len(chunk))
             for start in range(0, len(order), size):
                 chosen = order[start : start + size]
-                yield features.read(rows[chosen]), own[chosen]
+                yield features.read(rows[chosen]), chunk_labels[chosen]
 
 
 TrainingRows = NewType("TrainingRows", SequenceData)
-"""Clips and, as rows like them, their views. Only `with_views` makes it and only training takes it,
-so that a type checker finds who forgets the views."""
+"""Clips and their views as rows. Only `with_views` creates it and only training accepts it, so that
+a type checker finds training code that forgets the views."""
 
 
 def load(
     store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES, *, views: bool = True
 ) -> SequenceData:
-    """Find every labelled clip that shows enough of the face; they come in the order of their ids.
+    """Load every labelled clip with enough valid frames, sorted by id.
 
     Args:
         store: The features.
-        memory_bytes: Features up to this size are held in memory. Views whose clip is not in the
-            store do not count.
-        views: Whether to read the views of the clips, too. Only training uses them.
+        memory_bytes: Maximum size of features held in memory; larger ones are streamed. Views whose
+            clip is not in the store do not count.
+        views: Whether to load the views of the clips, which only training uses.
 
     Raises:
-        DatasetError: The store holds no such clip.
+        DatasetError: The store has no such clip.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
     clips: list[tuple[Clip, int]] = []
-    claims: list[ViewRecord] = []
+    view_records: list[ViewRecord] = []
     video_ids: list[str] = []
-    held: Arrays | None = None
+    in_memory: Arrays | None = None
     shape = (0, 0)
     names = store.reading_order
     if not views:
         names = [name for name in names if clip_of(name) == name]
     usable_rows = sum(clip_of(name) in store for name in names)
-    for record in _enough(store, names, excluded):
+    for record in _labelled_records(store, names, excluded):
         row = len(video_ids)
         if not row:
             shape = record.features.shape
             if 2 * usable_rows * shape[0] * shape[1] <= memory_bytes:
-                held = (
+                in_memory = (
                     np.empty((usable_rows, *shape), dtype=np.float16),
                     np.empty((usable_rows, shape[0]), dtype=np.bool_),
                 )
@@ -193,33 +192,33 @@ def load(
             clips.append((Clip.of(record), row))
         else:
             try:
-                claims.append(ViewRecord.read(record, row))
+                view_records.append(ViewRecord.read(record, row))
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue
             if clip_of(record.video_id) not in store:
-                continue  # `attached` counts it
-        if held:
-            held[0][row], held[1][row] = record.features, record.mask
+                continue  # `attach_views` counts it
+        if in_memory:
+            in_memory[0][row], in_memory[1][row] = record.features, record.mask
         video_ids.append(record.video_id)
-    # By name: from memory, a seed gives the same model however the records lie on the disk.
+    # Sorted by name, so that in memory a seed gives the same model for any order on disk.
     clips.sort(key=lambda pair: pair[0].video_id)
-    whole = attached([clip for clip, _ in clips], claims, excluded)
-    if not whole:
+    with_views = attach_views([clip for clip, _ in clips], view_records, excluded)
+    if not with_views:
         raise nothing_to_train_on(store, excluded)
-    features = ArrayFeatures(*held) if held else StoreFeatures(store, video_ids, shape)
+    features = ArrayFeatures(*in_memory) if in_memory else StoreFeatures(store, video_ids, shape)
     rows = np.array([row for _, row in clips], dtype=np.int64)
-    return SequenceData(whole, features, rows, excluded)
+    return SequenceData(with_views, features, rows, excluded)
 
 
 def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
-    """The records of labelled clips that show enough of the face, in the order of the disk.
+    """Yield the records of labelled clips with enough valid frames, in the order on disk.
 
     Args:
-        store: Where they are.
-        excluded: Where to count the others, by reason.
+        store: A store of features or faces.
+        excluded: Counter of excluded records by reason; updated.
     """
-    for record in _enough(store, store.reading_order, excluded):
+    for record in _labelled_records(store, store.reading_order, excluded):
         if is_view(record.video_id, record.facts):
             excluded[UNUSABLE] += 1
         else:
@@ -227,41 +226,37 @@ def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
 
 
 def nothing_to_train_on(store: Store[R], excluded: Counter[str]) -> DatasetError:
-    """What is raised where no record of a store can be used."""
+    """Return the error for a store without a usable record."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in excluded.items())
     return DatasetError(
         f"nothing to train on in {store.path}: "
         + (f"of its {len(store)} clips, {reasons}. " if reasons else "it is empty. ")
-        + "Labels come from folders called real and fake, or from `deepseq extract --labels`."
+        + "Label the clips with folders named real and fake, or with `deepseq extract --labels`."
     )
 
 
-def _enough(store: Store[R], names: Sequence[str], excluded: Counter[str]) -> Iterator[R]:
-    """Every record of `names`, clip or view, that has a label and shows enough of the face."""
+def _labelled_records(store: Store[R], names: Sequence[str], excluded: Counter[str]) -> Iterator[R]:
+    """Yield the clips and views of `names` that have a label and enough valid frames."""
     for record in store.records(names):
         if record.failed:
             reason = f"failed ({record.status})"
         elif record.label == UNKNOWN:
             reason = "without a label"
         elif record.frames_valid < MIN_VALID_FRAMES:
-            reason = f"with fewer than {MIN_VALID_FRAMES} frames that show the face"
+            reason = f"with a face in fewer than {MIN_VALID_FRAMES} frames"
         else:
             yield record
             continue
         excluded[UNUSABLE if is_view(record.video_id, record.facts) else reason] += 1
 
 
-def _in_groups(clip: Clip, groups: tuple[str, ...]) -> Clip:
-    return replace(clip, groups=groups)
+def _balanced(labels: npt.NDArray[np.int64], generator: np.random.Generator) -> Rows:
+    """Return positions in random order, with those of the rarer class repeated.
 
-
-def _evened(labels: npt.NDArray[np.int64], generator: np.random.Generator) -> Rows:
-    """Positions in random order, with those of the rarer class repeated until both are as many.
-
-    The classes take turns, so that every batch is even.
+    The classes alternate, so that every batch is balanced.
     """
     classes = [generator.permutation(np.flatnonzero(labels == label)) for label in (REAL, FAKE)]
-    most = max(map(len, classes))
+    size = max(map(len, classes))
     if not all(map(len, classes)):
         return np.concatenate(classes)
-    return np.stack([np.resize(positions, most) for positions in classes], axis=1).ravel()
+    return np.stack([np.resize(positions, size) for positions in classes], axis=1).ravel()

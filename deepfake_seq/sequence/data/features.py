@@ -1,4 +1,4 @@
-"""Where the features of many clips are: in memory, or in a store and read as they are needed."""
+"""Features of many clips, in memory or read from a store on demand."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Features(Protocol):
     shape: tuple[int, int, int]
 
     def read(self, rows: Rows) -> Arrays:
-        """Features float16 (B, T, D) and mask bool (B, T) of `rows`, in their order.
+        """Return features float16 (B, T, D) and mask bool (B, T) of `rows`, in their order.
 
-        What stands in masked rows of the features means nothing.
+        The features of masked frames are undefined.
         """
         ...
 
     def chunks(self, rows: Rows, generator: np.random.Generator) -> Iterator[Rows]:
-        """Positions in `rows`, each in one chunk, dealt out at random for one epoch.
+        """Yield every position in `rows` once, in random chunks, for one epoch.
 
-        A chunk may be held in memory whole.
+        Each chunk is small enough to be held in memory.
         """
         ...
 
     def hold(self, rows: Rows) -> tuple[Features, Rows]:
-        """The features of `rows` in memory, and what their rows are there."""
+        """Read `rows` into memory; return these features and the row numbers in them."""
         ...
 
 
@@ -52,7 +52,7 @@ class ArrayFeatures:
     """Features in memory.
 
     Args:
-        features: float16 (N, T, D); or whatever is read in their place.
+        features: float16 (N, T, D), or another dtype if its reader expects that.
         mask: bool (N, T).
     """
 
@@ -66,7 +66,7 @@ class ArrayFeatures:
         return self._features[rows], self._mask[rows]
 
     def chunks(self, rows: Rows, generator: np.random.Generator) -> Iterator[Rows]:
-        """See `Features`."""
+        """See `Features`; a single chunk."""
         yield generator.permutation(len(rows))
 
     def hold(self, rows: Rows) -> tuple[Features, Rows]:
@@ -75,11 +75,11 @@ class ArrayFeatures:
 
 
 class StoreFeatures:
-    """Features that stay on the disk. Every record is checked whenever it is read.
+    """Features on disk. Every record is verified each time it is read.
 
     Args:
-        store: Where they are.
-        video_ids: The clip of each row, in the order in which they lie on the disk.
+        store: The store.
+        video_ids: Id of the clip of each row, in the order on disk.
         shape: (T, D) of every clip.
     """
 
@@ -98,17 +98,17 @@ class StoreFeatures:
         """
         features = np.empty((len(rows), *self.shape[1:]), dtype=np.float16)
         mask = np.empty((len(rows), self.shape[1]), dtype=np.bool_)
-        rising = np.argsort(rows, kind="stable")  # the order of the disk
-        wanted = [self._video_ids[row] for row in rows[rising]]
-        for position, record in zip(rising, self._store.records(wanted), strict=True):
+        disk_order = np.argsort(rows, kind="stable")
+        video_ids = [self._video_ids[row] for row in rows[disk_order]]
+        for position, record in zip(disk_order, self._store.records(video_ids), strict=True):
             features[position] = record.features
             mask[position] = record.mask
         return features, mask
 
     def chunks(self, rows: Rows, generator: np.random.Generator) -> Iterator[Rows]:
-        """See `Features`. Blocks that lie side by side are read together, and mixed with others."""
-        rising = np.argsort(rows, kind="stable")
-        blocks = np.split(rising, np.arange(_BLOCK, len(rows), _BLOCK))
+        """See `Features`. Each chunk mixes random blocks of clips that are adjacent on disk."""
+        disk_order = np.argsort(rows, kind="stable")
+        blocks = np.split(disk_order, np.arange(_BLOCK, len(rows), _BLOCK))
         order = generator.permutation(len(blocks))
         for start in range(0, len(order), _BUFFER_BLOCKS):
             chosen = [blocks[block] for block in order[start : start + _BUFFER_BLOCKS]]

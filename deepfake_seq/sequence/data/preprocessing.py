@@ -1,4 +1,4 @@
-"""From a clip's features to what a model is shown."""
+"""Turn the features of clips into the inputs of a model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from deepfake_seq.sequence.data.features import Arrays, Mask
 
 @dataclass(frozen=True, eq=False)
 class Preprocessor:
-    """Picks a model's inputs, and brings each to zero mean and unit deviation.
+    """Selects the inputs of a model and standardises each to zero mean and unit deviation.
 
-    It is fitted to the training clips, kept with the run and applied before the network, whose
-    parameters stay its own.
+    It is fitted to the training clips, stored with the run and applied before the network. Its
+    numbers do not count as parameters of the network.
 
     Attributes:
         inputs: `features`, `delta` (|Δ| from one valid frame to the next) or `both`.
-        shuffle_frames: Whether the valid frames of each clip are put into random order first.
-        mean: float32 (W,); W is D, or 2 D for `both`.
-        scale: float32 (W,); the deviation, 1 where an input never changes.
+        shuffle_frames: Whether the valid frames of each clip are shuffled first.
+        mean: Mean of each input, float32 (W,); W is D, or 2 D for `both`.
+        scale: Standard deviation of each input, float32 (W,); 1 if an input is constant.
     """
 
     inputs: str
@@ -34,25 +34,25 @@ class Preprocessor:
 
     @classmethod
     def fit(cls, config: ModelConfig, batches: Iterable[Arrays]) -> Preprocessor:
-        """Measure the valid frames of all clips.
+        """Compute mean and deviation over the valid frames of all clips.
 
         Args:
-            config: Which inputs.
-            batches: Features (B, T, D) and masks (B, T), at least one frame valid in all.
+            config: Settings of the model.
+            batches: Features (B, T, D) and masks (B, T) with at least one valid frame in total.
         """
         total, squares, count = np.zeros(1), np.zeros(1), np.zeros(1)
         for features, mask in batches:
             if config.shuffle_frames:
                 features = shuffle_frames(features, mask)
-            rows, known = _inputs(features, mask, config.inputs)  # zeros where not known
-            # In float64: exact enough, and only one batch of a large training set at a time.
+            rows, known = _inputs(features, mask, config.inputs)  # unknown inputs are 0
+            # float64 is exact enough for running sums, which need one batch in memory at a time.
             exact = rows.astype(np.float64).reshape(-1, rows.shape[2])
             total = total + exact.sum(axis=0)
             squares = squares + np.square(exact).sum(axis=0)
             count = count + np.broadcast_to(known, rows.shape).sum(axis=(0, 1))
         mean = total / np.maximum(count, 1)
         deviation = np.sqrt(np.maximum(squares / np.maximum(count, 1) - np.square(mean), 0.0))
-        # What varies by less than float16 can hold is constant.
+        # A variation below the resolution of float16 counts as constant.
         constant = deviation <= 1e-3 * np.maximum(np.abs(mean), 1e-3)
         scale = np.where(constant, 1.0, deviation)
         return cls(
@@ -63,10 +63,10 @@ class Preprocessor:
         )
 
     def apply(self, features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
-        """What the network is shown; zeros (the mean) where nothing is known.
+        """Return the inputs of the network, with zeros (the mean) for unknown inputs.
 
         Args:
-            features: (N, T, D).
+            features: float16 (N, T, D).
             mask: bool (N, T), the valid frames first.
 
         Returns:
@@ -82,26 +82,26 @@ class Preprocessor:
 
 
 def input_width(inputs: str, width: int) -> int:
-    """W, for features of `width` D."""
+    """Return the width W of the inputs for features of width D."""
     return 2 * width if inputs == "both" else width
 
 
 def valid_rows(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
-    """The features as float32, with zeros for whatever stands in masked rows."""
+    """Return the features as float32, with zeros in masked frames."""
     rows = features.astype(np.float32)
     rows[~mask] = 0.0
     return rows
 
 
 def deltas(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float32]:
-    """|Δ| between consecutive valid frames: row t is |f[t] - f[t-1]|.
+    """Return |Δ| between consecutive valid frames: row t is |f[t] - f[t-1]|.
 
     Args:
-        features: (N, T, D).
+        features: float16 (N, T, D).
         mask: bool (N, T), the valid frames first.
 
     Returns:
-        float32 (N, T, D); zeros in the first row and in masked ones, which have no frame before.
+        float32 (N, T, D); zeros in the first row, which has no predecessor, and in masked rows.
     """
     values = valid_rows(features, mask)
     change = np.zeros_like(values)
@@ -110,9 +110,9 @@ def deltas(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.floa
 
 
 def shuffle_frames(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray[np.float16]:
-    """Each clip's valid frames in an order of its own, which depends on the clip's content alone.
+    """Return each clip with its valid frames in a random order that depends only on its content.
 
-    One order for all clips could be learnt; another one at each call would make scores change.
+    A model could learn one order for all clips; a new order at each call would change its scores.
     """
     shuffled = features.copy()
     for clip, valid in enumerate(mask):
@@ -125,7 +125,7 @@ def shuffle_frames(features: npt.NDArray[np.float16], mask: Mask) -> npt.NDArray
 def _inputs(
     features: npt.NDArray[np.float16], mask: Mask, inputs: str
 ) -> tuple[npt.NDArray[np.float32], Mask]:
-    """The inputs before standardising, (N, T, W), and where they are known, (N, T, 1 or W)."""
+    """Return the inputs before standardising, (N, T, W), and which are known, (N, T, 1 or W)."""
     valid, changed = mask[..., None], _after_first(mask)[..., None]
     if inputs == "features":
         return valid_rows(features, mask), valid
@@ -137,7 +137,7 @@ def _inputs(
 
 
 def _after_first(mask: Mask) -> Mask:
-    """Where a frame has a valid one before it."""
+    """Return the mask of the valid frames that have a predecessor."""
     after = mask.copy()
     after[:, 0] = False
     return after

@@ -1,4 +1,4 @@
-"""Views as a store has them, and the clips that they belong to."""
+"""Read the views in a store and attach each to its clip."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from deepfake_seq.datasets import FAKE
 from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.views import FACT, WITHOUT_CLIP, View
 from deepfake_seq.store import Record
+from deepfake_seq.store.record_ids import view_id
 
 
 class _Fact(msgspec.Struct):
-    """What a view says of itself."""
+    """The fact that describes a view; see `View`."""
 
     kind: str
     number: Annotated[int, msgspec.Meta(ge=1)]
@@ -27,69 +28,74 @@ class _Fact(msgspec.Struct):
 
 @dataclass(frozen=True, eq=False)
 class ViewRecord:
-    """A view, and what it says of the clip that it is made from.
+    """A view as stored, with the properties of its clip at the time it was made.
 
     Attributes:
         view: The view.
-        sha256: Of the clip's file, in hex, or "".
-        groups: The clip's.
-        part: The clip's.
+        sha256: SHA-256 of the clip's file in hex, or "".
+        groups: Groups of the clip.
+        split: Split of the clip.
     """
 
     view: View
     sha256: str
     groups: frozenset[str]
-    part: str
+    split: str
 
     @classmethod
     def read(cls, record: Record, row: int) -> ViewRecord:
-        """What a record that is a view says.
+        """Read the record of a view.
+
+        Args:
+            record: The record.
+            row: Row of its features.
 
         Raises:
-            ValueError: That is not what such a record says.
+            ValueError: The record does not describe a view, or not the one that its name says.
         """
-        made = msgspec.convert(record.facts.get(FACT), _Fact)
-        if made.kind not in VIEW_KINDS or record.video_id != f"{made.of}@{made.kind}{made.number}":
-            raise ValueError(f"{record.video_id!r} is not what this view is called: {made}")
-        view = View(record.video_id, record.label, **msgspec.structs.asdict(made), row=row)
+        fact = msgspec.convert(record.facts.get(FACT), _Fact)
+        name = view_id(fact.of, fact.kind, fact.number)
+        if fact.kind not in VIEW_KINDS or record.video_id != name:
+            raise ValueError(f"the name does not match {fact}. Received: {record.video_id!r}")
+        view = View(record.video_id, record.label, **msgspec.structs.asdict(fact), row=row)
         return cls(view, record.source.sha256, frozenset(record.groups), record.split)
 
     def fits(self, clip: Clip) -> bool:
-        """Whether the clip is what this is made from, as it is now."""
+        """Return whether the view was made from `clip` and the clip has not changed since."""
         label = FAKE if self.view.kind == "blend" else clip.label
         return (
             self.view.of == clip.video_id
             and self.sha256 == clip.sha256
             and self.view.label == label
             and self.groups <= set(clip.groups)
-            and self.part == clip.part
+            and self.split == clip.split
         )
 
 
-def attached(
-    clips: Sequence[Clip], claims: Iterable[ViewRecord], excluded: Counter[str]
+def attach_views(
+    clips: Sequence[Clip], view_records: Iterable[ViewRecord], excluded: Counter[str]
 ) -> tuple[Clip, ...]:
-    """The clips with the views that are made from them.
+    """Return the clips with their views.
 
-    A view goes with the clip of its name, if that is still the same file, of the same people, in
-    the same part and with the label that the view goes by. All others are left out and counted.
+    A view belongs to the clip that it names if that clip still has the same file, people, split and
+    label. All other views are excluded and counted.
 
     Args:
-        clips: Without views.
-        claims: The views of the store.
-        excluded: Where to count.
+        clips: Clips without views.
+        view_records: Views of the store.
+        excluded: Counter of excluded records by reason; updated.
     """
     by_name = {clip.video_id: clip for clip in clips}
-    found: dict[str, list[View]] = {}
-    for claim in claims:
-        clip = by_name.get(claim.view.of)
-        if clip is None or not claim.fits(clip):
+    views: dict[str, list[View]] = {}
+    for record in view_records:
+        clip = by_name.get(record.view.of)
+        if clip is None or not record.fits(clip):
             excluded[WITHOUT_CLIP] += 1
         else:
-            found.setdefault(clip.video_id, []).append(claim.view)
+            views.setdefault(clip.video_id, []).append(record.view)
     return tuple(
-        replace(clip, views=tuple(sorted(found[clip.video_id], key=lambda view: view.place)))
-        if clip.video_id in found
+        replace(clip, views=tuple(sorted(views[clip.video_id], key=lambda view: view.order)))
+        if clip.video_id in views
         else clip
         for clip in clips
     )

@@ -1,7 +1,7 @@
-"""Records that are made from a clip: augmented views of it and self-blended fakes.
+"""Views: records derived from a clip, either augmented copies or self-blended fakes.
 
-They serve for training, beside their clip, and for nothing else. What is named or marked as one is
-never taken for a clip, whoever made the store.
+Views are used only in training, together with their clip. A record that is named or marked as a
+view is never loaded as a clip, whatever else the store says about it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from deepfake_seq.config import VIEW_KINDS
 
 FACT = "view"
-"""The fact that marks a record as a view."""
+"""Fact that marks a record as a view."""
 
 DAMAGED, WITHOUT_CLIP, UNUSABLE = "damaged views", "views without their clip", "unusable views"
-"""Why views are left out."""
+"""Reasons for excluding views."""
 
 _ENDING = rf"@(?:{'|'.join(VIEW_KINDS)})\d+"
 _NAME = re.compile(rf"{_ENDING}(?:#\d+)?$")
@@ -25,16 +25,16 @@ _PERSON = re.compile(rf"(#\d+)(?:{_ENDING})?$")
 
 @dataclass(frozen=True)
 class View:
-    """A record that is trained on where its clip is.
+    """A view of a clip.
 
     Attributes:
-        video_id: Of the record.
-        label: The clip's own or, of a self-blended fake, 1 (fake).
+        video_id: Id of the view's record.
+        label: 1 (fake) for a self-blended fake, otherwise the label of the clip.
         kind: One of `config.VIEW_KINDS`.
-        number: Which of its kind, from 1.
-        of: The `video_id` of the clip.
-        settings: How it was made.
-        row: Of its features.
+        number: Number among the views of the same kind, from 1.
+        of: `video_id` of the clip.
+        settings: Settings that the view was made with.
+        row: Row of its features.
     """
 
     video_id: str
@@ -46,18 +46,18 @@ class View:
     row: int
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Its place among the views of its clip, wherever it lies on the disk."""
+    def order(self) -> tuple[int, int]:
+        """Sort key among the views of a clip, independent of the order on disk."""
         return VIEW_KINDS.index(self.kind), self.number
 
 
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
-    """Whether a record is made from a clip, by its name or by what it says of itself."""
+    """Return whether a record is a view, by its name or its facts."""
     return FACT in facts or _NAME.search(video_id) is not None
 
 
 def clip_of(video_id: str) -> str:
-    """Return the id of the clip that a view is made from, by its name, or the id of a clip itself.
+    """Return the id of a view's clip, by the view's name, or the id of a clip unchanged.
 
     >>> clip_of("a.mp4#0@view1")
     'a.mp4#0'
@@ -66,6 +66,6 @@ def clip_of(video_id: str) -> str:
 
 
 def person_in(video_id: str) -> str:
-    """`#0`, `#1` … where a record, or what a view is made from, is one of several people; or ""."""
+    """Return the person (`#0`, `#1` …) in the name of a clip or view, or ""."""
     person = _PERSON.search(video_id)
     return person[1] if person else ""

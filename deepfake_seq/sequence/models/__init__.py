@@ -1,1 +1,1 @@
-"""Networks that turn features into logits."""
+"""Networks that compute logits from features."""

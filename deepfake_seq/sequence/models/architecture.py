@@ -1,7 +1,7 @@
-"""The sizes of the layers, which Keras builds and NumPy runs."""
+"""Sizes of the layers, shared by the Keras and the NumPy models."""
 
 DENSE_UNITS = 32
-"""Of the dense layer after the recurrent ones, whose units are a setting."""
+"""Units of the dense layer after the recurrent layers."""
 
 FRAME_UNITS = (256, 128, 64)
-"""Of the layers that `dense` sends each frame through."""
+"""Units of the layers that the model `dense` applies to each frame."""

@@ -1,7 +1,7 @@
-"""The Keras models: one table. Each gives one logit a clip; above 0 means fake.
+"""The sequence models in Keras, in one table. Each returns one logit per clip; above 0 means fake.
 
-Every recurrent layer is handed its mask explicitly, so that nothing depends on whether a Keras
-version passes masks on by itself, and the output never depends on what stands in masked frames.
+Every recurrent layer gets its mask explicitly, because mask propagation differs between versions of
+Keras. The output never depends on the content of masked frames.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
 
 
 def build_model(config: ModelConfig, frames: int, width: int) -> Any:
-    """An untrained `keras.Model` of two inputs.
+    """Build an untrained `keras.Model` with two inputs.
 
-    Its inputs are `features`, float32 (N, T, D), and `mask`, bool (N, T), with the valid frames
-    first and at least one of them; its output is float32 (N, 1).
+    The inputs are `features`, float32 (N, T, D), and `mask`, bool (N, T), with the valid frames
+    first and at least one per clip; the output is float32 (N, 1).
 
     Args:
-        config: Which model.
-        frames: T.
-        width: D.
+        config: Settings of the model.
+        frames: Number of frames T.
+        width: Width D of the features.
     """
     return MODEL_TABLE[config.name](config, frames, width)
 
 
 def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
-    """RNN → BatchNorm → … → RNN → Dense 32 → Dropout → Dense 1."""
+    """Build RNN → BatchNorm → … → RNN → Dense 32 → Dropout → Dense 1."""
     keras = load_keras()
     layers = keras.layers
 
-    features, mask = _entrance(frames, width)
+    features, mask = _inputs(frames, width)
     x = features
     for number, units in enumerate(config.units, start=1):
         last = number == len(config.units)
@@ -53,11 +53,11 @@ def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:
 
 
 def _dense(config: ModelConfig, frames: int, width: int) -> Any:
-    """Each frame by itself: Dense 256 → 128 → 64 → 1; the mean of the valid frames' logits."""
+    """Build Dense 256 → 128 → 64 → 1 on each frame; the mean of the valid frames' logits."""
     keras = load_keras()
     layers = keras.layers
 
-    features, mask = _entrance(frames, width)
+    features, mask = _inputs(frames, width)
     x = features
     for units in FRAME_UNITS:
         x = layers.Dense(units, activation="relu", name=f"dense_{units}")(x)
@@ -67,11 +67,11 @@ def _dense(config: ModelConfig, frames: int, width: int) -> Any:
 
 
 def _attention(config: ModelConfig, frames: int, width: int) -> Any:
-    """Channel attention on the pooled features: gap · sigmoid(W gap) → Dropout → Dense 1."""
+    """Build channel attention on pooled features: gap · sigmoid(W gap) → Dropout → Dense 1."""
     keras = load_keras()
     layers = keras.layers
 
-    features, mask = _entrance(frames, width)
+    features, mask = _inputs(frames, width)
     pooled = _mean_of_valid(features, mask)
     weights = layers.Dense(width, activation="sigmoid", name="attention")(pooled)
     x = layers.Multiply(name="attended")([pooled, weights])
@@ -80,11 +80,11 @@ def _attention(config: ModelConfig, frames: int, width: int) -> Any:
 
 
 def _frame_attention(config: ModelConfig, frames: int, width: int) -> Any:
-    """The same on each frame by itself; the mean of the valid frames' logits."""
+    """Build channel attention on each frame; the mean of the valid frames' logits."""
     keras = load_keras()
     layers = keras.layers
 
-    features, mask = _entrance(frames, width)
+    features, mask = _inputs(frames, width)
     weights = layers.Dense(width, activation="sigmoid", name="attention")(features)
     x = layers.Multiply(name="attended")([features, weights])
     x = layers.Dropout(config.dropout, name="dropout")(x)
@@ -92,17 +92,17 @@ def _frame_attention(config: ModelConfig, frames: int, width: int) -> Any:
     return keras.Model([features, mask], _mean_of_valid(logits, mask), name=config.name)
 
 
-def _entrance(frames: int, width: int) -> tuple[Any, Any]:
+def _inputs(frames: int, width: int) -> tuple[Any, Any]:
     keras = load_keras()
     features = keras.Input((frames, width), dtype="float32", name="features")
     return features, keras.Input((frames,), dtype="bool", name="mask")
 
 
 def _mean_of_valid(values: Any, mask: Any) -> Any:
-    """The mean over the valid frames, (N, D) for values (N, T, D); 0 where there is none."""
+    """Return the mean over the valid frames, (N, D) for values (N, T, D); 0 without any."""
     ops = load_keras().ops
-    held = ops.cast(mask, "float32")[..., None]
-    return ops.sum(values * held, axis=1) / ops.maximum(ops.sum(held, axis=1), 1.0)
+    valid = ops.cast(mask, "float32")[..., None]
+    return ops.sum(values * valid, axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
 
 
 MODEL_TABLE: dict[str, Callable[[ModelConfig, int, int], Any]] = {

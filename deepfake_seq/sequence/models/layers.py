@@ -1,4 +1,4 @@
-"""The layers round the recurrent cells in NumPy, forwards and backwards; arrays (..., W)."""
+"""Layers in NumPy, forward and backward; arrays are (..., W)."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from deepfake_seq.sequence.models.cells import Cell, Gradients, Weights, sigmoid
 
 NORM_EPSILON = 1e-3
 NORM_MOMENTUM = 0.99
-_MASK_EPSILON = 1e-7  # what Keras adds to the number of valid frames
+_MASK_EPSILON = 1e-7  # added by Keras to the number of valid frames
 
 
 class Layer(Protocol):
-    """One layer. `backward` belongs to the last `forward`, with the same weights."""
+    """One layer. `backward` follows `forward`, with the same weights."""
 
     def forward(
         self, weights: Weights, x: Tensor, valid: Tensor, generator: np.random.Generator | None
     ) -> Tensor:
-        """The layer's output.
+        """Return the output of the layer.
 
         Args:
-            weights: Of the model, by name.
-            x: float32 (T, N, W), or (N, W) once the frames are summed up.
-            valid: float32 (T, N, 1); 1 where a frame is valid, else 0.
-            generator: Of what is random in training; None to use the layer as it is.
+            weights: Weights of the model, by name.
+            x: float32 (T, N, W), or (N, W) after the frames were pooled.
+            valid: float32 (T, N, 1); 1 for a valid frame, else 0.
+            generator: Random generator in training; None in inference.
         """
         ...
 
     def backward(
         self, weights: Weights, gradient: Tensor, gradients: Gradients, *, inputs: bool
     ) -> Tensor | None:
-        """The gradient of its inputs, if `inputs`; those of its weights go into `gradients`."""
+        """Return the gradient of the inputs if `inputs`; add the weights' to `gradients`."""
         ...
 
 
 class Dense:
-    """x W + b, and ReLU if asked for."""
+    """x W + b, optionally followed by ReLU."""
 
     def __init__(self, name: str, *, relu: bool = False) -> None:
         self._name = name
@@ -68,7 +68,7 @@ class Dense:
 
 
 class Dropout:
-    """Hides inputs at random in training, and makes the others larger for it."""
+    """Sets inputs to 0 at random in training, and scales the others up."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -94,7 +94,7 @@ class Dropout:
 class BatchNorm:
     """Batch normalisation over valid frames (Ioffe and Szegedy, 2015).
 
-    In training its moving mean and variance, which are in the weights, are brought up to date.
+    Training updates the moving mean and variance, which are in the weights.
     """
 
     def __init__(self, name: str) -> None:
@@ -127,18 +127,18 @@ class BatchNorm:
         normal, valid = self._normal, self._valid
         gradients[f"{self._name}/gamma"] = (gradient * normal).sum(axis=(0, 1))
         gradients[f"{self._name}/beta"] = gradient.sum(axis=(0, 1))
-        own = gradient * weights[f"{self._name}/gamma"]
+        scaled = gradient * weights[f"{self._name}/gamma"]
         # Every output depends on the mean and on the variance of all valid frames.
-        shared = own.sum(axis=(0, 1)) + normal * (own * normal).sum(axis=(0, 1))
-        return np.asarray((own - valid * shared / self._count) / self._deviation)
+        shared = scaled.sum(axis=(0, 1)) + normal * (scaled * normal).sum(axis=(0, 1))
+        return np.asarray((scaled - valid * shared / self._count) / self._deviation)
 
 
 class Recurrent:
-    """A cell, or two that read in both directions, side by side.
+    """A recurrent layer: one cell, or two for a bidirectional layer.
 
     Args:
-        cells: The one that reads forwards first.
-        sequences: Whether all frames' outputs go on, or what each cell has at its end.
+        cells: The forward cell, then the backward cell, if any.
+        sequences: Whether to output every frame, or only the final output of each cell.
     """
 
     def __init__(self, cells: list[Cell], *, sequences: bool) -> None:
@@ -152,7 +152,7 @@ class Recurrent:
         outputs = [cell.forward(weights, x, valid) for cell in self._cells]
         self._frames, self._units = len(x), outputs[0].shape[2]
         if not self._sequences:
-            outputs = [own[self._end(way)] for way, own in enumerate(outputs)]
+            outputs = [output[self._end(way)] for way, output in enumerate(outputs)]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
 
     def backward(
@@ -161,13 +161,13 @@ class Recurrent:
         """See `Layer`."""
         total: Tensor | None = None
         for way, cell in enumerate(self._cells):
-            own = gradient[..., way * self._units : (way + 1) * self._units]
+            by_output = gradient[..., way * self._units : (way + 1) * self._units]
             if not self._sequences:
-                everywhere = np.zeros((self._frames, *own.shape), dtype=np.float32)
-                everywhere[self._end(way)] = own
-                own = everywhere
-            part = cell.backward(weights, own, gradients, inputs=inputs)
-            total = part if total is None or part is None else total + part
+                by_last = by_output
+                by_output = np.zeros((self._frames, *by_last.shape), dtype=np.float32)
+                by_output[self._end(way)] = by_last
+            by_input = cell.backward(weights, by_output, gradients, inputs=inputs)
+            total = by_input if total is None or by_input is None else total + by_input
         return total
 
     @staticmethod
@@ -176,20 +176,20 @@ class Recurrent:
 
 
 class MaskedMean:
-    """The mean over the valid frames, (N, W); 0 where there is none."""
+    """Mean over the valid frames, (N, W); 0 without any."""
 
     def forward(
         self, weights: Weights, x: Tensor, valid: Tensor, generator: np.random.Generator | None
     ) -> Tensor:
         """See `Layer`."""
-        self._share = valid / np.maximum(valid.sum(axis=0), 1)
-        return np.asarray((x * self._share).sum(axis=0))
+        self._fraction = valid / np.maximum(valid.sum(axis=0), 1)
+        return np.asarray((x * self._fraction).sum(axis=0))
 
     def backward(
         self, weights: Weights, gradient: Tensor, gradients: Gradients, *, inputs: bool
     ) -> Tensor | None:
         """See `Layer`."""
-        return gradient * self._share if inputs else None
+        return gradient * self._fraction if inputs else None
 
 
 class ChannelAttention:
@@ -203,13 +203,13 @@ class ChannelAttention:
     ) -> Tensor:
         """See `Layer`."""
         self._x = x
-        self._share = sigmoid(self._dense.forward(weights, x, valid, generator))
-        return x * self._share
+        self._gate = sigmoid(self._dense.forward(weights, x, valid, generator))
+        return x * self._gate
 
     def backward(
         self, weights: Weights, gradient: Tensor, gradients: Gradients, *, inputs: bool
     ) -> Tensor | None:
         """See `Layer`."""
-        inner = gradient * self._x * self._share * (1 - self._share)
+        inner = gradient * self._x * self._gate * (1 - self._gate)
         through = self._dense.backward(weights, inner, gradients, inputs=inputs)
-        return None if through is None else gradient * self._share + through
+        return None if through is None else gradient * self._gate + through

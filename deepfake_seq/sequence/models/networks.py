@@ -1,4 +1,4 @@
-"""Trained networks behind one protocol: from features to logits, and to tensors and back."""
+"""Trained networks behind one protocol: compute logits, and convert to and from tensors."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ class Network(Protocol):
 
     @property
     def parameters(self) -> dict[str, int]:
-        """How many numbers the network holds (`total`), and how many are `trainable`."""
+        """Number of `total` and `trainable` parameters."""
         ...
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """All its numbers by name; `restore` makes the network from them again."""
+        """All tensors by name; `restore` rebuilds the network from them."""
         ...
 
     def logits(self, arrays: Arrays) -> npt.NDArray[np.float64]:
-        """One logit a clip, (N,), for features (N, T, D) and mask (N, T); above 0 means fake.
+        """Return one logit per clip, (N,), for features (N, T, D) and mask (N, T).
 
-        What stands in masked rows of the features changes nothing.
+        A logit above 0 means fake. The features of masked frames have no effect.
         """
         ...
 
 
 def mean_logits(networks: Sequence[Network], arrays: Arrays) -> npt.NDArray[np.float64]:
-    """The logit of several networks together, (N,): the mean of theirs."""
+    """Return the mean of the networks' logits, (N,)."""
     return np.asarray(np.mean([network.logits(arrays) for network in networks], axis=0))
 
 
 class SequenceNetwork:
-    """A model of `sequence.inference`, run by NumPy whatever trained it.
+    """A sequence model, run in NumPy regardless of the framework that trained it.
 
     Args:
-        config: Which model.
-        preprocessor: Of its inputs.
-        weights: What `inference.shapes` names.
+        config: Settings of the model.
+        preprocessor: Preprocessing of its inputs.
+        weights: Weights by their names in `sequence_model.shapes`.
     """
 
     def __init__(self, config: ModelConfig, preprocessor: Preprocessor, weights: Weights) -> None:
@@ -84,20 +84,20 @@ class SequenceNetwork:
     def logits(self, arrays: Arrays) -> npt.NDArray[np.float64]:
         """See `Network`."""
         features, mask = arrays
-        parts: list[npt.NDArray[Any]] = [np.zeros(0)]
+        logits: list[npt.NDArray[Any]] = [np.zeros(0)]
         for start in range(0, len(mask), _BATCH):
-            own = slice(start, start + _BATCH)
-            shown = self._preprocessor.apply(features[own], mask[own])
-            parts.append(sequence_model.run(self._config, self._weights, shown, mask[own]))
-        return np.concatenate(parts, dtype=np.float64)
+            batch = slice(start, start + _BATCH)
+            inputs = self._preprocessor.apply(features[batch], mask[batch])
+            logits.append(sequence_model.run(self._config, self._weights, inputs, mask[batch]))
+        return np.concatenate(logits, dtype=np.float64)
 
 
 class LogisticNetwork:
     """Logistic regression on statistics of a clip's valid frames.
 
     Args:
-        inputs: Which statistics; see `statistics`.
-        weights: float32 (S,), one for each statistic as it is, not standardised.
+        inputs: Set of statistics; see `statistics`.
+        weights: Weight of each statistic, not standardised; float32 (S,).
         bias: float32 (1,).
     """
 
@@ -124,15 +124,15 @@ class LogisticNetwork:
 
 
 def statistics(arrays: Arrays, inputs: str) -> Tensor:
-    """What a logistic regression sees of each clip.
+    """Compute the inputs of the logistic regression.
 
     Args:
-        arrays: Features (N, T, D) and mask (N, T), at least one frame valid in each clip.
-        inputs: `features` for mean and deviation over the valid frames, `delta` for the mean |Δ|
-            from one to the next, `both` for all three; `mean` for the mean alone.
+        arrays: Features (N, T, D) and mask (N, T), with at least one valid frame per clip.
+        inputs: `features` for mean and standard deviation over the valid frames, `delta` for the
+            mean |Δ| between consecutive ones, `both` for all three, or `mean` for the mean alone.
 
     Returns:
-        float32 (N, S), S being D for each statistic.
+        float32 (N, S); S is D times the number of statistics.
     """
     features, mask = arrays
     values = valid_rows(features, mask)
@@ -143,62 +143,62 @@ def statistics(arrays: Arrays, inputs: str) -> Tensor:
     change: Tensor = deltas(features, mask).sum(axis=1) / np.maximum(count - 1, 1)
     if inputs == "delta":
         return change
-    apart = np.where(mask[..., None], values - mean[:, None], 0)
-    deviation = np.sqrt(np.square(apart).sum(axis=1) / count)
-    chosen = [mean, deviation] if inputs == "features" else [mean, deviation, change]
-    return np.concatenate(chosen, axis=1)
+    centred = np.where(mask[..., None], values - mean[:, None], 0)
+    deviation = np.sqrt(np.square(centred).sum(axis=1) / count)
+    columns = [mean, deviation] if inputs == "features" else [mean, deviation, change]
+    return np.concatenate(columns, axis=1)
 
 
 def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> Network:
-    """The network whose `tensors` these are.
+    """Rebuild a network from its `tensors`.
 
     Args:
-        config: Which model.
-        width: D of the features.
-        tensors: From anybody.
+        config: Settings of the model.
+        width: Width D of the features.
+        tensors: Untrusted input.
 
     Raises:
-        ValueError: They are not those of such a network; the message names one.
+        ValueError: The tensors do not fit the model; the message names one of them.
     """
     if config.name == "logistic":
         count = {"features": 2, "delta": 1, "both": 3}[config.inputs]
         _check(tensors, {_WEIGHTS: (count * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
-    shown = input_width(config.inputs, width)
-    own = sequence_model.shapes(config, shown)
-    wanted = {f"{_NETWORK}{name}": shape for name, shape in own.items()}
-    _check(tensors, {_MEAN: (shown,), _SCALE: (shown,), **wanted})
+    inputs = input_width(config.inputs, width)
+    shapes = sequence_model.shapes(config, inputs)
+    network_shapes = {f"{_NETWORK}{name}": shape for name, shape in shapes.items()}
+    _check(tensors, {_MEAN: (inputs,), _SCALE: (inputs,), **network_shapes})
     if (tensors[_SCALE] <= 0).any():
         raise ValueError(f"{_SCALE} must be above 0")
     preprocessor = Preprocessor(
         config.inputs, config.shuffle_frames, tensors[_MEAN], tensors[_SCALE]
     )
-    weights = {name: tensors[f"{_NETWORK}{name}"] for name in own}
+    weights = {name: tensors[f"{_NETWORK}{name}"] for name in shapes}
     return SequenceNetwork(config, preprocessor, weights)
 
 
 def unscaled(config: ModelConfig, width: int, weights: Weights) -> Network:
-    """A network that is shown the features as they are, such as the head of a CNN.
+    """Build a network that does not standardise its inputs, such as the head of a CNN.
 
     Args:
-        config: Which model.
-        width: D of the features.
-        weights: What `inference.shapes` names.
+        config: Settings of the model.
+        width: Width D of the features.
+        weights: Weights by their names in `sequence_model.shapes`.
 
     Raises:
-        ValueError: They are not those of such a network.
+        ValueError: The weights do not fit the model.
     """
-    shown = input_width(config.inputs, width)
-    scaling = {_MEAN: np.zeros(shown, np.float32), _SCALE: np.ones(shown, np.float32)}
-    own = {f"{_NETWORK}{name}": tensor for name, tensor in weights.items()}
-    return restore(config, width, {**scaling, **own})
+    inputs = input_width(config.inputs, width)
+    scaling = {_MEAN: np.zeros(inputs, np.float32), _SCALE: np.ones(inputs, np.float32)}
+    tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.items()}
+    return restore(config, width, {**scaling, **tensors})
 
 
-def _check(tensors: Mapping[str, Tensor], wanted: Shapes) -> None:
-    odd = sorted(tensors.keys() ^ wanted.keys())
-    if odd:
-        raise ValueError(f"not the tensors of this model: {', '.join(odd[:4])}")
-    for name, shape in wanted.items():
+def _check(tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
+    different = sorted(tensors.keys() ^ shapes.keys())
+    if different:
+        raise ValueError(f"missing or unknown tensors: {', '.join(different[:4])}")
+    for name, shape in shapes.items():
         tensor = tensors[name]
         if tensor.shape != shape or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise ValueError(

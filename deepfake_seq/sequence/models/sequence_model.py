@@ -1,7 +1,7 @@
-"""The sequence models in NumPy: the same numbers as Keras's, without a framework to import.
+"""The sequence models in NumPy: the same numbers as in Keras, without importing a framework.
 
-A clip is judged in milliseconds; importing TensorFlow would take seconds. This module says which
-tensors each model has, and which layers it is made of.
+Inference on one clip takes milliseconds, importing TensorFlow takes seconds. This module defines
+the tensors and the layers of each model.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _GATES = {"gru": 3, "lstm": 4}
 
 
 def shapes(config: ModelConfig, width: int) -> Shapes:
-    """The names and shapes of a model's weights, in Keras's order.
+    """Return the names and shapes of a model's weights, in the order of Keras.
 
     Args:
-        config: Which model; not logistic regression.
-        width: W of its inputs.
+        config: Settings of the model; not logistic regression.
+        width: Width W of the inputs.
     """
     if config.name == "dense":
         sizes = (width, *FRAME_UNITS, 1)
@@ -48,46 +48,46 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
             **_dense_shapes("attention", width, width),
             **_dense_shapes("frame_logit", width, 1),
         }
-    found: Shapes = {}
+    recurrent: Shapes = {}
     for number, units in enumerate(config.units, start=1):
         for cell in _cells(config, number):
             gates = _GATES[config.name] * units
-            found[f"{cell}/kernel"] = (width, gates)
-            found[f"{cell}/recurrent_kernel"] = (units, gates)
-            found[f"{cell}/bias"] = (2, gates) if config.name == "gru" else (gates,)
+            recurrent[f"{cell}/kernel"] = (width, gates)
+            recurrent[f"{cell}/recurrent_kernel"] = (units, gates)
+            recurrent[f"{cell}/bias"] = (2, gates) if config.name == "gru" else (gates,)
         width = units * len(_cells(config, number))
         if number < len(config.units):
             for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-                found[f"norm_{number}/{name}"] = (width,)
+                recurrent[f"norm_{number}/{name}"] = (width,)
     return {
-        **found,
+        **recurrent,
         **_dense_shapes("dense", width, DENSE_UNITS),
         **_dense_shapes("logit", DENSE_UNITS, 1),
     }
 
 
 def trainable(name: str) -> bool:
-    """Whether training changes the weights called `name` by gradients."""
+    """Return whether the weights called `name` are trained by gradient descent."""
     return not name.endswith(("moving_mean", "moving_variance"))
 
 
-def run(config: ModelConfig, weights: Weights, shown: Tensor, mask: Mask) -> Tensor:
-    """One logit a clip, float32 (N,).
+def run(config: ModelConfig, weights: Weights, inputs: Tensor, mask: Mask) -> Tensor:
+    """Return one logit per clip, float32 (N,).
 
     Args:
-        config: Which model; not logistic regression.
-        weights: What `shapes` names.
-        shown: float32 (N, T, W), preprocessed.
+        config: Settings of the model; not logistic regression.
+        weights: Weights by their names in `shapes`.
+        inputs: Preprocessed features, float32 (N, T, W).
         mask: bool (N, T), the valid frames first.
     """
-    return Model(config).forward(weights, shown, mask)
+    return Model(config).forward(weights, inputs, mask)
 
 
 class Model:
-    """A sequence model, layer by layer; its weights are elsewhere.
+    """The layers of a sequence model, without its weights.
 
     Args:
-        config: Which model; not logistic regression.
+        config: Settings of the model; not logistic regression.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -96,27 +96,26 @@ class Model:
     def forward(
         self,
         weights: Weights,
-        shown: Tensor,
+        inputs: Tensor,
         mask: Mask,
         generator: np.random.Generator | None = None,
     ) -> Tensor:
-        """One logit a clip, float32 (N,); see `run`.
+        """Return one logit per clip, float32 (N,); see `run`.
 
         Args:
-            weights: What `shapes` names.
-            shown: float32 (N, T, W).
+            weights: Weights by their names in `shapes`.
+            inputs: float32 (N, T, W).
             mask: bool (N, T).
-            generator: Of what is random in training; None to judge.
+            generator: Random generator in training; None in inference.
         """
-        # The frames first; what stands in masked ones must not matter, whatever it is.
-        x = np.ascontiguousarray(shown.transpose(1, 0, 2))
+        x = np.ascontiguousarray(inputs.transpose(1, 0, 2))  # (T, N, W)
         valid = mask.T[..., None].astype(np.float32)
         for layer in self._layers:
             x = layer.forward(weights, x, valid, generator)
         return x[:, 0]
 
     def backward(self, weights: Weights, gradient: Tensor) -> Gradients:
-        """The gradients of the weights, from that of the logits, (N,), of the last `forward`."""
+        """Return the gradients of the weights, from that of the last `forward`'s logits, (N,)."""
         gradients: Gradients = {}
         x: Tensor | None = gradient[:, None]
         for number, layer in reversed(list(enumerate(self._layers))):
@@ -138,7 +137,7 @@ def _recurrent(config: ModelConfig) -> list[Layer]:
 
 
 def _frames(config: ModelConfig) -> list[Layer]:
-    """Each frame by itself; the mean of the valid frames' logits."""
+    """Dense layers on each frame; the mean of the valid frames' logits."""
     hidden = [Dense(f"dense_{units}", relu=True) for units in FRAME_UNITS]
     return [*hidden, Dropout(config.dropout), Dense("frame_logit"), MaskedMean()]
 
@@ -148,13 +147,13 @@ def _attention(config: ModelConfig) -> list[Layer]:
 
 
 def _frame_attention(config: ModelConfig) -> list[Layer]:
-    """Channel attention on each frame by itself; the mean of the valid frames' logits."""
+    """Channel attention on each frame; the mean of the valid frames' logits."""
     attention = ChannelAttention("attention")
     return [attention, Dropout(config.dropout), Dense("frame_logit"), MaskedMean()]
 
 
 def _cells(config: ModelConfig, number: int) -> list[str]:
-    """The cells of a layer, the one that reads forwards first."""
+    """Return the names of a layer's cells, the forward cell first."""
     layer, cell = f"{config.name}_{number}", f"{config.name}_cell"
     if not config.bidirectional:
         return [f"{layer}/{cell}"]

@@ -1,7 +1,8 @@
-"""A training that is over, and how it becomes a run directory."""
+"""Write a run directory."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from deepfake_seq import atomic
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence.data.clip import Clip
-from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.experiment import Experiment
@@ -23,7 +23,6 @@ from deepfake_seq.sequence.reports.model_card import baseline_warnings, card, da
 from deepfake_seq.sequence.runs import history, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
-from deepfake_seq.sequence.training.baselines import evaluate_model
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, TrainedEnsemble
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
@@ -31,24 +30,23 @@ _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "op
 
 @dataclass(frozen=True)
 class FitResult:
-    """What was trained and how well it does.
+    """Summary of a run that was trained and written.
 
     Attributes:
-        folder: The run directory.
-        model: The model's name.
-        data: What people call the data.
-        members: How many networks it averages.
-        parameters: `total` and `trainable`, of one network.
-        split: How many clips `train`, `validation` and `test` hold, and how many were `dropped`.
-            With several members every training clip is a validation clip of one of them.
-        views: How many views of its clips, and fakes made from them, it was trained on beside
-            them: `real` and `fake`.
-        excluded: How many clips of the store could not be used, by reason.
-        balance: How much a clip of each class counted in training, in words.
-        decision: What the threshold was set for, in words.
-        threshold: Scores of at least this are called fake.
-        metrics: `validation`, `test` (None where the split has none) and `baselines`.
-        warnings: What a reader of the metrics must be told.
+        folder: Path of the run directory.
+        model: Name of the model.
+        data: Name of the data.
+        members: Number of networks that the model averages.
+        parameters: `total` and `trainable` parameters of one network.
+        split: Number of clips in `train`, `validation` and `test`, and of those `dropped`. With
+            several members, every training clip is also a validation clip of one of them.
+        views: Number of training rows beside the clips, views and pseudo-fakes: `real` and `fake`.
+        excluded: Number of unusable clips in the store, by reason.
+        balance: Description of the weight of each class in training.
+        decision: Description of the rule that chose the threshold.
+        threshold: Lowest score that is classified as fake.
+        metrics: `validation`, `test` (None without test clips) and `baselines`.
+        warnings: Warnings about the metrics.
     """
 
     folder: Path
@@ -68,155 +66,158 @@ class FitResult:
 
 @dataclass(frozen=True, eq=False)
 class RunContents:
-    """A model that was trained and judged, before it is written down.
+    """A trained and evaluated model, ready to be written.
 
     Attributes:
-        experiment: The clips.
-        recipe: How it was trained, and decides.
-        pairs: What each member was trained and validated on.
-        ensemble: The members and the decision.
-        test: The clips that were looked at once.
-        test_scores: (N,) of these.
-        metrics: Of the model and of its baselines.
-        about_cnn: What must be told of the CNN behind the features.
-        parameters: `total` and `trainable`, of one network.
-        made: How many fakes were made of the training clips while it was trained.
-        notes: What else belongs into `model.json`.
+        experiment: The clips and their split.
+        config: Settings of the experiment.
+        pairs: Training and validation clips of each member.
+        ensemble: The trained members.
+        model: The same model in the form that a run stores.
+        test_scores: Scores of the test clips, (N,).
+        metrics: Metrics of the model and of its baselines.
+        cnn_warnings: Warnings about the CNN that computed the features.
+        parameters: `total` and `trainable` parameters of one network.
+        pseudo_fakes: Number of self-blended fakes that each training epoch adds.
+        notes: Further keys of `model.json`.
     """
 
     experiment: Experiment
-    recipe: ExperimentConfig
+    config: ExperimentConfig
     pairs: Sequence[Pair]
     ensemble: TrainedEnsemble
-    test: SequenceData
+    model: SequenceModel
     test_scores: Scores
     metrics: dict[str, Any]
     cnn_warnings: Sequence[str]
     parameters: dict[str, int]
-    made: int = 0
+    pseudo_fakes: int = 0
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def parts(self) -> dict[str, dict[str, Clip]]:
-        """The clips of each part; with several members most are for training and validation."""
+    def splits(self) -> dict[str, dict[str, Clip]]:
+        """The clips of each split by their ids.
+
+        With several members, most clips are in both training and validation.
+        """
         train = {clip.video_id: clip for training, _ in self.pairs for clip in training.clips}
         validation = {clip.video_id: clip for _, held_out in self.pairs for clip in held_out.clips}
-        testing = {clip.video_id: clip for clip in self.test.clips}
-        used = train.keys() | validation.keys() | testing.keys()
+        test = {clip.video_id: clip for clip in self.experiment.test.clips}
+        used = train.keys() | validation.keys() | test.keys()
         clips = self.experiment.data.clips
         dropped = {clip.video_id: clip for clip in clips if clip.video_id not in used}
-        return {"train": train, "validation": validation, "test": testing, "dropped": dropped}
+        return {"train": train, "validation": validation, "test": test, "dropped": dropped}
 
     @property
     def views(self) -> dict[str, int]:
-        """What was trained on beside the clips, by class."""
-        labels = [view.label for clip in self.parts["train"].values() for view in clip.views]
-        return {"real": labels.count(REAL), "fake": labels.count(FAKE) + self.made}
+        """Number of training rows beside the clips, by class."""
+        labels = [view.label for clip in self.splits["train"].values() for view in clip.views]
+        return {"real": labels.count(REAL), "fake": labels.count(FAKE) + self.pseudo_fakes}
 
-    def write(self, draft: Path, folder: Path, model: SequenceModel) -> FitResult:
-        """Write all but what only this kind of model has.
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings about training, split, data and metrics."""
+        return [
+            *self.ensemble.warnings,
+            *self.experiment.split.warnings,
+            *self.experiment.shortcut.warnings,
+            *self.cnn_warnings,
+            *data_warnings(self.experiment.data),
+            *baseline_warnings(self.model.title, self.metrics),
+        ]
 
-        Args:
-            draft: An empty folder.
-            folder: What it will be called.
-            model: What `ensemble` is, ready to be used.
-
-        Raises:
-            OSError: The disk does not take it.
-        """
-        result = self._result(folder, model)
-        balance = self.ensemble.members[0].balance
-        histories = [member.history for member in self.ensemble.members]
-        best_epochs = [member.best_epoch for member in self.ensemble.members]
-        notes = {
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "parameters": result.parameters,
-            "split": result.split,
-            "views": result.views,
-            "official_split": self.experiment.parts.official,
-            "recipe": asdict(self.recipe),
-            "training": {
-                "balance": result.balance,
-                "effective_weights": balance.effective,
-                "best_epochs": best_epochs,
-            },
-            "shortcut": asdict(self.experiment.shortcut),
-            "warnings": result.warnings,
-            "versions": {name: version(name) for name in _PACKAGES},
-            **self.notes,
-        }
-        run.save(draft, model, notes)
-        write_split(draft, self.parts)
-        atomic.write_json(draft / run.METRICS, self.metrics)
-        validation = self.ensemble.validation
-        predictions.write(
-            draft / predictions.NAME,
-            {
-                "validation": (validation.clips_with_duplicates, self.ensemble.validation_scores),
-                "test": (self.test.clips_with_duplicates, self.test_scores),
-            },
-        )
-        readme = card(result.model, notes, self.metrics, result.data, self.ensemble.decision)
-        atomic.write_bytes(draft / "README.md", readme.encode())
-        history.write(draft, histories, best_epochs)
-        return result
-
-    def _result(self, folder: Path, model: SequenceModel) -> FitResult:
-        data, decision = self.experiment.data, self.ensemble.decision
+    def result(self, folder: Path) -> FitResult:
+        """Summarise the run in `folder`."""
+        decision = self.ensemble.decision
         return FitResult(
             folder=folder,
-            model=model.title,
+            model=self.model.title,
             data=self.experiment.name,
             members=len(self.pairs),
             parameters=self.parameters,
-            split={part: len(clips) for part, clips in self.parts.items()},
+            split={name: len(clips) for name, clips in self.splits.items()},
             views=self.views,
-            excluded=dict(data.excluded),
+            excluded=dict(self.experiment.data.excluded),
             balance=str(self.ensemble.members[0].balance),
             decision=decision.basis,
             threshold=decision.threshold,
             metrics=self.metrics,
-            warnings=[
-                *self.ensemble.warnings,
-                *self.experiment.parts.warnings,
-                *self.experiment.shortcut.warnings,
-                *self.cnn_warnings,
-                *data_warnings(data),
-                *baseline_warnings(model.title, self.metrics),
-            ],
+            warnings=self.warnings,
         )
 
 
-def evaluate_test(
-    ensemble: TrainedEnsemble, test: SequenceData, baselines: dict[str, Any]
-) -> tuple[Scores, dict[str, Any]]:
-    """The scores of the test clips, (N,), which nobody looks at but here, and all metrics.
+def write_run(folder: Path, contents: RunContents, files: Sequence[Path] = ()) -> FitResult:
+    """Write a run directory, completely or not at all.
 
     Args:
-        ensemble: The model.
-        test: The test clips.
-        baselines: The metrics of each.
+        folder: Path of the run directory; it must not exist.
+        contents: The trained and evaluated model.
+        files: Further files to copy into the run.
+
+    Raises:
+        RunError: The run cannot be written.
     """
-    scores = ensemble.scores(test)
-    return scores, {**evaluate_model(ensemble, test, scores), "baselines": baselines}
+    result = contents.result(folder)
+    with new_folder(folder) as draft:
+        for file in files:
+            shutil.copyfile(file, draft / file.name)
+        _write_files(draft, contents, result)
+    return result
+
+
+def _write_files(draft: Path, contents: RunContents, result: FitResult) -> None:
+    experiment, ensemble = contents.experiment, contents.ensemble
+    best_epochs = [member.best_epoch for member in ensemble.members]
+    notes = {
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "parameters": result.parameters,
+        "split": result.split,
+        "views": result.views,
+        "official_split": experiment.split.official,
+        "recipe": asdict(contents.config),
+        "training": {
+            "balance": result.balance,
+            "effective_weights": ensemble.members[0].balance.effective,
+            "best_epochs": best_epochs,
+        },
+        "shortcut": asdict(experiment.shortcut),
+        "warnings": result.warnings,
+        "versions": {name: version(name) for name in _PACKAGES},
+        **contents.notes,
+    }
+    run.save(draft, contents.model, notes)
+    write_split(draft, contents.splits)
+    atomic.write_json(draft / run.METRICS, contents.metrics)
+    validation = ensemble.validation.clips_with_duplicates
+    test = experiment.test.clips_with_duplicates
+    predictions.write(
+        draft / predictions.NAME,
+        {
+            "validation": (validation, ensemble.validation_scores),
+            "test": (test, contents.test_scores),
+        },
+    )
+    readme = card(result.model, notes, contents.metrics, result.data, ensemble.decision)
+    atomic.write_bytes(draft / "README.md", readme.encode())
+    history.write(draft, [member.history for member in ensemble.members], best_epochs)
 
 
 def require_new(folder: Path) -> None:
-    """Refuse to write over anything."""
+    """Raise UsageError if `folder` exists."""
     if folder.exists():
-        raise UsageError(f"{folder} is there already. Give another --out, or remove it.")
+        raise UsageError(f"{folder} already exists. Choose another --out, or remove it.")
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `folder` when the block is done.
+    """Yield a temporary folder that becomes `folder` when the block ends without an error.
 
     Raises:
-        RunError: It cannot be written; nothing is left of it then.
+        RunError: The folder cannot be written; nothing of it remains.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, so that moving it there is one rename.
+        # In the same parent folder, so that the final move is one rename.
         with tempfile.TemporaryDirectory(
             prefix=atomic.TEMPORARY_PREFIX, dir=folder.parent
         ) as temporary:

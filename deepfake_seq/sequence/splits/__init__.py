@@ -1,1 +1,1 @@
-"""Training, validation and test clips, and the checks that nothing leaks between them."""
+"""Split clips into training, validation and test, and check that nothing leaks."""

@@ -1,7 +1,8 @@
-"""Features of a CNN that was fine-tuned, and the clips that it must not be judged by.
+"""Reuse the split of the run that fine-tuned the CNN of the features.
 
-Such a CNN has seen labels: whatever is made of its features looks too good on the clips that it was
-trained on or picked by, and on others of the same people. So its own split goes before any other.
+Such a CNN has seen labels: any model on its features looks too good on clips that the CNN was
+trained or selected on, and on other clips of the same people. Its own split therefore takes
+precedence over any other.
 """
 
 from __future__ import annotations
@@ -13,18 +14,13 @@ import numpy as np
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.datasets import Split, official_split
+from deepfake_seq.datasets.leakage import NEVER_TESTED, TRAINED_ON
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
+from deepfake_seq.sequence.splits.leakage import cnn_overlaps
 
-FACT = "cnn_part"
-"""The fact that says how the CNN's own run knows a clip."""
-
-BOUND = ("train", "validation", "related")
-"""What may be trained and validated on, and never be tested on."""
-
-_PARTS = {
+_SPLIT_OF_OVERLAP = {
     "train": "train",
     "related": "train",
     "validation": "validation",
@@ -32,141 +28,113 @@ _PARTS = {
     "unseen": "test",
 }
 _REMEDY = (
-    "It is the split of the run that fine-tuned the CNN: add clips that this run does not know, or "
+    "This is the split of the run that fine-tuned the CNN: add clips that are not in this run, or "
     "extract features with another CNN."
 )
 
 
 @dataclass(frozen=True)
 class InheritedSplit:
-    """The split of a fine-tuned CNN, taken over for clips of its features.
+    """The split of a fine-tuned CNN's run, applied to clips of its features.
 
     Attributes:
-        split: The parts.
-        warnings: What a reader of the metrics must be told.
+        split: Positions of the clips in each split.
+        warnings: Warnings about the metrics.
     """
 
     split: Split
     warnings: tuple[str, ...]
 
 
-def parts_of(clips: Sequence[Clip]) -> list[str]:
-    """How the CNN behind the features knows each clip; "" for all of any other CNN.
-
-    Stores come from anybody: what is said of a clip and makes no sense counts as `related`, and so
-    does nothing, beside clips of which something is said.
-    """
-    if not any(FACT in clip.facts for clip in clips):
-        return [""] * len(clips)
-    said = [clip.facts.get(FACT) for clip in clips]
-    return [part if isinstance(part, str) and part in _PARTS else "related" for part in said]
-
-
-def is_bound(clips: Sequence[Clip]) -> bool:
-    """Whether some of the clips are known to a fine-tuned CNN from its training."""
-    return any(part in BOUND for part in parts_of(clips))
-
-
-def require_unbound(clips: Sequence[Clip]) -> None:
-    """Refuse to deal clips out anew that a fine-tuned CNN knows.
-
-    Raises:
-        DatasetError: It does.
-    """
-    known = sum(part in BOUND for part in parts_of(clips))
-    if known:
-        raise DatasetError(
-            f"the CNN of these features was fine-tuned on {known} of the clips, or on people in "
-            "them: dealt out anew, they would be judged by what was trained on them. Leave out "
-            "--split group, --folds and --members; then the CNN's own split is taken over."
-        )
-
-
 def inherited_split(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool]
 ) -> InheritedSplit:
-    """The split of the CNN's own run; what only resembles its clips must not cross it.
+    """Split clips as the run of the CNN did.
 
-    Its training and validation clips stay what they are, and its test clips are tested on, whatever
-    these parts share. Clips that are related to its training are trained on, unless somebody in
-    them stands in another part; clips that it does not know are tested on, unless somebody in them
-    is in training or validation. Validation is dealt out by group where the store has none of it.
+    Clips of that run keep their split, even if its splits share groups. Related clips become
+    training clips, unless they share a group with another split. Unseen clips become test clips,
+    unless they share a group with training or validation. If the store has no validation clip of
+    the run, validation is split off by group.
 
     Args:
-        data: Clips, some of them `BOUND`.
-        config: What is wanted otherwise.
+        data: Clips, some of which overlap with the CNN's training.
+        config: Fraction and seed of validation.
         pseudo_fakes: See `datasets.split_by_group`.
 
     Raises:
-        DatasetError: That is no split to train by, or the data set's own split is asked for, and
-            the CNN was trained on its test clips.
+        DatasetError: A split lacks a class; or the official split is requested and the CNN was
+            trained on some of its test clips.
     """
-    known = parts_of(data.clips)
+    overlaps = cnn_overlaps(data.clips)
     groups = data.groups_with_duplicates
-    theirs = sum(
-        part in BOUND and clip.part == "test" for part, clip in zip(known, data.clips, strict=True)
+    trained_test_clips = sum(
+        overlap in NEVER_TESTED and clip.split == "test"
+        for overlap, clip in zip(overlaps, data.clips, strict=True)
     )
-    if theirs and config.strategy == "official":
+    if trained_test_clips and config.strategy == "official":
         raise DatasetError(
-            f"the CNN of these features was fine-tuned on {theirs} of the official split's test "
-            "clips, or on people in them. Leave out --split official: then the CNN's own split is "
-            "taken over."
+            f"the CNN of these features was fine-tuned on {trained_test_clips} of the official "
+            "split's test clips, or on people in them. Leave out --split official; the split of "
+            "the CNN's run is then used."
         )
-    kept = _apart(known, groups)
-    own = official_split(
+    kept = _without_straddling(overlaps, groups)
+    split = official_split(
         data.labels[kept].tolist(),
-        [groups[at] for at in kept.tolist()],
-        [_PARTS[known[at]] for at in kept.tolist()],
+        [groups[position] for position in kept.tolist()],
+        [_SPLIT_OF_OVERLAP[overlaps[position]] for position in kept.tolist()],
         validation=config.validation,
         seed=config.seed,
         pseudo_fakes=np.asarray(pseudo_fakes, dtype=np.bool_)[kept].tolist(),
         remedy=_REMEDY,
     )
     straddling = np.setdiff1d(np.arange(len(data)), kept)
-    split = Split(
-        kept[own.train],
-        kept[own.validation],
-        kept[own.test],
-        np.sort(np.concatenate([kept[own.dropped], straddling])),
-    )
-    tuned_on = sum(part in ("train", "validation") for part in known)
+    finetuned_on = sum(overlap in TRAINED_ON for overlap in overlaps)
     warnings = [
-        f"The features come from a CNN that was fine-tuned on {tuned_on} of these clips: its own "
-        "split was taken over, so that no clip is tested on that it was trained on."
+        f"The CNN of these features was fine-tuned on {finetuned_on} of these clips: the split of "
+        "its run is used, so that no clip of its training is tested on."
     ]
     if len(straddling):
         warnings.append(
-            f"{len(straddling)} clips were dropped: somebody in them, or their source, stands in "
-            "another part of the CNN's split."
+            f"{len(straddling)} clips were dropped: they share a person or a source with another "
+            "split of the CNN's run."
         )
-    if theirs:
+    if trained_test_clips:
         warnings.append(
-            f"{theirs} clips that the data set has for testing are not tested on: the CNN was "
-            "fine-tuned on them, or on people in them."
+            f"{trained_test_clips} test clips of the dataset's official split are not tested on: "
+            "the CNN was fine-tuned on them, or on people in them."
         )
-    return InheritedSplit(split, tuple(warnings))
+    return InheritedSplit(
+        Split(
+            kept[split.train],
+            kept[split.validation],
+            kept[split.test],
+            np.sort(np.concatenate([kept[split.dropped], straddling])),
+        ),
+        tuple(warnings),
+    )
 
 
-def _apart(known: Sequence[str], groups: Sequence[tuple[str, ...]]) -> Rows:
-    """Positions of the clips to use: the CNN's own, and others that cross no part of its split."""
+def _without_straddling(overlaps: Sequence[str], groups: Sequence[tuple[str, ...]]) -> Rows:
+    """Return positions of all clips except related and unseen ones that share a wrong group."""
+    pairs = list(zip(overlaps, groups, strict=True))
 
-    def inside(*parts: str) -> set[str]:
+    def groups_in(*names: str) -> set[str]:
         return {
-            name for part, own in zip(known, groups, strict=True) if part in parts for name in own
+            group for overlap, clip_groups in pairs if overlap in names for group in clip_groups
         }
 
-    tuned_on = inside("train", "validation")
-    strange = [
-        part == "unseen" and not tuned_on.intersection(own)
-        for part, own in zip(known, groups, strict=True)
+    training_groups = groups_in(*TRAINED_ON)
+    kept_unseen = [
+        overlap == "unseen" and training_groups.isdisjoint(clip_groups)
+        for overlap, clip_groups in pairs
     ]
-    elsewhere = inside("validation", "test").union(
-        *(own for own, stays in zip(groups, strange, strict=True) if stays)
+    other_groups = groups_in("validation", "test").union(
+        *(clip_groups for (_, clip_groups), kept in zip(pairs, kept_unseen, strict=True) if kept)
     )
     kept = [
-        part in ("train", "validation", "test")
-        or strange[at]
-        or (part == "related" and not elsewhere.intersection(groups[at]))
-        for at, part in enumerate(known)
+        overlap in (*TRAINED_ON, "test")
+        or unseen
+        or (overlap == "related" and other_groups.isdisjoint(clip_groups))
+        for (overlap, clip_groups), unseen in zip(pairs, kept_unseen, strict=True)
     ]
     return np.flatnonzero(kept).astype(np.int64)

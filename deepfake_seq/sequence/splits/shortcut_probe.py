@@ -1,8 +1,7 @@
-"""Can the classes be told apart without looking at a face?
+"""Test whether metadata alone separates real from fake clips.
 
-Data sets often differ between real and fake in size, frame rate or compression. A model that learns
-that scores well on their test clips and fails everywhere else. The probe asks how far metadata
-alone would come.
+In many datasets, real and fake clips differ in size, frame rate or compression. A model that learns
+this shortcut scores well on their test clips and fails on other videos.
 """
 
 from __future__ import annotations
@@ -23,22 +22,21 @@ SUSPICIOUS_AUC = 0.65
 _MAX_CLIPS = 5_000
 _FOLDS = 5
 _TREES = 40
-_TOLD = 3
-_MOST = 1e15
-"""A fact beyond this, or that is no number, is not known."""
+_MAX_NAMED = 3
+_MAX_VALUE = 1e15
+"""A larger value, or one that is not a number, counts as unknown."""
 
 Table = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well metadata alone tells fake from real.
+    """How well metadata alone separates real from fake clips.
 
     Attributes:
-        auc: Of trees on all the facts, on clips of groups that it was not trained on; None where
-            there are too few groups to tell.
-        facts: The same for each fact by itself, by a small tree; the most telling first.
-        clips: How many clips were looked at.
+        auc: Cross-validated AUC of trees on all metadata; None if there are too few groups.
+        facts: Cross-validated AUC of a small tree on each value alone, in descending order.
+        clips: Number of clips used.
     """
 
     auc: float | None
@@ -47,39 +45,39 @@ class Shortcut:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the metrics must be told."""
+        """Warning if a shortcut was found or could not be ruled out."""
         if self.auc is None:
             return [
-                "Whether metadata alone tells the classes apart could not be checked: there are "
-                "too few groups of one class."
+                "The check whether metadata alone separates real from fake was skipped: one class "
+                "has too few groups."
             ]
         if self.auc <= SUSPICIOUS_AUC:
             return []
-        telling = [
+        named = [
             f"{name} {value:.2f}"
-            for name, value in list(self.facts.items())[:_TOLD]
+            for name, value in list(self.facts.items())[:_MAX_NAMED]
             if value > SUSPICIOUS_AUC
         ]
         return [
-            f"Real and fake clips can be told apart without looking at a face: a probe on metadata "
-            f"alone reaches AUC {self.auc:.2f}"
-            + (f" (by themselves: {', '.join(telling)})" if telling else "")
-            + ". The model may have learnt that and not the forgery; what it scores here need not "
-            "hold elsewhere."
+            "Real and fake clips differ in their metadata: a classifier on metadata alone reaches "
+            f"AUC {self.auc:.2f}"
+            + (f" (single values: {', '.join(named)})" if named else "")
+            + ". The model may have learnt this shortcut instead of the forgery, and may score "
+            "lower on other data."
         ]
 
 
 def probe(data: SequenceData, seed: int = 0) -> Shortcut:
-    """Try to tell the classes apart by what is known of the files.
+    """Cross-validate a classifier of real and fake on metadata alone.
 
-    Extremely randomised trees (Geurts et al. 2006) see frame size, frame rate, duration, bit rate,
-    codec and the size of the face, and are tested on groups that they were not trained on. Splits
-    at random places find facts that only tell the classes apart together, for which a random forest
+    Extremely randomised trees (Geurts et al., 2006) use frame size, frame rate, duration, bit rate,
+    codec and face size, and are tested on groups that they were not trained on. Their random
+    thresholds find values that separate the classes only in combination, for which a random forest
     needs many more trees.
 
     Args:
-        data: Clips of both classes; at most 5,000 of them are looked at.
-        seed: Of the choice, the folds and the trees.
+        data: Clips of both classes; at most 5,000 of them are used.
+        seed: Seed of the sample, the folds and the trees.
     """
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.tree import DecisionTreeClassifier
@@ -90,21 +88,21 @@ def probe(data: SequenceData, seed: int = 0) -> Shortcut:
     labels = data.labels
     table, names = _table(data.clips)
     try:
-        folds = _most_folds(labels.tolist(), data.groups_with_duplicates, seed)
+        folds = _make_folds(labels.tolist(), data.groups_with_duplicates, seed)
     except DatasetError:
         return Shortcut(None, clips=len(data))
-    how: dict[str, Any] = {
+    tree_options: dict[str, Any] = {
         "min_samples_leaf": 2,
         "class_weight": "balanced",
         "random_state": seed,
     }
-    trees = ExtraTreesClassifier(_TREES, max_features=None, **how)
-    tree = DecisionTreeClassifier(max_depth=4, **how)
-    alone = {
+    trees = ExtraTreesClassifier(_TREES, max_features=None, **tree_options)
+    tree = DecisionTreeClassifier(max_depth=4, **tree_options)
+    auc_of_fact = {
         name: _held_out_auc(tree, table[:, [column]], labels, folds)
         for column, name in enumerate(names)
     }
-    known = {name: value for name, value in alone.items() if value is not None}
+    known = {name: value for name, value in auc_of_fact.items() if value is not None}
     facts = dict(sorted(known.items(), key=lambda item: -item[1]))
     return Shortcut(_held_out_auc(trees, table, labels, folds), facts, len(data))
 
@@ -112,17 +110,17 @@ def probe(data: SequenceData, seed: int = 0) -> Shortcut:
 def _held_out_auc(
     model: Any, table: Table, labels: npt.NDArray[np.int64], folds: list[Fold]
 ) -> float | None:
-    """How well the model tells the classes apart in groups that it was not trained on."""
+    """Return the AUC of the model on the held-out clips of all folds; None if undefined."""
     scores = np.full(len(labels), np.nan)
     for fold in folds:
         model.fit(table[fold.rest], labels[fold.rest])
         scores[fold.held_out] = model.predict_proba(table[fold.held_out])[:, 1]
-    judged = ~np.isnan(scores)
-    return auc(labels[judged], scores[judged])
+    scored = ~np.isnan(scores)
+    return auc(labels[scored], scores[scored])
 
 
-def _most_folds(labels: list[int], groups: list[tuple[str, ...]], seed: int) -> list[Fold]:
-    """As many folds as the groups allow, at most five and at least two."""
+def _make_folds(labels: list[int], groups: list[tuple[str, ...]], seed: int) -> list[Fold]:
+    """Return five folds, or fewer if there are few groups, but at least two."""
     for count in range(_FOLDS, 2, -1):
         with contextlib.suppress(DatasetError):
             return grouped_folds(labels, groups, count, seed)
@@ -130,7 +128,7 @@ def _most_folds(labels: list[int], groups: list[tuple[str, ...]], seed: int) -> 
 
 
 def _table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
-    """One row a clip, and what the columns are; -1 where a fact is not known."""
+    """Return one row per clip, with -1 for unknown values, and the names of the columns."""
     columns = {
         "width": [_number(clip, "width") for clip in clips],
         "height": [_number(clip, "height") for clip in clips],
@@ -139,7 +137,7 @@ def _table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
         "file size": [float(clip.size_bytes) for clip in clips],
         "bit rate": [_bit_rate(clip) for clip in clips],
         "face size": [clip.face_pixels for clip in clips],
-        "face size in the frame": [_face_share(clip) for clip in clips],
+        "face size in the frame": [_relative_face_size(clip) for clip in clips],
     }
     for codec in sorted({str(clip.facts.get("codec", "")) for clip in clips}):
         columns[f"codec {codec}"] = [float(clip.facts.get("codec", "") == codec) for clip in clips]
@@ -148,8 +146,8 @@ def _table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
 
 def _number(clip: Clip, name: str) -> float:
     value = clip.facts.get(name)
-    sensible = isinstance(value, int | float) and abs(value) < _MOST
-    return float(value) if sensible else -1.0  # type: ignore[arg-type]
+    known = isinstance(value, int | float) and abs(value) < _MAX_VALUE
+    return float(value) if known else -1.0  # type: ignore[arg-type]
 
 
 def _bit_rate(clip: Clip) -> float:
@@ -157,6 +155,6 @@ def _bit_rate(clip: Clip) -> float:
     return 8.0 * clip.size_bytes / seconds if seconds > 0 else -1.0
 
 
-def _face_share(clip: Clip) -> float:
+def _relative_face_size(clip: Clip) -> float:
     side = min(_number(clip, "width"), _number(clip, "height"))
     return clip.face_pixels / side if side > 0 else -1.0

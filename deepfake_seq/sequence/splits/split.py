@@ -1,4 +1,4 @@
-"""Which clips a model is trained on, which it is judged on, and that they are apart."""
+"""Split clips into training, validation and test, and refuse splits that leak."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from deepfake_seq.datasets import (
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
-from deepfake_seq.sequence.splits.finetuned import inherited_split, is_bound, require_unbound
+from deepfake_seq.sequence.splits.finetuned import inherited_split
+from deepfake_seq.sequence.splits.leakage import needs_cnn_split, require_free_split
 
-_NAMED = 5
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class DataSplit:
-    """Clips dealt into parts, which share no video, and no identity but for those in `shared`.
+    """A split that shares no video between its parts, and no identity except those in `shared`.
 
     Attributes:
-        split: Positions of the clips in each part.
-        official: Whether the data set assigned the parts.
-        duplicates: How many clips are the same file as another one, under another name.
-        shared: Identities that an official split has in several parts, and those parts.
-        inherited: What must be told of a split that was taken over from a fine-tuned CNN; empty
-            where none was.
+        positions: Positions of the clips in training, validation and test.
+        official: Whether the dataset assigned the split.
+        duplicates: Number of clips that are duplicates of another one under a different name.
+        shared: Identities that occur in several splits, with the names of these splits.
+        inherited: Warnings about a split inherited from a fine-tuned CNN; empty for any other.
     """
 
-    split: Split
+    positions: Split
     official: bool
     duplicates: int
     shared: dict[str, tuple[str, ...]]
@@ -42,16 +42,16 @@ class DataSplit:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the metrics must be told about the split."""
+        """Warnings about the split."""
         warnings = [*self.inherited]
         if self.shared:
-            both = sum("train" in parts and "test" in parts for parts in self.shared.values())
-            whose = "split of the CNN's own run" if self.inherited else "official split"
-            remedy = "" if self.inherited else " --split group keeps them apart."
+            both = sum("train" in names and "test" in names for names in self.shared.values())
+            title = "split of the CNN's run" if self.inherited else "official split"
+            remedy = "" if self.inherited else " Use --split group to avoid this."
             warnings.append(
-                f"The {whose} shares {len(self.shared)} identities between its parts, "
-                f"{both} of them between training and test ({_names(self.shared)}): a model may "
-                f"know the people it is tested on.{remedy}"
+                f"The {title} shares {len(self.shared)} identities between its splits, "
+                f"{both} of them between training and test ({_some_names(self.shared)}): the model "
+                f"may recognise people that it is tested on.{remedy}"
             )
         if self.duplicates:
             warnings.append(
@@ -64,38 +64,40 @@ class DataSplit:
 def split_data(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool] | None = None
 ) -> DataSplit:
-    """Deal the clips into training, validation and test.
+    """Split the clips into training, validation and test.
 
-    Clips that are the same file count as one group. An official split of a published data set is
-    taken as it is, and what it shares is told; a split that somebody wrote into a CSV file must not
-    share an identity, unless that is allowed. Where a fine-tuned CNN made the features, and knows
-    clips from its training, its own split is taken over.
+    Duplicates of one file are kept together. The official split of a published dataset is used
+    unchanged, with a warning about identities that it shares; a split from a CSV file must not
+    share identities unless `config` allows it. If the CNN of the features was fine-tuned on some of
+    the clips, the split of its run is used.
 
     Args:
         data: The clips.
-        config: What is wanted.
-        pseudo_fakes: Of each clip, whether who trains on it trains on a fake that is made from it;
-            by default those that have such a view. They may stand in for fakes in training.
+        config: Strategy, fractions and seed.
+        pseudo_fakes: Whether training on each clip includes a fake made from it; by default whether
+            the clip has such a view. Pseudo-fakes may replace missing fakes in training.
 
     Raises:
-        DatasetError: The clips cannot be dealt out, or two parts share what they must not.
+        DatasetError: The clips cannot be split, or the split leaks.
     """
-    made = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
-    if config.strategy != "group" and is_bound(data.clips):
-        taken = inherited_split(data, config, made)
-        in_common = require_disjoint(data, taken.split.by_name(), shared_allowed=True)
-        return DataSplit(taken.split, False, _count_duplicates(data), in_common, taken.warnings)
-    require_unbound(data.clips)
+    pseudo_fakes = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
+    if config.strategy != "group" and needs_cnn_split(data.clips):
+        inherited = inherited_split(data, config, pseudo_fakes)
+        shared_groups = require_disjoint(data, inherited.split.parts(), shared_allowed=True)
+        return DataSplit(
+            inherited.split, False, _count_duplicates(data), shared_groups, inherited.warnings
+        )
+    require_free_split(data.clips)
     labels = data.labels.tolist()
     groups = data.groups_with_duplicates
-    assigned = [clip.part for clip in data.clips]
+    assigned = [clip.split for clip in data.clips]
     published = all(clip.dataset for clip in data.clips)
     official = config.strategy == "official" or (config.strategy == "auto" and any(assigned))
     if official:
         if not any(assigned):
             raise DatasetError(
-                "no clip has a part assigned by its data set. Give the parts in the CSV file's "
-                "split column and run `deepseq extract` again, or use --split group."
+                "the dataset assigns no clip to a split. Fill in the CSV file's split column and "
+                "run `deepseq extract` again, or use --split group."
             )
         split = official_split(
             labels,
@@ -104,7 +106,7 @@ def split_data(
             validation=config.validation,
             seed=config.seed,
             drop_unassigned=published,
-            pseudo_fakes=made,
+            pseudo_fakes=pseudo_fakes,
         )
     else:
         split = split_by_group(
@@ -113,24 +115,27 @@ def split_data(
             validation=config.validation,
             test=config.test,
             seed=config.seed,
-            pseudo_fakes=made,
+            pseudo_fakes=pseudo_fakes,
         )
-    in_common = require_disjoint(
+    shared_groups = require_disjoint(
         data,
         split.by_name(),
         shared_allowed=official and (config.allow_shared or published),
     )
-    return DataSplit(split, official, _count_duplicates(data), in_common)
+    return DataSplit(split, official, _count_duplicates(data), shared_groups)
 
 
 def make_folds(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Rows]]:
-    """`count` pairs of positions that share nothing; every clip is held out at most once.
+    """Split the clips into `count` folds that share no group.
+
+    Returns:
+        Positions of the remaining and of the held-out clips of each fold. Every clip is held out at
+        most once.
 
     Raises:
-        DatasetError: There are too few groups for that, or a fine-tuned CNN, which made the
-            features, knows clips from its training.
+        DatasetError: There are too few groups, or the clips need the split of the CNN's run.
     """
-    require_unbound(data.clips)
+    require_free_split(data.clips)
     labels, groups = data.labels.tolist(), data.groups_with_duplicates
     pairs = []
     for fold in grouped_folds(labels, groups, count, seed, pseudo_fakes=data.pseudo_fakes):
@@ -140,49 +145,47 @@ def make_folds(data: SequenceData, count: int, seed: int) -> list[tuple[Rows, Ro
 
 
 def require_disjoint(
-    data: SequenceData, parts: Mapping[str, Rows], *, shared_allowed: bool
+    data: SequenceData, splits: Mapping[str, Rows], *, shared_allowed: bool
 ) -> dict[str, tuple[str, ...]]:
-    """Refuse parts that intersect, however they came about.
+    """Refuse splits that share a video or an identity.
 
     Args:
         data: The clips.
-        parts: Positions of the clips of each part.
-        shared_allowed: Whether an identity may stand in two parts; a video never may.
+        splits: Positions of the clips in each split.
+        shared_allowed: Whether an identity may occur in two splits; a video never may.
 
     Returns:
-        The identities that stand in several parts, and those parts.
+        Identities that occur in several splits, with the names of these splits.
 
     Raises:
-        DatasetError: Two parts share a clip, a file under two names, or an identity.
+        DatasetError: Two splits share a clip, a duplicate, or an identity that they must not share.
     """
-    by_name = shared_between_splits([(clip.video_id,) for clip in data.clips], parts)
-    by_content = shared_between_splits(
-        [(clip.sha256,) if clip.sha256 else () for clip in data.clips], parts
-    )
-    for digest, where in (by_name | by_content).items():
-        names = [clip.video_id for clip in data.clips if digest in (clip.video_id, clip.sha256)]
+    by_name = shared([(clip.video_id,) for clip in data.clips], splits)
+    by_content = shared([(clip.sha256,) if clip.sha256 else () for clip in data.clips], splits)
+    for key, names in (by_name | by_content).items():
+        video_ids = [clip.video_id for clip in data.clips if key in (clip.video_id, clip.sha256)]
         raise DatasetError(
-            f"the split leaks: the same video stands in {' and in '.join(where)} "
-            f"({' is '.join(names)}). Correct the split column, or use --split group."
+            f"the split leaks: the same video appears in both {' and '.join(names)} "
+            f"({' = '.join(video_ids)}). Correct the split column, or use --split group."
         )
-    by_group = shared_between_splits(data.groups, parts)
+    by_group = shared(data.groups, splits)
     if by_group and not shared_allowed:
-        group, where = next(iter(by_group.items()))
+        group, names = next(iter(by_group.items()))
         raise DatasetError(
-            f"the split leaks: group {group} stands in {' and in '.join(where)}, and so do "
-            f"{len(by_group) - 1} others. Correct the split column, use --split group, or accept "
-            "it with --allow-shared."
+            f"the split leaks: group {group} appears in both {' and '.join(names)} (number of "
+            f"such groups: {len(by_group)}). Correct the split column, use --split group, or "
+            "accept it with --allow-shared."
         )
     return by_group
 
 
 def _count_duplicates(data: SequenceData) -> int:
-    """How many videos are the same file as another one; the people of one video are no twins."""
+    """Count duplicate files; several people of one video are no duplicates."""
     keys = [clip.key for clip in data.clips]
     return len(keys) - len(set(keys))
 
 
-def _names(values: Mapping[str, object]) -> str:
+def _some_names(values: Mapping[str, object]) -> str:
     names = sorted(values)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return f"{', '.join(names[:_MAX_NAMES])}{more}"

@@ -1,4 +1,4 @@
-"""Which clips a run was trained on and judged by: `split.json`."""
+"""Read and write `split.json`: the clips in each split of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import RunError
-from deepfake_seq.sequence.data.dataset import Clip
+from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.untrusted import decode
 
 NAME = "split.json"
@@ -19,11 +19,11 @@ _MAX_BYTES = 1 << 28
 
 
 class SplitClip(Struct, frozen=True, forbid_unknown_fields=True):
-    """A clip of a part.
+    """A clip in a split.
 
     Attributes:
-        sha256: Of the video file, in hex, or "" where it is not known.
-        groups: Identities and source videos in it.
+        sha256: SHA-256 of the video file in hex, or "" if unknown.
+        groups: Identities and source videos in the clip.
     """
 
     sha256: str
@@ -31,28 +31,28 @@ class SplitClip(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Split = dict[str, dict[str, SplitClip]]
-"""The clips of each part by their ids."""
+"""The clips of each split by their ids."""
 
 
-def write_split(folder: Path, parts: Mapping[str, Mapping[str, Clip]]) -> None:
-    """Write which clips stand in which part: the SHA-256 and the groups of each by its id."""
+def write_split(folder: Path, splits: Mapping[str, Mapping[str, Clip]]) -> None:
+    """Write the SHA-256 and the groups of each clip, by split and id."""
     values = {
-        part: {
+        split_name: {
             video_id: {"sha256": clip.sha256, "groups": list(clip.groups)}
             for video_id, clip in clips.items()
         }
-        for part, clips in parts.items()
+        for split_name, clips in splits.items()
     }
     atomic.write_json(folder / NAME, values)
 
 
 def read_split(folder: Path) -> Split:
-    """What `write_split` wrote.
+    """Read the clips in each split of a run.
 
     Raises:
-        RunError: It is not there, or something else.
+        RunError: The file is missing, damaged or invalid.
     """
     path = folder / NAME
     if not os.path.lexists(path):
-        raise RunError(f"{folder} has no {NAME}: it was not made by `deepseq fit`")
+        raise RunError(f"{folder} has no {NAME}: it was not created by `deepseq fit`")
     return decode(path, Split, _MAX_BYTES)

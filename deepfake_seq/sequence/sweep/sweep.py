@@ -24,7 +24,12 @@ from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
 from deepfake_seq.sequence.sweep import files, trials
 from deepfake_seq.sequence.sweep.space import Setting, Space, key, recipe
-from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, fit_ensemble, pairs_of
+from deepfake_seq.sequence.training.ensemble import (
+    ExperimentConfig,
+    Pair,
+    fit_ensemble,
+    member_pairs,
+)
 from deepfake_seq.store import Fingerprint
 
 if TYPE_CHECKING:
@@ -66,7 +71,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the result of a trial depends on, as nested JSON values."""
-        data, split = self.experiment.data, self.experiment.parts.split.by_name()
+        data, split = self.experiment.data, self.experiment.split.positions.parts()
         parts = {part: [data.clips[row].video_id for row in rows] for part, rows in split.items()}
         clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips
@@ -201,8 +206,7 @@ def sweep(
 
 def _pairs(plan: Plan) -> list[Pair]:
     """The training and validation clips of each member."""
-    split = plan.experiment.parts.split
-    pairs = pairs_of(plan.experiment.data, split.train, split.validation, plan.base)
+    pairs = member_pairs(plan.experiment.data, plan.experiment.split.positions, plan.base)
     counts = SequenceData.joined([validation for _, validation in pairs]).counts
     if not all(counts.values()):
         raise DatasetError(
@@ -279,14 +283,14 @@ def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> S
     experiment = plan.experiment
     warnings = [
         *_selection_warnings(ranked),
-        *experiment.parts.warnings,
+        *experiment.split.warnings,
         *experiment.shortcut.warnings,
         *cnn_warnings(str(experiment.store.extract_config["backbone"]["weights"])),
         *data_warnings(experiment.data),
     ]
     parts = {
         "validation": sum(len(validation) for _, validation in pairs),
-        "test": len(experiment.parts.split.test),
+        "test": len(experiment.split.positions.test),
     }
     return SweepResult(plan, ranked, failed, len(done), len(pairs), parts, warnings)
 

@@ -1,1 +1,1 @@
-"""Training of networks, ensembles and baselines."""
+"""Train networks, ensembles and baselines."""

@@ -1,4 +1,4 @@
-"""How well a model does, and what it has to beat: from the same clips and by the same rules."""
+"""Evaluate a trained ensemble, and the baselines that it has to beat."""
 
 from __future__ import annotations
 
@@ -23,31 +23,60 @@ from deepfake_seq.sequence.training.ensemble import (
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.train import TrainedNetwork
 
-_SURE = 40.0
-"""The logit whose probability is 1 in float64."""
+_CERTAIN_LOGIT = 40.0
+"""Logit whose probability is 1 in float64."""
 
 
-def evaluate_model(
-    ensemble: TrainedEnsemble, test: SequenceData, test_scores: Scores
+def evaluate_ensemble(
+    ensemble: TrainedEnsemble, test: SequenceData, baselines: dict[str, Any]
+) -> tuple[Scores, dict[str, Any]]:
+    """Evaluate an ensemble on its validation clips and, once, on the test clips.
+
+    Args:
+        ensemble: The model.
+        test: The test clips; possibly none.
+        baselines: Metrics of each baseline; see `evaluate_baselines`.
+
+    Returns:
+        The scores of the test clips, (N,), and the content of `metrics.json`: `validation`, `test`
+        (None without test clips) and `baselines`.
+    """
+    test_scores = ensemble.scores(test)
+    return test_scores, {**_on_both_splits(ensemble, test, test_scores), "baselines": baselines}
+
+
+def evaluate_baselines(
+    pairs: Sequence[Pair], test: SequenceData, config: ExperimentConfig
 ) -> dict[str, Any]:
-    """The metrics of a model on its validation clips and on `test` (None where that is empty)."""
+    """Train each baseline and evaluate it on the validation and test clips.
+
+    Args:
+        pairs: Training and validation clips of each member of the model.
+        test: The test clips; possibly none.
+        config: Settings of the experiment.
+
+    Returns:
+        The metrics of each baseline, by its name.
+    """
+    ensembles = {name: fit_baseline(pairs, config) for name, fit_baseline in BASELINES.items()}
     return {
-        "validation": on_validation(ensemble),
-        "test": _metrics(test, test_scores, ensemble) if len(test) else None,
+        name: _on_both_splits(ensemble, test, ensemble.scores(test))
+        for name, ensemble in ensembles.items()
     }
 
 
-def on_validation(ensemble: TrainedEnsemble) -> dict[str, Any]:
-    """The metrics of a model on the clips that it was calibrated and decides by."""
+def evaluate_validation(ensemble: TrainedEnsemble) -> dict[str, Any]:
+    """Return the metrics of an ensemble on its validation clips."""
     return _metrics(ensemble.validation, ensemble.validation_scores, ensemble)
 
 
-def baselines(
-    pairs: Sequence[Pair], test: SequenceData, recipe: ExperimentConfig
+def _on_both_splits(
+    ensemble: TrainedEnsemble, test: SequenceData, test_scores: Scores
 ) -> dict[str, Any]:
-    """The metrics of each baseline on the validation clips and on `test`."""
-    made = {name: make(pairs, recipe) for name, make in BASELINES.items()}
-    return {name: evaluate_model(own, test, own.scores(test)) for name, own in made.items()}
+    return {
+        "validation": evaluate_validation(ensemble),
+        "test": _metrics(test, test_scores, ensemble) if len(test) else None,
+    }
 
 
 def _metrics(data: SequenceData, scores: Scores, ensemble: TrainedEnsemble) -> dict[str, Any]:
@@ -62,7 +91,7 @@ def _metrics(data: SequenceData, scores: Scores, ensemble: TrainedEnsemble) -> d
 
 
 class _Constant:
-    """Says the same of every clip."""
+    """A network that returns the same logit for every clip."""
 
     tensors: ClassVar[dict[str, Tensor]] = {}
     parameters: ClassVar[dict[str, int]] = {"total": 0, "trainable": 0}
@@ -71,38 +100,38 @@ class _Constant:
         self._logit = logit
 
     def logits(self, arrays: Arrays) -> npt.NDArray[np.float64]:
-        """One logit a clip."""
+        """Return one logit per clip, (N,)."""
         return np.full(len(arrays[1]), self._logit)
 
 
-def _majority(pairs: Sequence[Pair], recipe: ExperimentConfig) -> TrainedEnsemble:
-    """Calls every clip what most training clips are."""
+def _fit_majority(pairs: Sequence[Pair], config: ExperimentConfig) -> TrainedEnsemble:
+    """Predict the majority class of the training clips for every clip."""
     balance = Balance.of((), np.concatenate([training.labels for training, _ in pairs]))
-    answer = 1.0 if balance.fake >= balance.real else 0.0
-    network = _Constant(_SURE if answer else -_SURE)
+    score = 1.0 if balance.fake >= balance.real else 0.0
+    network = _Constant(_CERTAIN_LOGIT if score else -_CERTAIN_LOGIT)
     held_out = SequenceData.joined([validation for _, validation in pairs])
     clips = ClassCounts(real=held_out.counts["real"], fake=held_out.counts["fake"])
     decision = Decision(
-        0.5, (0.5, 0.5), "balanced", recipe.decision.target_fpr, answer, clips, True, {}
+        0.5, (0.5, 0.5), "balanced", config.decision.target_fpr, score, clips, True, {}
     )
-    scores = np.full(len(held_out), answer)
+    scores = np.full(len(held_out), score)
     return TrainedEnsemble(
         (TrainedNetwork(network, [], 0, balance),), PlattScaling(), decision, held_out, scores
     )
 
 
-def _mean_pool(pairs: Sequence[Pair], recipe: ExperimentConfig) -> TrainedEnsemble:
-    """Logistic regression on the mean of the valid frames' features."""
+def _fit_mean_pool(pairs: Sequence[Pair], config: ExperimentConfig) -> TrainedEnsemble:
+    """Fit a logistic regression to the mean of the valid frames' features."""
 
-    def trainer(training: TrainingRows, validation: SequenceData, seed: int) -> TrainedNetwork:
+    def train_member(training: TrainingRows, validation: SequenceData, seed: int) -> TrainedNetwork:
         balance = Balance.of(("weights",), training.labels)
         return TrainedNetwork(fit_logistic(training, "mean", balance, seed), [], 0, balance)
 
-    return fit_ensemble(pairs, recipe, trainer)
+    return fit_ensemble(pairs, config, train_member)
 
 
 BASELINES: dict[str, Callable[[Sequence[Pair], ExperimentConfig], TrainedEnsemble]] = {
-    "majority": _majority,
-    "mean_pool_logistic": _mean_pool,
+    "majority": _fit_majority,
+    "mean_pool_logistic": _fit_mean_pool,
 }
-"""Calibrated and decided by as the model is, from the same clips."""
+"""Each baseline is trained, calibrated and given its threshold on the same clips as the model."""

@@ -1,4 +1,4 @@
-"""From clips to a model that scores and decides: train, calibrate, choose the threshold."""
+"""Train an ensemble of networks, calibrate it and choose its threshold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.datasets import FAKE, REAL
+from deepfake_seq.datasets import FAKE, REAL, Split
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision, decide
@@ -23,8 +22,10 @@ FEW_CLIPS = 400
 FEW_CLIPS_MEMBERS = 5
 
 Pair = tuple[SequenceData, SequenceData]
+"""Training and validation clips of one member."""
+
 TrainMember = Callable[[TrainingRows, SequenceData, int], TrainedNetwork]
-"""Trains on the rows, stops by the clips; the number is the member's seed."""
+"""Trains one member on training rows, with early stopping on validation clips, from a seed."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,16 @@ class ExperimentConfig:
 
 @dataclass(frozen=True, eq=False)
 class TrainedEnsemble:
-    """A model that scores and decides, and how it got there.
+    """Trained networks with their calibration and decision threshold.
 
     Attributes:
-        members: What was trained, one network each.
-        calibration: From the mean of their logits to a probability.
-        decision: From a probability to a call.
-        validation: The clips that both come from, in the order of `validation_scores`; where they
-            have no fakes, the calibration comes from what was trained on.
-        validation_scores: (N,); each clip is scored by a network that was not trained on it.
+        members: The trained networks.
+        calibration: Map from the mean of their logits to a probability of fake.
+        decision: Threshold and abstention band on that probability.
+        validation: Validation clips that calibration and decision were fitted on. Without fakes
+            among them, the calibration was fitted on the training rows.
+        validation_scores: Calibrated scores of `validation`, (N,). Each clip is scored by a member
+            that was not trained on it.
     """
 
     members: tuple[TrainedNetwork, ...]
@@ -58,127 +60,130 @@ class TrainedEnsemble:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the metrics must be told of the training and the decision."""
+        """Warnings about the training and the decision."""
         first = self.members[0]
         warnings = [*first.balance.warnings, *self.decision.warnings]
         if first.history and not self.decision.knows_fakes:
             warnings.append(
-                f"Without fakes among the validation clips nothing tells when to stop: training "
-                f"ran for all {len(first.history)} epochs, and the last one was kept."
+                f"Early stopping was off, because there are no fake validation clips: training ran "
+                f"for all {len(first.history)} epochs, and the last epoch was kept."
             )
         return warnings
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """The trained networks."""
+        """The networks of the members."""
         return tuple(member.network for member in self.members)
 
     def scores(self, data: SequenceData) -> Scores:
-        """Calibrated probabilities of fake, (N,)."""
+        """Return the calibrated probability of fake for each clip, (N,)."""
         logits = [mean_logits(self.networks, batch) for batch in data.batches()]
         return self.calibration.apply(np.concatenate([np.zeros(0), *logits]))
 
 
-def pairs_of(
-    data: SequenceData, train: Rows, validation: Rows, recipe: ExperimentConfig
-) -> list[Pair]:
-    """What each member is trained on and what it is validated on.
+def member_pairs(data: SequenceData, split: Split, config: ExperimentConfig) -> list[Pair]:
+    """Return the training and validation clips of each member.
 
-    One member takes the two parts as they are. Several deal both out anew into as many folds, and
-    each is validated on one of them; where nobody asked for several and there are too few groups
-    for that, one does.
+    One member uses the given training and validation clips. Several members split both together
+    into one fold each, and each member is validated on its own fold. If the default number of
+    members needs more groups than there are, one member is trained.
 
     Args:
         data: All clips.
-        train: Positions of those for training.
-        validation: Positions of those for validation.
-        recipe: How many members, and the seed.
+        split: Positions of the training and validation clips.
+        config: Settings with the number of members and the seed.
 
     Raises:
-        DatasetError: There are too few groups for as many members as were asked for.
+        DatasetError: There are too few groups for the number of members in `config`.
     """
-    both = data.take(np.sort(np.concatenate([train, validation])))
+    both = data.take(np.sort(np.concatenate([split.train, split.validation])))
     folds = []
-    count = members_of(recipe, len(both))
+    count = member_count(config, len(both))
     if count > 1:
         try:
-            folds = make_folds(both, count, recipe.split.seed)
+            folds = make_folds(both, count, config.split.seed)
         except DatasetError:
-            if recipe.train.members:  # who asks for a number gets that number or an error
+            if config.train.members:  # an explicit number is never reduced silently
                 raise
     if not folds:
-        return [(data.take(train), data.take(validation))]
+        return [(data.take(split.train), data.take(split.validation))]
     return [(both.take(rest), both.take(held_out)) for rest, held_out in folds]
 
 
-def _seed_of(seed: int, member: int) -> int:
-    """Other members start from other weights, and none from those of another seed's."""
+def member_count(config: ExperimentConfig, clips: int) -> int:
+    """Return the maximum number of members for `clips` training and validation clips."""
+    return config.train.members or (FEW_CLIPS_MEMBERS if clips < FEW_CLIPS else 1)
+
+
+def fit_ensemble(
+    pairs: Sequence[Pair],
+    config: ExperimentConfig,
+    train_member: TrainMember | None = None,
+    on_epoch: OnEpoch = lambda epoch, row: None,
+) -> TrainedEnsemble:
+    """Train one member per pair, then calibrate and choose the threshold on the validation clips.
+
+    Only this function adds the views of the training clips. Without a fake validation clip, the
+    calibration is fitted on the training rows of each member, including views.
+
+    Args:
+        pairs: Training and validation clips of each member; no clip is validated twice.
+        config: Settings of the experiment.
+        train_member: Trains one member; by default the model of `config`.
+        on_epoch: Called after each epoch of each member.
+
+    Raises:
+        DatasetError: Neither validation clips nor training rows include both classes.
+        TrainingError: Training diverged.
+    """
+
+    def train_configured(
+        training: TrainingRows, validation: SequenceData, seed: int
+    ) -> TrainedNetwork:
+        train_config = replace(config.train, seed=seed)
+        return train(training, validation, config.model, train_config, on_epoch)
+
+    members, logits = [], []
+    for number, (training, validation) in enumerate(pairs):
+        seed = _member_seed(config.train.seed, number)
+        member = (train_member or train_configured)(training.with_views(), validation, seed)
+        members.append(member)
+        logits.append(predict_logits(member.network, validation))
+    held_out = SequenceData.joined([validation for _, validation in pairs])
+    labels, held_out_logits = held_out.labels, np.concatenate(logits)
+    if len(np.unique(labels)) == 2:
+        calibration = PlattScaling.fit(labels, held_out_logits)
+    else:
+        calibration = _calibrate_on_training(members, pairs)
+    scores = calibration.apply(held_out_logits)
+    decision = decide(labels, scores, config.decision)
+    return TrainedEnsemble(tuple(members), calibration, decision, held_out, scores)
+
+
+def _member_seed(seed: int, member: int) -> int:
+    """Return the seed of one member; members of different seeds share none."""
     if not member:
         return seed
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
 
 
-def members_of(recipe: ExperimentConfig, clips: int) -> int:
-    """How many networks to train at most, with `clips` for training and validation together."""
-    return recipe.train.members or (FEW_CLIPS_MEMBERS if clips < FEW_CLIPS else 1)
-
-
-def fit_ensemble(
-    pairs: Sequence[Pair],
-    recipe: ExperimentConfig,
-    trainer: TrainMember | None = None,
-    on_epoch: OnEpoch = lambda epoch, row: None,
-) -> TrainedEnsemble:
-    """Train a member on each pair, then calibrate and decide by all that they held out.
-
-    This is where the views of the training clips come in, and the only place. Where no fake was
-    held out, the calibration is fitted to what each member was trained on, views included.
-
-    Args:
-        pairs: Clips to train on and to validate on, one pair a member; no clip is validated twice.
-        recipe: The settings.
-        trainer: Trains a member; the recipe's model by default.
-        on_epoch: Called after each epoch of each member.
-
-    Raises:
-        DatasetError: Neither what was held out nor what was trained on has both classes.
-        TrainingError: It diverged.
-    """
-
-    def default(training: TrainingRows, validation: SequenceData, seed: int) -> TrainedNetwork:
-        config = replace(recipe.train, seed=seed)
-        return train(training, validation, recipe.model, config, on_epoch)
-
-    members, logits = [], []
-    for number, (training, validation) in enumerate(pairs):
-        seed = _seed_of(recipe.train.seed, number)
-        members.append((trainer or default)(training.with_views(), validation, seed))
-        logits.append(predict_logits(members[-1].network, validation))
-    held_out = SequenceData.joined([validation for _, validation in pairs])
-    labels, values = held_out.labels, np.concatenate(logits)
-    if len(np.unique(labels)) == 2:
-        calibration = PlattScaling.fit(labels, values)
-    else:
-        calibration = _calibrated_on_training(members, pairs)
-    scores = calibration.apply(values)
-    decision = decide(labels, scores, recipe.decision)
-    return TrainedEnsemble(tuple(members), calibration, decision, held_out, scores)
-
-
-def _calibrated_on_training(
+def _calibrate_on_training(
     members: Sequence[TrainedNetwork], pairs: Sequence[Pair]
 ) -> PlattScaling:
-    """The calibration where no fake was held out: by what each member was trained on."""
-    labels, logits = [], []
+    """Fit the calibration on the training rows, for validation clips of a single class."""
+    all_labels, all_logits = [], []
     for member, (training, _) in zip(members, pairs, strict=True):
         rows = training.with_views()
-        own, said = member.on_training or (rows.labels, predict_logits(member.network, rows))
-        labels.append(own)
-        logits.append(said)
-    known = np.concatenate(labels)
-    if len(np.unique(known)) < 2:
-        raise DatasetError(
-            "both classes are needed to calibrate by, among the clips for validation or those for "
-            f"training. Received: {(known == REAL).sum()} real and {(known == FAKE).sum()} fake"
+        member_labels, member_logits = member.on_training or (
+            rows.labels,
+            predict_logits(member.network, rows),
         )
-    return PlattScaling.fit(known, np.concatenate(logits))
+        all_labels.append(member_labels)
+        all_logits.append(member_logits)
+    labels = np.concatenate(all_labels)
+    if len(np.unique(labels)) < 2:
+        raise DatasetError(
+            "calibration needs both classes among the validation clips or the training clips. "
+            f"Received: {(labels == REAL).sum()} real and {(labels == FAKE).sum()} fake"
+        )
+    return PlattScaling.fit(labels, np.concatenate(all_logits))

@@ -1,8 +1,8 @@
-"""Training by Keras, on whatever backend it is set to: TensorFlow, or JAX for GPUs.
+"""A trainer in Keras, on its current backend: TensorFlow, or JAX for GPUs.
 
-Tracing a training step takes seconds, a step of a small data set milliseconds. So models of one
-architecture are trained one after the other on one compiled model, each from weights and an
-optimizer of its own; what comes out is the same as from a model of its own.
+Tracing a training step takes seconds; running it on a small dataset takes milliseconds. All models
+of one architecture therefore share one compiled model, whose weights and optimizer state are reset
+for each training. The result is the same as with a model for each.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from deepfake_seq.sequence.training.losses import keras_focal_loss
 
 
 class KerasTrainer:
-    """See `Trainer`. One compiled model, for one training at a time.
+    """Trains on one compiled model; see `Trainer`.
 
     Args:
-        config: Which model.
-        frames: T.
-        width: W of its inputs.
-        gamma: Of the focal loss.
-        learning_rate: Adam's.
+        config: Settings of the model.
+        frames: Number of frames T.
+        width: Width W of the inputs.
+        gamma: Focusing parameter of the focal loss.
+        learning_rate: Step size of Adam.
     """
 
     def __init__(
@@ -40,43 +40,46 @@ class KerasTrainer:
         optimizer = keras.optimizers.Adam(learning_rate)
         self._model.compile(optimizer=optimizer, loss=keras_focal_loss(gamma))
         optimizer.build(self._model.trainable_variables)
-        self._begin = [np.array(keras.ops.convert_to_numpy(own)) for own in optimizer.variables]
+        self._initial_state = [
+            np.array(keras.ops.convert_to_numpy(variable)) for variable in optimizer.variables
+        ]
 
     @staticmethod
     @lru_cache(maxsize=8)
     def of(
         config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
     ) -> KerasTrainer:
-        """The one for these settings."""
+        """Return the shared trainer for these settings."""
         return KerasTrainer(config, frames, width, gamma, learning_rate)
 
     def start(self, weights: Weights, seed: int) -> None:
         """See `Trainer`."""
-        for own in self._model.variables:
-            # What is no weight is the state of the dropout's random numbers.
-            start = weights[own.path] if own.path in weights else np.array([seed, 0])
-            own.assign(start.astype(own.dtype))
-        for own, value in zip(self._model.optimizer.variables, self._begin, strict=True):
-            own.assign(value)
+        for variable in self._model.variables:
+            # Every variable that is not a weight is the state of the dropout's generator.
+            start = weights[variable.path] if variable.path in weights else np.array([seed, 0])
+            variable.assign(start.astype(variable.dtype))
+        optimizer = self._model.optimizer
+        for variable, value in zip(optimizer.variables, self._initial_state, strict=True):
+            variable.assign(value)
 
     def step(
-        self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
+        self, inputs: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
         """See `Trainer`.
 
-        A smaller batch is filled up with clips of weight 0 and without a valid frame, because
-        another shape would be traced anew.
+        A smaller batch is padded with clips of weight 0 and without valid frames, because another
+        shape would be traced again.
         """
         missing = batch_size - len(mask)
         arrays = [
             np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
-            for array in (shown, mask, targets[:, None], weights)
+            for array in (inputs, mask, targets[:, None], weights)
         ]
         result: Any = self._model.train_on_batch(arrays[:2], arrays[2], arrays[3])
-        return float(np.ravel(result)[0]) * batch_size  # Keras divides by the clips of the batch
+        return float(np.ravel(result)[0]) * batch_size  # Keras returns the mean
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """See `Trainer`."""
         values = [np.array(value, dtype=np.float32) for value in self._model.get_weights()]
-        return dict(zip((own.path for own in self._model.weights), values, strict=True))
+        return dict(zip((variable.path for variable in self._model.weights), values, strict=True))

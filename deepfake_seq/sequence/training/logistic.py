@@ -1,4 +1,4 @@
-"""Logistic regression on clip statistics: what a sequence model has to beat."""
+"""Fit a logistic regression to statistics of clips, the baseline of every sequence model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from deepfake_seq.sequence.models.networks import LogisticNetwork, statistics
 from deepfake_seq.sequence.training.class_balance import Balance
 
 MAX_CLIPS = 8_192
-"""More rows to train on than this are sampled: their statistics must fit into memory."""
+"""Maximum number of training rows; more are sampled, so that their statistics fit into memory."""
 
 
 def fit_logistic(
     training: TrainingRows, inputs: str, balance: Balance, seed: int
 ) -> LogisticNetwork:
-    """Fit with scikit-learn's ridge on standardised statistics, and fold the scaling in.
+    """Fit scikit-learn's L2-regularised regression to standardised statistics.
+
+    The standardisation is folded into the weights.
 
     Args:
-        training: Clips, and views of them, of both classes.
-        inputs: Which statistics; see `networks.statistics`.
-        balance: How much each clip counts.
-        seed: Which rows are taken where there are more than `MAX_CLIPS`.
+        training: Training rows of both classes.
+        inputs: Set of statistics; see `networks.statistics`.
+        balance: Weights of the classes.
+        seed: Seed of the sample if there are more than `MAX_CLIPS` rows.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -32,12 +34,12 @@ def fit_logistic(
         data = data.take(np.sort(chosen))
     rows = np.concatenate([statistics(arrays, inputs) for arrays in data.batches()])
     scaler = StandardScaler(copy=False).fit(rows)
-    # A statistic that never changes tells nothing, and its rounding errors must not be blown up.
+    # A constant statistic carries no information; dividing would only amplify rounding errors.
     scale = np.where(scaler.scale_ > 1e-4, scaler.scale_, 1.0)
-    standard = (rows - scaler.mean_) / scale
+    standardised = (rows - scaler.mean_) / scale
     weights = np.array([balance.effective["real"], balance.effective["fake"]])
     model = LogisticRegression(max_iter=1000)
-    model.fit(standard, data.labels, sample_weight=weights[data.labels])
+    model.fit(standardised, data.labels, sample_weight=weights[data.labels])
     folded = model.coef_[0] / scale
     bias = float(model.intercept_[0] - folded @ scaler.mean_)
     return LogisticNetwork(inputs, folded.astype(np.float32), np.array([bias], dtype=np.float32))

@@ -1,7 +1,7 @@
 """The focal loss on logits: Lin et al., "Focal loss for dense object detection" (2017), equation 4.
 
-The alpha of equation 5 differs from one training to the next. It comes as the weight of each clip
-(`Balance.weights`): the same as `apply_class_balancing` in a loss that is told it.
+The alpha of equation 5 depends on the training set, so it is applied as a weight of each clip
+(`Balance.weights`). This equals Keras's `apply_class_balancing` with the same alpha.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from deepfake_seq.sequence.models.cells import sigmoid
 
 
 def focal_losses(targets: Tensor, logits: Tensor, gamma: float) -> Tensor:
-    """The loss of each clip, float32 (N,).
+    """Return the loss of each clip, float32 (N,).
 
     Args:
-        targets: (N,); 1 is fake, 0 real.
-        logits: (N,).
-        gamma: How strongly clips that are easy already are played down; 0 turns that off.
+        targets: float32 (N,); 1 = fake, 0 = real.
+        logits: float32 (N,).
+        gamma: Focusing parameter: the larger, the less easy clips count; 0 is cross-entropy.
     """
-    sure = _sureness(targets, logits)
-    return np.asarray(sigmoid(-sure) ** np.float32(gamma) * np.logaddexp(0, -sure))
+    true_logits = _true_class_logits(targets, logits)
+    return np.asarray(sigmoid(-true_logits) ** np.float32(gamma) * np.logaddexp(0, -true_logits))
 
 
 def focal_gradient(targets: Tensor, logits: Tensor, gamma: float) -> Tensor:
-    """The derivative of each clip's loss by its logit, float32 (N,)."""
-    sure = _sureness(targets, logits)
-    wrong, right = sigmoid(-sure), sigmoid(sure)
-    by_sureness = -(wrong ** np.float32(gamma)) * (
-        np.float32(gamma) * right * np.logaddexp(0, -sure) + wrong
+    """Return the derivative of each clip's loss by its logit, float32 (N,)."""
+    true_logits = _true_class_logits(targets, logits)
+    p_other, p_true = sigmoid(-true_logits), sigmoid(true_logits)
+    by_true_logit = -(p_other ** np.float32(gamma)) * (
+        np.float32(gamma) * p_true * np.logaddexp(0, -true_logits) + p_other
     )
-    return np.asarray(by_sureness * (2 * targets - 1))
+    return np.asarray(by_true_logit * (2 * targets - 1))
 
 
 def keras_focal_loss(gamma: float) -> Any:
-    """The same as a Keras loss."""
+    """Return the same loss as a Keras loss."""
     return load_keras().losses.BinaryFocalCrossentropy(gamma=gamma, from_logits=True)
 
 
-def _sureness(targets: Tensor, logits: Tensor) -> Tensor:
-    """The logit of the right class."""
+def _true_class_logits(targets: Tensor, logits: Tensor) -> Tensor:
+    """Return the logit of the true class of each clip."""
     return np.asarray(logits * (2 * targets - 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Training in NumPy: on a CPU faster than the frameworks, and nothing to import or to compile."""
+"""A trainer in NumPy: faster than the frameworks on a CPU, with nothing to import or compile."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-7
 
 
 class NumpyTrainer:
-    """See `Trainer`.
-
-    Adam (Kingma and Ba, 2015) with Keras's defaults.
+    """Trains with Adam (Kingma and Ba, 2015) and Keras's defaults; see `Trainer`.
 
     Args:
-        config: Which model.
-        gamma: Of the focal loss.
-        learning_rate: Adam's.
+        config: Settings of the model.
+        gamma: Focusing parameter of the focal loss.
+        learning_rate: Step size of Adam.
     """
 
     def __init__(self, config: ModelConfig, gamma: float, learning_rate: float) -> None:
@@ -31,34 +29,36 @@ class NumpyTrainer:
 
     def start(self, weights: Weights, seed: int) -> None:
         """See `Trainer`."""
-        self._weights = {name: np.array(own, dtype=np.float32) for name, own in weights.items()}
+        self._weights = {
+            name: np.array(tensor, dtype=np.float32) for name, tensor in weights.items()
+        }
         self._moments = {
-            name: (np.zeros_like(own), np.zeros_like(own))
-            for name, own in self._weights.items()
+            name: (np.zeros_like(tensor), np.zeros_like(tensor))
+            for name, tensor in self._weights.items()
             if trainable(name)
         }
         self._steps = 0
         self._generator = np.random.default_rng(seed)
 
     def step(
-        self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
+        self, inputs: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
         """See `Trainer`."""
-        logits = self._model.forward(self._weights, shown, mask, self._generator)
+        logits = self._model.forward(self._weights, inputs, mask, self._generator)
         losses = focal_losses(targets, logits, self._gamma) * weights
-        gradient = focal_gradient(targets, logits, self._gamma) * weights / np.float32(batch_size)
-        gradients = self._model.backward(self._weights, gradient)
+        by_logit = focal_gradient(targets, logits, self._gamma) * weights / np.float32(batch_size)
+        gradients = self._model.backward(self._weights, by_logit)
         self._steps += 1
         first, second = (1 - beta**self._steps for beta in _BETAS)
         rate = np.float32(self._learning_rate * np.sqrt(second) / first)
         for name, (mean, square) in self._moments.items():
-            own = gradients[name]
-            mean += (own - mean) * np.float32(1 - _BETAS[0])
-            square += (own * own - square) * np.float32(1 - _BETAS[1])
+            gradient = gradients[name]
+            mean += (gradient - mean) * np.float32(1 - _BETAS[0])
+            square += (gradient * gradient - square) * np.float32(1 - _BETAS[1])
             self._weights[name] -= rate * mean / (np.sqrt(square) + np.float32(_EPSILON))
         return float(losses.sum())
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """See `Trainer`."""
-        return {name: own.copy() for name, own in self._weights.items()}
+        return {name: tensor.copy() for name, tensor in self._weights.items()}

@@ -1,4 +1,4 @@
-"""Training one network."""
+"""Train one network."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ OnEpoch = Callable[[int, Row], None]
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A trained network and how it got there.
+    """A trained network and its training history.
 
     Attributes:
-        network: With the weights of the best epoch.
-        history: One row an epoch: `epoch`, `loss`, `val_loss`, `val_auc` (NaN where the validation
-            clips are of one class); empty for a model that is not trained by epochs.
-        best_epoch: The row, counted from 1, whose weights were kept; 0 where there is none.
-        balance: How much each clip counted.
-        on_training: Labels and logits, (M,) each, of what it was trained on, for a trainer that
-            has other rows than those it was given; None for all others.
+        network: Network with the weights of the best epoch.
+        history: One row per epoch: `epoch`, `loss`, `val_loss`, `val_auc` (NaN if the validation
+            clips have a single class); empty for a model without epochs.
+        best_epoch: Epoch, counted from 1, whose weights were kept; 0 for a model without epochs.
+        balance: Weights of the classes in training.
+        on_training: Labels and logits, (M,) each, of the rows that it was trained on, if these are
+            not the rows that were passed in; otherwise None.
     """
 
     network: Network
@@ -53,27 +53,26 @@ def train(
     config: TrainConfig,
     on_epoch: OnEpoch = lambda epoch, row: None,
 ) -> TrainedNetwork:
-    """Train with Adam until the validation clips stop gaining, and keep the best epoch.
+    """Train with Adam and early stopping, and keep the weights of the best epoch.
 
-    An epoch is better when its AUC on the validation clips is higher or, at the same AUC, its loss
-    on them is lower: small validation sets reach the same AUC many times. The AUC does not depend
-    on how many clips there are of each class. Validation clips of one class cannot tell: then all
-    epochs are run, and the last one is kept.
+    The best epoch has the highest validation AUC or, at the same AUC, the lowest validation loss:
+    on few clips, many epochs reach the same AUC. The AUC does not depend on the class balance. With
+    validation clips of a single class, all epochs are run and the last one is kept.
 
     Args:
-        training: Clips, and views of them, of both classes.
+        training: Training rows of both classes.
         validation: Clips that share no group with `training`.
-        model_config: Which model.
-        config: How long, how fast, with which seed.
+        model_config: Settings of the model.
+        config: Settings of the training.
         on_epoch: Called after each epoch with its number and its row of the history.
 
     Raises:
-        TrainingError: It diverged.
+        TrainingError: Training diverged.
     """
     balance = Balance.of(config.balance, training.labels)
     if model_config.name == "logistic":
-        fitted = fit_logistic(training, model_config.inputs, balance, config.seed)
-        return TrainedNetwork(fitted, [], 0, balance)
+        logistic = fit_logistic(training, model_config.inputs, balance, config.seed)
+        return TrainedNetwork(logistic, [], 0, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
     frames, width = training.features.shape[1], len(preprocessor.mean)
     trainer = build_trainer(
@@ -81,19 +80,22 @@ def train(
     )
     start = initial_weights(model_config, width, config.seed)
     trainer.start(start, config.seed)
-    shown, judged = BatchLoader.of(preprocessor, training), BatchLoader.of(preprocessor, validation)
+    training_loader = BatchLoader.of(preprocessor, training)
+    validation_loader = BatchLoader.of(preprocessor, validation)
 
     labels = validation.labels
-    telling = len(np.unique(labels)) == 2
+    has_both_classes = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
     history: list[Row] = []
     best: tuple[float, float] = (-np.inf, -np.inf)
     best_weights, best_epoch = start, 0
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(trainer, shown, generator, balance, config)
-        now = trainer.weights
-        logits = np.concatenate([run(model_config, now, *arrays) for arrays in judged.batches()])
+        train_loss = _run_epoch(trainer, training_loader, generator, balance, config)
+        epoch_weights = trainer.weights
+        logits = np.concatenate(
+            [run(model_config, epoch_weights, *batch) for batch in validation_loader.batches()]
+        )
         if not np.isfinite(logits).all():
             raise TrainingError(
                 f"training {model_config.title} diverged in epoch {epoch}: its logits are not "
@@ -109,9 +111,9 @@ def train(
         }
         history.append(row)
         on_epoch(epoch, row)
-        merit = (row["val_auc"], -row["val_loss"])
-        if not telling or merit > best:
-            best, best_weights, best_epoch = merit, now, epoch
+        monitor_value = (row["val_auc"], -row["val_loss"])
+        if not has_both_classes or monitor_value > best:
+            best, best_weights, best_epoch = monitor_value, epoch_weights, epoch
         elif epoch - best_epoch >= config.patience:
             break
     network = SequenceNetwork(model_config, preprocessor, best_weights)
@@ -119,21 +121,21 @@ def train(
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:
-    """One logit a clip, (N,), reading the clips in batches."""
-    parts = [network.logits(arrays) for arrays in data.batches()]
-    return np.concatenate([np.zeros(0), *parts])
+    """Return one logit per clip, (N,), reading the clips in batches."""
+    logits = [network.logits(arrays) for arrays in data.batches()]
+    return np.concatenate([np.zeros(0), *logits])
 
 
 def _run_epoch(
     trainer: Trainer,
-    shown: BatchLoader,
+    loader: BatchLoader,
     generator: np.random.Generator,
     balance: Balance,
     config: TrainConfig,
 ) -> float:
-    """One step for each batch of clips in random order; the mean loss over them."""
-    size, loss, clips = min(config.batch_size, len(shown)), 0.0, 0
-    for arrays, labels in shown.epoch(size, generator, balanced=balance.even_batches):
+    """Train on every clip once, in random order; return the mean loss."""
+    size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
+    for arrays, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
         loss += trainer.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
         clips += len(labels)
     return loss / clips

@@ -1,4 +1,4 @@
-"""What trains a network, step by step: NumPy on a CPU, or Keras."""
+"""The interface of the trainers: NumPy on a CPU, or Keras."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from deepfake_seq.sequence.models.sequence_model import shapes
 
 
 class Trainer(Protocol):
-    """Trains networks of one architecture with Adam on the focal loss, one after the other."""
+    """Trains networks of one architecture, one at a time, with Adam on the focal loss."""
 
     def start(self, weights: Weights, seed: int) -> None:
-        """Begin a training.
+        """Start training a network.
 
         Args:
-            weights: Where it starts; what `inference.shapes` names.
-            seed: Of the dropout.
+            weights: Initial weights, by their names in `sequence_model.shapes`.
+            seed: Seed of the dropout.
         """
         ...
 
     def step(
-        self, shown: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
+        self, inputs: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
     ) -> float:
-        """One step of the optimizer; the sum of the clips' losses before it.
+        """Take one optimizer step; return the sum of the clips' losses before it.
 
         Args:
-            shown: float32 (B, T, W), B at most `batch_size`.
+            inputs: float32 (B, T, W), with B at most `batch_size`.
             mask: bool (B, T).
-            targets: float32 (B,); 1 is fake.
-            weights: float32 (B,), of the clips.
-            batch_size: What the sum of the losses is divided by, so that every clip counts the same
-                in a last, smaller batch.
+            targets: float32 (B,); 1 = fake, 0 = real.
+            weights: Weight of each clip in the loss, float32 (B,).
+            batch_size: Divisor of the summed loss, so that a clip in a smaller last batch has the
+                same weight as in any other.
         """
         ...
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the weights as they are now, by their names in `inference.shapes`."""
+        """A copy of the current weights, by their names in `sequence_model.shapes`."""
         ...
 
 
 def build_trainer(
     runtime: str, config: ModelConfig, shape: tuple[int, int], gamma: float, learning_rate: float
 ) -> Trainer:
-    """The workbench of `runtime`; imports only what it needs.
+    """Create the trainer of a runtime; imports a framework only if that needs one.
 
     Args:
         runtime: One of `config.TRAINERS`.
-        config: Which model.
+        config: Settings of the model.
         shape: T and W of its inputs.
-        gamma: Of the focal loss.
-        learning_rate: Adam's.
+        gamma: Focusing parameter of the focal loss.
+        learning_rate: Step size of Adam.
     """
     if runtime == "keras":
         from deepfake_seq.sequence.training.keras_trainer import KerasTrainer
@@ -67,15 +67,16 @@ def build_trainer(
 
 
 def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Tensor]:
-    """Weights such as Keras's layers begin with, from NumPy: the same whatever trains them.
+    """Draw initial weights as Keras's layers do, but in NumPy: the same for every trainer.
 
-    Kernels are uniform (Glorot and Bengio, 2010), recurrent ones orthogonal (Saxe, McClelland and
-    Ganguli, 2013), an LSTM's forget gates open (Jozefowicz, Zaremba and Sutskever, 2015).
+    Kernels are uniform (Glorot and Bengio, 2010), recurrent kernels orthogonal (Saxe, McClelland
+    and Ganguli, 2013); biases are 0, but 1 for an LSTM's forget gates, which start open
+    (Jozefowicz, Zaremba and Sutskever, 2015).
 
     Args:
-        config: Which model.
+        config: Settings of the model.
         width: W of its inputs.
-        seed: Of the numbers.
+        seed: Seed of the random numbers.
     """
     generator = np.random.default_rng(seed)
     weights = {}
@@ -97,6 +98,6 @@ def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Ten
 
 
 def _orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """A wide matrix whose rows are orthogonal and of length 1, uniform among such."""
+    """Draw a wide matrix with orthonormal rows, uniformly among all of them."""
     q, r = np.linalg.qr(generator.standard_normal(shape[::-1]))
     return np.asarray((q * np.sign(np.diag(r))).T)

@@ -24,11 +24,12 @@ from deepfake_seq.config import (
     ViewsConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
+from deepfake_seq.datasets.leakage import FinetuneOverlap
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import machine, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, image_codec
-from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions, FinetuneOverlap
+from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
@@ -503,21 +504,21 @@ TUNED_ON = FinetuneOverlap(
 
 
 @pytest.mark.parametrize(
-    ("video_id", "sha256", "groups", "part"),
+    ("video", "person", "sha256", "groups", "overlap"),
     [
-        ("a.mp4", "d", (), "train"),
-        ("a.mp4#0", "d", (), "related"),  # somebody in a video that it was trained on
-        ("v.mp4#2", "x", (), "related"),  # of another cut, perhaps
-        ("a.mp4#1", "e", (), "test"),
-        ("a.mp4", "e", (), "related"),
-        ("a.mp4", "x", ("p",), "related"),
-        ("a.mp4", "x", ("q",), "unseen"),
+        ("a.mp4", "", "d", (), "train"),
+        ("a.mp4", "#0", "d", (), "related"),  # another person of a training video
+        ("v.mp4", "#2", "x", (), "related"),  # perhaps another cut of a training video
+        ("a.mp4", "#1", "e", (), "test"),
+        ("a.mp4", "", "e", (), "related"),
+        ("a.mp4", "", "x", ("p",), "related"),
+        ("a.mp4", "", "x", ("q",), "unseen"),
     ],
 )
-def test_a_tuned_cnn_knows_videos_whoever_was_seen_in_them(
-    video_id: str, sha256: str, groups: tuple[str, ...], part: str
+def test_the_overlap_with_a_finetuned_cnn_includes_other_people_of_its_videos(
+    video: str, person: str, sha256: str, groups: tuple[str, ...], overlap: str
 ) -> None:
-    assert TUNED_ON.part_of(video_id, sha256, groups) == part
+    assert TUNED_ON.overlap_of(video, person, sha256, groups) == overlap
 
 
 def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(

@@ -1,4 +1,4 @@
-"""Features of a CNN that has seen labels: no clip that it was trained on is ever tested on."""
+"""Features of a fine-tuned CNN: no clip of its training is ever a test clip."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from records import make_record, write_store
 from viewing import with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.datasets.leakage import NEVER_TESTED
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.cross_validation import study
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import count_members, fit
-from deepfake_seq.sequence.splits.finetuned import BOUND, is_bound, parts_of
-from deepfake_seq.sequence.splits.leakage import classify_overlap
+from deepfake_seq.sequence.splits.leakage import (
+    classify_overlap,
+    cnn_overlaps,
+    needs_cnn_split,
+)
 from deepfake_seq.sequence.splits.split import DataSplit, make_folds, split_data
 from deepfake_seq.sequence.splits.split_file import SplitClip
-from deepfake_seq.sequence.training.ensemble import ExperimentConfig, pairs_of
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, member_pairs
 from deepfake_seq.store import FeatureRecord
 
 KINDS = ("train", "validation", "test", "related", "unseen")
@@ -51,29 +55,29 @@ def of_kinds(**counts: int) -> list[Clip]:
     return [clip(number, kind) for number, kind in enumerate(kinds)]
 
 
-def where(clips: Sequence[Clip], parts: DataSplit) -> dict[str, list[str]]:
-    """What each part holds, by how the CNN knows it."""
-    split = {**parts.split.by_name(), "dropped": parts.split.dropped}
+def overlaps_in(clips: Sequence[Clip], split: DataSplit) -> dict[str, list[str]]:
+    """Return the overlaps of the clips in each split."""
+    positions_of = {**split.positions.parts(), "dropped": split.positions.dropped}
     return {
-        name: sorted(str(clips[at].facts.get("cnn_part")) for at in positions)
-        for name, positions in split.items()
+        name: sorted(str(clips[position].facts.get("cnn_part")) for position in positions)
+        for name, positions in positions_of.items()
     }
 
 
-def test_the_cnns_own_split_is_taken_over_and_said_to_be() -> None:
+def test_the_split_of_the_cnns_run_is_used_with_a_warning() -> None:
     clips = of_kinds(train=8, validation=4, test=4, related=2, unseen=2)
-    parts = split_data(data_of(clips), SplitConfig())
-    assert where(clips, parts) == {
+    split = split_data(data_of(clips), SplitConfig())
+    assert overlaps_in(clips, split) == {
         "train": ["related"] * 2 + ["train"] * 8,
         "validation": ["validation"] * 4,
         "test": ["test"] * 4 + ["unseen"] * 2,
         "dropped": [],
     }
-    assert "fine-tuned on 12 of these clips: its own split was taken over" in parts.warnings[0]
-    assert not parts.official
+    assert "fine-tuned on 12 of these clips: the split of its run" in split.warnings[0]
+    assert not split.official
 
 
-def test_whoever_asks_for_another_split_is_told_why_there_is_none() -> None:
+def test_another_split_is_refused_with_the_reason() -> None:
     data = data_of(of_kinds(train=8, validation=4, test=4))
     for refused in (
         lambda: split_data(data, SplitConfig(strategy="group")),
@@ -83,45 +87,45 @@ def test_whoever_asks_for_another_split_is_told_why_there_is_none() -> None:
             refused()
 
 
-def test_where_the_cnn_knows_none_of_the_clips_anything_goes() -> None:
+def test_any_split_is_allowed_if_the_cnn_was_trained_on_no_clip() -> None:
     data = data_of(of_kinds(test=10, unseen=30))
-    parts = split_data(data, SplitConfig(strategy="group"))
-    assert len(parts.split.train) == 24 and not parts.inherited
+    split = split_data(data, SplitConfig(strategy="group"))
+    assert len(split.positions.train) == 24 and not split.inherited
     assert len(make_folds(data, 4, 0)) == 4
 
 
-def test_an_official_split_moves_no_clip_that_the_cnn_was_trained_on_into_the_test() -> None:
+def test_an_official_split_makes_no_training_clip_of_the_cnn_a_test_clip() -> None:
     clips = of_kinds(train=8, validation=4, test=4)
-    moved = [replace(own, part="test" if n < 3 else "train") for n, own in enumerate(clips)]
-    parts = split_data(data_of(moved), SplitConfig())
-    assert where(moved, parts) == where(clips, split_data(data_of(clips), SplitConfig()))
-    assert "3 clips that the data set has for testing are not tested on" in parts.warnings[1]
+    official = [replace(c, split="test" if n < 3 else "train") for n, c in enumerate(clips)]
+    split, plain = (split_data(data_of(some), SplitConfig()) for some in (official, clips))
+    assert overlaps_in(official, split) == overlaps_in(clips, plain)
+    assert "3 test clips of the dataset's official split are not tested on" in split.warnings[1]
     with pytest.raises(DatasetError, match="fine-tuned on 3 of the official split's test clips"):
-        split_data(data_of(moved), SplitConfig(strategy="official"))
+        split_data(data_of(official), SplitConfig(strategy="official"))
 
 
-def test_validation_that_the_store_lacks_comes_from_what_may_be_trained_on() -> None:
+def test_missing_validation_is_split_off_from_the_training_clips() -> None:
     clips = of_kinds(train=12, related=4, test=4)
-    parts = split_data(data_of(clips), SplitConfig(validation=0.25))
-    told = where(clips, parts)
-    assert told["test"] == ["test"] * 4 and len(told["validation"]) == 4
-    assert not {"test", "unseen"} & {*told["train"], *told["validation"]}
+    split = split_data(data_of(clips), SplitConfig(validation=0.25))
+    overlaps = overlaps_in(clips, split)
+    assert overlaps["test"] == ["test"] * 4 and len(overlaps["validation"]) == 4
+    assert not {"test", "unseen"} & {*overlaps["train"], *overlaps["validation"]}
 
 
-def test_a_split_of_the_cnn_that_lacks_a_class_is_refused_with_what_to_do() -> None:
-    clips = [replace(own, label=0) for own in of_kinds(train=4)]
+def test_a_split_of_the_cnns_run_without_a_class_is_refused_with_a_remedy() -> None:
+    clips = [replace(real, label=0) for real in of_kinds(train=4)]
     clips += [clip(10 + n, "validation") for n in range(4)]
     with pytest.raises(DatasetError, match=r"no train part .* extract features with another CNN"):
         split_data(data_of(clips), SplitConfig())
 
 
-def test_what_only_resembles_the_cnns_clips_crosses_no_part_of_its_split() -> None:
-    own = [
+def test_clips_outside_the_cnns_run_share_no_group_with_another_split() -> None:
+    clips_of_run = [
         *(clip(n, "train", "ann") for n in range(4)),
         *(clip(n, "validation", "val") for n in range(4, 8)),
         *(clip(n, "test", "tim") for n in range(8, 12)),
     ]
-    guests = [
+    other_clips = [
         clip(20, "related", "ann"),
         clip(21, "related", "ann", "val"),
         clip(22, "related", "ann", "tim"),
@@ -134,29 +138,29 @@ def test_what_only_resembles_the_cnns_clips_crosses_no_part_of_its_split() -> No
         clip(29, "unseen", "ann", "odd"),
         clip(30, "unseen", sha256=f"{0:064x}"),
     ]
-    clips = [*own, *guests]
-    parts = split_data(data_of(clips), SplitConfig())
-    assert parts.split.dropped.tolist() == [13, 14, 15, 18, 19, 21, 22]
-    assert [clips[at].video_id for at in parts.split.test[-2:]] == ["024.mp4", "025.mp4"]
-    assert not parts.shared
-    assert any("7 clips were dropped" in warning for warning in parts.warnings)
+    clips = [*clips_of_run, *other_clips]
+    split = split_data(data_of(clips), SplitConfig())
+    assert split.positions.dropped.tolist() == [13, 14, 15, 18, 19, 21, 22]
+    assert [clips[at].video_id for at in split.positions.test[-2:]] == ["024.mp4", "025.mp4"]
+    assert not split.shared
+    assert any("7 clips were dropped" in warning for warning in split.warnings)
 
 
-def test_what_the_cnns_own_parts_share_is_left_and_told() -> None:
-    clips = [replace(own, groups=("ann",)) for own in of_kinds(train=4, validation=4, test=4)]
-    parts = split_data(data_of(clips), SplitConfig())
-    (shared,) = [warning for warning in parts.warnings if "shares" in warning]
-    assert "split of the CNN's own run shares 1 identities" in shared
+def test_groups_shared_by_the_splits_of_the_cnns_run_give_a_warning() -> None:
+    clips = [replace(c, groups=("ann",)) for c in of_kinds(train=4, validation=4, test=4)]
+    split = split_data(data_of(clips), SplitConfig())
+    (shared,) = [warning for warning in split.warnings if "shares" in warning]
+    assert "split of the CNN's run shares 1 identities" in shared
     assert "--split group" not in shared
 
 
-@pytest.mark.parametrize("said", [None, 5, "", "Train", ["unseen"], {}, True, "unseen "])
-def test_what_makes_no_sense_is_never_taken_for_unseen(said: object) -> None:
-    odd = clip(99, said, "eve")
+@pytest.mark.parametrize("fact", [None, 5, "", "Train", ["unseen"], {}, True, "unseen "])
+def test_an_invalid_fact_counts_as_related(fact: object) -> None:
+    odd = clip(99, fact, "eve")
     clips = [*of_kinds(train=4, validation=4, test=4), odd]
-    assert parts_of(clips)[-1] == "related" and is_bound([odd]) == (said is not None)
-    parts = split_data(data_of(clips), SplitConfig())
-    assert len(clips) - 1 in parts.split.train
+    assert cnn_overlaps(clips)[-1] == "related" and needs_cnn_split([odd]) == (fact is not None)
+    split = split_data(data_of(clips), SplitConfig())
+    assert len(clips) - 1 in split.positions.train
     assert classify_overlap(clips, {})[-1] == "related"
 
 
@@ -168,18 +172,18 @@ SPLIT = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_clip_of_the_cnns_training_is_related_to_a_run_that_would_judge_it(kind: str) -> None:
-    own = {"facts": {"cnn_part": kind}}
-    clips = [Clip(f"{name}.mp4", 0, sha256=name * 2, **own) for name in "atdx"]
+def test_a_training_clip_of_the_cnn_is_related_to_a_run_that_would_test_on_it(kind: str) -> None:
+    facts: dict[str, object] = {"cnn_part": kind}
+    clips = [Clip(f"{name}.mp4", 0, sha256=name * 2, facts=facts) for name in "atdx"]
     expected = ["train", "test", "dropped", "unseen"]
-    if kind in BOUND:
+    if kind in NEVER_TESTED:
         expected = ["train", "related", "dropped", "related"]
     assert classify_overlap(clips, SPLIT) == expected
 
 
-def test_features_of_any_other_cnn_are_judged_as_ever() -> None:
+def test_features_of_a_cnn_that_was_not_finetuned_have_no_overlap() -> None:
     clips = [Clip(f"{name}.mp4", 0, sha256=name * 2) for name in "atx"]
-    assert parts_of(clips) == [""] * 3
+    assert cnn_overlaps(clips) == [""] * 3
     assert classify_overlap(clips, SPLIT) == ["train", "test", "unseen"]
 
 
@@ -192,33 +196,35 @@ groups = st.lists(st.sampled_from("abcdefgh"), max_size=2, unique=True).map(tupl
     ),
     st.sampled_from(["auto", "official", "group"]),
 )
-def test_however_a_store_is_made_up_nothing_known_to_the_cnn_is_tested_on(
-    made_up: list[tuple[object, tuple[str, ...], int]], strategy: str
+def test_no_split_of_any_store_tests_on_a_training_clip_of_the_cnn(
+    other_clips: list[tuple[object, tuple[str, ...], int]], strategy: str
 ) -> None:
     clips = [
         clip(n, kind, *people, sha256=f"{file:064x}")
-        for n, (kind, people, file) in enumerate([("train", (), 99), *made_up])
+        for n, (kind, people, file) in enumerate([("train", (), 99), *other_clips])
     ]
-    known = parts_of(clips)
+    overlaps = cnn_overlaps(clips)
     data = data_of(clips)
     try:
-        parts = split_data(data, SplitConfig(strategy=strategy))
+        split = split_data(data, SplitConfig(strategy=strategy)).positions
     except DatasetError:
         return
-    split = parts.split
     assert strategy != "group"
-    assert not any(known[at] in BOUND for at in split.test)
-    assert all(known[at] in BOUND for at in (*split.train, *split.validation))
+    assert not any(overlaps[at] in NEVER_TESTED for at in split.test)
+    assert all(overlaps[at] in NEVER_TESTED for at in (*split.train, *split.validation))
     whole = np.concatenate([split.train, split.validation, split.test, split.dropped])
     assert sorted(whole.tolist()) == list(range(len(clips)))
-    for guest, others in (("related", (split.test,)), ("unseen", (split.train, split.validation))):
-        met = {name for part in others for at in part for name in clips[at].groups}
-        used = [at for part in split.by_name().values() for at in part if known[at] == guest]
-        assert not met & {name for at in used for name in clips[at].groups}
+    for overlap, others in (
+        ("related", (split.test,)),
+        ("unseen", (split.train, split.validation)),
+    ):
+        groups_in_others = {group for rows in others for at in rows for group in clips[at].groups}
+        used = [at for rows in split.parts().values() for at in rows if overlaps[at] == overlap]
+        assert not groups_in_others & {group for at in used for group in clips[at].groups}
 
 
 def records() -> list[FeatureRecord]:
-    """As many clips of each kind, of one person each."""
+    """Return 12 clips of each overlap, in pairs of one person."""
     return [
         make_record(
             f"{n:03}.mp4",
@@ -232,7 +238,7 @@ def records() -> list[FeatureRecord]:
     ]
 
 
-def test_fit_takes_the_split_over_with_one_network_and_refuses_to_deal_anew(
+def test_fit_uses_the_split_of_the_cnns_run_with_one_member(
     tmp_path: Path,
 ) -> None:
     store = write_store(tmp_path / "s", with_views(records()))
@@ -240,12 +246,11 @@ def test_fit_takes_the_split_over_with_one_network_and_refuses_to_deal_anew(
     assert count_members(experiment, QUICK) == 1
     result = fit(experiment, tmp_path / "run", QUICK)
     assert result.split == {"train": 24, "validation": 12, "test": 24, "dropped": 0}
-    assert result.members == 1 and "its own split was taken over" in " ".join(result.warnings)
-    assert "its own split was taken over" in (tmp_path / "run" / "README.md").read_text()
-    split = experiment.parts.split
+    assert result.members == 1 and "the split of its run is used" in " ".join(result.warnings)
+    assert "the split of its run is used" in (tmp_path / "run" / "README.md").read_text()
     with pytest.raises(DatasetError, match="Leave out --split group, --folds and --members"):
         several = replace(QUICK, train=replace(QUICK.train, members=3))
-        pairs_of(experiment.data, split.train, split.validation, several)
+        member_pairs(experiment.data, experiment.split.positions, several)
     with pytest.raises(DatasetError, match="Leave out --split group, --folds"):
         study(experiment, [QUICK], folds=3, seeds=1)
     tests = study(experiment, [QUICK], folds=0, seeds=2).outcomes["logistic"]
@@ -253,32 +258,31 @@ def test_fit_takes_the_split_over_with_one_network_and_refuses_to_deal_anew(
 
 
 @pytest.mark.parametrize("option", [("--split", "group"), ("--folds", "3"), ("--members", "2")])
-def test_the_command_says_in_one_line_why_it_does_not(
+def test_the_command_refuses_another_split_in_one_line(
     tmp_path: Path, option: tuple[str, str]
 ) -> None:
     store = write_store(tmp_path / "s", records())
-    told = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", *option)
-    assert told.exit_code == 1 and not (tmp_path / "x").exists()
-    (line,) = told.stderr.splitlines()
+    result = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", *option)
+    assert result.exit_code == 1 and not (tmp_path / "x").exists()
+    (line,) = result.stderr.splitlines()
     assert "fine-tuned on 36 of the clips" in line and "--folds" in line
 
 
-def test_an_evaluation_judges_no_clip_that_the_cnn_was_trained_on(tmp_path: Path) -> None:
+def test_evaluate_uses_no_training_clip_of_the_cnn(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", records())
     fit(load_experiment(store, SplitConfig()), tmp_path / "run", QUICK)
     tested = deepseq("evaluate", tmp_path / "run", "--features", store.path)
     assert tested.exit_code == 0, tested.stderr
     before = (tmp_path / "run" / "metrics.json").read_bytes()
-    # The same clips and copies of them; now the CNN is said to have been trained on all.
-    later = [
-        replace(own, video_id=f"{copy}{own.video_id}", facts={"cnn_part": "train"}, **changes)
+    # The same clips and copies of them, all marked as training clips of the CNN.
+    marked = [
+        replace(record, video_id=f"{copy}{record.video_id}", facts={"cnn_part": "train"}, **changes)
         for copy, changes in (("", {}), ("new/", {"groups": ("x",)}))
-        for own in records()
+        for record in records()
     ]
-    told = deepseq(
-        "evaluate", tmp_path / "run", "--features", write_store(tmp_path / "l", later).path
-    )
-    assert told.exit_code == 0
-    assert "unseen" not in told.stdout.splitlines()[0]
-    assert "or the CNN of its features, was trained on" in told.stderr
+    marked_store = write_store(tmp_path / "marked", marked)
+    result = deepseq("evaluate", tmp_path / "run", "--features", marked_store.path)
+    assert result.exit_code == 0
+    assert "unseen" not in result.stdout.splitlines()[0]
+    assert "or the CNN of its features, was trained on" in result.stderr
     assert (tmp_path / "run" / "metrics.json").read_bytes() == before

@@ -20,16 +20,16 @@ def kinds(*clips: Clip) -> list[str]:
     return classify_overlap(clips, SPLIT)
 
 
-def test_the_runs_own_clips_are_known_by_name_and_content() -> None:
-    own = [clip(f"{name}.mp4", name * 2) for name in "abvtd"]
-    assert kinds(*own) == ["train", "train", "validation", "test", "dropped"]
+def test_clips_of_the_run_are_recognised_by_name_and_content() -> None:
+    clips_of_run = [clip(f"{name}.mp4", name * 2) for name in "abvtd"]
+    assert kinds(*clips_of_run) == ["train", "train", "validation", "test", "dropped"]
 
 
-def test_a_training_clip_under_another_name_is_no_unseen_clip() -> None:
+def test_a_renamed_training_clip_is_not_unseen() -> None:
     assert kinds(clip("new.mp4", "aa"), clip("other.mp4", "xx")) == ["train", "unseen"]
 
 
-def test_a_clip_whose_content_is_not_known_goes_by_its_name() -> None:
+def test_a_clip_without_a_hash_is_recognised_by_its_name() -> None:
     assert kinds(clip("a.mp4", ""), clip("u.mp4", "uu"), clip("z.mp4", "")) == [
         "train",
         "test",
@@ -37,12 +37,12 @@ def test_a_clip_whose_content_is_not_known_goes_by_its_name() -> None:
     ]
 
 
-def test_another_coding_of_a_training_clip_is_related_and_of_a_test_clip_unseen() -> None:
+def test_another_encoding_of_a_training_clip_is_related_and_of_a_test_clip_unseen() -> None:
     assert kinds(clip("a.mp4", "recoded"), clip("v.mp4", "recoded too")) == ["related"] * 2
     assert kinds(clip("t.mp4", "recoded")) == ["unseen"]
 
 
-def test_a_clip_of_somebody_who_was_trained_on_is_related() -> None:
+def test_a_clip_of_a_person_in_the_training_clips_is_related() -> None:
     trained = clip("a.mp4", "aa", "ann", "bob")
     assert kinds(trained, clip("x.mp4", "x", "bob", "eve"), clip("y.mp4", "y", "eve")) == [
         "train",
@@ -51,22 +51,22 @@ def test_a_clip_of_somebody_who_was_trained_on_is_related() -> None:
     ]
 
 
-def test_who_is_in_the_training_clips_is_known_where_they_are_not_in_the_store() -> None:
+def test_people_of_training_clips_that_are_not_in_the_store_are_recognised() -> None:
     assert kinds(clip("x.mp4", "x", "ann"), clip("y.mp4", "y", "val")) == ["related", "related"]
 
 
-def test_people_of_test_clips_are_strangers_still() -> None:
+def test_people_of_test_clips_stay_unseen() -> None:
     assert kinds(clip("t.mp4", "tt", "tim"), clip("x.mp4", "x", "tim")) == ["test", "unseen"]
 
 
-def test_no_content_is_judged_twice() -> None:
-    duplicates = [clip("t.mp4", "tt"), clip("twin.mp4", "tt")]
+def test_a_duplicate_of_a_clip_in_the_store_is_a_copy() -> None:
+    duplicates = [clip("t.mp4", "tt"), clip("duplicate.mp4", "tt")]
     assert kinds(*duplicates) == ["test", "copy"]
     assert kinds(*reversed(duplicates)) == ["copy", "test"]
     assert kinds(clip("one.mp4", "tt"), clip("two.mp4", "tt")) == ["test", "copy"]
 
 
-def test_the_people_of_a_test_video_are_its_own_clips_under_any_root() -> None:
+def test_several_people_of_a_renamed_test_video_are_test_clips() -> None:
     split = {"test": {"v.mp4#0": SplitClip("vv", ()), "v.mp4#1": SplitClip("vv", ())}}
     moved = [clip("moved/v.mp4#0", "vv"), clip("moved/v.mp4#1", "vv")]
     assert classify_overlap(moved, split) == ["test", "test"]

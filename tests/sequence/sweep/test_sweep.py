@@ -340,7 +340,7 @@ def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
     for number, plan in enumerate(plans):
         shown.clear()
         found.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
-        test = set(plan.experiment.data.rows[plan.experiment.parts.split.test].tolist())
+        test = set(plan.experiment.data.rows[plan.experiment.split.positions.test].tolist())
         assert len(test) == 10 and len(shown) == 30 and not shown & test
     assert found[0] == found[1]
 
