@@ -1,4 +1,4 @@
-"""Evaluate a run on the clips of a store that it was not trained on."""
+"""Evaluate a run on clips of a store that it was not trained on."""
 
 from __future__ import annotations
 
@@ -44,36 +44,39 @@ def evaluate(
 ) -> tuple[Path, Evaluation]:
     """Evaluate a run on the clips of a store, and write `metrics.json` and `report.html`.
 
-    Validation clips keep the scores that the run's calibration and threshold were chosen by: if
-    several networks are averaged, each clip was scored by the one that was not trained on it.
+    The scores of validation clips are read from the run: the calibration and the threshold were
+    chosen with them, and if several networks are averaged, each validation clip was scored by the
+    network that was not trained on it.
 
     Args:
-        run_folder: The run directory.
-        store: Features that were made as the run's were.
-        videos: What the clips' names are relative to, for pictures of the most confident mistakes.
-        out: Where to write. By default the run directory, if the store holds all its test clips;
-            else a folder in its `evaluations/`.
+        run_folder: Path of the run directory.
+        store: Feature store with the same fingerprint as the run.
+        videos: Folder that the clips' names are relative to; if given, the report shows frames of
+            the most confident mistakes.
+        out: Folder to write to. By default the run directory if the store contains all its test
+            clips, else a folder in its `evaluations/`.
 
     Returns:
-        The folder that was written to, and all that the report says.
+        The folder that was written to, and the contents of the report.
 
     Raises:
-        RunError: The run cannot be read, its features were made otherwise, or nothing is to judge.
-        UsageError: `out` is another run, or this one although test clips are missing.
-        DatasetError: The store holds no labelled clip that shows enough of the face.
+        RunError: The run cannot be read, its features differ from the store's, or the store has no
+            clips to evaluate it on.
+        UsageError: `out` is another run, or it is this run but the store lacks some test clips.
+        DatasetError: The store has no labelled clip that shows enough of the face.
         StoreError: A record is damaged.
     """
     description = run.describe(run_folder)
     model = run.load(run_folder)
     _require_same_features(run_folder, model, store)
     split = split_file.read_split(run_folder)
-    said = predictions.read(run_folder / predictions.NAME)
+    stored = predictions.read(run_folder / predictions.NAME)
     data = load(store, views=False)
     kinds = np.array(classify_overlap(data.clips, split), dtype=object)
-    complete = _holds_test(data, kinds, split)
-    folder = _folder(run_folder, store, out, complete)
-    judged = _judge(model, data, kinds, said)
-    if not judged:
+    complete = _has_all_test_clips(data, kinds, split)
+    folder = _output_folder(run_folder, store, out, complete)
+    evaluated = _predict(model, data, kinds, stored)
+    if not evaluated:
         raise RunError(
             f"{store.path} has no clips to evaluate {run_folder} on: each was used in training, or "
             "shares a person or source with training clips"
@@ -83,9 +86,10 @@ def evaluate(
         "store": store.path.resolve().name,
         "clips": _counts(data, kinds),
         "excluded": dict(data.excluded),
-        **{part: _metrics(judged.get(part), model) for part in ("validation", "test", "unseen")},
+        **{name: _metrics(evaluated.get(name), model) for name in ("validation", "test", "unseen")},
         "methods": {
-            part: breakdown.by_method(own, model.decision.threshold) for part, own in judged.items()
+            name: breakdown.by_method(clips, model.decision.threshold)
+            for name, clips in evaluated.items()
         },
     }
     evaluation = Evaluation(
@@ -104,8 +108,8 @@ def evaluate(
         counts=metrics["clips"],
         excluded=metrics["excluded"],
         metrics=metrics,
-        predictions=judged,
-        mistakes=list(_mistakes(judged, model, store, videos)),
+        predictions=evaluated,
+        mistakes=list(_mistakes(evaluated, model, store, videos)),
         frames_asked=videos is not None,
     )
     _write(folder, evaluation)
@@ -116,58 +120,69 @@ def _require_same_features(run_folder: Path, model: SequenceModel, store: Featur
     differences = model.fingerprint.differences(store.fingerprint)
     if differences:
         raise RunError(
-            f"{run_folder} was trained on features made otherwise than those in {store.path}: "
+            f"{run_folder} was trained on other features than those in {store.path}; these differ: "
             f"{'; '.join(differences)}"
         )
 
 
-def _holds_test(data: SequenceData, kinds: npt.NDArray[Any], split: split_file.Split) -> bool:
-    """Whether the store holds all clips that the run was tested on, or else validated on."""
+def _has_all_test_clips(
+    data: SequenceData, kinds: npt.NDArray[Any], split: split_file.Split
+) -> bool:
+    """Return whether the store has all test clips of the run, or all validation clips if none."""
     needed = split.get("test") or split.get("validation") or {}
-    kept = [kind not in ("related", "copy") for kind in kinds]
-    here = {clip.key for clip, own in zip(data.clips, kept, strict=True) if own}
-    wanted = {clip_key(name, known.sha256) for name, known in needed.items()}
-    return bool(needed) and wanted <= here
+    evaluable = [kind not in ("related", "copy") for kind in kinds]
+    keys = {clip.key for clip, usable in zip(data.clips, evaluable, strict=True) if usable}
+    needed_keys = {clip_key(name, clip.sha256) for name, clip in needed.items()}
+    return bool(needed) and needed_keys <= keys
 
 
-def _folder(run_folder: Path, store: FeatureStore, out: Path | None, complete: bool) -> Path:
-    """Where to write."""
+def _output_folder(run_folder: Path, store: FeatureStore, out: Path | None, complete: bool) -> Path:
+    """Return the folder to write to.
+
+    Raises:
+        RunError: The default folder is reached by a link.
+        UsageError: `out` is another run, or it is this run but the store lacks some test clips.
+    """
     if out is None and complete:
         return run_folder
     if out is None:
         out = run_folder / "evaluations" / store.path.resolve().name
         if any(folder.is_symlink() for folder in (out, out.parent)):
-            raise RunError(f"{out} leads elsewhere by a link. Give --out, or remove the link.")
-    own = out.resolve() == run_folder.resolve()
-    if own and not complete:
+            raise RunError(f"{out} is reached by a link. Give --out, or remove the link.")
+    is_run_folder = out.resolve() == run_folder.resolve()
+    if is_run_folder and not complete:
         raise UsageError(f"{store.path} lacks test clips of {run_folder}. Give another --out.")
-    if not own and os.path.lexists(out / run.DESCRIPTION):
+    if not is_run_folder and os.path.lexists(out / run.DESCRIPTION):
         raise UsageError(
             f"{out} is another run, whose metrics would be overwritten. Give another --out."
         )
     return out
 
 
-def _judge(
-    model: SequenceModel, data: SequenceData, kinds: npt.NDArray[Any], said: Predictions
+def _predict(
+    model: SequenceModel, data: SequenceData, kinds: npt.NDArray[Any], stored: Predictions
 ) -> dict[str, Predictions]:
-    """The clips to judge by, with their scores; no part is empty."""
-    here = {clip.key for clip in data.clips}
-    validation = said.part("validation")
-    kept = np.array([key in here for key in validation.keys], dtype=np.bool_)
-    judged = {"validation": validation.take(np.flatnonzero(kept))}
-    for part in ("test", "unseen"):
-        own = data.take(np.flatnonzero(kinds == part))
-        judged[part] = Predictions.of(part, own.clips_with_duplicates, model.scores(own))
-    return {part: own for part, own in judged.items() if len(own)}
+    """Score the clips of the store that the run can be evaluated on; empty splits are left out."""
+    keys = {clip.key for clip in data.clips}
+    validation = stored.of_split("validation")
+    present = np.array([key in keys for key in validation.keys], dtype=np.bool_)
+    splits = {"validation": validation.take(np.flatnonzero(present))}
+    for name in ("test", "unseen"):
+        clips = data.take(np.flatnonzero(kinds == name))
+        splits[name] = Predictions.of(name, clips.clips_with_duplicates, model.scores(clips))
+    return {name: split for name, split in splits.items() if len(split)}
 
 
-def _metrics(judged: Predictions | None, model: SequenceModel) -> dict[str, Any] | None:
-    if judged is None:
+def _metrics(evaluated: Predictions | None, model: SequenceModel) -> dict[str, Any] | None:
+    if evaluated is None:
         return None
     decision = model.decision
     return at_threshold(
-        judged.labels, judged.scores, decision.threshold, band=decision.band, groups=judged.groups
+        evaluated.labels,
+        evaluated.scores,
+        decision.threshold,
+        band=decision.band,
+        groups=evaluated.groups,
     )
 
 
@@ -176,12 +191,18 @@ def _counts(data: SequenceData, kinds: npt.NDArray[Any]) -> dict[str, dict[str, 
 
 
 def _histories(folder: Path, description: RunDescription) -> Histories:
-    """Read how each network was trained."""
+    """Read the training history of each network.
+
+    Raises:
+        RunError: The number of histories does not match the number of networks.
+    """
     histories = read_histories(folder)
     epochs, members = len(description.training.best_epochs), description.members
     if epochs != members or len(histories) not in (0, members):
-        reason = f"training has {epochs} best epochs, and {len(histories)} histories"
-        raise damaged(folder, f"{reason}, of {members} networks")
+        raise damaged(
+            folder,
+            f"{members} networks have {epochs} best epochs and {len(histories)} training histories",
+        )
     return histories
 
 
@@ -191,8 +212,8 @@ def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
     related, copies, unseen = (int((kinds == kind).sum()) for kind in ("related", "copy", "unseen"))
     if related:
         warnings.append(
-            f"{related} clips were not evaluated: they share a person or source with clips that the"
-            " run, or the CNN of its features, was trained on."
+            f"{related} clips were not evaluated: they share a person or source with clips that "
+            "the run, or the CNN of its features, was trained on."
         )
     if copies:
         warnings.append(
@@ -210,16 +231,16 @@ def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
 
 
 def _mistakes(
-    judged: dict[str, Predictions],
+    evaluated: dict[str, Predictions],
     model: SequenceModel,
     store: FeatureStore,
     videos: Path | None,
 ) -> Iterator[Mistake]:
-    """Yield the most confident mistakes on the test clips, or on the unseen ones if none."""
-    part = judged.get("test") or judged.get("unseen")
-    if part is None:
+    """Yield the most confident mistakes on the test clips, or on unseen clips if there are none."""
+    clips = evaluated.get("test") or evaluated.get("unseen")
+    if clips is None:
         return
-    worst = breakdown.most_confident_mistakes(part, model.decision.threshold, _MAX_MISTAKES)
+    worst = breakdown.most_confident_mistakes(clips, model.decision.threshold, _MAX_MISTAKES)
     with ExitStack() as stack:
         decoders = None
         if videos and len(worst):
@@ -241,9 +262,9 @@ def _sheet(
     config = model.extract_config
     person = person_of(video_id) if config.faces.people == "all" else ""
     path = videos / video_id.removesuffix(person)
-    # A store may come from anybody, and so may the names in it.
+    # The names in a store are untrusted input.
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(videos)):
-        raise VideoError("rejected", "its name leads out of the folder of videos")
+        raise VideoError("rejected", "its name points outside the folder given with --videos")
     cells = contact_sheet.cells_of(path, store[video_id], decoders)
     return contact_sheet.picture([cells], "", config, "jpeg")
 

@@ -1,4 +1,4 @@
-"""Both stages on single clips: the verdict. The one place that knows extract and sequence."""
+"""Classify single clips: extract their features, then score them with a run."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one clip, and on what it rests.
+    """The verdict on one clip, and its basis.
 
     Attributes:
-        path: The clip.
+        path: Path of the clip.
         verdict: `real`, `fake` or `inconclusive`.
-        score: The calibrated probability of fake; None when inconclusive.
+        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
         threshold: Scores of at least this are called fake.
-        decision: What the threshold was set for and on how many clips, and the abstention band.
-        data: What people call the data that the run was trained on.
-        frames_used: Sampled frames that show the face.
-        frames_sampled: Frames that were looked at.
+        decision: Threshold and abstention band of the run, and the clips they were chosen on.
+        data: Name of the data that the run was trained on.
+        frames_used: Number of sampled frames that show the face.
+        frames_sampled: Number of sampled frames.
         reason: Why the verdict is inconclusive; "" otherwise.
-        run: The run directory that judged.
+        run: Path of the run directory.
     """
 
     path: str
@@ -52,11 +52,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class WeightsOverride:
-    """Where weights that were given as files lie now, if not where they lay at training time.
+    """Present paths of weights files that have been moved since the run was trained.
 
     Attributes:
-        detector: The face detector's file, or None.
-        backbone: The CNN's file, or None.
+        detector: Path of the face detector's weights file, or None to search for it.
+        backbone: Path of the CNN's weights file, or None to search for it.
     """
 
     detector: str | None = None
@@ -69,20 +69,20 @@ def predict(
     execution: ExecutionConfig,
     override: WeightsOverride = WeightsOverride(),
 ) -> Iterator[Verdict]:
-    """Judge clips by a run, extracting by the run's own settings.
+    """Classify clips with a run, using the extraction settings of the run.
 
     Args:
-        paths: The clips. One that cannot be read becomes an inconclusive verdict.
-        run_folder: The run directory.
-        execution: How to use the machine.
-        override: Weights files to use in place of the recorded ones.
+        paths: Paths of the clips. A clip that cannot be read gets an inconclusive verdict.
+        run_folder: Path of the run directory.
+        execution: Workers, batch size and other settings that do not change the features.
+        override: Paths of weights files that have been moved.
 
     Yields:
         One verdict for each path, in the order of `paths`.
 
     Raises:
-        RunError: The run cannot be read, or the weights here are not those it was trained with.
-        WeightsError: Weights are missing.
+        RunError: The run cannot be read, or other weights or versions would change its features.
+        WeightsError: A weights file is missing.
     """
     model = run.load(run_folder)
     resolved = _resolve(model, run_folder, override)
@@ -91,29 +91,29 @@ def predict(
     expected = 0
     for item, records in extract_records(items, resolved, execution):
         number = int(item.video_id)
-        ready[number] = judge(records, paths[number], model, run_folder)
+        ready[number] = classify(records, paths[number], model, run_folder)
         while expected in ready:
             yield ready.pop(expected)
             expected += 1
 
 
-def judge(
+def classify(
     records: Sequence[FeatureRecord], path: Path, model: SequenceModel, run_folder: Path
 ) -> Verdict:
-    """The verdict on one clip: never a score where its records do not carry one.
+    """Return the verdict on one clip; inconclusive if its records do not support one.
 
     Args:
-        records: One for each person in the clip; who looks most like a fake speaks for it.
-        path: The clip.
-        model: The run's model.
-        run_folder: The run.
+        records: A record for each person in the clip; the highest score decides.
+        path: Path of the clip.
+        model: Model of the run.
+        run_folder: Path of the run directory.
     """
     scored = [(*_score(record, model), record) for record in records]
-    score, reason, record = max(scored, key=lambda one: -1.0 if one[0] is None else one[0])
+    score, reason, record = max(scored, key=lambda entry: -1.0 if entry[0] is None else entry[0])
     decision = model.decision
     if score is not None and decision.is_doubtful(score):
         low, high = decision.band
-        reason = f"its score lies in the run's abstention band, from {low:.3f} to below {high:.3f}"
+        reason = f"its score is in the run's abstention band, from {low:.3f} to below {high:.3f}"
         score = None
     verdict = INCONCLUSIVE
     if score is not None:
@@ -133,21 +133,21 @@ def judge(
 
 
 def _score(record: FeatureRecord, model: SequenceModel) -> tuple[float | None, str]:
-    """The score of a record, or None and why there is none."""
-    reason = _lacks(record)
+    """Return the score of a record and "", or None and the reason why there is no score."""
+    reason = _shortcoming(record)
     if reason:
         return None, reason
     return float(model.scores_of((record.features[None], record.mask[None]))[0]), ""
 
 
-def _lacks(record: FeatureRecord) -> str:
-    """Why a record is not enough for a verdict; "" where it is."""
+def _shortcoming(record: FeatureRecord) -> str:
+    """Return the reason why a record does not support a verdict, or "" if it does."""
     if record.failed or record.status == "partial":
         return f"{record.status}: {record.reason}"
     if record.frames_valid < MIN_VALID_FRAMES:
         return (
             f"only {record.frames_valid} sampled frames show the face; "
-            f"{MIN_VALID_FRAMES} are needed"
+            f"at least {MIN_VALID_FRAMES} are needed"
         )
     return ""
 
@@ -155,38 +155,39 @@ def _lacks(record: FeatureRecord) -> str:
 def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) -> ResolvedConfig:
     if "faces" not in model.fingerprint.fields:
         raise RunError(
-            f"{run_folder} was not trained on a feature store, so no clip can be prepared for it"
+            f"{run_folder} was not trained on a feature store, so its extraction settings are "
+            "unknown. Train a run with `deepseq fit`."
         )
     faces, backbone = model.extract_config.faces, model.extract_config.backbone
     if faces.detector_weights is not None:
-        path = override.detector or _given(model, run_folder, "faces", "--detector-weights")
+        path = override.detector or _weights_file(model, run_folder, "faces", "--detector-weights")
         faces = replace(faces, detector_weights=path)
     if backbone.uses_file:
-        path = override.backbone or _given(model, run_folder, "backbone", "--weights")
+        path = override.backbone or _weights_file(model, run_folder, "backbone", "--weights")
         backbone = replace(backbone, weights=path)
     resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone))
     differences = model.fingerprint.differences(resolved.fingerprint)
     if differences:
         raise RunError(
-            f"{run_folder} was trained on features made otherwise than they would be made here: "
+            f"{run_folder} was trained on features that cannot be reproduced here; these differ: "
             f"{'; '.join(differences)}"
         )
     return resolved
 
 
-def _given(model: SequenceModel, run_folder: Path, section: str, option: str) -> str:
-    """Where the weights file lies that the features were made with, if it was used here before."""
+def _weights_file(model: SequenceModel, run_folder: Path, section: str, option: str) -> str:
+    """Return the path of the weights file behind the features, if its location is known."""
     config = model.extract_config
     name = config.faces.detector_weights if section == "faces" else config.backbone.weights
     try:
         digest = str(model.fingerprint.fields[section]["weights_sha256"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{run_folder} is damaged: its fingerprint lacks {section}") from error
-    own = finetuned_weights.in_run(run_folder, digest) if option == "--weights" else None
-    path = own or weights.find_given(digest)
+    in_run = finetuned_weights.in_run(run_folder, digest) if option == "--weights" else None
+    path = in_run or weights.find_given(digest)
     if path is None:
         raise RunError(
             f"{run_folder} was trained with the weights file {name} (SHA-256 {digest[:12]}…), "
-            f"which has not been used here before, or is gone. Say where it is with {option}."
+            f"which is not in any known location. Give its path with {option}."
         )
     return str(path)

@@ -1,7 +1,7 @@
-"""Reading untrusted files into typed objects.
+"""Decode untrusted files into typed objects.
 
-Nothing that a file contains is executed, no link is followed, and no file is read beyond a limit.
-What does not fit its type is refused with one line that names the file and the place in it.
+Nothing that a file contains is executed, links are not followed, and oversized files are not read.
+Content that does not fit its type is refused with one line that names the file and the place in it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from deepfake_seq.errors import RunError, UsageError
 
 T = TypeVar("T")
 
-MAKE_AGAIN = "Make the run again with `deepseq fit`, or get another copy of it."
+REMEDY = "Train the run again with `deepseq fit`, or get another copy of it."
 
 
-def damaged(path: Path, reason: str, remedy: str = MAKE_AGAIN) -> RunError:
-    """Make the error for a file or folder whose content does not fit, as one short line."""
-    # msgspec quotes some keys as they are.
+def damaged(path: Path, reason: str, remedy: str = REMEDY) -> RunError:
+    """Return the error for a file or folder with invalid content, as one short line."""
+    # msgspec quotes some keys without escaping them.
     reason = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in reason[:500])
     return RunError(f"{path} cannot be read, it is damaged or was altered: {reason}. {remedy}")
 
@@ -38,18 +38,18 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     """Read a regular file.
 
     Raises:
-        RunError: It is missing, a link, not a regular file, or larger than `max_bytes`.
+        RunError: The file is missing, a link, not a regular file, or larger than `max_bytes`.
     """
     try:
         # Opening a pipe must not wait for a writer.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise RunError(f"{path} is no regular file")
-            if found.st_size > max_bytes:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise RunError(f"{path} is not a regular file")
+            if status.st_size > max_bytes:
                 raise RunError(
-                    f"{path} is larger than any run's ({max_bytes} bytes). "
-                    f"Received: {found.st_size} bytes"
+                    f"{path} is too large: at most {max_bytes} bytes are read. "
+                    f"Received: {status.st_size} bytes"
                 )
             return file.read(max_bytes)
     except OSError as error:
@@ -57,21 +57,21 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         raise RunError(f"{path} cannot be read: {reason}") from error
 
 
-def decode(path: Path, kind: type[T], max_bytes: int, remedy: str = MAKE_AGAIN) -> T:
+def decode(path: Path, kind: type[T], max_bytes: int, remedy: str = REMEDY) -> T:
     """Decode a JSON file; see `convert`.
 
     Args:
-        path: The file.
-        kind: The type that its content must have.
-        max_bytes: The largest size that is read.
-        remedy: What to do if the content does not fit.
+        path: Path of the file.
+        kind: Type that its content must have.
+        max_bytes: Maximum size of the file.
+        remedy: Advice that the message gives if the content is invalid.
 
     Raises:
-        RunError: The file cannot be read, or its content does not fit.
+        RunError: The file cannot be read, or its content is invalid.
     """
     content = read_file(path, max_bytes)
     try:
-        # msgspec's own JSON parser refuses names of files that are not UTF-8.
+        # msgspec's own JSON parser refuses file names that are not UTF-8.
         values = json.loads(content, parse_constant=_number, parse_float=_number, parse_int=_number)
         return convert(values, kind)
     except (ValueError, RecursionError, UsageError) as error:
@@ -79,18 +79,18 @@ def decode(path: Path, kind: type[T], max_bytes: int, remedy: str = MAKE_AGAIN) 
 
 
 def convert(values: object, kind: type[T]) -> T:
-    """Convert plain JSON values to a type, strictly: text is no number, and true is not 1.
+    """Convert plain JSON values to a type, strictly: text is not a number, and true is not 1.
 
-    Dataclasses take no unknown keys; a `msgspec.Struct` does, unless its class forbids it. `vars`
-    of a dataclass lacks the fields that are left at their defaults.
+    Unknown keys are refused for a dataclass, and ignored for a `msgspec.Struct` unless its class
+    forbids them. `vars` of the resulting dataclass lacks the fields that have their default value.
 
     Raises:
-        ValueError: The values do not fit; the message says where.
+        ValueError: The values do not fit the type; the message says where.
         UsageError: A setting is out of range.
     """
-    made = msgspec.convert(values, kind)
-    _refuse_unknown_keys(values, made, "$")
-    return made
+    result = msgspec.convert(values, kind)
+    _refuse_unknown_keys(values, result, "$")
+    return result
 
 
 def decode_rows(
@@ -103,20 +103,20 @@ def decode_rows(
     """Decode a CSV file that has a header.
 
     Args:
-        path: The file.
-        kind: The type of a row, by the names of the columns.
-        columns: The columns that there must be.
-        max_bytes: The largest size that is read.
-        optional: Columns that there may be.
+        path: Path of the file.
+        kind: Type of a row; its fields are named like the columns.
+        columns: Required columns.
+        max_bytes: Maximum size of the file.
+        optional: Optional columns.
 
     Raises:
-        RunError: The file cannot be read, or a row does not fit; the message names the line.
+        RunError: The file cannot be read, or a row is invalid; the message names the line.
     """
     content = read_file(path, max_bytes)
     try:
-        text = content.decode("utf-8", "surrogatepass")  # names of files may be something else
+        text = content.decode("utf-8", "surrogatepass")  # file names need not be UTF-8
     except UnicodeDecodeError as error:
-        raise damaged(path, f"it is not in UTF-8: {error}") from error
+        raise damaged(path, f"it is not UTF-8: {error}") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
     row: list[str] = []
@@ -132,17 +132,15 @@ def decode_rows(
             rows.append(msgspec.convert(cells, kind, strict=False))
     except (ValueError, csv.Error) as error:
         place, received = f"{path}:{reader.line_num}", str(row)[:300]
-        raise RunError(f"{place}: {error}. {MAKE_AGAIN} Received: {received}") from error
+        raise RunError(f"{place}: {error}. {REMEDY} Received: {received}") from error
     return rows
 
 
-def read_tensors(
-    path: Path, max_bytes: int, remedy: str = MAKE_AGAIN
-) -> dict[str, npt.NDArray[Any]]:
+def read_tensors(path: Path, max_bytes: int, remedy: str = REMEDY) -> dict[str, npt.NDArray[Any]]:
     """Read a safetensors file.
 
     Raises:
-        RunError: The file cannot be read, or is something else.
+        RunError: The file cannot be read, or is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -162,15 +160,15 @@ def _number(text: str) -> int | float:
     return int(text) if text.lstrip("-").isdigit() and abs(number) < 2**63 else number
 
 
-def _refuse_unknown_keys(values: Any, made: object, where: str) -> None:
-    """Refuse keys that a dataclass does not have: msgspec skips them."""
-    if is_dataclass(made):
-        names = {field.name for field in fields(made)}
+def _refuse_unknown_keys(values: Any, result: object, where: str) -> None:
+    """Refuse keys that a dataclass does not have: msgspec ignores them."""
+    if is_dataclass(result):
+        names = {field.name for field in fields(result)}
         if unknown := values.keys() - names:
             raise ValueError(f"Unknown key {min(unknown)[:40]!r} - at `{where}`")
-    elif isinstance(made, msgspec.Struct):
-        names = set(made.__struct_fields__)
+    elif isinstance(result, msgspec.Struct):
+        names = set(result.__struct_fields__)
     else:
         return
     for name in values.keys() & names:
-        _refuse_unknown_keys(values[name], getattr(made, name), f"{where}.{name}")
+        _refuse_unknown_keys(values[name], getattr(result, name), f"{where}.{name}")

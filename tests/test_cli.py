@@ -214,7 +214,7 @@ def test_predict_in_doubt_gives_no_score_and_says_where_the_doubt_lies(
     (verdict,) = json.loads(result.stdout)
     assert (verdict["verdict"], verdict["score"]) == ("inconclusive", None)
     assert verdict["reason"] == (
-        "its score lies in the run's abstention band, from 0.000 to below 1.000"
+        "its score is in the run's abstention band, from 0.000 to below 1.000"
     )
     assert "the metrics are meaningless" in result.stderr
 

@@ -222,7 +222,7 @@ def test_nothing_is_written_through_a_link(name: str, run: Path, tmp_path: Path)
     link.symlink_to(outside)
     write_store(tmp_path / "new", strangers())
     result = deepseq("evaluate", run, "--features", tmp_path / "new")
-    assert result.exit_code == 1 and "leads elsewhere by a link" in result.stderr
+    assert result.exit_code == 1 and "is reached by a link" in result.stderr
     assert not list(outside.iterdir())
 
 
@@ -313,7 +313,7 @@ def test_a_name_does_not_lead_out_of_the_folder_of_videos(run: Path, tmp_path: P
     store = write_store(tmp_path / "new", [*wrong, *strangers(10)])
     deepseq("evaluate", run, "--features", store.path, "--videos", tmp_path / "videos")
     page = (run / "evaluations" / "new" / "report.html").read_text()
-    assert "its name leads out of the folder" in page
+    assert "its name points outside the folder" in page
     assert "data:image/jpeg" not in page
 
 

@@ -12,7 +12,7 @@ from records import FINGERPRINT, make_record
 from deepfake_seq import predict, weights
 from deepfake_seq.config import ExtractConfig, FaceConfig, ModelConfig
 from deepfake_seq.errors import RunError
-from deepfake_seq.predict import WeightsOverride, judge
+from deepfake_seq.predict import WeightsOverride, classify
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.runs.run import SequenceModel
@@ -45,7 +45,7 @@ def model(band: tuple[float, float] = (0.4, 0.6), **changes: Any) -> SequenceMod
 
 
 def verdict(*records: FeatureRecord, **changes: Any) -> predict.Verdict:
-    return judge(records, Path("clip.mp4"), model(**changes), Path("runs/x"))
+    return classify(records, Path("clip.mp4"), model(**changes), Path("runs/x"))
 
 
 def about(shift: float, **changes: Any) -> FeatureRecord:
@@ -69,7 +69,7 @@ def test_without_a_band_every_score_decides() -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (about(5.0, valid=7), "only 7 sampled frames show the face; 8 are needed"),
+        (about(5.0, valid=7), "only 7 sampled frames show the face; at least 8 are needed"),
         (about(5.0, status="partial", reason="it ended early"), "partial: it ended early"),
         (make_record(valid=0), "no_face: no face in the 16 sampled frames"),
     ],
@@ -125,5 +125,5 @@ def test_a_path_in_a_run_is_never_opened(tmp_path: Path, monkeypatch: pytest.Mon
         extract_config=ExtractConfig(faces=FaceConfig("yunet", str(secret))),
         fingerprint=Fingerprint({"faces": {"weights_sha256": weights.digest_of(secret)}}),
     )
-    with pytest.raises(RunError, match="has not been used here before"):
+    with pytest.raises(RunError, match="is not in any known location"):
         predict._resolve(own, Path("runs/x"), WeightsOverride())

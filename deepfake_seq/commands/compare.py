@@ -24,7 +24,7 @@ def compare(runs: tuple[Path, ...], as_json: bool) -> None:
     if len(runs) < 2:
         raise UsageError(f"two runs or more can be compared. Received: {len(runs)}")
     compared = [comparison.ComparedRun.read(folder) for folder in runs]
-    paired = [comparison.pair(compared[0].tested, other.tested) for other in compared[1:]]
+    paired = [comparison.pair(compared[0].test, other.test) for other in compared[1:]]
     notes = comparison.caveats(compared)
     if as_json:
         print_json({"runs": comparison.report(compared, paired), "notes": notes})

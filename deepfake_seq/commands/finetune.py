@@ -146,10 +146,10 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
     recipe = tuning.finetune_experiment(
         settings, split_settings(options), decision_settings(options)
     )
-    task = tuning.prepare(open_faces(faces), backbone, recipe, settings)
+    task = tuning.load_task(open_faces(faces), backbone, recipe, settings)
     echo_message(f"run: {out}. If this is interrupted, the same command with --out {out} goes on.")
     with console.progress(f"finetune {title}", task.batches, "batches") as step:
-        result = tuning.tune(task, out, step)
+        result = tuning.finetune(task, out, step)
     for warning in result.warnings:
         echo_message(f"NOTE: {warning}")
     if as_json:

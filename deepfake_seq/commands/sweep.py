@@ -220,7 +220,7 @@ def _tell(folder: Path, result: SweepResult, command: str) -> None:
     from deepfake_seq import console
     from deepfake_seq.sequence.sweep.files import TRIALS, rows
 
-    parts, seeds = result.parts, len(result.plan.seeds)
+    parts, seeds = result.splits, len(result.plan.seeds)
     networks = f", {result.members} networks each" if result.members > 1 else ""
     echo_line(
         f"{len(result.ranked) + len(result.failed)} settings, {seeds} "
@@ -243,7 +243,7 @@ def _report(folder: Path, result: SweepResult, command: str) -> dict[str, Any]:
         "strategy": result.plan.config.strategy,
         "seeds": list(result.plan.seeds),
         "members": result.members,
-        "clips": result.parts,
+        "clips": result.splits,
         "trials": result.trials,
         "settings": [
             _entry(trial, "auc", "auc_sd", "brier", "auc_by_seed") for trial in result.ranked

@@ -1,1 +1,1 @@
-"""Fine-tuning a CNN on cached faces, the other family of detectors beside the sequence models."""
+"""Fine-tune a CNN on cached faces: frame-based detectors, as an alternative to sequence models."""

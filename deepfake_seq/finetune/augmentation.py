@@ -1,4 +1,4 @@
-"""Augmented views on the device that trains: what `augment.apply_view` does, on batches."""
+"""Augmented views on the training device: `augment.apply_view` for whole batches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from deepfake_seq.augment import IDENTITY, Draw
 from deepfake_seq.backend import load_keras
 
 ROW = 6
-"""The numbers of a draw: left, top, side, flip, contrast, brightness."""
+"""Number of values of a draw: left, top, side, flip, contrast, brightness."""
 
 
 def draw_rows(draws: Sequence[Draw]) -> npt.NDArray[np.float32]:
-    """Draws as the layer takes them.
+    """Convert draws into the layer's input.
 
     Args:
-        draws: One for each image.
+        draws: Draw of each image.
 
     Returns:
         float32 (N, 6).
@@ -32,16 +32,16 @@ def draw_rows(draws: Sequence[Draw]) -> npt.NDArray[np.float32]:
 
 
 def identity_row() -> npt.NDArray[np.float32]:
-    """The draw that changes nothing, float32 (6,)."""
+    """Return the draw that changes nothing, float32 (6,)."""
     row: npt.NDArray[np.float32] = draw_rows([IDENTITY])[0]
     return row
 
 
 def build_augmentation() -> Any:
-    """A Keras layer that shows each image of a batch as its draw describes.
+    """Build a Keras layer that augments each image of a batch by its draw.
 
-    Called with `[images, draws]`, float32 (N, S, S, 3) RGB in 0..255 and float32 (N, 6), it gives
-    float32 (N, S, S, 3) in 0..255, whatever the precision that is set for the model.
+    Its input is `[images, draws]`: float32 (N, S, S, 3) RGB in 0..255 and float32 (N, 6). Its
+    output is float32 (N, S, S, 3) in 0..255, whatever the dtype policy of the model.
     """
     keras = load_keras()
     base: Any = keras.layers.Layer
@@ -53,22 +53,22 @@ def build_augmentation() -> Any:
             super().__init__(**{"dtype": "float32", "trainable": False, **options})
 
         def call(self, inputs: Sequence[Any]) -> Any:
-            """See `build_augmentation`."""
+            """Augment the images."""
             images, draws = inputs
-            return _toned(keras.ops, _framed(keras.ops, images, draws), draws)
+            return _adjust_tones(keras.ops, _crop_and_flip(keras.ops, images, draws), draws)
 
         def compute_output_shape(self, input_shape: Sequence[Any]) -> Any:
-            """That of the images."""
+            """Return the shape of the images."""
             return input_shape[0]
 
     return Augmentation()
 
 
-def _framed(ops: Any, images: Any, draws: Any) -> Any:
-    """Crop, resize and flip: products with bilinear weights, for the rows and for the columns.
+def _crop_and_flip(ops: Any, images: Any, draws: Any) -> Any:
+    """Crop, resize and flip by products with bilinear weights, for rows and for columns.
 
-    XLA compiles them on every backend; on TensorFlow's, it has no
-    `keras.ops.image.affine_transform`.
+    XLA compiles these products on every backend, but not `keras.ops.image.affine_transform` on
+    TensorFlow.
     """
     size = images.shape[1]
     left, top, side, flip = (draws[:, column, None] for column in range(4))
@@ -80,14 +80,14 @@ def _framed(ops: Any, images: Any, draws: Any) -> Any:
 
 
 def _weights(ops: Any, places: Any, size: int) -> Any:
-    """(N, S, S): what each pixel of a line gives to each place on it, float32 (N, S)."""
+    """Return the weight of each of S pixels at each place, (N, S, S), for places (N, S)."""
     inside = ops.clip(places, 0.0, size - 1.0)
     distance = ops.abs(inside[:, :, None] - ops.arange(size, dtype="float32"))
     return ops.maximum(1.0 - distance, 0.0)
 
 
-def _toned(ops: Any, images: Any, draws: Any) -> Any:
-    """Contrast and brightness."""
+def _adjust_tones(ops: Any, images: Any, draws: Any) -> Any:
+    """Change contrast and brightness."""
     contrast, brightness = (draws[:, column, None, None, None] for column in (4, 5))
     mean = ops.mean(images, axis=(1, 2), keepdims=True)
     return ops.clip((images - mean) * contrast + mean + 255 * brightness, 0.0, 255.0)

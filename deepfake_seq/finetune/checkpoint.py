@@ -1,7 +1,8 @@
-"""What is kept of a training after every epoch, so that it can go on, and to the same end.
+"""Checkpoints after every epoch, from which a training resumes with the same result.
 
-A checkpoint is a small file that names two large ones: the weights and the optimizer as they are,
-and the weights of the best epoch. Large files come first: whatever the small one names is whole.
+A checkpoint is a small file that names two large ones: the current weights and optimizer state, and
+the weights of the best epoch. The large files are written first, so that every file that the small
+one names is complete.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ _MAX_BYTES = 1 << 32
 _MAX_STATE_BYTES = 1 << 28
 
 Tensors = dict[str, list[npt.NDArray[Any]]]
-Row = dict[str, float]
+EpochRow = dict[str, float]
 
 
 @dataclass
-class Progress:
-    """How far a training has come.
+class FinetuneProgress:
+    """The progress of a training.
 
     Attributes:
-        history: One row an epoch.
-        best_epoch: The one whose weights are kept, from 1; 0 before the first.
-        merit: Of that epoch.
+        history: A row for each finished epoch.
+        best_epoch: Number of the best epoch, from 1; 0 before the first epoch.
+        monitor_value: Values that the best epoch is compared by; higher is better.
     """
 
-    history: list[Row] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
     best_epoch: int = 0
-    merit: tuple[float, ...] = ()
+    monitor_value: tuple[float, ...] = ()
 
 
 class _State(Struct):
-    """The content of the small file."""
+    """The content of `state.json`; `merit` is the monitor value."""
 
     identity: dict[str, Any]
     history: list[dict[str, float | None]]
@@ -60,40 +61,40 @@ class _State(Struct):
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder that is removed when it is done.
+    """The checkpoints of one training, in a folder that is removed at its end.
 
     Args:
-        run: The run that is to be made. They are in a folder beside it.
-        identity: Plain JSON values; all that a training to be continued must have in common.
+        run: Path of the future run directory; the checkpoints are in a folder next to it.
+        identity: Plain JSON values that must be equal for a training to be resumed.
 
     Attributes:
-        folder: Where they are.
+        folder: Folder of the checkpoints.
     """
 
     def __init__(self, run: Path, identity: dict[str, Any]) -> None:
         self._run = run
         self.folder = run.with_name(f"{run.name}.checkpoint")
         self._identity = json.loads(json.dumps(identity))
-        self._remedy = f"Remove {self.folder} to start anew."
+        self._remedy = f"Remove {self.folder} to start again."
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from the same training.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against other processes.
 
         Raises:
-            UsageError: Another one is at it.
+            UsageError: Another process has locked it.
             RunError: The folder cannot be written.
         """
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / _LOCK, timeout=0)
-        with self.writing():
+        with self.reporting_write_errors():
             atomic.make_directory(self.folder)
             try:
                 lock.acquire()
             except Timeout as error:
                 raise UsageError(
-                    f"another process is training into {self._run}. Wait for it, or give another "
+                    f"another process is writing {self._run}. Wait until it ends, or give another "
                     "--out."
                 ) from error
         try:
@@ -102,73 +103,76 @@ class Checkpoints:
             lock.release()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """What the disk refuses becomes one clear line.
+    def reporting_write_errors(self) -> Iterator[None]:
+        """Turn an `OSError` of the block into a `RunError`.
 
         Raises:
-            RunError: It refuses something.
+            RunError: Something cannot be written.
         """
         try:
             yield
         except OSError as error:
             raise RunError(
-                f"cannot write to {self.folder}: {error.strerror or error}. The epochs before are "
-                "kept; the same command goes on from there."
+                f"cannot write to {self.folder}: {error.strerror or error}. Finished epochs are "
+                "kept; the same command resumes from there."
             ) from error
 
-    def load(self) -> tuple[Progress, Tensors] | None:
-        """How far a training came that was ended, and its arrays; None if there is none.
+    def load(self) -> tuple[FinetuneProgress, Tensors] | None:
+        """Read the progress of an interrupted training, and its arrays; None if there is none.
 
         Raises:
-            UsageError: It was another training: with other settings, faces or clips.
+            UsageError: The training has other settings, faces or clips.
             RunError: A file is damaged.
         """
         path = self.folder / _STATE
         if not path.exists():
             return None
         state = decode(path, _State, _MAX_STATE_BYTES, self._remedy)
-        theirs = state.identity
-        different = [name for name, own in self._identity.items() if theirs.get(name) != own]
+        stored = state.identity
+        different = [name for name, value in self._identity.items() if stored.get(name) != value]
         if different:
-            said = "; ".join(_said(name, theirs.get(name)) for name in sorted(different))
+            differences = "; ".join(
+                _difference(name, stored.get(name)) for name in sorted(different)
+            )
             raise UsageError(
-                f"{self._run} is a training that was interrupted, with other settings: "
-                f"{said}. Call it with the same ones, or give another --out."
+                f"{self._run} is an interrupted training with other settings: {differences}. "
+                "Resume it with the same settings, or give another --out."
             )
         history = [_row(row) for row in state.history]
-        return Progress(history, state.best_epoch, state.merit), self._read(state.latest)
+        progress = FinetuneProgress(history, state.best_epoch, state.merit)
+        return progress, self._read(state.latest)
 
-    def best(self, progress: Progress) -> list[npt.NDArray[Any]]:
-        """The weights of the best epoch.
+    def best(self, progress: FinetuneProgress) -> list[npt.NDArray[Any]]:
+        """Read the weights of the best epoch.
 
         Raises:
             RunError: The file is damaged.
         """
         return self._read(_best_name(progress.best_epoch)).get("weights", [])
 
-    def require_like(
-        self, wanted: Sequence[npt.NDArray[Any]], found: Sequence[npt.NDArray[Any]]
+    def require_same_shapes(
+        self, expected: Sequence[npt.NDArray[Any]], stored: Sequence[npt.NDArray[Any]]
     ) -> None:
-        """Refuse arrays that cannot take the place of others.
+        """Refuse stored arrays whose shapes differ from the expected ones.
 
         Raises:
-            RunError: They are not of the same shapes.
+            RunError: The shapes differ.
         """
-        if [own.shape for own in wanted] != [own.shape for own in found]:
+        if [array.shape for array in expected] != [array.shape for array in stored]:
             raise damaged(
-                self.folder, "it holds arrays of another CNN, head or optimizer", self._remedy
+                self.folder, "it contains arrays of another CNN, head or optimizer", self._remedy
             )
 
-    def save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
-        """Keep the last epoch, and its weights as the best ones if they are.
+    def save(self, progress: FinetuneProgress, weights: list[Any], optimizer: list[Any]) -> None:
+        """Write the last epoch, and its weights as the best ones if it is the best epoch.
 
         Raises:
-            RunError: The disk does not take them.
+            RunError: A file cannot be written.
         """
-        with self.writing():
+        with self.reporting_write_errors():
             self._save(progress, weights, optimizer)
 
-    def _save(self, progress: Progress, weights: list[Any], optimizer: list[Any]) -> None:
+    def _save(self, progress: FinetuneProgress, weights: list[Any], optimizer: list[Any]) -> None:
         epoch = len(progress.history)
         if progress.best_epoch == epoch:
             self._write(_best_name(epoch), {"weights": weights})
@@ -178,7 +182,7 @@ class Checkpoints:
             "identity": self._identity,
             "history": [_plain(row) for row in progress.history],
             "best_epoch": progress.best_epoch,
-            "merit": list(progress.merit),
+            "merit": list(progress.monitor_value),
             "latest": latest,
         }
         atomic.write_json(self.folder / _STATE, state)
@@ -188,29 +192,31 @@ class Checkpoints:
                 path.unlink()
 
     def remove(self) -> None:
-        """Remove what there is, once the run is written. The state goes first."""
+        """Remove all checkpoints, the state first; called once the run is written."""
         try:
             (self.folder / _STATE).unlink(missing_ok=True)
             for path in self.folder.iterdir():
                 path.unlink(missing_ok=True)
             self.folder.rmdir()
-        except OSError as error:  # the run is there all the same
-            _LOG.warning("%s can be removed, but not by me: %s", self.folder, error.strerror)
+        except OSError as error:  # the run is complete nevertheless
+            _LOG.warning(
+                "%s is no longer needed but could not be removed: %s", self.folder, error.strerror
+            )
 
     def _write(self, name: str, tensors: Tensors) -> None:
         from safetensors.numpy import save
 
         named = {
-            f"{kind}/{number:05}": np.asarray(own, order="C")
-            for kind, several in tensors.items()
-            for number, own in enumerate(several)
+            f"{kind}/{number:05}": np.asarray(array, order="C")
+            for kind, arrays in tensors.items()
+            for number, array in enumerate(arrays)
         }
         atomic.write_bytes(self.folder / name, save(named))
 
     def _read(self, name: str) -> Tensors:
         path = self.folder / name
         if Path(name).name != name:
-            raise damaged(path, "its name leads elsewhere", self._remedy)
+            raise damaged(path, "its name contains a folder", self._remedy)
         named = read_tensors(path, _MAX_BYTES, self._remedy)
         kinds: Tensors = {}
         for key in sorted(named):
@@ -218,19 +224,19 @@ class Checkpoints:
         return kinds
 
 
-def _said(name: str, value: object) -> str:
-    """What was otherwise, on one line."""
-    if isinstance(value, dict | list):
-        return f"{name} were others"
-    return f"{name} was {value}"
+def _difference(name: str, stored: object) -> str:
+    """Describe the stored value of a setting that differs, on one line."""
+    if isinstance(stored, dict | list):
+        return f"other {name}"
+    return f"{name} was {stored}"
 
 
-def _plain(row: Row) -> dict[str, float | None]:
-    """As JSON, which has no NaN."""
+def _plain(row: EpochRow) -> dict[str, float | None]:
+    """Replace NaN, which JSON lacks, by None."""
     return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
-def _row(values: dict[str, float | None]) -> Row:
+def _row(values: dict[str, float | None]) -> EpochRow:
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 

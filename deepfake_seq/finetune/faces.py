@@ -1,4 +1,4 @@
-"""Clips of a face cache: their crops as a CNN is shown them, and what it makes of them."""
+"""Clips of a face cache: their crops as CNN inputs, and the CNN's features of them."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features,
 from deepfake_seq.store import FaceStore
 
 Images = npt.NDArray[np.uint8]
-Change = Callable[[Crops], list[Images]]
+CropChange = Callable[[Crops], list[Images]]
 
 _BLOCK = 8
-"""How many clips' crops are in memory at once: 34 MB of 16 of 299 pixels."""
+"""Number of clips whose crops are in memory at once: 34 MB for 16 crops of 299 pixels each."""
 
 BATCH = 64
-"""How many clips `pooled` reads at a time."""
+"""Number of clips that `pool_frames` reads at a time."""
 
 
-class Faces:
-    """The crops of clips, read from a store whenever they are needed; for several threads.
+class FaceCrops:
+    """The crops of clips, read from a face cache on demand; safe for several threads.
 
     Args:
-        store: The face cache.
-        video_ids: The clip of each row.
-        size: The side of the CNN's input.
+        store: Face cache.
+        video_ids: Name of the clip of each row.
+        size: Side of the CNN's input, in pixels.
     """
 
     def __init__(self, store: FaceStore, video_ids: Sequence[str], size: int) -> None:
@@ -52,18 +52,18 @@ class Faces:
 
     @property
     def frames(self) -> int:
-        """How many crops a clip has at most."""
+        """Maximum number of crops of a clip."""
         return int(self._store.extract_config["sampling"]["frames"])
 
-    def read(self, row: int, change: Change | None = None) -> Images:
-        """A clip's crops, uint8 (K, S, S, 3) in RGB, in order of time.
+    def read(self, row: int, change: CropChange | None = None) -> Images:
+        """Read the crops of a clip, uint8 (K, S, S, 3) RGB, in order of time.
 
         Args:
-            row: The clip.
-            change: What is done to the crops, as they were cut, before they are resized.
+            row: Row of the clip.
+            change: Applied to the stored crops before they are resized.
 
         Raises:
-            StoreError: Its record is damaged; the message names it.
+            StoreError: The record is damaged; the message names the clip.
         """
         with self._lock:
             record = self._store[self._video_ids[row]]
@@ -81,38 +81,40 @@ class Faces:
 
 
 class CnnFeatures:
-    """See `Features`: what a CNN, as it is at that moment, makes of the crops.
+    """`Features` that a CNN computes from the crops with its current weights.
 
     Args:
-        faces: The crops.
-        width: D.
+        faces: Crops of the clips.
+        width: Number of features of a crop.
 
     Attributes:
-        cnn: Makes the features; None until there is one.
+        cnn: Computes the features; must be set before the first `read`.
     """
 
-    def __init__(self, faces: Faces, width: int) -> None:
+    def __init__(self, faces: FaceCrops, width: int) -> None:
         self.cnn: CnnRuntime | None = None
         self._faces = faces
         self.shape: tuple[int, int, int] = (len(faces), faces.frames, width)
 
     def read(self, rows: Rows) -> Arrays:
-        """See `Features`. In float16, as a feature store would hold them."""
-        assert self.cnn, "there is no CNN yet"
+        """See `Features`; the features are float16, as in a feature store."""
+        assert self.cnn, "`cnn` is not set"
         features = np.zeros((len(rows), *self.shape[1:]), dtype=np.float16)
         mask = np.zeros((len(rows), self.shape[1]), dtype=np.bool_)
         with ThreadPoolExecutor(default_workers(), "faces") as threads:
             for start in range(0, len(rows), _BLOCK):
                 clips = list(threads.map(self._faces.read, rows[start : start + _BLOCK].tolist()))
-                found = self.cnn.features(np.concatenate(clips))
-                if not np.abs(found).max() <= np.finfo(np.float16).max:
+                computed = self.cnn.features(np.concatenate(clips))
+                largest = np.abs(computed).max()
+                if not largest <= np.finfo(np.float16).max:
                     raise TrainingError(
-                        "a feature does not fit into the cache's float16: this CNN is no base for "
-                        f"features. Received: {np.abs(found).max():g}"
+                        "a feature of this CNN is too large for float16, in which stores keep "
+                        f"features. Try another CNN or other weights. Received: {largest:g}"
                     )
                 ends = np.cumsum([len(crops) for crops in clips])
-                for position, own in enumerate(np.split(found, ends[:-1]), start):
-                    features[position, : len(own)], mask[position, : len(own)] = own, True
+                for position, rows_of_clip in enumerate(np.split(computed, ends[:-1]), start):
+                    count = len(rows_of_clip)
+                    features[position, :count], mask[position, :count] = rows_of_clip, True
         return features, mask
 
     def chunks(self, rows: Rows, generator: np.random.Generator) -> Iterator[Rows]:
@@ -125,51 +127,51 @@ class CnnFeatures:
 
 
 class FaceData(NamedTuple):
-    """The clips of a face cache to train on.
+    """The usable clips of a face cache.
 
     Attributes:
-        data: The clips, by id; they have features once there is a CNN.
-        faces: Their crops.
-        features: Their features.
-        frames: int64 (N,); how many crops each has.
+        data: Clips, sorted by name; their features can be read once `features.cnn` is set.
+        faces: Crops of the clips.
+        features: Features of the clips.
+        frames: int64 (N,); number of crops of each clip.
     """
 
     data: SequenceData
-    faces: Faces
+    faces: FaceCrops
     features: CnnFeatures
     frames: npt.NDArray[np.int64]
 
 
 def load_faces(store: FaceStore, row: Backbone) -> FaceData:
-    """Every labelled clip that shows enough of the face.
+    """Load all labelled clips that show enough of the face.
 
     Args:
-        store: The face cache.
-        row: What the CNN takes and gives.
+        store: Face cache.
+        row: Input size and number of features of the CNN.
 
     Raises:
-        DatasetError: The store holds no such clip.
+        DatasetError: The store has no such clip.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
     clips = sorted(
         ((Clip.of(record), record.frames_valid) for record in usable(store, excluded)),
-        key=lambda own: own[0].video_id,
+        key=lambda entry: entry[0].video_id,
     )
     if not clips:
         raise nothing_to_train_on(store, excluded)
-    faces = Faces(store, [clip.video_id for clip, _ in clips], row.crop_size)
+    faces = FaceCrops(store, [clip.video_id for clip, _ in clips], row.crop_size)
     features = CnnFeatures(faces, row.width)
     rows = np.arange(len(clips))
     data = SequenceData(tuple(clip for clip, _ in clips), features, rows, excluded)
     return FaceData(data, faces, features, np.array([count for _, count in clips], dtype=np.int64))
 
 
-def pooled(data: SequenceData, on_batch: Callable[[], None] = lambda: None) -> SequenceData:
-    """The clips with the mean of their features in place of all: (N, 1, D), held in memory.
+def pool_frames(data: SequenceData, on_batch: Callable[[], None] = lambda: None) -> SequenceData:
+    """Average the features of each clip over its frames: (N, 1, D), in memory.
 
     Args:
-        data: The clips.
+        data: Clips and their features.
         on_batch: Called after every `BATCH` clips.
     """
     means = []

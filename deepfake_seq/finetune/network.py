@@ -1,7 +1,8 @@
-"""A CNN and its head in Keras, with layers that are frozen or not."""
+"""A CNN with a classification head, in Keras, with frozen and trainable layers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,16 @@ Images = npt.NDArray[np.uint8]
 
 
 class FinetunableCnn:
-    """See `CnnRuntime`: features of crops, by weights that `step` changes.
+    """A `CnnRuntime` whose weights `step` trains.
 
-    The CNN runs as if it judged throughout: its batch normalisations keep their statistics (and
-    their scales) whatever is unfrozen, and nothing in it is dropped at random.
+    The CNN always runs in inference mode: its batch normalisations keep their statistics and scales
+    whichever layers are unfrozen, and its dropout layers are inactive.
 
     Args:
-        backbone: Which CNN, and its weights.
-        row: What it takes and gives, with the input size that is wanted.
-        weights: Its weights file, or None for seeded noise.
-        config: The head and how it is trained.
+        backbone: Name and weights of the CNN.
+        row: Table row of the CNN, with the requested input size.
+        weights: Path of its weights file; None for random, seeded weights.
+        config: Settings of the head and of the training.
     """
 
     def __init__(
@@ -56,40 +57,41 @@ class FinetunableCnn:
         side = row.crop_size
         crops = keras.Input((side, side, 3), dtype="uint8", name="crops")
         draws = keras.Input((6,), dtype="float32", name="draws")
-        shown = keras.ops.cast(crops, "float32")
-        maps = self._maps(build_augmentation()([shown, draws]))
+        images = keras.ops.cast(crops, "float32")
+        maps = self._maps(build_augmentation()([images, draws]))
         self.head = build_head(config.head, maps.shape[1:], config.dropout)
         self._model = keras.Model([crops, draws], self.head(maps))
-        pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(self._maps(shown))
+        pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(self._maps(images))
         self._features = keras.Model(crops, pooled)
         self._start_head()
 
     @property
     def layers(self) -> int:
-        """How many layers the CNN has."""
+        """Number of layers of the CNN."""
         return len(self._cnn.layers)
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Of CNN and head: how many numbers there are, and how many are trained now."""
+        """Number of parameters of CNN and head: `total` and, in this phase, `trainable`."""
+        trainable = self._model.trainable_variables
         return {
             "total": int(self._model.count_params()),
-            "trainable": sum(int(np.prod(own.shape)) for own in self._model.trainable_variables),
+            "trainable": sum(int(np.prod(variable.shape)) for variable in trainable),
         }
 
     @property
     def computed(self) -> str:
-        """What computes, and how exactly."""
+        """Keras backend and precision of the training, such as `tensorflow float32`."""
         return f"{load_keras().backend.backend()} {self.precision}"
 
     def begin_phase(self, unfrozen: int, learning_rate: float) -> None:
-        """Freeze the CNN but for its last layers, and start an optimizer.
+        """Unfreeze the last layers of the CNN, and create an optimizer.
 
-        Batch normalisations stay frozen, whichever layers are not.
+        Batch normalisations always stay frozen.
 
         Args:
-            unfrozen: How many layers of the CNN are trained, from the last one.
-            learning_rate: Adam's.
+            unfrozen: Number of layers to train, counted from the last one.
+            learning_rate: Learning rate of Adam.
         """
         keras = load_keras()
 
@@ -99,65 +101,66 @@ class FinetunableCnn:
             layer.trainable = not frozen
         optimizer = keras.optimizers.Adam(learning_rate)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        if self.precision == "float16":  # whose smallest gradients would be zeros
+        if self.precision == "float16":  # small gradients would underflow to zero
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         compiled = "auto" if keras.backend.backend() != "tensorflow" else has_gpu()
         self._model.compile(optimizer=optimizer, loss=loss, jit_compile=compiled)
         self._model.optimizer.build(self._model.trainable_variables)
 
     def seed_dropout(self, seed: int) -> None:
-        """Start the dropout's random numbers anew."""
-        weights = {id(own) for own in self._model.weights}
-        for own in self._model.variables:
-            if id(own) not in weights:
-                own.assign(np.array([seed, 0], dtype="uint32").astype(own.dtype))
+        """Reset the random state of the dropout."""
+        weights = {id(variable) for variable in self._model.weights}
+        for variable in self._model.variables:
+            if id(variable) not in weights:
+                variable.assign(np.array([seed, 0], dtype="uint32").astype(variable.dtype))
 
     def step(
         self, crops_rgb: Images, draws: Tensor, labels: npt.NDArray[np.int64], weights: Tensor
     ) -> float:
-        """One step of the optimizer.
+        """Take one step of the optimizer.
 
         Args:
-            crops_rgb: uint8 (B, S, S, 3).
-            draws: float32 (B, 6), how each is shown; see `augmentation.draw_rows`.
-            labels: (B,); 1 is fake.
-            weights: float32 (B,), of the frames; 0 where a row only fills the batch up.
+            crops_rgb: uint8 (B, S, S, 3); crops.
+            draws: float32 (B, 6); augmentation of each crop; see `augmentation.draw_rows`.
+            labels: (B,); 1 = fake, 0 = real.
+            weights: float32 (B,); weight of each frame; 0 for padding rows.
 
         Returns:
-            The sum of the frames' losses before it.
+            Sum of the frames' weighted losses before the step.
         """
         targets = labels.astype(np.float32)[:, None]
         loss: Any = self._model.train_on_batch([crops_rgb, draws], targets, weights)
-        return float(np.ravel(loss)[0]) * len(labels)  # Keras divides by the rows of the batch
+        return float(np.ravel(loss)[0]) * len(labels)  # Keras averages over the rows of the batch
 
     def features(self, crops_rgb: Images) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
         features = np.empty((len(crops_rgb), self.row.width), dtype=np.float32)
         for start in range(0, len(crops_rgb), self.batch):
             batch = crops_rgb[start : start + self.batch]
-            shown = filled_up(batch, self.batch)
-            features[start : start + len(batch)] = np.asarray(
-                self._features.predict_on_batch(shown), dtype=np.float32
-            )[: len(batch)]
+            computed = self._features.predict_on_batch(pad_rows(batch, self.batch))
+            features[start : start + len(batch)] = np.asarray(computed, dtype=np.float32)[
+                : len(batch)
+            ]
         return features
 
     @property
     def network(self) -> Network:
-        """The head as the sequence model that judges by the CNN's features; a copy."""
+        """Copy of the head, as a sequence model of the CNN's features."""
+        to_numpy = load_keras().ops.convert_to_numpy
         tensors = {
-            own.path: np.array(load_keras().ops.convert_to_numpy(own), dtype=np.float32)
-            for own in self.head.weights
+            variable.path: np.array(to_numpy(variable), dtype=np.float32)
+            for variable in self.head.weights
         }
         return unscaled(self.model_config, self.row.width, tensors)
 
     def save_cnn(self, path: Path) -> None:
-        """Write the CNN's weights to a file of their own; see `tuned.write`."""
+        """Write the weights of the CNN to a file; see `finetuned_weights.write`."""
         finetuned_weights.write(path, self._name, self.row.crop_size, self._cnn.get_weights())
 
     @property
     def weights(self) -> list[npt.NDArray[np.float32]]:
-        """A copy of all weights of CNN and head; `weights = …` puts them back."""
-        return [np.array(own) for own in self._model.get_weights()]
+        """Copies of all weights of CNN and head; assign them to restore the weights."""
+        return [np.array(array) for array in self._model.get_weights()]
 
     @weights.setter
     def weights(self, values: list[npt.NDArray[np.float32]]) -> None:
@@ -165,35 +168,35 @@ class FinetunableCnn:
 
     @property
     def optimizer_state(self) -> list[npt.NDArray[Any]]:
-        """A copy of what the optimizer of this phase has gathered."""
+        """Copies of the optimizer's variables; assign them to restore the optimizer."""
         to_numpy = load_keras().ops.convert_to_numpy
-        return [np.array(to_numpy(own)) for own in self._model.optimizer.variables]
+        return [np.array(to_numpy(variable)) for variable in self._model.optimizer.variables]
 
     @optimizer_state.setter
     def optimizer_state(self, values: list[npt.NDArray[Any]]) -> None:
-        for own, value in zip(self._model.optimizer.variables, values, strict=True):
-            own.assign(value)
+        for variable, value in zip(self._model.optimizer.variables, values, strict=True):
+            variable.assign(value)
 
     def _maps(self, images: Any) -> Any:
         return self._cnn(preprocess(images, self.row.inputs), training=False)
 
     def _start_head(self) -> None:
         start = initial_weights(self.model_config, self.row.width, self._seed)
-        for own in self.head.weights:
-            own.assign(start[own.path])
+        for variable in self.head.weights:
+            variable.assign(start[variable.path])
 
 
 def build_head(name: str, shape: tuple[int, int, int], dropout: float) -> Any:
-    """What the paper puts behind the CNN, in float32: a `keras.Model` from maps to one logit.
+    """Build the paper's classification head in float32: a `keras.Model` from maps to one logit.
 
-    `dense` is GAP → 256 → 128 → 64 (ReLU) → 1. `attention` is GAP → W, sigmoid → times the map,
-    channel by channel → GAP → 1. The sigmoid of the logit is the probability of fake; before the
-    last layer there is dropout.
+    `dense` is GAP → 256 → 128 → 64 (ReLU) → dropout → 1. `attention` scales each channel of the map
+    by a weight, GAP → D (sigmoid), and is then GAP → dropout → 1. The sigmoid of the logit is the
+    probability of fake.
 
     Args:
         name: A key of `config.HEADS`.
-        shape: (h, w, D) of the CNN's last map.
-        dropout: Its rate.
+        shape: Shape (h, w, D) of the CNN's last map.
+        dropout: Dropout rate, 0 to 1.
     """
     keras = load_keras()
     layers = keras.layers
@@ -204,38 +207,36 @@ def build_head(name: str, shape: tuple[int, int, int], dropout: float) -> Any:
         for units in FRAME_UNITS:
             x = layers.Dense(units, activation="relu", name=f"dense_{units}", dtype="float32")(x)
     else:
-        share = layers.Dense(shape[-1], activation="sigmoid", name="attention", dtype="float32")(x)
-        attended = maps * keras.ops.reshape(share, (-1, 1, 1, shape[-1]))
+        scale = layers.Dense(shape[-1], activation="sigmoid", name="attention", dtype="float32")(x)
+        attended = maps * keras.ops.reshape(scale, (-1, 1, 1, shape[-1]))
         x = layers.GlobalAveragePooling2D(dtype="float32")(attended)
     x = layers.Dropout(dropout, dtype="float32")(x)
     return keras.Model(maps, layers.Dense(1, name="frame_logit", dtype="float32")(x), name="head")
 
 
-def filled_up(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    """The rows with zeros behind them: another number of rows would be traced anew."""
+def pad_rows(rows: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """Append rows of zeros up to `count`, because Keras traces each other batch size again."""
     missing = count - len(rows)
     if not missing:
         return rows
     return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
 
 
-def input_row(name: str, row: Backbone, size: int) -> Backbone:
-    """The row of a CNN with another input size, if one is asked for.
+def with_input_size(name: str, row: Backbone, size: int) -> Backbone:
+    """Return the table row of a CNN with another input size, or unchanged if `size` is 0.
 
     Raises:
-        UsageError: It is too small for this CNN.
+        UsageError: The size is too small for this CNN.
     """
-    from dataclasses import replace
-
     if size and size < row.smallest:
         raise UsageError(
-            f"{name} takes images of {row.smallest} pixels or more. Received: --input-size {size}"
+            f"{name} needs images of at least {row.smallest} pixels. Received: --input-size {size}"
         )
     return replace(row, crop_size=size) if size else row
 
 
-def _precision(wanted: str) -> str:
-    """What is computed in, where nobody says it: bfloat16 on a GPU, which needs no loss scaling."""
-    if wanted != AUTO:
-        return wanted
+def _precision(requested: str) -> str:
+    """Return the requested precision; by default bfloat16 on a GPU, which needs no loss scaling."""
+    if requested != AUTO:
+        return requested
     return "bfloat16" if has_gpu() else "float32"

@@ -1,4 +1,4 @@
-"""The CNN of a fine-tuned run for use elsewhere, and the clips that it must not be judged on."""
+"""Reuse the CNN of a fine-tuned run for extraction, with the clips that it was trained on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from deepfake_seq.store.record_ids import person_of
 
 
 class FinetunedCnn(NamedTuple):
-    """A CNN that was fine-tuned.
+    """A fine-tuned CNN.
 
     Attributes:
-        backbone: Which one.
-        weights: Its weights file.
-        clips: What it was made with.
+        backbone: Name of the CNN.
+        weights: Path of its weights file.
+        clips: Clips that it was trained, validated and tested on.
     """
 
     backbone: str
@@ -29,17 +29,17 @@ class FinetunedCnn(NamedTuple):
 
 
 def finetuned_cnn(folder: Path) -> FinetunedCnn:
-    """The CNN of the fine-tuned run in `folder`.
+    """Return the CNN of the fine-tuned run in `folder`.
 
     Raises:
-        RunError: There is no run, or it has no CNN of its own.
+        RunError: There is no run, it has no fine-tuned CNN, or it is damaged.
     """
     model = run.load(folder)
     backbone = model.extract_config.backbone
     if backbone.weights != finetuned_weights.FILE_NAME:
         raise RunError(
-            f"{folder} has no CNN of its own: it was not made by `deepseq finetune`. Give the "
-            "folder of a run that was, or a weights file, to --weights."
+            f"{folder} has no CNN, because it was not created by `deepseq finetune`. Give "
+            "--weights a fine-tuned run or a weights file."
         )
     try:
         digest = str(model.fingerprint.fields["backbone"]["weights_sha256"])
@@ -48,22 +48,22 @@ def finetuned_cnn(folder: Path) -> FinetunedCnn:
     weights = finetuned_weights.in_run(folder, digest)
     if weights is None:
         raise RunError(
-            f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing, or another one"
+            f"{folder} is damaged: {finetuned_weights.FILE_NAME} is missing or was altered"
         )
     return FinetunedCnn(backbone.name, weights.absolute(), clips_of(split_file.read_split(folder)))
 
 
 def clips_of(split: split_file.Split) -> FinetuneOverlap:
-    """The clips of a run by which a CNN was made, as `extract` is told them."""
+    """Return the clips of a CNN's run in the form that `extract` records."""
     contents: dict[str, str] = {}
-    for part in (*TRAINED_ON, "test"):  # what is in training stays in training
-        for video_id, clip in split.get(part, {}).items():
+    for split_name in (*TRAINED_ON, "test"):  # the first split of a clip counts
+        for video_id, clip in split.get(split_name, {}).items():
             if clip.sha256:
-                contents.setdefault(clip_key(video_id, clip.sha256), part)
+                contents.setdefault(clip_key(video_id, clip.sha256), split_name)
     videos: set[str] = set()
     groups: set[str] = set()
-    for part in TRAINED_ON:
-        for video_id, clip in split.get(part, {}).items():
+    for split_name in TRAINED_ON:
+        for video_id, clip in split.get(split_name, {}).items():
             videos |= {video_id.removesuffix(person_of(video_id)), clip.sha256} - {""}
             groups.update(clip.groups)
     return FinetuneOverlap(contents, frozenset(videos), frozenset(groups))

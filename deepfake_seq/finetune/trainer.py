@@ -1,4 +1,4 @@
-"""Training a CNN with its head, in two phases, epoch by epoch."""
+"""Train a CNN with its head in two phases, with a checkpoint after every epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.errors import TrainingError
-from deepfake_seq.finetune.checkpoint import Checkpoints, Progress, Row
+from deepfake_seq.finetune.checkpoint import Checkpoints, EpochRow, FinetuneProgress
 from deepfake_seq.finetune.network import FinetunableCnn
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.sequence.data.dataset import SequenceData
@@ -22,13 +22,13 @@ OnBatch = Callable[[str], None]
 
 
 class Phase(NamedTuple):
-    """A part of the training.
+    """A phase of the training.
 
     Attributes:
-        number: From 1.
-        epochs: How many it has.
-        unfrozen: How many layers of the CNN are trained, from the last one.
-        learning_rate: Adam's.
+        number: Number of the phase, from 1.
+        epochs: Number of epochs.
+        unfrozen: Number of trained layers of the CNN, counted from the last one.
+        learning_rate: Learning rate of Adam.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Phase(NamedTuple):
 
 
 def phases_of(config: FinetuneConfig, cnn: FinetunableCnn) -> list[Phase]:
-    """The two phases; one without epochs is left out."""
+    """Return the two phases, without those that have no epochs."""
     unfrozen = cnn.row.unfreeze if config.unfreeze < 0 else config.unfreeze
     both = [
         Phase(1, config.head_epochs, 0, config.learning_rate),
@@ -55,73 +55,73 @@ def train(
     checkpoints: Checkpoints,
     on_batch: OnBatch = lambda note: None,
 ) -> TrainedNetwork:
-    """Train in both phases, or go on where a training was ended, and keep the best epoch.
+    """Train in both phases, or resume from a checkpoint, and keep the weights of the best epoch.
 
-    Classes are weighed by all training frames: N / 2 over the number of frames of the class. (The
-    function that the paper prints for it goes over the batches and overwrites its counts in each,
-    so that its weights are those of the last batch alone.)
+    The weight of a class is N / 2 over its number of training frames. (The function that the paper
+    prints for this overwrites its counts in every batch, so that its weights are those of the last
+    batch alone.)
 
-    An epoch is better when the AUC of the validation clips is higher or, at the same AUC, the loss
-    on them lower; where these are of one class, nothing can be told and the last epoch is kept.
+    An epoch is better if the AUC of the validation clips is higher or, with equal AUC, if their
+    loss is lower. If the validation clips have only one class, the last epoch is kept.
 
     Args:
-        cnn: What is trained; has the weights of the best epoch at the end.
-        stream: The training frames.
-        validation: Clips, whose features are those of `cnn` at that moment.
-        config: How.
-        checkpoints: What is kept after every epoch.
+        cnn: CNN to train; has the weights of the best epoch at the end.
+        stream: Training frames.
+        validation: Validation clips, whose features `cnn` computes with its current weights.
+        config: Settings of the training.
+        checkpoints: Checkpoints to resume from, and to write after every epoch.
         on_batch: Called after each batch with a short note.
 
     Raises:
-        TrainingError: It diverged.
-        UsageError: The checkpoint is of another training.
-        RunError: The checkpoint is damaged, or cannot be written.
+        TrainingError: Training diverged.
+        UsageError: The checkpoint belongs to a training with other settings.
+        RunError: The checkpoint is damaged or cannot be written.
     """
-    progress = Progress()
-    found = checkpoints.load()
+    progress = FinetuneProgress()
+    checkpoint = checkpoints.load()
     start = cnn.weights
-    if found:
-        progress, arrays = found
-        checkpoints.require_like(start, arrays.get("weights", []))
+    if checkpoint:
+        progress, arrays = checkpoint
+        checkpoints.require_same_shapes(start, arrays.get("weights", []))
         cnn.weights = arrays["weights"]
     phases = phases_of(config, cnn)
     if len(progress.history) >= sum(phase.epochs for phase in phases):
-        cnn.begin_phase(phases[-1].unfrozen, phases[-1].learning_rate)  # as it ended
-    for phase, epochs in _to_do(phases, len(progress.history)):
+        cnn.begin_phase(phases[-1].unfrozen, phases[-1].learning_rate)  # nothing is left to train
+    for phase, epochs in _remaining(phases, len(progress.history)):
         cnn.begin_phase(phase.unfrozen, phase.learning_rate)
-        if found and len(epochs) < phase.epochs:
-            checkpoints.require_like(cnn.optimizer_state, arrays.get("optimizer", []))
+        if checkpoint and len(epochs) < phase.epochs:
+            checkpoints.require_same_shapes(cnn.optimizer_state, arrays.get("optimizer", []))
             cnn.optimizer_state = arrays["optimizer"]
         for epoch in epochs:
             loss = _run_epoch(cnn, stream, config, epoch, on_batch)
             row = {"phase": float(phase.number), "epoch": float(epoch), "loss": loss}
-            row |= _judged(cnn, validation, stream.balance)
-            _require_finite(row, config, phase)
+            row |= _validate(cnn, validation, stream.balance)
+            _require_finite(row, phase)
             progress.history.append(row)
-            merit = _merit(row, validation)
-            if merit > progress.merit or not progress.best_epoch:
-                progress.merit, progress.best_epoch = merit, epoch
+            value = _monitor_value(row, validation)
+            if value > progress.monitor_value or not progress.best_epoch:
+                progress.monitor_value, progress.best_epoch = value, epoch
             checkpoints.save(progress, cnn.weights, cnn.optimizer_state)
     best = checkpoints.best(progress)
-    checkpoints.require_like(start, best)
+    checkpoints.require_same_shapes(start, best)
     cnn.weights = best
     return TrainedNetwork(cnn.network, progress.history, progress.best_epoch, stream.balance)
 
 
-def _to_do(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
-    """The phases with epochs that are not done, and these, counted from 1 through all phases."""
+def _remaining(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
+    """Yield each unfinished phase and its remaining epochs, numbered from 1 across phases."""
     first = 1
     for phase in phases:
-        behind = first + phase.epochs
-        if done + 1 < behind:
-            yield phase, range(max(first, done + 1), behind)
-        first = behind
+        end = first + phase.epochs
+        if done + 1 < end:
+            yield phase, range(max(first, done + 1), end)
+        first = end
 
 
 def _run_epoch(
     cnn: FinetunableCnn, stream: FrameStream, config: FinetuneConfig, epoch: int, on_batch: OnBatch
 ) -> float:
-    """One step for each batch; the mean loss of the frames."""
+    """Take a step for each batch, and return the mean loss of the frames."""
     cnn.seed_dropout(int(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0]))
     total, frames = 0.0, 0
     for batch in stream.epoch(epoch):
@@ -131,8 +131,8 @@ def _run_epoch(
     return total / frames
 
 
-def _judged(cnn: FinetunableCnn, validation: SequenceData, balance: Balance) -> Row:
-    """Loss and AUC of the validation clips, whose score is the mean over their frames' logits."""
+def _validate(cnn: FinetunableCnn, validation: SequenceData, balance: Balance) -> EpochRow:
+    """Compute loss and AUC of the validation clips; a clip's logit is the mean of its frames'."""
     labels, logits = validation.labels, predict_logits(cnn.network, validation)
     losses = focal_losses(labels.astype(np.float32), logits.astype(np.float32), gamma=0.0)
     return {
@@ -141,16 +141,17 @@ def _judged(cnn: FinetunableCnn, validation: SequenceData, balance: Balance) -> 
     }
 
 
-def _merit(row: Row, validation: SequenceData) -> tuple[float, ...]:
+def _monitor_value(row: EpochRow, validation: SequenceData) -> tuple[float, ...]:
+    """Return the values that epochs are compared by; higher is better."""
     if len(set(validation.labels.tolist())) < 2:
         return (row["epoch"],)
     return row["val_auc"], -row["val_loss"]
 
 
-def _require_finite(row: Row, config: FinetuneConfig, phase: Phase) -> None:
+def _require_finite(row: EpochRow, phase: Phase) -> None:
     if not np.isfinite(row["loss"] + row["val_loss"]):
         option = "--learning-rate" if phase.number == 1 else "--fine-learning-rate"
         raise TrainingError(
-            f"fine-tuning diverged in epoch {row['epoch']:.0f}: its loss is not finite. Try a "
+            f"fine-tuning diverged in epoch {row['epoch']:.0f}: the loss is not finite. Try a "
             f"lower {option}. Received: {phase.learning_rate:g}"
         )

@@ -1,4 +1,4 @@
-"""From a face cache to a run directory: split, fine-tune, calibrate, judge, write."""
+"""From a face cache to a run directory: split, fine-tune, calibrate, evaluate, write."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from deepfake_seq.extract.backbones.table import Backbone, backbone_of
 from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
 from deepfake_seq.finetune.checkpoint import Checkpoints
-from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pooled
-from deepfake_seq.finetune.network import FinetunableCnn, input_row
+from deepfake_seq.finetune.faces import BATCH, FaceData, load_faces, pool_frames
+from deepfake_seq.finetune.network import FinetunableCnn, with_input_size
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -41,70 +41,70 @@ from deepfake_seq.sequence.training.ensemble import ExperimentConfig, TrainedEns
 from deepfake_seq.sequence.training.train import TrainedNetwork
 from deepfake_seq.store import FaceStore
 
-_STARTED_FROM_NOISE = (
-    "The CNN started from noise, not from what it had learnt of other images: train it for long, "
-    "on many clips, or give it weights.",
+_RANDOM_START_WARNING = (
+    "The CNN was trained from random weights, without pretraining: this needs many clips and long "
+    "training; otherwise start from pretrained weights.",
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """What there is to do.
+class FinetuneTask:
+    """Everything needed to fine-tune a CNN: clips, crops, weights and settings.
 
     Attributes:
-        experiment: The clips, dealt into parts.
-        faces: Their crops.
-        resolved: How the crops were found, and the CNN that it starts from.
-        row: What this CNN takes and gives.
-        recipe: The head as a sequence model, the split and the decision.
-        config: How CNN and head are trained.
+        experiment: Clips, split into training, validation and test.
+        faces: Crops of the clips.
+        resolved: Face settings of the crops, and the CNN to start from.
+        row: Table row of the CNN, with the requested input size.
+        experiment_config: Head as a sequence model, split and decision settings.
+        config: Training settings of CNN and head.
     """
 
     experiment: Experiment
     faces: FaceData
     resolved: ResolvedConfig
     row: Backbone
-    recipe: ExperimentConfig
+    experiment_config: ExperimentConfig
     config: FinetuneConfig
 
     @property
     def title(self) -> str:
-        """What people call the model."""
+        """Name of the model, such as `inception_v3-dense`."""
         return f"{self.resolved.config.backbone.name}-{self.config.head}"
 
     @property
     def training(self) -> SequenceData:
-        """The clips to train on."""
-        return self.experiment.train
+        """Training clips."""
+        return self.experiment.data.take(self.experiment.parts.split.train)
 
     @property
     def validation(self) -> SequenceData:
-        """The clips to stop, calibrate and decide by."""
-        return self.experiment.validation
+        """Validation clips, for the best epoch, the calibration and the threshold."""
+        return self.experiment.data.take(self.experiment.parts.split.validation)
 
     @property
     def stream(self) -> FrameStream:
-        """The frames to train on."""
+        """Training frames."""
         return FrameStream(self.faces.faces, self.training, self.faces.frames, self.config)
 
     @property
     def batches(self) -> int:
-        """How many batches there are from the first to the last, those for the baselines too."""
+        """Number of all batches, including those of the baselines."""
         epochs = self.config.head_epochs + self.config.epochs
         return -(-len(self.experiment.data) // BATCH) + self.stream.batches * epochs
 
     @property
     def pseudo_fakes(self) -> int:
-        """How many self-blended fakes an epoch has."""
+        """Number of self-blended fakes in an epoch."""
         return self.config.augmentation.self_blend * self.training.counts["real"]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a training has in common with one that it can go on with."""
+        """Values that must be equal for an interrupted training to be resumed."""
         fields = self.resolved.fingerprint.fields
         clips = {
-            part: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
-            for part, positions in self.experiment.split.positions.parts().items()
+            name: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
+            for name, positions in self.experiment.parts.split.parts().items()
         }
         return {
             "backbone": fields["backbone"],
@@ -117,7 +117,7 @@ class Task:
 def finetune_experiment(
     config: FinetuneConfig, split: SplitConfig, decision: DecisionConfig
 ) -> ExperimentConfig:
-    """The settings of stage 2 that go with those of fine-tuning."""
+    """Return the settings of stage 2 that correspond to those of fine-tuning."""
     balance = ("weights",) if config.balanced else ()
     training = TrainConfig(
         epochs=max(config.head_epochs + config.epochs, 1),
@@ -133,52 +133,54 @@ def finetune_experiment(
     return ExperimentConfig(model, training, split, decision)
 
 
-def prepare(
-    store: FaceStore, backbone: BackboneConfig, recipe: ExperimentConfig, config: FinetuneConfig
-) -> Task:
-    """Find the weights, read what is known of the clips, and deal them into parts.
+def load_task(
+    store: FaceStore,
+    backbone: BackboneConfig,
+    experiment_config: ExperimentConfig,
+    config: FinetuneConfig,
+) -> FinetuneTask:
+    """Find the weights, read the metadata of the clips, and split the clips.
 
     Raises:
-        UsageError: The CNN was fine-tuned before or cannot take that input size, or there are no
-            faces to blend.
+        UsageError: The weights are fine-tuned already, the input size is too small for the CNN, or
+            self-blending needs faces but the store was made without a face detector.
         WeightsError: Weights are missing or damaged.
-        DatasetError: There is too little to train on, or the split leaks.
+        DatasetError: There are too few clips, or the split leaks.
         StoreError: A record is damaged.
     """
     start = Path(backbone.weights)
     if backbone.uses_file and (start.is_dir() or finetuned_weights.is_finetuned(start)):
         raise UsageError(
-            "fine-tuning starts from weights that have met no clip of yours: of a CNN that was "
-            "fine-tuned before, nobody would know any more what it was trained on. Received: "
+            "fine-tuning cannot start from a fine-tuned CNN, because the clips that it was trained "
+            "on before would no longer be known. Give --weights other weights. Received: "
             f"--weights {backbone.weights}"
         )
     resolved = resolve_cached(store, backbone)
     require_faces(resolved.config.faces.detector, config.augmentation)
-    row = input_row(
+    row = with_input_size(
         backbone.name, backbone_of(backbone.name, resolved.backbone_weights), config.input_size
     )
     faces = load_faces(store, row)
     blends = config.augmentation.self_blend > 0
     pseudo_fakes = [blends and clip.label == REAL for clip in faces.data.clips]
-    clips = describe_clips(faces.data, store, recipe.split.seed)
-    experiment = split_clips(clips, recipe.split, pseudo_fakes)
-    return Task(experiment, faces, resolved, row, recipe, config)
+    experiment = build_experiment(faces.data, store, experiment_config.split, pseudo_fakes)
+    return FinetuneTask(experiment, faces, resolved, row, experiment_config, config)
 
 
-def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> FitResult:
-    """Fine-tune a CNN and write its run to `folder`, whole or not at all.
+def finetune(task: FinetuneTask, folder: Path, on_batch: OnBatch = lambda note: None) -> FitResult:
+    """Fine-tune a CNN, and create its run directory when the run is complete.
 
-    What was interrupted goes on from its last epoch. The test clips are looked at once, when
-    everything is decided.
+    An interrupted training is resumed from its last epoch. The test clips are evaluated once, at
+    the end.
 
     Args:
-        task: What there is to do.
-        folder: The run directory to make. Checkpoints are in a folder beside it meanwhile.
+        task: Clips, crops, weights and settings.
+        folder: Run directory to create; until then, checkpoints are in a folder next to it.
         on_batch: Called after each batch with a short note.
 
     Raises:
-        UsageError: `folder` is there already, or there are checkpoints of another training.
-        TrainingError: It diverged.
+        UsageError: `folder` exists already, or the checkpoints belong to another training.
+        TrainingError: Training diverged.
         StoreError: A record is damaged.
         RunError: A checkpoint is damaged, or the run cannot be written.
     """
@@ -186,26 +188,28 @@ def tune(task: Task, folder: Path, on_batch: OnBatch = lambda note: None) -> Fit
     backbone = task.resolved.config.backbone
     cnn = FinetunableCnn(backbone, task.row, task.resolved.backbone_weights, task.config)
     checkpoints = Checkpoints(folder, {**task.identity, "computed": cnn.computed})
-    with checkpoints.held():
+    with checkpoints.locked():
         task.faces.features.cnn = cnn
-        frozen = pooled(task.experiment.data, lambda: on_batch("baselines"))
-        trainer = _Trainer(task, cnn, checkpoints, on_batch)
+        frozen = pool_frames(task.experiment.data, lambda: on_batch("baselines"))
+        trainer = _CnnTrainer(task, cnn, checkpoints, on_batch)
         pairs = [(task.training, task.validation)]
-        ensemble = fit_ensemble(pairs, task.recipe, trainer)
-        model = _model(task, ensemble, trainer.weights_file)
-        contents = _contents(task, cnn, ensemble, model, frozen)
-        result = write_run(folder, contents, [trainer.weights_file])
+        ensemble = fit_ensemble(pairs, task.experiment_config, trainer)
+        contents = _evaluate(task, cnn, ensemble, frozen)
+        with new_folder(folder) as draft:
+            weights_file = draft / finetuned_weights.FILE_NAME
+            shutil.copyfile(trainer.weights_file, weights_file)
+            result = contents.write(draft, folder, _model(task, ensemble, weights_file))
         weights_file = folder / finetuned_weights.FILE_NAME
         weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
     return result
 
 
-class _Trainer:
-    """See `learning.TrainMember`: trains the CNN of the features that it is given."""
+class _CnnTrainer:
+    """A `TrainMember` that trains the CNN behind the features."""
 
     def __init__(
-        self, task: Task, cnn: FinetunableCnn, checkpoints: Checkpoints, on_batch: OnBatch
+        self, task: FinetuneTask, cnn: FinetunableCnn, checkpoints: Checkpoints, on_batch: OnBatch
     ) -> None:
         self.weights_file = checkpoints.folder / finetuned_weights.FILE_NAME
         self._task = task
@@ -218,10 +222,10 @@ class _Trainer:
     ) -> TrainedNetwork:
         task, cnn, stream = self._task, self._cnn, self._task.stream
         trained = train(cnn, stream, validation, task.config, self._checkpoints, self._on_batch)
-        with self._checkpoints.writing():
+        with self._checkpoints.reporting_write_errors():
             cnn.save_cnn(self.weights_file)
         if cnn.precision != "float32":
-            # It is judged in the arithmetic in which it will be used.
+            # Calibrated and evaluated in the precision that `predict` uses.
             config = replace(task.resolved.config.backbone, weights=str(self.weights_file))
             task.faces.features.cnn = KerasRuntime(config, self.weights_file)
         if validation.counts["fake"]:
@@ -231,7 +235,7 @@ class _Trainer:
     def _on_training(
         self, trained: TrainedNetwork, stream: FrameStream
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Labels and logits of the training clips and of the fakes that are made of them."""
+        """Compute labels and logits of the training clips and of the self-blended fakes."""
         cnn = self._task.faces.features.cnn
         assert cnn
         labels, logits = [], []
@@ -243,30 +247,27 @@ class _Trainer:
         return np.array(labels, dtype=np.int64), np.array(logits)
 
 
-def _contents(
-    task: Task,
-    cnn: FinetunableCnn,
-    ensemble: TrainedEnsemble,
-    model: SequenceModel,
-    frozen: SequenceData,
+def _evaluate(
+    task: FinetuneTask, cnn: FinetunableCnn, ensemble: TrainedEnsemble, frozen: SequenceData
 ) -> RunContents:
-    """The model beside baselines on the features of the CNN as it was before."""
-    split = task.experiment.split.positions
-    before = [(frozen.take(split.train), frozen.take(split.validation))]
-    others: dict[str, Any] = {}
+    """Evaluate the model, and baselines on the features of the CNN before fine-tuning."""
+    split = task.experiment.parts.split
+    test = task.experiment.data.take(split.test)
+    frozen_pairs = [(frozen.take(split.train), frozen.take(split.validation))]
+    baseline_metrics: dict[str, Any] = {}
     if ensemble.decision.knows_fakes and all(task.training.counts.values()):
-        others = evaluate_baselines(before, frozen.take(split.test), task.recipe)
-    scores, metrics = evaluate_ensemble(ensemble, task.experiment.test, others)
+        baseline_metrics = baselines(frozen_pairs, frozen.take(split.test), task.experiment_config)
+    scores, metrics = evaluate_test(ensemble, test, baseline_metrics)
     backbone = task.resolved.config.backbone
     return RunContents(
         experiment=task.experiment,
-        config=task.recipe,
+        recipe=task.experiment_config,
         pairs=[(task.training, task.validation)],
         ensemble=ensemble,
         model=model,
         test_scores=scores,
         metrics=metrics,
-        cnn_warnings=_STARTED_FROM_NOISE if backbone.weights == UNTRAINED else (),
+        cnn_warnings=_RANDOM_START_WARNING if backbone.weights == UNTRAINED else (),
         parameters=cnn.parameters,
         pseudo_fakes=task.pseudo_fakes,
         notes={
@@ -280,13 +281,13 @@ def _contents(
     )
 
 
-def _model(task: Task, ensemble: TrainedEnsemble, weights_file: Path) -> SequenceModel:
+def _model(task: FinetuneTask, ensemble: TrainedEnsemble, weights_file: Path) -> SequenceModel:
     store = task.experiment.store
     assert isinstance(store, FaceStore)
     config = replace(task.resolved.config.backbone, weights=str(weights_file), precision="float32")
     resolved = resolve_cached(store, config)
     return SequenceModel(
-        config=task.recipe.model,
+        config=task.experiment_config.model,
         members=ensemble.networks,
         shape=task.experiment.data.features.shape[1:],
         calibration=ensemble.calibration,

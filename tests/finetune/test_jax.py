@@ -16,10 +16,10 @@ import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from faces import face_store
-from test_tune import SHORT, task_of, tune
+from test_tune import SHORT, finetune, task_of
 
 store = face_store(Path({folder!r}) / "faces", clips=12)
-result = tune(task_of(store), Path({folder!r}) / "run")
+result = finetune(task_of(store), Path({folder!r}) / "run")
 print(result.metrics["validation"]["clips"], "tensorflow" in sys.modules)
 """
 

@@ -19,7 +19,7 @@ from deepfake_seq.extract.backbones.finetuned_weights import FILE_NAME
 from deepfake_seq.extract.backbones.keras import KerasRuntime
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, backbone_of, build_keras_model
 from deepfake_seq.finetune.augmentation import draw_rows, identity_row
-from deepfake_seq.finetune.network import FinetunableCnn, build_head, input_row
+from deepfake_seq.finetune.network import FinetunableCnn, build_head, with_input_size
 from deepfake_seq.sequence.models.networks import unscaled
 
 CNN_PARAMETERS = {
@@ -214,7 +214,7 @@ def test_float16_scales_the_loss_so_that_small_gradients_count(tiny_home: Path) 
 
 def test_an_input_size_that_a_cnn_cannot_take_is_refused() -> None:
     row = BACKBONE_TABLE["inception_v3"]
-    assert input_row("inception_v3", row, 0) == row
-    assert input_row("inception_v3", row, 96).crop_size == 96
+    assert with_input_size("inception_v3", row, 0) == row
+    assert with_input_size("inception_v3", row, 96).crop_size == 96
     with pytest.raises(UsageError, match="75 pixels or more"):
-        input_row("inception_v3", row, 64)
+        with_input_size("inception_v3", row, 64)

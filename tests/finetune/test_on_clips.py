@@ -25,7 +25,7 @@ from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.writers import Cache
-from deepfake_seq.finetune.tune import finetune_experiment, prepare, tune
+from deepfake_seq.finetune.tune import finetune, finetune_experiment, load_task
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.store import FaceStore, open_faces
@@ -80,8 +80,8 @@ def test_two_epochs_lead_to_a_run_that_gives_verdicts(
     size = BACKBONE_TABLE[name].smallest
     config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
     recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    task = prepare(cache, BackboneConfig(name, weights), recipe, config)
-    result = tune(task, tmp_path / "run")
+    task = load_task(cache, BackboneConfig(name, weights), recipe, config)
+    result = finetune(task, tmp_path / "run")
     assert sum(result.split.values()) == 26 and result.split["test"] > 0
     assert result.parameters["trainable"] > 565_761 - 400_000
 

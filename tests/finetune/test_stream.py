@@ -16,7 +16,7 @@ from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune import stream as streaming
 from deepfake_seq.finetune.augmentation import identity_row
 from deepfake_seq.finetune.faces import FaceData, load_faces
-from deepfake_seq.finetune.stream import Batch, FrameStream
+from deepfake_seq.finetune.stream import FrameBatch, FrameStream
 
 ROW = replace(BACKBONE_TABLE["vgg16"], crop_size=32)
 PLAIN = FinetuneConfig(batch_size=16, augmentation=ViewsConfig())
@@ -31,7 +31,7 @@ def stream_of(data: FaceData, config: FinetuneConfig = PLAIN) -> FrameStream:
     return FrameStream(data.faces, data.data, data.frames, config)
 
 
-def frames_in(batches: list[Batch]) -> list[bytes]:
+def frames_in(batches: list[FrameBatch]) -> list[bytes]:
     """Every frame that counts."""
     return [
         crop.tobytes()

@@ -14,7 +14,7 @@ from deepfake_seq.config import FinetuneConfig
 from deepfake_seq.errors import RunError, TrainingError, UsageError
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.finetune.checkpoint import Checkpoints
-from deepfake_seq.finetune.stream import Batch
+from deepfake_seq.finetune.stream import FrameBatch
 from deepfake_seq.finetune.trainer import phases_of, train
 from deepfake_seq.sequence.data.clip import Clip
 from deepfake_seq.sequence.data.dataset import SequenceData
@@ -64,9 +64,9 @@ class TwoBatches:
 
     balance = Balance.of(("weights",), np.array([0, 1]))
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Iterator[FrameBatch]:
         for _ in range(2):
-            yield Batch(
+            yield FrameBatch(
                 np.zeros((2, 32, 32, 3), np.uint8),
                 np.zeros((2, 6), np.float32),
                 np.array([0, 1]),
@@ -86,7 +86,7 @@ def trained(
     out: Path, cnn: Any, config: FinetuneConfig = CONFIG, validation: SequenceData | None = None
 ) -> TrainedNetwork:
     checkpoints = Checkpoints(out, {})
-    with checkpoints.held():
+    with checkpoints.locked():
         return train(cnn, TwoBatches(), validation or clips(0, 1, 0, 1), config, checkpoints)  # type: ignore[arg-type]
 
 

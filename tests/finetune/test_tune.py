@@ -25,7 +25,7 @@ from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.finetune.reuse import finetuned_cnn
-from deepfake_seq.finetune.tune import Task, finetune_experiment, prepare, tune
+from deepfake_seq.finetune.tune import FinetuneTask, finetune, finetune_experiment, load_task
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.history import read_histories
 from deepfake_seq.sequence.runs.writer import FitResult
@@ -43,9 +43,11 @@ SHORT = FinetuneConfig(
 )
 
 
-def task_of(store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16") -> Task:
+def task_of(
+    store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16"
+) -> FinetuneTask:
     recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    return prepare(store, BackboneConfig(backbone, "untrained"), recipe, config)
+    return load_task(store, BackboneConfig(backbone, "untrained"), recipe, config)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FaceStore:
 @pytest.fixture(scope="module")
 def made(store: FaceStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
     """A run whose training was not interrupted."""
-    return tune(task_of(store), tmp_path_factory.mktemp("runs") / "whole")
+    return finetune(task_of(store), tmp_path_factory.mktemp("runs") / "whole")
 
 
 def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> None:
@@ -119,7 +121,7 @@ def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: P
     content = bytearray((folder / finetuned_weights.FILE_NAME).read_bytes())
     content[-1] ^= 1
     (folder / finetuned_weights.FILE_NAME).write_bytes(content)
-    with pytest.raises(RunError, match="missing, or another one"):
+    with pytest.raises(RunError, match="is missing or was altered"):
         finetuned_cnn(folder)
 
 
@@ -128,7 +130,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 import tiny_cnn
-from test_tune import SHORT, task_of, tune
+from test_tune import SHORT, finetune, task_of
 from deepfake_seq.store import FaceStore
 
 batches = 0
@@ -139,7 +141,7 @@ def count(note):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with tiny_cnn.in_place(Path({home!r})):
-    tune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
+    finetune(task_of(FaceStore.open({store!r})), Path({out!r}), count)
 """
 
 
@@ -165,7 +167,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
     state = json.loads((tmp_path / "killed.checkpoint" / "state.json").read_text())
     assert len(state["history"]) == (1 if stop == "in the first phase" else 3)
     done = []
-    result = tune(task, out, done.append)
+    result = finetune(task, out, done.append)
     assert len(done) == task.batches - (at - 2)
     assert result.metrics == made.metrics
     for name in (
@@ -179,8 +181,8 @@ def test_a_killed_training_goes_on_to_the_same_result(
 
 def test_nothing_is_written_over(store: FaceStore, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(UsageError, match="already exists"):
-        tune(task_of(store), tmp_path / "run")
+    with pytest.raises(UsageError, match="there already"):
+        finetune(task_of(store), tmp_path / "run")
 
 
 def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -> None:
@@ -189,10 +191,10 @@ def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -
     with pytest.raises(DatasetError, match="both classes"):
         task_of(store)
     blended = replace(SHORT, augmentation=ViewsConfig(augment="all", self_blend=1))
-    result = tune(task_of(store, blended), tmp_path / "run")
+    result = finetune(task_of(store, blended), tmp_path / "run")
     assert result.views == {"real": 0, "fake": result.split["train"]}
     assert result.metrics["validation"]["clips"]["fake"] == 0
-    assert any("NO FAKES TO VALIDATE BY" in warning for warning in result.warnings)
+    assert any("NO FAKES IN VALIDATION" in warning for warning in result.warnings)
     assert run.load(result.folder).decision.knows_fakes is False
     split = split_file.read_split(result.folder)
     assert all("@" not in name for part in split.values() for name in part)
@@ -203,7 +205,7 @@ def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
     clips = [face_clip(f"{n:02}.mp4", int(n == 0), n, groups=(f"p{n}",)) for n in range(12)]
     store = write_faces(tmp_path / "faces", clips)
     blended = replace(SHORT, augmentation=ViewsConfig(self_blend=1), epochs=0)
-    result = tune(task_of(store, blended), tmp_path / "run")
+    result = finetune(task_of(store, blended), tmp_path / "run")
     assert result.metrics["validation"]["clips"]["fake"] == 1
     assert result.metrics["baselines"] == {}
 
@@ -211,8 +213,8 @@ def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
 def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
     backbone = BackboneConfig("vgg16", str(made.folder / finetuned_weights.FILE_NAME))
     recipe = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
-    with pytest.raises(UsageError, match="fine-tuned before"):
-        prepare(store, backbone, recipe, SHORT)
+    with pytest.raises(UsageError, match="cannot start from a fine-tuned CNN"):
+        load_task(store, backbone, recipe, SHORT)
 
 
 @pytest.mark.parametrize("head", ["dense", pytest.param("attention", marks=pytest.mark.slow)])
@@ -220,5 +222,5 @@ def test_what_tells_the_classes_apart_is_learnt(
     head: str, store: FaceStore, tmp_path: Path
 ) -> None:
     config = replace(SHORT, head=head, head_epochs=8, epochs=0, learning_rate=3e-4)
-    result = tune(task_of(store, config), tmp_path / "run")
+    result = finetune(task_of(store, config), tmp_path / "run")
     assert result.metrics["validation"]["auc"] == 1.0

@@ -34,9 +34,9 @@ def _prepared(store: FeatureStore, split: SplitConfig) -> Experiment:
     return load_experiment(store, split)
 
 
-def made_up(pairs: object, recipe: ExperimentConfig) -> dict[str, float]:
-    """In place of training: values that depend on the recipe and on nothing else."""
-    return {"auc": zlib.crc32(repr(recipe).encode()) / 2**32, "brier": 0.1, "seconds": 0.0}
+def made_up(pairs: object, config: ExperimentConfig) -> dict[str, float]:
+    """In place of training: values that depend on the config and on nothing else."""
+    return {"auc": zlib.crc32(repr(config).encode()) / 2**32, "brier": 0.1, "seconds": 0.0}
 
 
 def outcomes(result: sweeping.SweepResult) -> list[tuple[Any, ...]]:

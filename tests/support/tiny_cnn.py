@@ -1,4 +1,4 @@
-"""A CNN of two layers that takes the place of a large one in tests of everything around it."""
+"""CNNs of two layers that replace large ones in tests of everything around them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def VGG16(**options: Any) -> Any:  # noqa: N802
     return _build(512, has_norm=False, **options)
 
 
+def EfficientNetB1(**options: Any) -> Any:  # noqa: N802
+    """Called as `keras.applications.EfficientNetB1` is; 8 features."""
+    return _build(8, has_norm=False, **options)
+
+
 def _build(
     width: int,
     *,
@@ -49,15 +54,23 @@ def _build(
 
 @contextmanager
 def in_place(home: Path) -> Iterator[None]:
-    """Let `inception_v3` and `vgg16` mean the tiny CNNs.
+    """Replace `inception_v3`, `vgg16` and `efficientnet_b1` by tiny CNNs.
 
     Args:
         home: Where translated networks are kept, apart from those of the real CNNs.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name, build in (("inception_v3", InceptionV3), ("vgg16", VGG16)):
-            application = f"{__name__}.{build.__name__}"
-            row = replace(BACKBONE_TABLE[name], application=application, crop_size=CROP_SIZE)
+        for name, build, width in (
+            ("inception_v3", InceptionV3, 2048),
+            ("vgg16", VGG16, 512),
+            ("efficientnet_b1", EfficientNetB1, 8),
+        ):
+            row = replace(
+                BACKBONE_TABLE[name],
+                application=f"{__name__}.{build.__name__}",
+                crop_size=CROP_SIZE,
+                width=width,
+            )
             patch.setitem(BACKBONE_TABLE, name, row)
         patch.setenv("DEEPSEQ_HOME", str(home))
         # The process that translates networks imports this module, too.

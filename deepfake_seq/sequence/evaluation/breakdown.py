@@ -25,13 +25,13 @@ def by_method(predictions: Predictions, threshold: float) -> list[dict[str, Any]
     real, fake = predictions.labels == REAL, predictions.labels == FAKE
     rows = []
     for name in sorted(set(methods[fake]) - {""}):
-        own = fake & (methods == name)
-        chosen = own | real
+        fakes = fake & (methods == name)
+        chosen = fakes | real
         rows.append(
             {
                 "name": name,
-                "clips": int(own.sum()),
-                "recall": float((predictions.scores[own] >= threshold).mean()),
+                "clips": int(fakes.sum()),
+                "recall": float((predictions.scores[fakes] >= threshold).mean()),
                 "auc": auc(predictions.labels[chosen], predictions.scores[chosen]),
             }
         )

@@ -1,4 +1,7 @@
-"""From logits to probabilities, by validation clips (or, where these have no fakes, others)."""
+"""Calibration: turn logits into probabilities, fitted on validation clips.
+
+If the validation clips contain no fakes, it is fitted on the training clips instead.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """`sigmoid(slope * logit + intercept)` (Platt, 1999).
+    """The function `sigmoid(slope * logit + intercept)` (Platt, 1999).
 
     Attributes:
-        slope: Never negative, so that the ranking of the clips stays.
-        intercept: Where the classes are in balance.
+        slope: Factor of the logit; never negative, so that the clips keep their ranking.
+        intercept: Constant added to the scaled logit.
     """
 
     slope: Annotated[float, Meta(ge=0)] = 1.0
@@ -26,11 +29,15 @@ class PlattScaling:
 
     @classmethod
     def fit(cls, labels: Labels, logits: Scores) -> PlattScaling:
-        """Fit to clips of both classes, which are weighed alike.
+        """Fit to clips of both classes; each class has the same total weight.
 
-        The mild ridge of scikit-learn's default keeps the slope finite where the clips can be told
-        apart without a mistake. Where the model ranks no better than chance, the slope is 0: every
-        clip gets the same probability, which is the truth about such a model.
+        scikit-learn's default L2 penalty keeps the slope finite if the logits separate the classes
+        perfectly. If the model ranks the clips no better than chance, slope and intercept are 0, so
+        that every clip gets the probability 0.5.
+
+        Args:
+            labels: (N,); 1 = fake, 0 = real.
+            logits: (N,); higher means more likely fake.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -43,5 +50,5 @@ class PlattScaling:
         return cls(slope / spread, intercept - slope * float(logits.mean()) / spread)
 
     def apply(self, logits: npt.NDArray[np.float64]) -> Scores:
-        """Calibrated probabilities of fake, (N,) float64."""
+        """Return the calibrated probabilities of fake, float64 (N,), of logits (N,)."""
         return 1.0 / (1.0 + np.exp(-np.clip(self.slope * logits + self.intercept, -500, 500)))

@@ -1,4 +1,4 @@
-"""Uncertainty of the metrics: bootstrap intervals, and DeLong's test for two AUCs."""
+"""Uncertainty of the metrics: bootstrap intervals, and DeLong's test of two AUCs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS, Floats, W
 
 Ints = npt.NDArray[np.int64]
 
-_CHUNK = 500_000
-_ROUNDS = 20
-_LIMITS = (2.5, 97.5)
+_MAX_WEIGHTS = 500_000
+"""Maximum number of weights (resamples times clips) in memory at once."""
+
+_MAX_REDRAWS = 20
+_PERCENTILES = (2.5, 97.5)
 
 
 def units(groups: Sequence[tuple[str, ...]] | None, clips: int) -> Ints:
-    """The unit of each clip, (N,), numbered from 0: clips that groups tie together are one unit.
+    """Return the resampling unit of each clip, (N,), numbered from 0.
+
+    Clips that share a group, directly or through other clips, are one unit.
 
     Args:
-        groups: The groups of each clip; one without any is a unit of its own. None: all are.
-        clips: How many there are.
+        groups: Groups of each clip; a clip without groups is a separate unit. None: every clip is a
+            separate unit.
+        clips: Number of clips.
     """
     return np.arange(clips) if groups is None else connected_components(groups)
 
@@ -40,29 +45,30 @@ def bootstrap(
 ) -> dict[str, tuple[float, float] | None]:
     """Compute the 95 % percentile interval of each metric of `WeightedMetrics`.
 
-    Whole units are drawn, with their number kept: clips of one person resemble each other, and
-    clips drawn one by one would make the intervals too narrow. A resample without both classes is
-    drawn again.
+    A resample contains as many units as there are, drawn with replacement. Clips of one person
+    resemble each other, so drawing single clips would make the intervals too narrow. A resample
+    that lacks a class is drawn again.
 
     Args:
         labels: (N,); 1 = fake, 0 = real.
         scores: (N,); calibrated probabilities of fake.
         threshold: Scores of at least this are called fake.
         unit: (N,); from `units`.
-        resamples: How many.
-        seed: Of the drawing.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
         None for a metric without an interval: a class has fewer than two units, or nearly all
-        resamples give the same value, as they do if a model makes no mistake on a few clips.
+        resamples give the same value, for example because the model makes no mistake.
     """
     if not _can_draw(labels, unit):
         return dict.fromkeys(METRICS)
     metrics = WeightedMetrics.of(labels, scores, threshold)
-    drawn = [metrics(weights) for weights in _drawn(labels, unit, resamples, seed)]
+    chunks = [metrics(weights) for weights in _weight_chunks(labels, unit, resamples, seed)]
     result: dict[str, tuple[float, float] | None] = {}
     for name in METRICS:
-        low, high = np.percentile(np.concatenate([part[name] for part in drawn]), _LIMITS)
+        values = np.concatenate([chunk[name] for chunk in chunks])
+        low, high = np.percentile(values, _PERCENTILES)
         result[name] = (float(low), float(high)) if low < high else None
     return result
 
@@ -76,19 +82,20 @@ def roc_band(
         labels: (N,); 1 = fake, 0 = real.
         scores: (N,); higher means more likely fake.
         unit: (N,); from `units`.
-        resamples: How many.
-        seed: Of the drawing.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
-        (M,) false-positive rates, lower and upper true-positive rates; None if a class has fewer
-        than two units.
+        False-positive rates, lower true-positive rates and upper true-positive rates, each (M,);
+        None if a class has fewer than two units.
     """
     if not _can_draw(labels, unit):
         return None
     fpr = np.linspace(0, 1, 201)
     metrics = WeightedMetrics.of(labels, scores, 0.5)
-    drawn = [metrics.tpr_at(fpr, weights) for weights in _drawn(labels, unit, resamples, seed)]
-    low, high = np.percentile(np.concatenate(drawn), _LIMITS, axis=0)
+    chunks = _weight_chunks(labels, unit, resamples, seed)
+    curves = np.concatenate([metrics.tpr_at(fpr, weights) for weights in chunks])
+    low, high = np.percentile(curves, _PERCENTILES, axis=0)
     return fpr, low, high
 
 
@@ -96,23 +103,24 @@ def _can_draw(labels: Ints, unit: Ints) -> bool:
     return all(len(np.unique(unit[labels == label])) >= 2 for label in (REAL, FAKE))
 
 
-def _drawn(labels: Ints, unit: Ints, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each clip is drawn, (R, N), some resamples at a time."""
+def _weight_chunks(labels: Ints, unit: Ints, resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each resample contains each clip, (R, N), some resamples at a time."""
     generator = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // len(labels))
+    rows = max(1, _MAX_WEIGHTS // len(labels))
     for start in range(0, resamples, rows):
-        yield _resampled(generator, labels, unit, min(rows, resamples - start))
+        yield _draw_weights(generator, labels, unit, min(rows, resamples - start))
 
 
-def _resampled(generator: np.random.Generator, labels: Ints, unit: Ints, rows: int) -> Floats:
-    """As many resamples as rows, (R, N); what lacks a class is drawn anew.
+def _draw_weights(generator: np.random.Generator, labels: Ints, unit: Ints, rows: int) -> Floats:
+    """Draw R resamples, (R, N), and draw those that lack a class again.
 
-    With two units of each class, at most one in three does: after so many rounds, none is left.
+    With two units of each class, at most one resample in three lacks a class, so practically none
+    is left after `_MAX_REDRAWS` attempts; any that is left is dropped.
     """
     count = int(unit.max()) + 1
     weights = np.zeros((rows, len(labels)))
     missing = np.arange(rows)
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_REDRAWS):
         drawn = generator.integers(count, size=(len(missing), count))
         drawn += count * np.arange(len(missing))[:, None]
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
@@ -126,12 +134,12 @@ def _resampled(generator: np.random.Generator, labels: Ints, unit: Ints, rows: i
 
 
 class DeLong(NamedTuple):
-    """Two AUCs on the same clips, compared.
+    """Result of DeLong's test of two AUCs on the same clips.
 
     Attributes:
-        difference: The first less the second.
-        standard_error: Of the difference.
-        p_value: Two-sided; None where the clips show no spread to measure the difference by.
+        difference: First AUC minus second AUC.
+        standard_error: Standard error of the difference.
+        p_value: Two-sided p-value; None if the AUCs differ but the standard error is 0.
     """
 
     difference: float
@@ -140,19 +148,19 @@ class DeLong(NamedTuple):
 
 
 def delong(labels: Ints, scores_one: Floats, scores_other: Floats) -> DeLong | None:
-    """Whether two models' AUCs on the same clips differ by more than chance.
+    """Test whether two models' AUCs on the same clips differ by more than chance.
 
-    DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44(3), by the midranks of Sun & Xu (2014),
-    IEEE Signal Processing Letters 21(11). It takes the clips for independent: where a person is in
-    several clips, the p-value is too small.
+    DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44(3), computed with the midranks of Sun & Xu
+    (2014), IEEE Signal Processing Letters 21(11). The test assumes independent clips: if a person
+    is in several clips, the p-value is too small.
 
     Args:
         labels: (N,); 1 = fake, 0 = real.
-        scores_one: (N,); higher means more likely fake.
-        scores_other: (N,); likewise.
+        scores_one: (N,); scores of one model; higher means more likely fake.
+        scores_other: (N,); scores of the other model.
 
     Returns:
-        None where a class has fewer than two clips.
+        None if a class has fewer than two clips.
     """
     fake, real = labels == FAKE, labels == REAL
     if min(fake.sum(), real.sum()) < 2:
@@ -172,7 +180,7 @@ def delong(labels: Ints, scores_one: Floats, scores_other: Floats) -> DeLong | N
 
 
 def _placements(fakes: Floats, reals: Floats) -> tuple[Floats, Floats]:
-    """For each fake clip the share of real ones below it; for each real one, of fakes above it."""
+    """Return the fraction of reals below each fake, and of fakes above each real clip."""
     ranks = _midranks(np.concatenate([fakes, reals]))
     among_fakes, among_reals = _midranks(fakes), _midranks(reals)
     above_reals = (ranks[: len(fakes)] - among_fakes) / len(reals)
@@ -181,7 +189,7 @@ def _placements(fakes: Floats, reals: Floats) -> tuple[Floats, Floats]:
 
 
 def _midranks(values: Floats) -> Floats:
-    """The rank of each value from 1 on; equal ones share the mean of theirs."""
+    """Return the rank of each value, from 1; equal values all get the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     midranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return midranks

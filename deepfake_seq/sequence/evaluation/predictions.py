@@ -1,4 +1,4 @@
-"""What a run said of each clip that it was judged on: `predictions.csv`."""
+"""The score of each evaluated clip of a run: `predictions.csv`."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _SEPARATOR = ";"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Judged clips, in columns.
+    """The labels and scores of N evaluated clips, in columns.
 
     Attributes:
-        video_ids: N of them.
-        parts: The part that each clip stands in: `validation`, `test` or `unseen`.
+        video_ids: Name of each clip.
+        splits: Split of each clip: `validation`, `test` or `unseen`.
         labels: (N,); 1 = fake, 0 = real.
         scores: (N,); calibrated probabilities of fake.
-        sha256s: Of the video files, in hex, or "".
+        sha256s: SHA-256 of each video file, in hex, or "" if unknown.
         groups: Identities and source videos in each clip.
-        methods: How each fake was made, or "".
+        methods: Manipulation method of each fake, or "".
     """
 
     video_ids: tuple[str, ...]
-    parts: tuple[str, ...]
+    splits: tuple[str, ...]
     labels: Labels
     scores: Scores
     sha256s: tuple[str, ...]
@@ -52,11 +52,11 @@ class Predictions:
         return len(self.video_ids)
 
     @classmethod
-    def of(cls, part: str, clips: Sequence[Clip], scores: Scores) -> Predictions:
-        """Those of the clips of one part."""
+    def of(cls, split_name: str, clips: Sequence[Clip], scores: Scores) -> Predictions:
+        """Make the predictions of one split from its clips and their scores, (N,)."""
         return cls(
             tuple(clip.video_id for clip in clips),
-            (part,) * len(clips),
+            (split_name,) * len(clips),
             np.array([clip.label for clip in clips], dtype=np.int64),
             scores,
             tuple(clip.sha256 for clip in clips),
@@ -66,15 +66,15 @@ class Predictions:
 
     @property
     def keys(self) -> list[str]:
-        """What tells each clip from others; see `clip_key`."""
+        """Key identifying each clip; see `clip_key`."""
         return list(map(clip_key, self.video_ids, self.sha256s))
 
     def take(self, positions: npt.NDArray[np.int64]) -> Predictions:
-        """The clips at `positions`."""
+        """Return the predictions at `positions`."""
         chosen = positions.tolist()
         return Predictions(
             tuple(self.video_ids[at] for at in chosen),
-            tuple(self.parts[at] for at in chosen),
+            tuple(self.splits[at] for at in chosen),
             self.labels[positions],
             self.scores[positions],
             tuple(self.sha256s[at] for at in chosen),
@@ -82,40 +82,39 @@ class Predictions:
             tuple(self.methods[at] for at in chosen),
         )
 
-    def part(self, name: str) -> Predictions:
-        """The clips of one part."""
-        return self.take(np.flatnonzero(np.array(self.parts, dtype=object) == name))
+    def of_split(self, name: str) -> Predictions:
+        """Return the predictions of one split."""
+        return self.take(np.flatnonzero(np.array(self.splits, dtype=object) == name))
 
 
-def write(path: Path, judged: Mapping[str, tuple[Sequence[Clip], Scores]]) -> None:
-    """Write the clips of each part with their scores, (N,), whole or not at all.
+def write(path: Path, splits: Mapping[str, tuple[Sequence[Clip], Scores]]) -> None:
+    """Write the clips of each split and their scores, (N,), in one atomic step.
 
-    Groups are separated by `;`. A group with one in its name reads as two, which ties no fewer
-    clips together.
+    Groups are separated by `;`. A group whose name contains `;` is read back as two groups; the
+    same clips still share a group.
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for part, (clips, scores) in judged.items():
+    for split_name, (clips, scores) in splits.items():
         for clip, score in zip(clips, scores.tolist(), strict=True):
             groups = _SEPARATOR.join(clip.groups)
-            row = (clip.video_id, part, clip.label, score, clip.sha256, groups, clip.method)
+            row = (clip.video_id, split_name, clip.label, score, clip.sha256, groups, clip.method)
             writer.writerow(row)
-    # Names come from file systems that know nothing of UTF-8.
+    # File names need not be UTF-8.
     atomic.write_bytes(path, buffer.getvalue().encode("utf-8", "surrogatepass"))
 
 
 def read(path: Path) -> Predictions:
-    """Read what `write` wrote.
+    """Read the predictions of a run.
 
     Raises:
-        RunError: The file cannot be read, or says something that cannot be; the message names the
-            line.
+        RunError: The file cannot be read, or a row is invalid; the message names the line.
     """
-    rows = decode_rows(path, _Row, COLUMNS, MAX_BYTES)
+    rows = decode_rows(path, PredictionRow, COLUMNS, MAX_BYTES)
     name, times = next(iter(Counter(row.video_id for row in rows).most_common(1)), ("", 0))
     if times > 1:
-        raise damaged(path, f"{name!r} is there twice")
+        raise damaged(path, f"{name!r} occurs {times} times")
     return Predictions(
         tuple(row.video_id for row in rows),
         tuple(row.part for row in rows),
@@ -127,8 +126,8 @@ def read(path: Path) -> Predictions:
     )
 
 
-class _Row(Struct):
-    """A line of the file."""
+class PredictionRow(Struct):
+    """A row of `predictions.csv`."""
 
     video_id: str
     part: Literal["validation", "test"]

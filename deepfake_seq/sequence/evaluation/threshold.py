@@ -1,4 +1,4 @@
-"""From scores to a call: the threshold and the abstention band, by validation clips only."""
+"""Choose the decision threshold and the abstention band, from validation clips only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 
 
 class ClassCounts(TypedDict):
-    """How many clips there are of each class."""
+    """Number of clips of each class."""
 
     real: int
     fake: int
@@ -23,21 +23,21 @@ class ClassCounts(TypedDict):
 
 @dataclass(frozen=True)
 class Decision:
-    """How a run decides, and on how much that rests.
+    """Threshold and abstention band of a run, and the clips that they were chosen on.
 
     Attributes:
         threshold: Scores of at least this are called fake.
-        band: Scores from the first to below the second are too doubtful for a verdict. Equal where
-            there is no such band. Where the threshold lies in it, it is still what calls are
-            counted by in the metrics.
-        rule: How the threshold was chosen: `fpr` or `balanced`.
-        target_fpr: The share of real clips that may be called fake, from 0 to 1, and of fake ones
-            that may be called real, outside of the band.
-        validation_fpr: The share of the real validation clips that the threshold calls fake.
-        clips: How many validation clips it was chosen on, `real` and `fake`.
-        supported: Whether there were enough real ones for `target_fpr` to mean anything. Where
-            not, the rule is `balanced`, whatever was asked; but without fakes it is `fpr`.
-        thresholds: What each rule would have chosen.
+        band: Abstention band: scores from the first to below the second are inconclusive. The two
+            are equal if there is no band. The metrics ignore the band and count the calls at the
+            threshold.
+        rule: Rule that chose the threshold: `fpr` or `balanced`.
+        target_fpr: Maximum fraction of real clips called fake, 0 to 1, and of fake clips called
+            real, outside the band.
+        validation_fpr: Fraction of the real validation clips that the threshold calls fake.
+        clips: Number of validation clips, `real` and `fake`.
+        supported: Whether there were enough real validation clips for `target_fpr`. If not, the
+            rule is `balanced`, whichever was requested; without fakes it is always `fpr`.
+        thresholds: Threshold that each rule would have chosen.
     """
 
     threshold: float
@@ -50,32 +50,32 @@ class Decision:
     thresholds: dict[str, float]
 
     def __post_init__(self) -> None:
-        figures = (self.threshold, *self.band, self.target_fpr, self.validation_fpr)
+        numbers = (self.threshold, *self.band, self.target_fpr, self.validation_fpr)
         ordered = self.band[0] <= self.band[1]
-        if self.rule not in THRESHOLDS or not ordered or not all(map(math.isfinite, figures)):
-            raise ValueError(f"not a decision. Received: {self}")
+        if self.rule not in THRESHOLDS or not ordered or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"the decision is invalid. Received: {self}")
 
     def is_doubtful(self, score: float) -> bool:
-        """Whether a score lies in the abstention band."""
+        """Return whether a score is in the abstention band."""
         return self.band[0] <= score < self.band[1]
 
     @property
     def knows_fakes(self) -> bool:
-        """Whether there were fakes to validate by.
+        """Whether the validation clips contained fakes.
 
-        Where not, nobody knows how many fakes are found, and scores are no calibrated
-        probabilities.
+        If not, the fraction of fakes that are detected is unknown, and the scores are not
+        calibrated probabilities.
         """
         return self.clips["fake"] > 0
 
     @property
     def basis(self) -> str:
-        """What the threshold was set for, and on what, in words."""
+        """Aim of the threshold and the clips that it was chosen on, in words."""
         if not self.knows_fakes:
             aim = f"for a false-positive rate of {self.target_fpr:.1%} on"
             return (
-                f"set {aim if self.supported else 'above'} {self.clips['real']} real validation "
-                "clips, without any fake to validate by"
+                f"set {aim if self.supported else 'above all scores of'} {self.clips['real']} real "
+                "validation clips, without any fakes"
             )
         counts = f"{self.clips['real']} real and {self.clips['fake']} fake validation clips"
         if self.rule == "fpr":
@@ -87,52 +87,51 @@ class Decision:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of a verdict must be told."""
+        """Limits of the verdicts that readers must know."""
         if not self.knows_fakes:
             return self._without_fakes
         if self.supported:
             return []
-        return [
-            f"{self.clips['real']} real clips for validation cannot support a false-positive rate "
-            f"of {self.target_fpr:.1%}: at least {_needed(self.target_fpr)} are needed. The "
-            "threshold is the one with the best balanced accuracy."
-        ]
+        return [f"{self._too_few} The threshold with the best balanced accuracy is used instead."]
 
     @property
     def _without_fakes(self) -> list[str]:
         warnings = [
-            "THERE WERE NO FAKES TO VALIDATE BY: how many fakes it finds is unknown, and its score "
-            "is no calibrated probability. The calibration was fitted to the training clips and "
-            "the fakes made from them, the threshold to real validation clips alone; there is no "
-            "abstention band."
+            "NO FAKES IN VALIDATION: the fraction of fakes that the model detects is unknown, and "
+            "its score is not a calibrated probability. The calibration was fitted on the training "
+            "clips and the fakes made from them, and the threshold was chosen on real clips only; "
+            "there is no abstention band."
         ]
         if not self.supported:
-            warnings.append(
-                f"{self.clips['real']} real clips for validation cannot support a false-positive "
-                f"rate of {self.target_fpr:.1%}: at least {_needed(self.target_fpr)} are needed. "
-                "The threshold lies above all their scores."
-            )
+            warnings.append(f"{self._too_few} The threshold is above all their scores.")
         return warnings
+
+    @property
+    def _too_few(self) -> str:
+        return (
+            f"{self.clips['real']} real validation clips are too few for a false-positive rate of "
+            f"{self.target_fpr:.1%}: at least {_min_reals(self.target_fpr)} are needed."
+        )
 
 
 def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
     """Choose the threshold and the abstention band.
 
-    The band lies between the score below which at most `target_fpr` of the fake clips are missed
-    and the one above which at most `target_fpr` of the real ones are called fake, where the classes
-    overlap so much that the one lies below the other. Without fakes, the real clips give the
-    threshold by the false-positive rate, whatever the rule, and there is no such band.
+    Below the lower end of the band, at most `target_fpr` of the fake clips are missed; above its
+    upper end, at most `target_fpr` of the real clips are called fake. There is no band if the
+    classes overlap so little that one threshold does both. Without fakes, there is no band either,
+    and the rule is `fpr` whatever `config` says.
 
     Args:
-        labels: (N,) of validation clips, real ones among them.
-        scores: (N,) calibrated probabilities of fake.
-        config: What is wanted.
+        labels: (N,); 1 = fake, 0 = real; at least one real validation clip.
+        scores: (N,); calibrated probabilities of fake.
+        config: Rule and target false-positive rate.
     """
     reals, fakes = scores[labels == REAL], scores[labels == FAKE]
     candidates = _candidates(scores)
-    false_alarms = _share_at_least(reals, candidates)
+    false_alarms = _fraction_at_least(reals, candidates)
     strict = float(candidates[false_alarms <= config.target_fpr].min())
-    supported = len(reals) >= _needed(config.target_fpr)
+    supported = len(reals) >= _min_reals(config.target_fpr)
     if not len(fakes):
         return Decision(
             threshold=strict,
@@ -144,7 +143,7 @@ def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
             supported=supported,
             thresholds={"fpr": strict},
         )
-    missed = _share_below(fakes, candidates)
+    missed = _fraction_below(fakes, candidates)
     lenient = float(candidates[missed <= config.target_fpr].max())
     balanced = _nearest_to_half(candidates, 1.0 - (false_alarms + missed) / 2)
     rule = config.threshold if supported else "balanced"
@@ -164,18 +163,19 @@ def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
 
 
 def best_macro_f1(labels: Labels, scores: Scores) -> float:
-    """The best macro-F1 that any threshold would give on these very clips.
+    """Return the best macro-F1 that any threshold gives on these clips.
 
-    Nobody can know that threshold beforehand: a yardstick for the one that was chosen.
+    This is an upper bound to compare the chosen threshold with: the best threshold on test clips
+    cannot be known in advance.
 
     Args:
-        labels: (N,) of both classes.
-        scores: (N,) probabilities.
+        labels: (N,); 1 = fake, 0 = real; both classes.
+        scores: (N,); probabilities of fake.
     """
     candidates = _candidates(scores)
     reals, fakes = (labels == REAL).sum(), (labels == FAKE).sum()
-    hits = _share_at_least(scores[labels == FAKE], candidates) * fakes
-    false_alarms = _share_at_least(scores[labels == REAL], candidates) * reals
+    hits = _fraction_at_least(scores[labels == FAKE], candidates) * fakes
+    false_alarms = _fraction_at_least(scores[labels == REAL], candidates) * reals
     rejected = reals - false_alarms
     of_fake = 2 * hits / (hits + false_alarms + fakes)
     of_real = 2 * rejected / (rejected + (fakes - hits) + reals)
@@ -183,28 +183,29 @@ def best_macro_f1(labels: Labels, scores: Scores) -> float:
 
 
 def _candidates(scores: Scores) -> Scores:
-    """A threshold between each two neighbouring scores, one beyond each end, and 0.5."""
+    """Return a threshold between each two neighbouring scores, one beyond each end, and 0.5."""
     distinct = np.unique(scores)
     between = (distinct[:-1] + distinct[1:]) / 2
     above = (distinct[-1] + max(1.0, distinct[-1] + 1e-6)) / 2
     return np.unique(np.concatenate([[0.5, above], distinct[:1], between]))
 
 
-def _share_at_least(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
+def _fraction_at_least(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
     below = np.searchsorted(np.sort(scores), thresholds, side="left")
     return np.asarray((len(scores) - below) / len(scores))
 
 
-def _share_below(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
+def _fraction_below(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
     below = np.searchsorted(np.sort(scores), thresholds, side="left")
     return np.asarray(below / len(scores))
 
 
-def _nearest_to_half(candidates: Scores, merits: npt.NDArray[np.float64]) -> float:
-    best = candidates[np.isclose(merits, merits.max())]
+def _nearest_to_half(candidates: Scores, accuracies: npt.NDArray[np.float64]) -> float:
+    """Return the candidate with the best accuracy; of several, the one nearest to 0.5."""
+    best = candidates[np.isclose(accuracies, accuracies.max())]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def _needed(rate: float) -> int:
-    """With fewer real clips than this, a single false alarm is above the rate already."""
+def _min_reals(rate: float) -> int:
+    """Return the number of real clips below which a single false alarm exceeds the rate."""
     return math.ceil(1.0 / rate)

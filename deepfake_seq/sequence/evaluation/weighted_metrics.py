@@ -101,7 +101,8 @@ class WeightedMetrics:
 
     def tpr_at(self, fpr: Floats, weights: Floats) -> Floats:
         """Interpolate the ROC curves: true-positive rates, (R, M), at M false-positive rates."""
-        curves = [np.pad(part.cumsum(axis=1), ((0, 0), (1, 0))) for part in self._by_score(weights)]
+        sums = self._by_score(weights)
+        curves = [np.pad(totals.cumsum(axis=1), ((0, 0), (1, 0))) for totals in sums]
         fakes, reals = (curve / curve[:, -1:] for curve in curves)
         return np.stack([np.interp(fpr, *curve) for curve in zip(reals, fakes, strict=True)])
 
@@ -150,7 +151,7 @@ def _decisions(fakes: Floats, reals: Floats, called: npt.NDArray[np.bool_]) -> d
     fake_right, fake_wrong = fakes[:, called].sum(axis=1), fakes[:, ~called].sum(axis=1)
     right, wrong = real_right + fake_right, real_wrong + fake_wrong
     recalls = real_right / (real_right + real_wrong), fake_right / (fake_right + fake_wrong)
-    f1 = [2 * own / (2 * own + wrong) for own in (real_right, fake_right)]
+    f1 = [2 * hits / (2 * hits + wrong) for hits in (real_right, fake_right)]
     return {
         "accuracy": right / (right + wrong),
         "balanced_accuracy": np.mean(recalls, axis=0),

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def render(template: str, **context: Any) -> str:
     """Render a file of `templates/` as a page.
 
-    Every text is escaped, and stays on one line: what would not be visible, or would reverse the
-    text around it, is written as a Python string literal.
+    All text is escaped and stays on one line: text with invisible or direction-changing characters
+    is written as a Python string literal.
 
     Args:
-        template: Name of the file.
+        template: Name of the template file.
         context: The template's variables.
     """
     return _environment().get_template(template).render(context)

@@ -31,7 +31,7 @@ def card(
     if members > 1:
         networks = f"{members} networks with {parameters} each, whose logits are averaged"
     kind = "CNN, fine-tuned on faces" if "finetune" in notes else "sequence model"
-    clips = ", ".join(f"{count} {part}" for part, count in notes["split"].items())
+    clips = ", ".join(f"{count} {split_name}" for split_name, count in notes["split"].items())
     if members > 1:
         clips += "; each validation clip is scored by the network that was not trained on it"
     lines = [
@@ -59,7 +59,7 @@ def card(
         *_views(notes.get("views", {})),
         f"- Class balance: {notes['training']['balance']}.",
         f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
-        f"- {_doubt(decision, metrics)}",
+        f"- {_abstention(decision, metrics)}",
         f"- Shortcut check: {_shortcut(notes['shortcut'])}",
         "",
     ]
@@ -94,18 +94,18 @@ def data_warnings(data: SequenceData) -> list[str]:
 
 def baseline_warnings(title: str, metrics: dict[str, Any]) -> list[str]:
     """List the baselines that are as good, on the test (or else validation) clips."""
-    judged = "test" if metrics["test"] else "validation"
-    own = metrics[judged]["macro_f1"]
+    split_name = _deciding_split(metrics)
+    macro_f1 = metrics[split_name]["macro_f1"]
     return [
-        f"{title} is no better than the baseline {name} on the {judged} clips (macro-F1 {own:.3f} "
-        f"against {values[judged]['macro_f1']:.3f})."
+        f"{title} is no better than the baseline {name} on the {split_name} clips "
+        f"(macro-F1 {macro_f1:.3f} against {values[split_name]['macro_f1']:.3f})."
         for name, values in metrics["baselines"].items()
-        if own is not None and own <= values[judged]["macro_f1"]
+        if macro_f1 is not None and macro_f1 <= values[split_name]["macro_f1"]
     ]
 
 
 def views_line(views: Mapping[str, int]) -> str:
-    """Format the number of views of each class as `40 for training only (0 real, 40 fake)`."""
+    """Format the number of views of each class: `40 for training only (0 real, 40 fake)`."""
     total = sum(views.values())
     return f"{total} for training only ({views['real']} real, {views['fake']} fake)"
 
@@ -116,17 +116,21 @@ def _views(views: Mapping[str, int]) -> list[str]:
     return [f"- Views of the training clips, and fakes made from them: {views_line(views)}."]
 
 
-def _doubt(decision: Decision, metrics: dict[str, Any]) -> str:
+def _deciding_split(metrics: dict[str, Any]) -> str:
+    return "test" if metrics["test"] else "validation"
+
+
+def _abstention(decision: Decision, metrics: dict[str, Any]) -> str:
     low, high = decision.band
     if not decision.knows_fakes:
-        return "No abstention band: there were no fakes to show where the classes overlap."
+        return "No abstention band: without fakes, it is unknown where the classes overlap."
     if low == high:
         return "No abstention band: the classes hardly overlap on the validation clips."
-    judged = "test" if metrics["test"] else "validation"
-    share = metrics[judged]["doubt"]["share"]
+    split_name = _deciding_split(metrics)
+    fraction = metrics[split_name]["doubt"]["share"]
     return (
         f"Abstention band: scores from {low:.3f} to below {high:.3f} are inconclusive, because the "
-        f"classes overlap there; this applies to {share:.0%} of the {judged} clips."
+        f"classes overlap there; this applies to {fraction:.0%} of the {split_name} clips."
     )
 
 
@@ -134,6 +138,6 @@ def _shortcut(shortcut: dict[str, Any]) -> str:
     if shortcut["auc"] is None:
         return "not possible, because there are too few groups of each class."
     return (
-        f"metadata alone (frame size, frame rate, duration, bit rate, codec, face size) reach AUC "
-        f"{shortcut['auc']:.2f}; 0.5 is chance."
+        "a classifier of metadata alone (frame size, frame rate, duration, bit rate, codec, face "
+        f"size) has AUC {shortcut['auc']:.2f}; 0.5 is chance."
     )

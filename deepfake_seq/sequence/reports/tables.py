@@ -27,14 +27,14 @@ def metrics_rows(model: str, metrics: dict[str, Any]) -> Rows:
         metrics: Contents of `metrics.json`.
     """
     rows = [["", "real + fake", *COLUMNS, "inconclusive"]]
-    for part in ("validation", "test", "unseen"):
-        named = {model: metrics.get(part)}
-        named |= {name: values.get(part) for name, values in metrics["baselines"].items()}
+    for split_name in ("validation", "test", "unseen"):
+        named = {model: metrics.get(split_name)}
+        named |= {name: values.get(split_name) for name, values in metrics["baselines"].items()}
         for name, values in named.items():
             if values:
                 clips, doubt = values["clips"], values["doubt"]["share"]
                 counts = f"{clips['real']} + {clips['fake']}"
-                row = [f"{part}: {name}", counts, *_cells(values, COLUMNS.values())]
+                row = [f"{split_name}: {name}", counts, *_cells(values, COLUMNS.values())]
                 rows.append([*row, f"{doubt:.0%}"])
     return rows
 
@@ -46,11 +46,11 @@ def runs_rows(runs: Mapping[str, dict[str, Any]]) -> Rows:
         runs: Contents of `metrics.json` by the model's name; all from the same clips.
     """
     first = next(iter(runs.values()))
-    part = "test" if first["test"] else "validation"
-    named = {name: metrics[part] for name, metrics in runs.items()}
-    named |= {name: values[part] for name, values in first["baselines"].items()}
-    clips = first[part]["clips"]
-    header = f"{part}: {clips['real']} real + {clips['fake']} fake"
+    split_name = "test" if first["test"] else "validation"
+    named = {name: metrics[split_name] for name, metrics in runs.items()}
+    named |= {name: values[split_name] for name, values in first["baselines"].items()}
+    clips = first[split_name]["clips"]
+    header = f"{split_name}: {clips['real']} real + {clips['fake']} fake"
     return [
         [header, *COLUMNS],
         *[[name, *_cells(values, COLUMNS.values())] for name, values in named.items()],
@@ -61,7 +61,7 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
     """Return a header, and a row for each model of a study.
 
     Args:
-        models: What `study.summarise` gives, by the model's name.
+        models: Results of `cross_validation.summarise`, by the model's name.
     """
     rows = [
         [

@@ -1,4 +1,4 @@
-"""Several runs side by side, on the test clips that they have in common."""
+"""Compare several runs on the test clips that they have in common."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from deepfake_seq.sequence.splits import split_file
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """One run.
+    """A run in a comparison.
 
     Attributes:
-        folder: Where it is.
-        model: The model's name.
-        parameters: Of one network.
-        members: How many networks are averaged.
-        rule: How its threshold was chosen.
-        fingerprint_id: Of the features that it was trained on.
-        metrics: Of its test part, or None where it has none.
-        cells: The same for people: clips, AUC, balanced accuracy, macro-F1.
-        tested: Its test clips.
-        trained_on: What its training and validation clips are known by.
+        folder: Run directory.
+        model: Name of the model.
+        parameters: Number of parameters of one network.
+        members: Number of networks that are averaged.
+        rule: Rule that chose its threshold.
+        fingerprint_id: Fingerprint of the features that it was trained on.
+        metrics: Metrics of its test split, or None if it has no test clips.
+        cells: Test clips, AUC, balanced accuracy and macro-F1, formatted for a table.
+        test: Predictions of its test clips.
+        trained_on: Keys of its training and validation clips; see `clip_key`.
     """
 
     folder: Path
@@ -43,20 +43,20 @@ class ComparedRun:
     fingerprint_id: str
     metrics: dict[str, Any] | None
     cells: list[str]
-    tested: Predictions
+    test: Predictions
     trained_on: frozenset[str]
 
     @classmethod
     def read(cls, folder: Path) -> ComparedRun:
-        """Read what a run directory says of itself; no weights are loaded.
+        """Read a run directory, without its weights.
 
         Raises:
-            RunError: Something is missing or damaged.
+            RunError: A file is missing or damaged.
         """
         description = run.describe(folder)
         metrics = run.read_metrics(folder)["test"]
         split = split_file.read_split(folder)
-        known = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
+        clips = [*split.get("train", {}).items(), *split.get("validation", {}).items()]
         return cls(
             folder=folder,
             model=description.title,
@@ -66,85 +66,85 @@ class ComparedRun:
             fingerprint_id=description.fingerprint_id,
             metrics=metrics,
             cells=_cells(metrics),
-            tested=predictions.read(folder / predictions.NAME).part("test"),
-            trained_on=frozenset(clip_key(video_id, clip.sha256) for video_id, clip in known),
+            test=predictions.read(folder / predictions.NAME).of_split("test"),
+            trained_on=frozenset(clip_key(video_id, clip.sha256) for video_id, clip in clips),
         )
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A run against the first one, on the test clips of both.
+    """DeLong's test of two runs on the test clips that they have in common.
 
     Attributes:
-        clips: How many these are.
-        test: DeLong's; None where they are too few.
+        clips: Number of common test clips.
+        test: Result of the test; None if there are too few clips.
     """
 
     clips: int
     test: DeLong | None
 
 
-def pair(one: Predictions, other: Predictions) -> PairedTest:
-    """What `other` gains over `one`, on the clips that both were tested on with the same label."""
-    where = {key: position for position, key in enumerate(other.keys)}
+def pair(first: Predictions, other: Predictions) -> PairedTest:
+    """Test whether `other` has another AUC than `first`, on clips with the same label in both."""
+    position_of = {key: position for position, key in enumerate(other.keys)}
     positions = [
-        (position, where[key])
-        for position, key in enumerate(one.keys)
-        if key in where and one.labels[position] == other.labels[where[key]]
+        (position, position_of[key])
+        for position, key in enumerate(first.keys)
+        if key in position_of and first.labels[position] == other.labels[position_of[key]]
     ]
-    mine, theirs = np.array(positions, dtype=np.int64).reshape(-1, 2).T
-    return PairedTest(
-        len(positions), delong(other.labels[theirs], other.scores[theirs], one.scores[mine])
-    )
+    in_first, in_other = np.array(positions, dtype=np.int64).reshape(-1, 2).T
+    test = delong(other.labels[in_other], other.scores[in_other], first.scores[in_first])
+    return PairedTest(len(positions), test)
 
 
 def caveats(runs: Sequence[ComparedRun]) -> list[str]:
-    """What forbids, or weakens, setting the runs side by side."""
+    """List the reasons why the runs cannot be compared, or only with reservations."""
     first = runs[0]
     notes = []
     for other in runs[1:]:
-        own, theirs = set(first.tested.keys), set(other.tested.keys)
-        if own != theirs:
+        keys, other_keys = set(first.test.keys), set(other.test.keys)
+        if keys != other_keys:
             notes.append(
                 f"{first.folder} and {other.folder} were tested on different clips: "
-                f"{len(own & theirs)} in common, {len(own - theirs)} and {len(theirs - own)} not. "
-                "Their figures cannot be compared; p is of the clips in common."
+                f"{len(keys & other_keys)} in common, {len(keys - other_keys)} only in the first, "
+                f"{len(other_keys - keys)} only in the second. Their metrics are not comparable; "
+                "the p-value covers the common clips."
             )
         if first.fingerprint_id != other.fingerprint_id:
             notes.append(
-                f"{first.folder} and {other.folder} were trained on features made in different "
-                f"ways (fingerprints {first.fingerprint_id} and {other.fingerprint_id})."
+                f"{first.folder} and {other.folder} were trained on different kinds of features "
+                f"(fingerprints {first.fingerprint_id} and {other.fingerprint_id})."
             )
     for one in runs:
         for other in runs:
-            leaked = len(set(one.tested.keys) & other.trained_on)
+            leaked = len(set(one.test.keys) & other.trained_on)
             if leaked:
                 notes.append(
                     f"Leak: {leaked} test clips of {one.folder} are training or validation clips "
                     f"of {other.folder}."
                 )
-    if any(len(names) for names in first.tested.groups):
+    if any(len(names) for names in first.test.groups):
         notes.append(
-            "DeLong's test takes clips for independent; where a person is in several, p is too "
-            "small."
+            "DeLong's test assumes independent clips: if a person is in several clips, the p-value "
+            "is too small."
         )
     return notes
 
 
 def rows(runs: Sequence[ComparedRun], paired: Sequence[PairedTest]) -> Rows:
-    """A header, and a row for each run.
+    """Return a header, and a row for each run.
 
     Args:
         runs: The runs.
-        paired: Of all but the first, against the first.
+        paired: Test of each run but the first against the first.
     """
     header = ["run", "model", "parameters", "test clips (real + fake)", "AUC"]
     header += ["balanced accuracy", "macro-F1", "threshold", "p against the first"]
     table = [header]
-    for own, against in zip(runs, [None, *paired], strict=True):
-        many = f"{own.members} × " if own.members > 1 else ""
-        row = [str(own.folder), own.model, f"{many}{own.parameters:,}"]
-        table.append([*row, *own.cells, own.rule, _p_value(against)])
+    for compared, against in zip(runs, [None, *paired], strict=True):
+        factor = f"{compared.members} × " if compared.members > 1 else ""
+        row = [str(compared.folder), compared.model, f"{factor}{compared.parameters:,}"]
+        table.append([*row, *compared.cells, compared.rule, _p_value(against)])
     return table
 
 
@@ -153,8 +153,8 @@ def _cells(metrics: dict[str, Any] | None) -> list[str]:
         return ["none", "–", "–", "–"]
     clips, intervals = metrics["clips"], metrics["intervals"]
     names = ("auc", "balanced_accuracy", "macro_f1")
-    figures = [with_interval(metrics[name], intervals[name]) for name in names]
-    return [f"{clips['real']} + {clips['fake']}", *figures]
+    values = [with_interval(metrics[name], intervals[name]) for name in names]
+    return [f"{clips['real']} + {clips['fake']}", *values]
 
 
 def _p_value(paired: PairedTest | None) -> str:
@@ -164,19 +164,19 @@ def _p_value(paired: PairedTest | None) -> str:
 
 
 def report(runs: Sequence[ComparedRun], paired: Sequence[PairedTest]) -> list[dict[str, Any]]:
-    """The same as plain JSON values."""
+    """Return the comparison as plain JSON values; arguments as for `rows`."""
     return [
         {
-            "run": str(own.folder),
-            "model": own.model,
-            "members": own.members,
-            "parameters": own.parameters,
-            "fingerprint_id": own.fingerprint_id,
-            "threshold_rule": own.rule,
-            "test": own.metrics,
+            "run": str(compared.folder),
+            "model": compared.model,
+            "members": compared.members,
+            "parameters": compared.parameters,
+            "fingerprint_id": compared.fingerprint_id,
+            "threshold_rule": compared.rule,
+            "test": compared.metrics,
             "against_first": None if against is None else _report_pair(against),
         }
-        for own, against in zip(runs, [None, *paired], strict=True)
+        for compared, against in zip(runs, [None, *paired], strict=True)
     ]
 
 

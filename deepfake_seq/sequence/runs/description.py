@@ -23,7 +23,7 @@ class InputShape(Struct, frozen=True):
 
 
 class Parameters(Struct, frozen=True):
-    """The number of parameters of one network, and of those that were trained."""
+    """The number of all parameters of one network, and of its trainable ones."""
 
     total: Count
     trainable: Count
@@ -39,12 +39,13 @@ class RunDescription(Struct, frozen=True, kw_only=True):
     """The content of `model.json`; further keys are ignored. `SequenceModel` explains the rest.
 
     Attributes:
-        members: The number of networks that the model averages.
-        extract_config: The settings that the features were made with; see `extraction`.
-        created: The time when the run was made.
-        parameters: The size of one network.
-        split: The number of clips in each split.
+        members: Number of networks that the model averages.
+        extract_config: Extraction settings of the features, as plain values; see `extraction`.
+        created: Time when the run was created, in ISO 8601.
+        parameters: Number of parameters of one network.
+        split: Number of clips in each split.
         warnings: Limits of the metrics that readers must know.
+        training: Best epoch of each network.
     """
 
     format: Literal["deepseq-run"]
@@ -71,24 +72,24 @@ class RunDescription(Struct, frozen=True, kw_only=True):
         if not self.title:
             force_setattr(self, "title", self.model.title)
         if self.extraction != self.extraction.without_folders():
-            raise ValueError("extract_config names a path instead of the name of a weights file")
+            raise ValueError("extract_config contains the path of a weights file, not its name")
         if Fingerprint(self.fingerprint).id != self.fingerprint_id:
             raise ValueError("the fingerprint does not match its id")
 
     @property
     def extraction(self) -> ExtractConfig:
-        """The settings that the features were made with, without folders of weights files."""
+        """Extraction settings of the features; weights files are named without their folders."""
         return ExtractConfig.from_dict(self.extract_config)
 
 
 class Abstentions(Struct, frozen=True):
-    """The clips that get no verdict: their fraction, and more that is not shown."""
+    """The fraction of inconclusive clips; further keys are ignored."""
 
     share: float
 
 
 class Intervals(Struct, frozen=True):
-    """The 95 % confidence intervals that are shown; None if the clips do not determine one."""
+    """The 95 % confidence intervals that reports show; None if the clips do not support one."""
 
     auc: tuple[float, float] | None
     balanced_accuracy: tuple[float, float] | None
@@ -96,7 +97,7 @@ class Intervals(Struct, frozen=True):
 
 
 class SplitMetrics(Struct, frozen=True):
-    """The metrics of one model on one split; None if the clips do not determine one."""
+    """The metrics of one model on one split; None if the clips do not support a metric."""
 
     clips: ClassCounts
     doubt: Abstentions
@@ -109,7 +110,7 @@ class SplitMetrics(Struct, frozen=True):
 
 
 class RunMetrics(Struct, frozen=True):
-    """The content of `metrics.json` that is shown; further keys are ignored."""
+    """The content of `metrics.json` that reports show; further keys are ignored."""
 
     validation: SplitMetrics | None
     test: SplitMetrics | None

@@ -1,4 +1,4 @@
-"""How the networks of a run were trained: `history.csv`, and a picture of it."""
+"""The training curves of a run: `history.csv`, and a plot of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deepfake_seq.untrusted import decode_rows
 NAME = "history.csv"
 COLUMNS = ("member", "epoch", "loss", "val_loss", "val_auc")
 PHASE = "phase"
-"""A further column of trainings in several phases, which count from 1."""
+"""Optional column of trainings in several phases: number of the phase, from 1."""
 
 PICTURE = Path("plots", "training.png")
 
@@ -28,10 +28,11 @@ _MAX_BYTES = 1 << 26
 _Value = Annotated[float, Meta(gt=-1e6, lt=1e6)]
 
 Histories = list[list[dict[str, float]]]
+"""For each network a row per epoch; `val_auc` is NaN if it is undefined."""
 
 
 class _Row(TypedDict):
-    """A line of the file; an AUC that there was none of is an empty cell."""
+    """A row of `history.csv`; an undefined AUC is an empty cell."""
 
     member: str
     epoch: _Value
@@ -42,12 +43,10 @@ class _Row(TypedDict):
 
 
 def read_histories(folder: Path) -> Histories:
-    """For each network its epochs, as rows; nothing where there is no such file.
-
-    An AUC that there was none of is NaN.
+    """Read `history.csv`; an empty list if there is no such file.
 
     Raises:
-        RunError: It is damaged; the message names the line.
+        RunError: The file is damaged; the message names the line.
     """
     path = folder / NAME
     if not os.path.lexists(path):
@@ -64,12 +63,12 @@ def read_histories(folder: Path) -> Histories:
 def write(
     folder: Path, histories: Sequence[Sequence[Mapping[str, float]]], best_epochs: Sequence[int]
 ) -> None:
-    """Write the training curves as a table and as a picture; nothing for what has no epochs.
+    """Write the training curves as a table and as a plot, unless the model has no epochs.
 
     Args:
-        folder: The run.
-        histories: For each network its rows, with `epoch` first and perhaps with `phase`.
-        best_epochs: The kept `epoch` of each network.
+        folder: Run directory.
+        histories: Rows of each network; `epoch` is their first key, and `phase` is optional.
+        best_epochs: Epoch of each network whose weights were kept.
     """
     if not histories[0]:
         return
@@ -84,11 +83,11 @@ def _as_csv(histories: Sequence[Sequence[Mapping[str, float]]]) -> str:
     writer.writerow(["member", *histories[0][0]])
     for number, rows in enumerate(histories):
         for row in rows:
-            writer.writerow([number, *(_cell(name, figure) for name, figure in row.items())])
+            writer.writerow([number, *(_cell(name, value) for name, value in row.items())])
     return buffer.getvalue()
 
 
-def _cell(name: str, figure: float) -> float | int | str:
-    if math.isnan(figure):
+def _cell(name: str, value: float) -> float | int | str:
+    if math.isnan(value):
         return ""
-    return int(figure) if name in ("epoch", PHASE) else figure
+    return int(value) if name in ("epoch", PHASE) else value

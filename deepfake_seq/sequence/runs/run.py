@@ -1,7 +1,7 @@
-"""A run directory: a trained model and all that is needed to use and to judge it.
+"""A run directory: a trained model, and everything needed to use and evaluate it.
 
-Weights are in safetensors and everything else in JSON: loading a run executes nothing that the run
-contains, and opens nothing but regular files that lie in it.
+Weights are stored as safetensors and everything else as JSON. Loading a run executes nothing that
+the run contains, and opens only regular files inside it.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _MAX_WEIGHTS_BYTES = 1 << 30
 
 @dataclass(frozen=True, eq=False)
 class SequenceModel:
-    """A trained model that is ready to judge clips.
+    """A trained, calibrated model.
 
     Attributes:
-        config: Which model it is.
-        members: The networks; the model's logit is the mean of theirs.
-        shape: (T, D) of the features that it takes.
-        calibration: From its logits to probabilities.
-        decision: From probabilities to a call.
-        data: What people call the data that it was trained on.
-        extract_config: The settings that its features must be made with. Weights files that were
-            given are named without their folders; the fingerprint has their digests.
-        fingerprint: Of the features that it was trained on.
-        title: What people call the model; by default the title of `config`.
+        config: Architecture of the model.
+        members: Networks; the model's logit is the mean of their logits.
+        shape: Shape (T, D) of its input features.
+        calibration: Maps its logits to probabilities.
+        decision: Threshold and abstention band of the probabilities.
+        data: Name of the data that it was trained on.
+        extract_config: Extraction settings that its features require. Weights files are named
+            without their folders; the fingerprint has their digests.
+        fingerprint: Fingerprint of the features that it was trained on.
+        title: Name of the model; by default the title of `config`.
     """
 
     config: ModelConfig
@@ -67,10 +67,10 @@ class SequenceModel:
             object.__setattr__(self, "title", self.config.title)
 
     def scores_of(self, arrays: Arrays) -> Scores:
-        """Calibrated probabilities of fake, (N,), for features (N, T, D) and mask (N, T).
+        """Compute calibrated probabilities of fake, (N,), of features (N, T, D), mask (N, T).
 
         Raises:
-            RunError: A network says something that is no number.
+            RunError: A logit is not finite.
         """
         logits = mean_logits(self.members, arrays)
         if not np.isfinite(logits).all():
@@ -80,12 +80,12 @@ class SequenceModel:
         return self.calibration.apply(logits)
 
     def scores(self, data: SequenceData) -> Scores:
-        """Calibrated probabilities of fake, (N,), reading the clips in batches."""
+        """Compute calibrated probabilities of fake, (N,), reading the clips in batches."""
         return np.concatenate([np.zeros(0), *(self.scores_of(batch) for batch in data.batches())])
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Of one network: how many numbers it holds (`total`), and how many are `trainable`."""
+        """Number of parameters of one network: `total` and `trainable`."""
         return self.members[0].parameters
 
 
@@ -93,10 +93,10 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
     """Write a model into `folder`.
 
     Args:
-        folder: Where to.
+        folder: Existing folder to write into.
         model: The model.
-        notes: What else belongs into `model.json`: what `RunDescription` needs beside the model
-            (created, parameters, split, warnings) and more; a `title` goes before the model's.
+        notes: Further keys of `model.json`: those that `RunDescription` requires (created,
+            parameters, split, warnings) and others; a `title` here overrides the model's title.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -129,29 +129,31 @@ def describe(folder: Path) -> RunDescription:
     """Read `model.json`.
 
     Raises:
-        RunError: There is no run in `folder`, or it cannot be read.
+        RunError: There is no run in `folder`, or it is damaged.
     """
     path = folder / DESCRIPTION
     if not os.path.lexists(path):
-        raise RunError(f"no run in {folder}: it has no {DESCRIPTION}. `deepseq fit` makes one.")
+        raise RunError(
+            f"no run in {folder}: it has no {DESCRIPTION}. Create one with `deepseq fit`."
+        )
     return decode(path, RunDescription, MAX_DESCRIPTION_BYTES)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Read `metrics.json`: plain values, checked as far as `RunMetrics` says.
+    """Read `metrics.json` as plain values; the keys that `RunMetrics` names are checked.
 
     Raises:
-        RunError: It cannot be read.
+        RunError: The file cannot be read, or is damaged.
     """
     decode(folder / METRICS, RunMetrics, _MAX_METRICS_BYTES)
     return decode(folder / METRICS, dict[str, Any], _MAX_METRICS_BYTES)
 
 
 def load(folder: Path) -> SequenceModel:
-    """Read a model back.
+    """Load the model of a run.
 
     Raises:
-        RunError: Something in the run is missing, damaged or does not fit; says what.
+        RunError: A file is missing, damaged or inconsistent; the message names it.
     """
     description = describe(folder)
     members: list[dict[str, Tensor]] = [{} for _ in range(description.members)]
@@ -163,7 +165,7 @@ def load(folder: Path) -> SequenceModel:
         shape = (description.input.frames, description.input.width)
         networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
     except (ValueError, StopIteration) as error:
-        reason = str(error) or f"{name} belongs to no member"
+        reason = str(error) or f"{name} belongs to no network"
         raise damaged(path, reason) from error
     return SequenceModel(
         description.model,
@@ -179,15 +181,15 @@ def load(folder: Path) -> SequenceModel:
 
 
 def newest(runs: Path) -> Path:
-    """The run in `runs` that was finished last.
+    """Return the newest run in `runs`.
 
     Raises:
-        RunError: There is none.
+        RunError: There is no run.
     """
-    found = [path.parent for path in runs.glob(f"*/{DESCRIPTION}")]
-    if not found:
-        raise RunError(f"no run in {runs}. Train one with `deepseq fit`, or name one with --run.")
-    return max(found, key=lambda folder: ((folder / DESCRIPTION).stat().st_mtime_ns, folder.name))
+    folders = [path.parent for path in runs.glob(f"*/{DESCRIPTION}")]
+    if not folders:
+        raise RunError(f"no run in {runs}. Train one with `deepseq fit`, or give one with --run.")
+    return max(folders, key=lambda folder: ((folder / DESCRIPTION).stat().st_mtime_ns, folder.name))
 
 
 def _prefix(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The files in the folder of a sweep: what is searched, a table of trials, a summary and a plot."""
+"""The files of a sweep: its search space, a table of trials, a summary and a plot."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ def require_same(folder: Path, identity: dict[str, Any]) -> None:
             raise UsageError(f"{folder} already exists and is not a sweep. Give another --out.")
         return
     values = decode(path, dict[str, Any], _MAX_BYTES, "Give another --out.")
-    found = values.get("format"), values.get("format_version")
-    if found != (FORMAT, FORMAT_VERSION):
+    name, version = values.get("format"), values.get("format_version")
+    if (name, version) != (FORMAT, FORMAT_VERSION):
         raise RunError(
             f"{path} was written by another version of deepseq: resume with that version, or give "
-            f"another --out. Received: format {found[0]} {found[1]}, not {FORMAT} {FORMAT_VERSION}"
+            f"another --out. Received: format {name} {version}, not {FORMAT} {FORMAT_VERSION}"
         )
-    there = values.get("identity")
-    if not isinstance(there, dict):
-        raise RunError(f"{path} is damaged: it does not contain what is searched")
-    differences = Fingerprint(there).differences(Fingerprint(identity))
+    stored = values.get("identity")
+    if not isinstance(stored, dict):
+        raise RunError(f"{path} is damaged: it has no `identity`. Give another --out.")
+    differences = Fingerprint(stored).differences(Fingerprint(identity))
     if differences:
         more = len(differences) - _MAX_DIFFERENCES
         named = differences[:_MAX_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
         raise UsageError(
-            f"{folder} is another sweep: {'; '.join(named)}. Give another --out, or the same "
-            "settings and the same store."
+            f"{folder} contains a different sweep: {'; '.join(named)}. Give another --out, or use "
+            "the same settings and the same store."
         )
 
 
@@ -108,7 +108,7 @@ def write_summary(
 
 
 def rows(ranked: Sequence[FrozenTrial], failed: Sequence[FrozenTrial], space: Space) -> Rows:
-    """A header, and a row for each setting: its rank, searched values, AUC, Brier score, trial."""
+    """Return a header, and a row for each setting: rank, values, AUC, Brier score, trial."""
     names = space.searched
     header = ["", *(name.replace("_", " ") for name in names), "validation AUC", "Brier", "trial"]
     table = [header]

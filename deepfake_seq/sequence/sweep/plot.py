@@ -32,7 +32,7 @@ def value_by_setting(ranked: Sequence[FrozenTrial], space: Space) -> bytes:
 
     Args:
         ranked: The settings, the best first.
-        space: What was searched: at least one dimension.
+        space: The search space; at least one dimension has several values.
     """
     names, trials = space.searched, [trial.user_attrs for trial in ranked]
     columns = min(len(names), _MAX_COLUMNS)
@@ -63,23 +63,23 @@ def value_by_setting(ranked: Sequence[FrozenTrial], space: Space) -> bytes:
 
 def _panel(axes: Axes, trials: Sequence[dict[str, Any]], name: str, space: Space) -> None:
     """Plot one dimension, without the settings whose model ignores it."""
-    shown = [trial for trial in trials if name in trial["setting"]]
-    aucs = np.array([trial["auc"] for trial in shown])
+    affected = [trial for trial in trials if name in trial["setting"]]
+    aucs = np.array([trial["auc"] for trial in affected])
     values = space.values[name]
     if isinstance(values, Range):
-        places = np.array([float(trial["setting"][name]) for trial in shown])
+        places = np.array([float(trial["setting"][name]) for trial in affected])
         axes.set_xscale("log" if DIMENSIONS[name].log else "linear")
     else:
-        places = np.array([float(values.index(trial["setting"][name])) for trial in shown])
+        places = np.array([float(values.index(trial["setting"][name])) for trial in affected])
         labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         axes.set_xticks(range(len(values)), labels)
         axes.set_xlim(-0.5, len(values) - 0.5)
         for place in np.unique(places):
             same = np.flatnonzero(places == place)
             axes.plot(place, aucs[same].mean(), **_MEAN)
-            # Side by side, so that none hides another.
+            # Next to each other, so that no marker hides another.
             places[same] += 0.5 * ((np.arange(len(same)) + 0.5) / len(same) - 0.5)
-    for place, trial in reversed([*zip(places, shown, strict=True)]):
+    for place, trial in reversed([*zip(places, affected, strict=True)]):
         best = trial is trials[0]
         colour, alpha = (FAKE_COLOUR, 1.0) if best else (REAL_COLOUR, 0.6)
         axes.errorbar(

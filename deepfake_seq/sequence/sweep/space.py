@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Value = str | int | float
 Setting = dict[str, Value]
-"""A value for each dimension that the model does not ignore."""
+"""A value for each dimension that affects the model."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ DIMENSIONS = {
     "batch_size": Dimension(int, (_TRAIN.batch_size,), ranged=True, log=True),
     "gamma": Dimension(float, (_TRAIN.gamma,), ranged=True),
 }
-"""In the order in which a grid varies them, the last one fastest."""
+"""Searchable settings by name, in the order in which a grid varies them: the last one fastest."""
 
 
 @dataclass(frozen=True)
@@ -89,30 +89,31 @@ class Space:
     """The settings of a sweep.
 
     Attributes:
-        values: The values of every dimension.
+        values: List or range of values of each dimension.
     """
 
     values: Mapping[str, Values]
 
     @classmethod
     def read(cls, texts: Mapping[str, Sequence[str]], strategy: str) -> Space:
-        """Read lists `a,b,c` and ranges `low:high` of values.
+        """Parse lists `a,b,c` and ranges `low:high` of values.
 
-        A dimension that is not named keeps its default. If no dimension has several values, those
-        that are not named get the lists or ranges of `config`.
+        A dimension that is not given keeps its default. If no given dimension has several values,
+        the dimensions that are not given get the lists or ranges of `config`.
 
         Args:
-            texts: By dimension; several texts add up.
+            texts: Texts of each dimension; the values of several texts are combined.
             strategy: One of `config.STRATEGIES`.
 
         Raises:
-            UsageError: They cannot be read, are out of range, or do not make a grid.
+            UsageError: A text cannot be parsed, a value is out of range, or the values do not form
+                a grid.
         """
-        named = {name: _values(name, parts) for name, parts in texts.items() if parts}
-        if not any(map(_several, named.values())):
+        given = {name: _values(name, items) for name, items in texts.items() if items}
+        if not any(map(_several, given.values())):
             common = LISTS if strategy == "grid" else RANGES
-            named = {name: _values(name, [text]) for name, text in common.items()} | named
-        space = cls({name: named.get(name, row.default) for name, row in DIMENSIONS.items()})
+            given = {name: _values(name, [text]) for name, text in common.items()} | given
+        space = cls({name: given.get(name, row.default) for name, row in DIMENSIONS.items()})
         if strategy == "grid":
             space.grid()
         return space
@@ -123,7 +124,7 @@ class Space:
         return [name for name, values in self.values.items() if _several(values)]
 
     def grid(self) -> list[Setting]:
-        """Every setting once; combinations that differ only in what a model ignores are one.
+        """Return every distinct setting; dimensions that a model ignores add none.
 
         Raises:
             UsageError: A dimension is a range, or there are too many combinations.
@@ -147,7 +148,7 @@ class Space:
         return list({key(setting): setting for setting in settings}.values())
 
     def suggest(self, trial: Trial) -> Setting:
-        """The setting of an Optuna trial."""
+        """Return the setting that an Optuna trial samples."""
 
         def choose(name: str) -> Any:
             values, dimension = self.values[name], DIMENSIONS[name]
@@ -160,7 +161,7 @@ class Space:
         return self._setting(choose)
 
     def describe(self) -> dict[str, str]:
-        """The values of each dimension as text."""
+        """Return the values of each dimension as text."""
         return {
             name: str(values)
             if isinstance(values, Range)
@@ -176,12 +177,12 @@ class Space:
 
 
 def key(setting: Setting) -> str:
-    """The same text for the same setting."""
+    """Return a text that is equal for equal settings."""
     return json.dumps(setting, sort_keys=True)
 
 
-def recipe(setting: Setting, base: ExperimentConfig) -> ExperimentConfig:
-    """Replace the values of `base` by those of a setting.
+def apply_setting(setting: Setting, base: ExperimentConfig) -> ExperimentConfig:
+    """Return `base` with the values of a setting.
 
     Raises:
         UsageError: A value is out of range.
@@ -198,7 +199,7 @@ def recipe(setting: Setting, base: ExperimentConfig) -> ExperimentConfig:
 
 
 def _matters(name: str, model: str) -> bool:
-    """Whether a dimension changes anything for a model."""
+    """Return whether a dimension affects a model."""
     family, _ = SWEPT_MODELS[model]
     if name == "units":
         return family in RECURRENT
@@ -210,16 +211,16 @@ def _several(values: Values) -> bool:
 
 
 def _values(name: str, texts: Sequence[str]) -> Values:
-    """The values that the texts for one dimension list, in their order."""
+    """Parse the texts of one dimension into a range, or into a list without duplicates."""
     dimension = DIMENSIONS[name]
-    parts = [part for text in texts for part in (text.split(",") if dimension.commas else [text])]
-    if not dimension.ranged or not any(":" in part for part in parts):
-        return tuple(dict.fromkeys(_value(name, part) for part in parts))
-    if len(parts) > 1:
+    items = [item for text in texts for item in (text.split(",") if dimension.commas else [text])]
+    if not dimension.ranged or not any(":" in item for item in items):
+        return tuple(dict.fromkeys(_value(name, item) for item in items))
+    if len(items) > 1:
         raise UsageError(
-            f"{_option(name)} takes one range or a list, not both. Received: {','.join(parts)}"
+            f"{_option(name)} takes one range or a list, not both. Received: {','.join(items)}"
         )
-    low, high = (_value(name, end) for end in parts[0].split(":", 1))
+    low, high = (_value(name, end) for end in items[0].split(":", 1))
     if not low < high:
         raise UsageError(
             f"{_option(name)} needs a range from a lower to a higher value. Received: {low}:{high}"
@@ -235,7 +236,8 @@ def _value(name: str, text: str) -> Any:
         form = "a list a,b,c or a range low:high" if dimension.ranged else "a list a,b,c"
         kind = "whole numbers" if dimension.read is int else "numbers"
         raise UsageError(f"{_option(name)} takes {kind}: {form}. Received: {text!r}") from error
-    recipe({"model": _MODEL.name, name: value}, ExperimentConfig())  # refuses what is out of range
+    # Refuses values that are out of range.
+    apply_setting({"model": _MODEL.name, name: value}, ExperimentConfig())
     return value
 
 

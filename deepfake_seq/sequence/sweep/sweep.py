@@ -1,6 +1,6 @@
 """Hyper-parameter search for stage 2, on clips that are read and split once.
 
-Settings are chosen by validation clips alone: no network is shown a test clip.
+Settings are ranked by validation clips only; test clips are never used.
 """
 
 from __future__ import annotations
@@ -23,13 +23,8 @@ from deepfake_seq.sequence.evaluation.metrics import auc_or_nan
 from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
 from deepfake_seq.sequence.sweep import files, trials
-from deepfake_seq.sequence.sweep.space import Setting, Space, key, recipe
-from deepfake_seq.sequence.training.ensemble import (
-    ExperimentConfig,
-    Pair,
-    fit_ensemble,
-    member_pairs,
-)
+from deepfake_seq.sequence.sweep.space import Setting, Space, apply_setting, key
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, fit_ensemble, pairs_of
 from deepfake_seq.store import Fingerprint
 
 if TYPE_CHECKING:
@@ -39,7 +34,7 @@ if TYPE_CHECKING:
 OnTraining = Callable[[str], None]
 Progress = Callable[[int, int, int], AbstractContextManager[OnTraining]]
 Validate = Callable[[Sequence[Pair], ExperimentConfig], dict[str, float]]
-"""Trains a recipe; returns `auc` and `brier` on the validation clips, and the `seconds` it took."""
+"""Trains a model; returns `auc` and `brier` on the validation clips, and the `seconds` it took."""
 
 Train = Callable[[Setting, int], dict[str, float]]
 """Trains a setting with a seed, unless the result is known; raises `TrainingError`."""
@@ -49,13 +44,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is searched, and on what.
+    """A search: its clips, its settings and its strategy.
 
     Attributes:
-        experiment: The clips.
-        space: The settings.
-        base: Everything that is not searched; its seed is the first one.
-        config: How the settings are searched.
+        experiment: Clips, split into training, validation and test.
+        space: Settings to search.
+        base: Everything that is not searched; its seed is the first of `seeds`.
+        config: Strategy, number of trials and number of seeds.
     """
 
     experiment: Experiment
@@ -71,8 +66,8 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the result of a trial depends on, as nested JSON values."""
-        data, split = self.experiment.data, self.experiment.split.positions.parts()
-        parts = {part: [data.clips[row].video_id for row in rows] for part, rows in split.items()}
+        data, split = self.experiment.data, self.experiment.parts.split.parts()
+        splits = {name: [data.clips[row].video_id for row in rows] for name, rows in split.items()}
         clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips
         ]
@@ -89,7 +84,7 @@ class Plan:
             "features": dict(self.experiment.store.fingerprint.fields),
             "clips": {**data.counts, "digest": _digest(clips)},
             **({"views": {**data.view_counts, "digest": _digest(views)}} if views else {}),
-            "parts": {part: len(ids) for part, ids in parts.items()} | {"digest": _digest(parts)},
+            "parts": {name: len(ids) for name, ids in splits.items()} | {"digest": _digest(splits)},
             "train": train,
             "split": asdict(self.base.split),
             "search": self.space.describe() | search,
@@ -97,7 +92,7 @@ class Plan:
 
     @property
     def default_folder(self) -> Path:
-        """The default folder: the same for the same search on the same clips."""
+        """Default folder, which is the same for the same search on the same clips."""
         store = self.experiment.store.path.resolve().name
         return Path("sweeps", f"{store}-{_digest(self.identity)[:8]}")
 
@@ -107,14 +102,14 @@ class SweepResult:
     """The trials of a sweep.
 
     Attributes:
-        plan: What was searched.
-        ranked: One trial for each setting that could be trained, the best first; see `trials` for
-            their user attributes.
+        plan: The search.
+        ranked: One trial for each setting that could be trained, the best first; the docstring of
+            `trials` lists their user attributes.
         failed: One trial for each setting that could not be trained.
         trials: Number of trials, including those that sampled a setting again.
         members: Number of networks in each training.
-        parts: Number of clips in `validation` and `test`.
-        warnings: What a reader of the ranking must know.
+        splits: Number of clips in `validation` and `test`.
+        warnings: Limits of the ranking that readers must know.
     """
 
     plan: Plan
@@ -122,17 +117,17 @@ class SweepResult:
     failed: list[FrozenTrial]
     trials: int
     members: int
-    parts: dict[str, int]
+    splits: dict[str, int]
     warnings: list[str]
 
     @property
     def best(self) -> ExperimentConfig:
-        """The recipe of the best setting, with the first seed: no seed is picked for its luck."""
-        return recipe(self.ranked[0].user_attrs["setting"], self.plan.base)
+        """Configuration of the best setting, with the first seed rather than the luckiest one."""
+        return apply_setting(self.ranked[0].user_attrs["setting"], self.plan.base)
 
 
-def validate(pairs: Sequence[Pair], chosen: ExperimentConfig) -> dict[str, float]:
-    """Train once, and evaluate on the clips that the networks were not trained on, as `fit` does.
+def validate(pairs: Sequence[Pair], config: ExperimentConfig) -> dict[str, float]:
+    """Train once, and evaluate each network on its validation clips, as `fit` does.
 
     Returns:
         `auc`, `brier` (of the calibrated scores, both classes with the same total weight; lower is
@@ -144,7 +139,7 @@ def validate(pairs: Sequence[Pair], chosen: ExperimentConfig) -> dict[str, float
     from sklearn.metrics import brier_score_loss
 
     started = time.monotonic()
-    ensemble = fit_ensemble(pairs, chosen)
+    ensemble = fit_ensemble(pairs, config)
     labels, scores = ensemble.validation.labels, ensemble.validation_scores
     brier = brier_score_loss(labels, scores, sample_weight=1.0 / np.bincount(labels)[labels])
     return {
@@ -162,14 +157,15 @@ def sweep(
 ) -> SweepResult:
     """Try every setting that was not tried yet, and rank all of them.
 
-    Every finished training is stored at once; an interrupted sweep resumes from there.
+    The result of each training is stored as soon as it is finished, so that an interrupted sweep
+    can be resumed.
 
     Args:
-        plan: What is searched.
+        plan: The search.
         folder: Folder of the sweep: a new one, or one of the same plan to resume.
-        progress: Called with the number of finished trials, of all trials, and of trainings left;
-            what it yields is called with a note after each training.
-        validate: Trains and evaluates one recipe.
+        progress: Called with the numbers of finished trials, of all trials and of trainings left;
+            returns a context manager that gives a function to call with a note after each training.
+        validate: Trains and evaluates one configuration.
 
     Raises:
         UsageError: `folder` contains something else, or another process is using it.
@@ -193,47 +189,48 @@ def sweep(
             running = trials.in_memory(done)
             with progress(len(done), max(total, len(done)), trainings) as step:
                 for number in missing:
-                    given = grid[number] if grid else None
-                    trial = trials.ask(running, plan.space, strategy, plan.seeds[0], given)
+                    setting = grid[number] if grid else None
+                    trial = trials.ask(running, plan.space, strategy, plan.seeds[0], setting)
                     done.append(_finish(running, trial, plan.seeds, train, step))
                     study.add_trial(done[-1])
                     files.write_trials(folder, done, plan.seeds)
-        files.write_trials(folder, done, plan.seeds)  # it may be one trial behind
+        files.write_trials(folder, done, plan.seeds)  # a killed process leaves it one trial behind
         result = _ranked(plan, done, pairs)
         files.write_summary(folder, result.ranked, result.failed, plan.space, result.warnings)
     return result
 
 
 def _pairs(plan: Plan) -> list[Pair]:
-    """The training and validation clips of each member."""
-    pairs = member_pairs(plan.experiment.data, plan.experiment.split.positions, plan.base)
+    """Return the training and validation clips of each ensemble member."""
+    split = plan.experiment.parts.split
+    pairs = pairs_of(plan.experiment.data, split.train, split.validation, plan.base)
     counts = SequenceData.joined([validation for _, validation in pairs]).counts
     if not all(counts.values()):
         raise DatasetError(
-            "ranking needs real and fake validation clips: extract more clips, or split them anew "
+            "ranking needs real and fake validation clips: extract more clips, or split them again "
             f"with --split group. Received: {counts['real']} real and {counts['fake']} fake"
         )
-    replace(plan.base.train, seed=plan.seeds[-1])  # refuses a seed that is out of range
+    replace(plan.base.train, seed=plan.seeds[-1])  # raises if the last seed is out of range
     return pairs
 
 
 def _cached(study: Study, plan: Plan, pairs: Sequence[Pair], validate: Validate) -> Train:
-    """Cache the results of `validate` in the study, so that no training is done twice."""
-    known = study.user_attrs
+    """Cache the results of `validate` in the study, so that no training is repeated."""
+    results = study.user_attrs
 
     def train(setting: Setting, seed: int) -> dict[str, float]:
         name = f"seed {seed} of {key(setting)}"
-        if name not in known:
-            chosen = recipe(setting, plan.base)
-            chosen = replace(chosen, train=replace(chosen.train, seed=seed))
+        if name not in results:
+            config = apply_setting(setting, plan.base)
+            config = replace(config, train=replace(config.train, seed=seed))
             try:
-                known[name] = validate(pairs, chosen)
+                results[name] = validate(pairs, config)
             except TrainingError as error:
-                known[name] = {"failed": f"with seed {seed}: {error}"}
-            study.set_user_attr(name, known[name])
-        if "failed" in known[name]:
-            raise TrainingError(known[name]["failed"])
-        result: dict[str, float] = known[name]
+                results[name] = {"failed": f"with seed {seed}: {error}"}
+            study.set_user_attr(name, results[name])
+        if "failed" in results[name]:
+            raise TrainingError(results[name]["failed"])
+        result: dict[str, float] = results[name]
         return result
 
     return train
@@ -242,7 +239,7 @@ def _cached(study: Study, plan: Plan, pairs: Sequence[Pair], validate: Validate)
 def _finish(
     study: Study, trial: Trial, seeds: range, train: Train, on_training: OnTraining
 ) -> FrozenTrial:
-    """Train the setting of a trial with every seed, until one fails."""
+    """Train the setting of a trial with every seed; stop if one fails."""
     from optuna.trial import TrialState
 
     results: dict[int, dict[str, float]] = {}
@@ -277,7 +274,7 @@ def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> S
     ranked.sort(key=lambda trial: (-trial.user_attrs["auc"], trial.user_attrs["brier"]))
     if not ranked:
         raise TrainingError(
-            f"none of {len(failed)} settings could be trained; the first one failed "
+            f"none of {len(failed)} settings could be trained. The first one failed "
             f"{failed[0].user_attrs['failed']}"
         )
     experiment = plan.experiment
@@ -288,31 +285,34 @@ def _ranked(plan: Plan, done: Sequence[FrozenTrial], pairs: Sequence[Pair]) -> S
         *cnn_warnings(str(experiment.store.extract_config["backbone"]["weights"])),
         *data_warnings(experiment.data),
     ]
-    parts = {
+    splits = {
         "validation": sum(len(validation) for _, validation in pairs),
         "test": len(experiment.split.positions.test),
     }
-    return SweepResult(plan, ranked, failed, len(done), len(pairs), parts, warnings)
+    return SweepResult(plan, ranked, failed, len(done), len(pairs), splits, warnings)
 
 
 def _selection_warnings(ranked: Sequence[FrozenTrial]) -> list[str]:
-    """Say how far the first place can be trusted."""
+    """List the limits of the ranking that follow from choosing the best of several settings."""
     best, *others = (trial.user_attrs for trial in ranked)
     if not others:
         return []
     warnings = [
-        f"The best of {len(ranked)} validation AUCs is too high because it was selected: only the "
-        "test clips show how good that setting is."
+        f"The best of {len(ranked)} validation AUCs is too optimistic because it was selected as "
+        "the best: only the test clips show how good that setting is."
     ]
     if best["auc_sd"] is None:
-        return [*warnings, "One seed cannot tell a better setting from luck: use --seeds 3."]
+        return [
+            *warnings,
+            "With one seed, a better setting cannot be distinguished from chance: use --seeds 3.",
+        ]
     near = sum(
         best["auc"] - other["auc"] <= max(best["auc_sd"], other["auc_sd"]) for other in others
     )
     if near:
         warnings.append(
             f"{near} of the other {len(others)} settings are within one standard deviation over "
-            "seeds of the best: these clips cannot tell them apart."
+            "seeds of the best: these clips do not show which of them is better."
         )
     return warnings
 

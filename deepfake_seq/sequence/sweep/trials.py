@@ -1,11 +1,12 @@
 """The Optuna study that stores the trials of a sweep.
 
-The study is an SQLite database. It contains finished trials only, each added in one transaction: a
-process that is killed leaves nothing to clean up. User attributes of a trial: `setting`, `seconds`,
-`auc_by_seed` and, over the seeds, `auc` (mean), `auc_sd` (deviation; None for one seed) and
-`brier` (mean), or `failed`, the reason. User attributes of the study: the result of each training.
+The study is an SQLite database. It contains finished trials only, each added in one transaction, so
+that a killed process leaves nothing to clean up. User attributes of a trial: `setting`, `seconds`,
+`auc_by_seed` and, over the seeds, `auc` (mean), `auc_sd` (standard deviation; None for one seed)
+and `brier` (mean); or `failed`, the reason. User attributes of the study: the result of each
+training.
 
-Optuna's journal file is no alternative: a line that was cut short makes the whole file unreadable.
+Optuna's journal file is no alternative: one truncated line makes the whole file unreadable.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def require_optuna() -> None:
     """Check that Optuna is installed.
 
     Raises:
-        EngineError: It cannot be imported.
+        EngineError: Optuna cannot be imported.
     """
     try:
         import optuna  # noqa: F401
@@ -45,7 +46,7 @@ def require_optuna() -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Create `folder` if needed, and allow no other sweep in it meanwhile.
+    """Create `folder` if needed, and lock it against other sweeps.
 
     Raises:
         UsageError: Another process is using the folder.
@@ -74,7 +75,7 @@ def opened(folder: Path) -> Iterator[Study]:
     """Open the study in a locked folder, or create it.
 
     Raises:
-        RunError: It cannot be read or written.
+        RunError: The study cannot be read or written.
     """
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -101,7 +102,7 @@ def opened(folder: Path) -> Iterator[Study]:
 
 
 def in_memory(done: Sequence[FrozenTrial]) -> Study:
-    """A study for sampling, from which only finished trials go to the one on disk."""
+    """Create a study for sampling; only its finished trials are added to the one on disk."""
     import optuna
 
     study = optuna.create_study(direction="maximize")
@@ -109,27 +110,27 @@ def in_memory(done: Sequence[FrozenTrial]) -> Study:
     return study
 
 
-def ask(study: Study, space: Space, strategy: str, seed: int, given: Setting | None) -> Trial:
+def ask(study: Study, space: Space, strategy: str, seed: int, setting: Setting | None) -> Trial:
     """Start the next trial; its user attribute `setting` is the setting to try.
 
-    What is sampled depends on the seed, the trial's number and, for `tpe`, on the trials before it:
-    a sweep that was interrupted samples the same settings as one that was not.
+    The sampled setting depends only on the seed, the trial's number and, for `tpe`, the earlier
+    trials, so that an interrupted sweep samples the same settings as an uninterrupted one.
 
     Args:
-        study: All trials before this one.
-        space: What is searched.
+        study: All earlier trials.
+        space: Settings to search.
         strategy: One of `config.STRATEGIES`.
         seed: Seed of the sampler.
-        given: The setting, for a grid; None to sample one.
+        setting: The setting, for a grid; None to sample one.
     """
     from optuna.samplers import RandomSampler, TPESampler
 
     number = len(study.get_trials(deepcopy=False))
     seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     study.sampler = TPESampler(seed=seed) if strategy == "tpe" else RandomSampler(seed=seed)
-    if given is not None:
+    if setting is not None:
         # GridSampler would also try combinations that differ only in what the model ignores.
-        study.enqueue_trial({name: given[name] for name in space.searched if name in given})
+        study.enqueue_trial({name: setting[name] for name in space.searched if name in setting})
     trial = study.ask()
     trial.set_user_attr("setting", space.suggest(trial))
     return trial

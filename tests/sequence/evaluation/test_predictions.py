@@ -72,7 +72,7 @@ def test_a_line_that_cannot_be_is_refused_by_its_number(
 
 def test_a_clip_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(f"{HEADER}\n{GOOD}\n{GOOD}\n")
-    with pytest.raises(RunError, match=r"p\.csv cannot be read, .*'a\.mp4' is there twice"):
+    with pytest.raises(RunError, match=r"p\.csv cannot be read, .*'a\.mp4' occurs 2 times"):
         predictions.read(tmp_path / "p.csv")
 
 

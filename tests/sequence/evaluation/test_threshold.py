@@ -113,5 +113,5 @@ def test_whoever_asks_for_balanced_accuracy_is_not_warned_about_the_rate() -> No
 
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])
 def test_a_decision_must_be_finite(threshold: float) -> None:
-    with pytest.raises(ValueError, match="not a decision"):
+    with pytest.raises(ValueError, match="the decision is invalid"):
         Decision(threshold, (0.4, 0.6), "fpr", 0.05, 0.0, {"real": 1, "fake": 1}, True, {})

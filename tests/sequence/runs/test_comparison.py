@@ -81,7 +81,7 @@ def test_people_in_several_clips_weaken_the_test() -> None:
 def test_a_run_that_was_not_tested_has_dashes() -> None:
     one = compared("a", judged("abcdef"))
     empty = compared("b", judged(""), metrics=None, cells=["none", "–", "–", "–"])
-    header, first, second = rows([one, empty], [pair(one.tested, empty.tested)])
+    header, first, second = rows([one, empty], [pair(one.test, empty.test)])
     assert len(header) == len(first) == len(second)
     assert (first[-1], second[-1]) == ("–", "–")
 

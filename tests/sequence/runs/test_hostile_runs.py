@@ -300,7 +300,7 @@ def test_a_refusal_says_where_and_what_to_do_on_one_line(
         run.describe(folder)
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{folder / MODEL} ") and where in line
-    assert "Make the run again with `deepseq fit`" in line
+    assert "Train the run again with `deepseq fit`" in line
 
 
 def test_further_keys_are_ignored(folder: Path) -> None:

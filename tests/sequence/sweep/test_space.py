@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepfake_seq.config import LISTS, SWEPT_MODELS, ModelConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.sweep.space import DIMENSIONS, Range, Space, key, recipe
+from deepfake_seq.sequence.sweep.space import DIMENSIONS, Range, Space, apply_setting, key
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
 RATES = st.lists(st.floats(1e-8, 1), min_size=1, max_size=6, unique=True)
@@ -57,9 +57,9 @@ def test_every_setting_of_a_grid_is_a_recipe_and_no_two_are_the_same(
     models: list[str], rates: list[float]
 ) -> None:
     grid = Space.read({"model": [commas(models)], "learning_rate": [commas(rates)]}, "grid").grid()
-    recipes = [recipe(setting, ExperimentConfig()) for setting in grid]
-    assert len(set(recipes)) == len(recipes)
-    for setting, own in zip(grid, recipes, strict=True):
+    configs = [apply_setting(setting, ExperimentConfig()) for setting in grid]
+    assert len(set(configs)) == len(configs)
+    for setting, own in zip(grid, configs, strict=True):
         assert own.model.title == setting["model"]
         assert own.train.learning_rate == setting.get("learning_rate", 1e-3)
 
@@ -100,15 +100,18 @@ def test_what_is_named_is_searched_alone() -> None:
 
 def test_units_are_one_value_each_time() -> None:
     space = Space.read({"units": ["64,32,16", " 8, 4", "128"]}, "grid")
-    layers = [recipe(setting, ExperimentConfig()).model.units for setting in space.grid()]
+    layers = [apply_setting(setting, ExperimentConfig()).model.units for setting in space.grid()]
     assert layers == [(64, 32, 16), (8, 4), (128,)]
 
 
 def test_a_model_is_shown_what_it_needs_unless_inputs_are_searched() -> None:
     grid = Space.read({"model": ["gru,logistic"]}, "grid").grid()
-    assert [recipe(own, ExperimentConfig()).model.inputs for own in grid] == ["features", "both"]
+    assert [apply_setting(own, ExperimentConfig()).model.inputs for own in grid] == [
+        "features",
+        "both",
+    ]
     grid = Space.read({"model": ["bigru,logistic"], "inputs": ["delta"]}, "grid").grid()
-    assert [recipe(own, ExperimentConfig()).model for own in grid] == [
+    assert [apply_setting(own, ExperimentConfig()).model for own in grid] == [
         ModelConfig("gru", bidirectional=True, inputs="delta"),
         ModelConfig("logistic", inputs="delta"),
     ]

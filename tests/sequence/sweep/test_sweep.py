@@ -42,17 +42,17 @@ class Training:
     """Trains nothing and remembers what it was asked to train.
 
     Args:
-        auc: The validation AUC of a recipe; by default some value that depends on nothing else.
+        auc: The validation AUC of a config; by default some value that depends on nothing else.
     """
 
     def __init__(self, auc: Callable[[ExperimentConfig], float] | None = None) -> None:
         self.asked: list[ExperimentConfig] = []
         self._auc = auc
 
-    def __call__(self, pairs: object, recipe: ExperimentConfig) -> dict[str, float]:
-        self.asked.append(recipe)
-        values = made_up(pairs, recipe)
-        return {**values, "auc": self._auc(recipe)} if self._auc else values
+    def __call__(self, pairs: object, config: ExperimentConfig) -> dict[str, float]:
+        self.asked.append(config)
+        values = made_up(pairs, config)
+        return {**values, "auc": self._auc(config)} if self._auc else values
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def test_a_grid_tries_every_setting_with_every_seed(
 
 
 def test_a_setting_does_not_win_by_one_lucky_seed(store: FeatureStore, tmp_path: Path) -> None:
-    def auc(recipe: ExperimentConfig) -> float:
-        lucky = recipe.model.inputs == "delta" and recipe.train.seed == 0
-        steady = 0.8 if recipe.model.inputs == "both" else 0.6
+    def auc(config: ExperimentConfig) -> float:
+        lucky = config.model.inputs == "delta" and config.train.seed == 0
+        steady = 0.8 if config.model.inputs == "both" else 0.6
         return 0.99 if lucky else steady
 
     swept = search(make_plan(store, LOGISTIC, seeds=4), tmp_path / "x", Training(auc))
@@ -120,7 +120,7 @@ def test_at_the_same_auc_the_better_probabilities_win_then_the_earlier_trial(
     swept = sweeping.sweep(
         make_plan(store, LOGISTIC),
         tmp_path / "x",
-        validate=lambda _, recipe: {"auc": 0.9, "brier": brier[recipe.model.inputs], "seconds": 0},
+        validate=lambda _, config: {"auc": 0.9, "brier": brier[config.model.inputs], "seconds": 0},
     )
     assert inputs(swept.ranked) == ["delta", "features", "both"]
 
@@ -177,10 +177,10 @@ def test_a_complete_sweep_stays_as_it_is(
 def test_an_interruption_loses_the_training_under_way_and_nothing_else(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: ExperimentConfig) -> float:
+    def auc(config: ExperimentConfig) -> float:
         if len(training.asked) == 4:
             raise KeyboardInterrupt
-        return 0.01 * recipe.train.seed
+        return 0.01 * config.train.seed
 
     training = Training(auc)
     plan = make_plan(store, LOGISTIC)
@@ -257,7 +257,7 @@ def test_another_search_in_the_same_folder_is_refused_and_told_apart(
     search(make_plan(store, LOGISTIC), tmp_path / "x", training)
     trained = len(training.asked)
     changes = {"texts": LOGISTIC, **changes}
-    with pytest.raises(UsageError, match=rf"x is another sweep: .*{message}"):
+    with pytest.raises(UsageError, match=rf"x contains a different sweep: .*{message}"):
         search(make_plan(store, **changes), tmp_path / "x", training)
     assert len(training.asked) == trained
 
@@ -281,8 +281,8 @@ def test_other_clips_are_refused_even_if_they_are_as_many(
 def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: ExperimentConfig) -> float:
-        if recipe.model.inputs == "delta" and recipe.train.seed == 1:
+    def auc(config: ExperimentConfig) -> float:
+        if config.model.inputs == "delta" and config.train.seed == 1:
             raise TrainingError("training logistic diverged in epoch 3")
         return 0.9
 
@@ -303,7 +303,7 @@ def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
 def test_a_sweep_in_which_nothing_can_be_trained_says_why(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: ExperimentConfig) -> float:
+    def auc(config: ExperimentConfig) -> float:
         raise TrainingError("training gru diverged in epoch 1")
 
     with pytest.raises(TrainingError, match=r"none of 3 settings .* with seed 0: training gru"):
@@ -351,7 +351,7 @@ def test_with_several_members_every_clip_but_the_test_clips_validates(
     base = replace(BASE, train=replace(BASE.train, members=4))
     swept = search(make_plan(store, LOGISTIC, base), tmp_path / "x", training)
     assert swept.members == 4
-    assert swept.parts["validation"] == 40 - swept.parts["test"] > 0
+    assert swept.splits["validation"] == 40 - swept.splits["test"] > 0
 
 
 def test_too_few_groups_for_the_members_are_an_error_before_anything_is_written(
@@ -429,15 +429,15 @@ def test_the_same_search_has_the_same_folder_by_default_and_another_one_another(
 def test_warnings_say_how_far_the_first_place_can_be_trusted(
     store: FeatureStore, tmp_path: Path
 ) -> None:
-    def auc(recipe: ExperimentConfig) -> float:
-        merit = {"features": 0.80, "delta": 0.79, "both": 0.4}[recipe.model.inputs]
-        return merit + 0.05 * recipe.train.seed
+    def auc(config: ExperimentConfig) -> float:
+        merit = {"features": 0.80, "delta": 0.79, "both": 0.4}[config.model.inputs]
+        return merit + 0.05 * config.train.seed
 
     swept = search(make_plan(store, LOGISTIC), tmp_path / "x", Training(auc))
-    assert "The best of 3 validation AUCs is too high" in swept.warnings[0]
+    assert "The best of 3 validation AUCs is too optimistic" in swept.warnings[0]
     assert swept.warnings[1].startswith("1 of the other 2 settings are within one standard")
     single = search(make_plan(store, LOGISTIC, seeds=1), tmp_path / "y", Training(auc))
-    assert "One seed cannot tell a better setting from luck" in single.warnings[1]
+    assert "With one seed, a better setting cannot be distinguished" in single.warnings[1]
 
 
 def test_the_files_in_the_folder_contain_the_search_and_its_results(
