@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, returned
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, finish
 from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
@@ -158,7 +158,7 @@ class Extractor:
             yield video
 
     def _receive_features(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
-        for owner, features in returned(self._computing.pop(future), future.result()):
+        for owner, features in finish(self._computing.pop(future), future.result()):
             video, position, record = owner
             video.records[position] = record.to_record(features)
             video.missing -= 1
