@@ -35,16 +35,16 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
-from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.resume import PendingVideo
+from deepfake_seq.extract.resume import PendingVideo, ResumableWriter
 from deepfake_seq.extract.video.decode import decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
-from deepfake_seq.extract.worker import Worker
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.worker import extract_and_commit
+from deepfake_seq.extract.writers import StoreWriters
 
 Crops = npt.NDArray[np.uint8]
 
@@ -64,15 +64,15 @@ def main() -> None:
     cnn = build_runtime(options.runtime, config.backbone, options.weights)
     crops = _faces(items, resolved)
     compute = _cnn_only(crops, cnn)
-    machine = _end_to_end(items, resolved, execution)
-    floor, ours = decoding + compute, machine.seconds
+    profile = _end_to_end(items, resolved, execution)
+    floor, ours = decoding + compute, profile.seconds
 
     print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
     _line("decode only", decoding, floor, len(items))
     _line("CNN only", compute, floor, len(items))
     _line("floor: both", floor, floor, len(items))
     _line("extract", ours, floor, len(items))
-    for name, stage in machine.stages.items():
+    for name, stage in profile.stages.items():
         print(f"    {name:8} {stage.busy_seconds:7.2f} s in {stage.lanes}, {stage.done} done")
     if options.naive:
         step = len(items) / options.naive
@@ -154,17 +154,17 @@ def _end_to_end(
 ) -> Profile:
     with (
         tempfile.TemporaryDirectory() as folder,
-        Cache.create(Path(folder, "store"), resolved) as cache,
-        Machine.build(resolved, execution, len(items)) as machine,
+        StoreWriters.create(Path(folder, "store"), resolved) as writers,
+        Extractor.build(resolved, execution, len(items)) as extractor,
     ):
-        list(machine.records(items[:1] * 2 * default_workers()))  # start-up
-        machine.profile.clear()
-        worker = Worker(machine, cache, resolved, retry_failed=False)
-        outcomes = list(worker.extract([PendingVideo(item, 0) for item in items]))
+        list(extractor.records(items[:1] * 2 * default_workers()))  # start-up
+        extractor.profile.clear()
+        pending = [PendingVideo(item, 0) for item in items]
+        outcomes = list(extract_and_commit(pending, extractor, ResumableWriter(writers, resolved)))
         failed = [outcome for outcome in outcomes if outcome.status not in ("ok", "partial")]
         if failed or len(outcomes) != len(items):
             raise SystemExit(f"not all clips were extracted: {failed}")
-        return machine.profile
+        return extractor.profile
 
 
 def _naive(items: Sequence[VideoItem], weights: Path) -> float:

@@ -26,8 +26,8 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
-from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decoder_pool import Decoders
@@ -75,8 +75,8 @@ def main() -> None:
         decoders = Decoders(2, SamplingConfig(), LimitsConfig())
         detector = build_detector("none", None)
         source = VideoCropSource(resolve(CONFIG), detector, decoders)
-        with Machine(source, MeanCnn(), CONFIG.sampling.frames) as machine:
-            for number, (item, (record,)) in enumerate(machine.records(items)):
+        with Extractor(source, MeanCnn()) as extractor:
+            for number, (item, (record,)) in enumerate(extractor.records(items)):
                 if record.status != "ok":
                     raise SystemExit(f"{item.path}: {record.status}: {record.reason}")
                 if number % 50 == 0:

@@ -250,7 +250,7 @@ def test_weights_that_cannot_be_used_leave_no_store_behind(folder: Path, tmp_pat
         "--weights", tmp_path / "wrong.h5",
     )  # fmt: skip
     assert result.exit_code == 1
-    assert "wrong.h5 does not hold the weights of InceptionV3" in one_line(result)
+    assert "wrong.h5 does not contain the weights of InceptionV3" in one_line(result)
     assert not (tmp_path / "store").exists()
 
 

@@ -87,7 +87,7 @@ def extract(out: Path, **options: Any) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
-    from deepfake_seq.extract.writers import Cache
+    from deepfake_seq.extract.writers import StoreWriters
 
     execution = config.ExecutionConfig(
         options["runtime"],
@@ -103,7 +103,7 @@ def extract(out: Path, **options: Any) -> None:
         )
     click.echo(told, err=options["as_json"])
     with (
-        Cache.create(out, resolved) as cache,
+        StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
     ):
         summary = pipeline.extract(

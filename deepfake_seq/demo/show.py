@@ -25,7 +25,7 @@ from deepfake_seq.demo.clips import Take, write_clip
 from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.predict import Verdict, predict
 from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
@@ -134,7 +134,7 @@ def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipelin
     found, _ = datasets.discover([out / "clips"])
     items, _ = datasets.apply_labels(found, out / "clips" / "labels.csv")
     with (
-        Cache.create(out / "features", resolved) as cache,
+        StoreWriters.create(out / "features", resolved) as cache,
         console.progress("   extract", len(items), "clips") as step,
     ):
         summary = pipeline.extract(

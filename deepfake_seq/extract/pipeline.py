@@ -1,4 +1,4 @@
-"""Videos into a store: what is done is skipped, what is new is extracted and committed."""
+"""Extraction of many videos into a store; videos whose records are up to date are skipped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.engines import Job, build_engine
-from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, Resumption
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
 
 _LOG = logging.getLogger(__name__)
@@ -24,17 +24,17 @@ _POLL_SECONDS = 0.5
 
 @dataclass
 class Summary:
-    """What one run did.
+    """Counts and times of one run.
 
     Attributes:
-        videos: How many there were.
-        skipped: How many were in the store already.
-        failed_before: How many of those had failed in an earlier run.
-        relabelled: Of how many of those the data set tells something else than before.
-        by_status: How many were extracted with each status.
-        failures: Those that failed in this run.
+        videos: Number of videos.
+        skipped: Number of videos already in the store.
+        failed_before: Number of skipped videos that failed in an earlier run.
+        relabelled: Number of skipped videos whose labels were updated.
+        by_status: Number of extracted videos per status.
+        failures: Outcomes of the videos that failed in this run.
         seconds: Wall time.
-        profile: Where it went; None where there was nothing to extract.
+        profile: Time spent in each stage; None if no video had to be extracted.
     """
 
     videos: int = 0
@@ -47,7 +47,7 @@ class Summary:
     profile: Profile | None = None
 
     def add(self, outcome: Outcome) -> None:
-        """Count what became of a video."""
+        """Count the outcome of a video."""
         failed = outcome.status in FAILED_STATUSES
         if outcome.skipped:
             self.skipped += 1
@@ -60,12 +60,12 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        """Videos of this run that gave no features."""
+        """Number of videos extracted without features in this run."""
         return sum(self.by_status[status] for status in FAILED_STATUSES)
 
     @property
     def ok(self) -> int:
-        """Videos of this run that gave features."""
+        """Number of videos extracted with features in this run."""
         return self.by_status.total() - self.failed
 
 
@@ -75,55 +75,59 @@ OnVideo = Callable[[Outcome, Profile | None], None]
 def extract(
     items: Sequence[VideoItem],
     resolved: ResolvedConfig,
-    cache: Cache,
+    writers: StoreWriters,
     execution: ExecutionConfig,
     *,
     retry_failed: bool = False,
     on_video: OnVideo = lambda outcome, profile: None,
 ) -> Summary:
-    """Extract into `cache` what is not there yet.
+    """Extract the videos that are not in the store yet, or have changed.
 
-    A video whose record is in the store and whose file has not changed is skipped; see
-    `resume.Resumption`. Several runs may extract into one store at once: each video is extracted by
-    one of them, and all of them end when everything is there.
+    Several runs may extract into one store at the same time: each video is extracted by one of
+    them, and each run ends when all its videos are in the store.
 
     Args:
         items: The videos.
-        resolved: The settings, with their weights found.
-        cache: Where the records go; its fingerprints are those of `resolved`.
+        resolved: The settings.
+        writers: The stores; their fingerprints are those of `resolved`.
         execution: How to use the machines.
-        retry_failed: Extract again what failed before.
-        on_video: Called with what became of each video, and where the time goes, once that is
-            known.
+        retry_failed: Whether to extract videos again that failed because of their content.
+        on_video: Called with the outcome of each video, and the time spent so far.
 
     Raises:
-        DeepseqError: The run cannot go on. What was committed stays.
+        DeepseqError: The run cannot continue. Committed records are kept.
     """
     begin = time.monotonic()
     summary = Summary(videos=len(items))
 
-    def tell(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         summary.add(outcome)
         on_video(outcome, summary.profile)
 
-    job = Job(resolved, execution, retry_failed, len(items))
-    pending = Resumption(cache, resolved, retry_failed, tell).pending(items)
+    writer = ResumableWriter(writers, resolved, retry_failed)
+    pending = []
+    for item in items:
+        result = writer.check(item)
+        if isinstance(result, PendingVideo):
+            pending.append(result)
+        else:
+            report(result)
     if pending:
-        with build_engine(job, cache) as engine:
+        with build_engine(Job(resolved, execution, retry_failed, len(items)), writer) as engine:
             summary.profile = engine.profile
             while pending:
                 elsewhere = set()
-                for outcome in engine.run(pending):
+                for outcome in engine.run(pending):  # see `worker.extract_and_commit`
                     if outcome.status == ELSEWHERE:
                         elsewhere.add(outcome.video_id)
                     else:
-                        tell(outcome)
-                pending = [todo for todo in pending if todo.item.video_id in elsewhere]
+                        report(outcome)
+                pending = [video for video in pending if video.item.video_id in elsewhere]
                 if pending:
-                    _LOG.info("waiting for %d videos that another run has", len(pending))
+                    _LOG.info("waiting for another run to extract %d videos", len(pending))
                     time.sleep(_POLL_SECONDS)
     if summary.by_status or summary.relabelled:
-        cache.seal()
+        writers.seal()
     summary.seconds = time.monotonic() - begin
     return summary
 
@@ -131,7 +135,7 @@ def extract(
 def extract_records(
     items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
 ) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
-    """Extract videos and give their records as they get ready; no store is needed."""
+    """Extract videos without a store; yield each with its records as soon as they are complete."""
     if items:
-        with Machine.build(resolved, execution, len(items)) as machine:
-            yield from machine.records(items)
+        with Extractor.build(resolved, execution, len(items)) as extractor:
+            yield from extractor.records(items)

@@ -1,8 +1,11 @@
-"""What a run has still to do, seen from the store, which other runs may be writing to as well."""
+"""Skip videos whose records are up to date; claim and commit the others.
+
+Other runs may write to the same store at the same time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,10 +13,10 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.records.from_faces import CachedSources
 from deepfake_seq.extract.records.pending import ExtractedVideo
-from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
+from deepfake_seq.extract.records.views import VIEW_FACT, is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import identify
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import (
     FAILED_STATUSES,
     Entry,
@@ -34,7 +37,7 @@ class PendingVideo(NamedTuple):
 
     Attributes:
         item: The video.
-        revision: The newest of its records that was seen, which does not stand; 0 if there is none.
+        revision: Revision of its outdated record in the store; 0 if there is none.
     """
 
     item: VideoItem
@@ -46,15 +49,15 @@ ELSEWHERE = "elsewhere"
 
 
 class Outcome(NamedTuple):
-    """What became of a video.
+    """The result of one video.
 
     Attributes:
-        video_id: The video.
+        video_id: Id of the video.
         status: A key of `store.STATUSES`, or `ELSEWHERE`.
-        reason: Why it is not `ok`.
-        transient: Whether a failure says nothing about the video itself.
-        skipped: Whether its records stand as they were, or were made by another run.
-        relabelled: Whether the data set tells something else of it than before.
+        reason: Why the status is not `ok`.
+        transient: Whether a failure was not caused by the video itself.
+        skipped: Whether its records were already in the store, or were made by another run.
+        relabelled: Whether its labels in the store were updated.
     """
 
     video_id: str
@@ -65,226 +68,226 @@ class Outcome(NamedTuple):
     relabelled: bool = False
 
 
-SourceNow = Callable[[VideoItem, SourceFile], SourceFile | None]
-"""Tells what a video's file looks like now if its content is the known one; None if it is not."""
+CurrentSource = Callable[[VideoItem, SourceFile], SourceFile | None]
+"""Returns a video's file as it is now if its content is the recorded one, else None."""
 
 
-class Resumption:
-    """Sorts videos into those whose records stand and those to be extracted, and commits these.
+class ResumableWriter:
+    """Writes the records of videos, and skips videos whose records are up to date.
 
-    Records stand while their file has the same content, unless they are a failure that is to be
-    tried again, or something that is asked for is missing: cached faces, or views. If only what the
-    data set tells (label, groups, split, method, its name) or the file's time are other than
-    before, they are committed anew with the same content.
+    Records are up to date while the file has the same content, unless they are a failure to be
+    retried, or lack something that is requested: cached faces, or views. If only the labels (label,
+    groups, split, method, dataset) or the time of the file have changed, the records are updated
+    without extracting the video again.
 
     Args:
-        cache: Where the records are.
+        writers: The stores.
         resolved: The settings.
-        retry_failed: Whether to take up failures that lie in the video, too.
-        on_standing: Called with what became of each video whose records stand.
+        retry_failed: Whether to extract videos again that failed because of their content.
     """
 
     def __init__(
-        self,
-        cache: Cache,
-        resolved: ResolvedConfig,
-        retry_failed: bool,
-        on_standing: Callable[[Outcome], None],
+        self, writers: StoreWriters, resolved: ResolvedConfig, retry_failed: bool = False
     ) -> None:
-        self._cache = cache
-        self._store = cache.features
-        self._everyone = resolved.config.faces.people == "all"
-        self._extras = resolved.extract_options
-        self._source_now: SourceNow = source_now
+        self.writers = writers
+        self._store = writers.features
+        self._all_people = resolved.config.faces.people == "all"
+        self._options = resolved.extract_options
+        self._current_source: CurrentSource = current_source
         if resolved.face_cache:
             faces = FaceStore.open(resolved.face_cache)
-            self._source_now = CachedSources(faces, self._everyone)
+            self._current_source = CachedSources(faces, self._all_people)
         self._retry_failed = retry_failed
-        self._on_standing = on_standing
 
-    def pending(self, items: Iterable[VideoItem]) -> list[PendingVideo]:
-        """Those of `items` that must be extracted."""
-        pending = []
-        for item in items:
-            entry = self._first(item)
-            if entry is None or self._tries_again(entry) or not self._keep(item, entry):
-                self._store.release(item.video_id)  # so that nothing is claimed while others wait
-                pending.append(PendingVideo(item, entry.revision if entry else 0))
-        return pending
+    def check(self, item: VideoItem) -> PendingVideo | Outcome:
+        """Return the video if it must be extracted, else the outcome in the store.
 
-    def claimed(
-        self, todos: Iterable[PendingVideo], on_elsewhere: Callable[[PendingVideo], None]
-    ) -> Iterator[PendingVideo]:
-        """Those of `todos` that this run may extract now, each claimed as it is asked for.
+        The labels of a video that need not be extracted are updated.
+        """
+        entry = self._first(item)
+        outcome = None
+        if entry is not None and not self._should_retry(entry):
+            outcome = self._keep(item, entry)
+        if outcome is None:
+            self._store.release(item.video_id)  # hold no claim while other videos are checked
+            return PendingVideo(item, entry.revision if entry else 0)
+        return outcome
+
+    def claim(self, video: PendingVideo) -> Outcome | None:
+        """Reserve a video for this run; return None if this run must extract it now.
+
+        Otherwise return its outcome: with status `ELSEWHERE` if another run is extracting it, or
+        skipped if another run has committed it since it was checked.
 
         Args:
-            todos: What `pending` gave, here or in another process.
-            on_elsewhere: Called with each video that another run is extracting.
-        """
-        for todo in todos:
-            item = todo.item
-            if not self._cache.claim(item.video_id):
-                on_elsewhere(todo)
-                continue
-            # What another run has committed since is not extracted again. That may be more than the
-            # revision shows: `pending` may have seen the features of a video and not yet its faces.
-            entry = self._first(item)
-            is_known = entry is not None and entry.revision == todo.revision
-            if (
-                entry is None
-                or (is_known and self._tries_again(entry))
-                or not self._keep(item, entry)
-            ):
-                yield todo
-
-    def commit(self, video: ExtractedVideo) -> None:
-        """Keep the records of a claimed video, the first one last: with it, the video is done.
-
-        What was made of the very same file before is not given up for a failure.
+            video: What `check` returned, here or in another process.
         """
         item = video.item
-        if video.records[0].failed and self._stands(item):
+        if not self.writers.claim(item.video_id):
+            return Outcome(item.video_id, ELSEWHERE)
+        # Records that another run has committed since are kept. The revision alone may not show
+        # them: `check` may have seen the features of a video before its faces.
+        entry = self._first(item)
+        if entry is None or (entry.revision == video.revision and self._should_retry(entry)):
+            return None
+        return self._keep(item, entry)
+
+    def commit(self, video: ExtractedVideo) -> None:
+        """Write the records of a claimed video, the first one last: it marks the video as done.
+
+        Features of the same file from an earlier run are not replaced by a failure.
+        """
+        item = video.item
+        if video.records[0].failed and self._has_features(item):
             self._store.release(item.video_id)
             return
-        self._clear_away(video)
-        if self._cache.faces is not None:
+        self._empty_outdated(video)
+        if self.writers.faces is not None:
             for faces in reversed(video.faces):
-                self._cache.faces.commit(faces)
+                self.writers.faces.commit(faces)
         for record in reversed(video.records):
             self._store.commit(record)
         self._store.release(item.video_id)
 
-    def _clear_away(self, video: ExtractedVideo) -> None:
-        """Take away what an older version of the video had, and this one has not."""
-        made = {record.video_id for record in video.records}
+    def _empty_outdated(self, video: ExtractedVideo) -> None:
+        """Empty the records of people and views that only an older version of the video had."""
+        written = {record.video_id for record in video.records}
         source = video.records[0].source.sha256
-        people = [own.video_id for own in video.records if "view" not in own.facts]
-        for store in self._cache.stores:
-            # Not from the first one on: a crash may have left others without it.
-            further = list(people_in(store, video.item.video_id, self._everyone, len(people)))
-            views = [view for own in (*people, *further) for view in views_in(store, own)]
-            for name in further:
-                store.commit(_gone(store[name], len(people)))
+        people = [record.video_id for record in video.records if VIEW_FACT not in record.facts]
+        for store in self.writers.stores:
+            # Not from the first person on: a crash may have left others without it.
+            others = list(people_in(store, video.item.video_id, self._all_people, len(people)))
+            views = [view for person in (*people, *others) for view in views_in(store, person)]
+            for name in others:
+                store.commit(_emptied(store[name], len(people)))
             for name in views:
-                if name not in made and source and store[name].source.sha256 != source:
-                    store.commit(_gone(store[name], len(people)))
+                if name not in written and source and store[name].source.sha256 != source:
+                    store.commit(_emptied(store[name], len(people)))
 
-    def _stands(self, item: VideoItem) -> bool:
-        """Whether there are features of the file as it is."""
+    def _has_features(self, item: VideoItem) -> bool:
+        """Whether the store has features of the file as it is now."""
         entry = self._first(item)
         if entry is None or entry.status in FAILED_STATUSES:
             return False
-        return self._source_now(item, entry.source) is not None
+        return self._current_source(item, entry.source) is not None
 
     def _first(self, item: VideoItem) -> Entry | None:
-        return self._store.entry(record_id(item.video_id, 0 if self._everyone else None))
+        return self._store.entry(record_id(item.video_id, 0 if self._all_people else None))
 
     def _people(self, item: VideoItem, store: Store[Any]) -> list[str]:
-        return list(people_in(store, item.video_id, self._everyone))
+        return list(people_in(store, item.video_id, self._all_people))
 
     def _names(self, item: VideoItem, store: Store[Any]) -> list[str]:
-        """The names of all records of a video in a store: its people, and behind them the views."""
+        """The ids of all records of a video in a store: its people, then their views."""
         people = self._people(item, store)
         return [*people, *(name for person in people for name in views_in(store, person))]
 
-    def _tries_again(self, entry: Entry) -> bool:
+    def _should_retry(self, entry: Entry) -> bool:
         return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
 
     def _is_complete(self, item: VideoItem) -> bool:
-        """Whether there is all that is asked for: the faces, and the views, of every person."""
-        if self._cache.faces is None and not self._extras.views.wanted(item.label):
-            return True  # without a further look at every video of a large store
+        """Whether the requested faces and views of every person are in the stores."""
+        if self.writers.faces is None and not self._options.views.wanted(item.label):
+            return True  # saves looking up every video of a large store
         for number, name in enumerate(self._people(item, self._store)):
             entry = self._store.entry(name)
             assert entry is not None
             failed = entry.status in FAILED_STATUSES
             if failed and number:
-                continue  # somebody whom an older version of the video showed
-            if self._cache.faces is not None:
-                faces = self._cache.faces.entry(name)
+                continue  # a person in an older version of the video
+            if self.writers.faces is not None:
+                faces = self.writers.faces.entry(name)
                 if faces is None or not _same_video(faces, entry):
                     return False
             if failed:
                 continue
-            for view, settings in wanted_views(name, item.label, self._extras.views):
-                made = self._store.entry(view)
-                if made is None or not _same_video(made, entry):
+            for view_id, settings in wanted_views(name, item.label, self._options.views):
+                view = self._store.entry(view_id)
+                if view is None or not _same_video(view, entry):
                     return False
-                if made.metadata["facts"].get("view", {}).get("settings") != settings:
+                if view.metadata["facts"].get(VIEW_FACT, {}).get("settings") != settings:
                     return False
         return True
 
-    def _keep(self, item: VideoItem, entry: Entry) -> bool:
-        """Whether the records stand; brings them up to date, and gives the video back, if so.
+    def _keep(self, item: VideoItem, entry: Entry) -> Outcome | None:
+        """Update and release a video whose records are up to date, and return its outcome.
 
-        If not, the video may be claimed.
+        Return None if the video must be extracted; it may then still be claimed.
         """
-        source = self._source_now(item, entry.source)
+        source = self._current_source(item, entry.source)
         if source is None or not self._is_complete(item):
-            return False
-        outdated = [store for store in self._cache.stores if self._is_outdated(item, source, store)]
+            return None
+        outdated = [
+            store for store in self.writers.stores if self._is_outdated(item, source, store)
+        ]
         relabelled = False
         if outdated:
-            self._cache.claim(item.video_id, wait=True)
+            self.writers.claim(item.video_id, wait=True)
             now = self._first(item)
-            if now is None or now.revision != entry.revision:
-                return now is not None and self._keep(item, now)  # another run was here
+            if now is None or now.revision != entry.revision:  # another run changed it meanwhile
+                return None if now is None else self._keep(item, now)
             relabelled = entry.assigned != _assigned_to(item)
-            for store in reversed(outdated):  # with the features, the video is given back
+            for store in reversed(outdated):  # the features last: that releases the video
                 for name in reversed(self._names(item, store)):
-                    store.commit(self._assigned(store, store[name], item, source))
+                    store.commit(self._updated(store, store[name], item, source))
         self._store.release(item.video_id)
-        reason = str(entry.metadata["reason"])
-        standing = Outcome(item.video_id, entry.status, reason, entry.transient, True, relabelled)
-        self._on_standing(standing)
-        return True
+        return Outcome(
+            item.video_id,
+            entry.status,
+            str(entry.metadata["reason"]),
+            entry.transient,
+            skipped=True,
+            relabelled=relabelled,
+        )
 
     def _is_outdated(self, item: VideoItem, source: SourceFile, store: Store[Any]) -> bool:
-        """Whether the first record in a store, which is brought up to date last, tells old news."""
-        entry = store.entry(record_id(item.video_id, 0 if self._everyone else None))
+        """Whether labels, file or facts differ from the video's first record, updated last."""
+        entry = store.entry(record_id(item.video_id, 0 if self._all_people else None))
         return entry is not None and (
             entry.assigned != _assigned_to(item)
             or entry.source != source
-            or (store is self._store and not self._told(item, entry.metadata, source))
+            or (store is self._store and not self._has_facts(item, entry, source))
         )
 
-    def _told(self, item: VideoItem, known: Mapping[str, Any], source: SourceFile) -> bool:
-        """Whether the features' record says what is told beside what was seen, as it is now."""
-        now = self._extras.facts_of({**known, "groups": item.groups, "source": source})
-        return all(known["facts"].get(name) == fact for name, fact in now.items())
+    def _has_facts(self, item: VideoItem, entry: Entry, source: SourceFile) -> bool:
+        """Whether the record has the facts that the options give it now."""
+        facts = entry.metadata["facts"]
+        now = self._options.facts_of(entry.metadata["video_id"], source, item.groups, facts)
+        return all(facts.get(name) == value for name, value in now.items())
 
-    def _assigned(
+    def _updated(
         self, store: Store[Any], record: AnyRecord, item: VideoItem, source: SourceFile
     ) -> AnyRecord:
-        """The record with what is told of the video now, and its file as it is now."""
-        facts = {name: fact for name, fact in record.facts.items() if name not in ASSIGNED_FACTS}
-        label = item.label
-        if is_pseudo_fake(record.facts):
-            label, facts = record.label, record.facts
-        else:
+        """The record with the current labels, facts and file."""
+        label, facts = record.label, record.facts
+        if not is_pseudo_fake(record.facts):
+            label = item.label
+            facts = {name: fact for name, fact in facts.items() if name not in ASSIGNED_FACTS}
             facts = facts | item.facts
-        changed = replace(
+        if store is self._store:
+            facts = facts | self._options.facts_of(record.video_id, source, item.groups, facts)
+        return replace(
             record, label=label, groups=item.groups, split=item.split, source=source, facts=facts
         )
-        if store is self._store:
-            facts = facts | self._extras.facts_of(vars(changed))
-        return replace(changed, facts=facts)
 
 
-def source_now(item: VideoItem, known: SourceFile) -> SourceFile | None:
-    """The file as it is now if its content is what it was, else None."""
+def current_source(item: VideoItem, recorded: SourceFile) -> SourceFile | None:
+    """Return the file as it is now if its content is the recorded one, else None.
+
+    A file that is missing or cannot be read counts as unchanged.
+    """
     try:
         now = item.path.stat()
-        if now.st_size != known.size_bytes:
+        if now.st_size != recorded.size_bytes:
             return None
-        if now.st_mtime_ns == known.mtime_ns:
-            return known
+        if now.st_mtime_ns == recorded.mtime_ns:
+            return recorded
         source = identify(item.path)
-        return source if source.sha256 == known.sha256 else None
+        return source if source.sha256 == recorded.sha256 else None
     except VideoError:
-        return None  # something else than a file stands in its place
+        return None  # not a regular file any more
     except OSError:
-        return known  # the file went away, or cannot be read now: what is known of it stays
+        return recorded
 
 
 def _same_video(one: Entry, other: Entry) -> bool:
@@ -292,13 +295,13 @@ def _same_video(one: Entry, other: Entry) -> bool:
 
 
 def _assigned_to(item: VideoItem) -> tuple[int, tuple[str, ...], str, dict[str, str]]:
-    """What the data set tells of a video, as `Entry.assigned` has it."""
+    """The labels that the data set assigns to a video, in the form of `Entry.assigned`."""
     return item.label, item.groups, item.split, item.facts
 
 
-def _gone(record: AnyRecord, people: int) -> AnyRecord:
-    """The record of somebody, or of a view, that the video, as it is now, does not have."""
-    reason = f"the video as it is now shows {people} people"
-    if "view" in record.facts:
-        reason = "made from a version of the video that is no longer there"
+def _emptied(record: AnyRecord, people: int) -> AnyRecord:
+    """The record of a person or view that the current version of the video does not have."""
+    reason = f"the current version of the video shows fewer people: {people}"
+    if VIEW_FACT in record.facts:
+        reason = "made from an older version of the video"
     return record.emptied("no_face", reason)

@@ -1,4 +1,4 @@
-"""What a run writes to: the feature store and, if they are kept, the faces beside it."""
+"""The stores that a run writes to: features and, if they are kept, faces."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from deepfake_seq.store.writer import Writer
 
 
 @dataclass(frozen=True)
-class Cache:
-    """Two stores that are kept in step; a context manager.
+class StoreWriters:
+    """Writers of a feature store and of the face cache inside it; a context manager.
 
     Attributes:
-        features: The feature store.
-        faces: The face cache; None where faces are not kept.
+        features: Writer of the feature store.
+        faces: Writer of the face cache; None if faces are not kept.
     """
 
     features: StoreWriter
@@ -25,11 +25,11 @@ class Cache:
 
     @classmethod
     def create(cls, path: Path, resolved: ResolvedConfig) -> Self:
-        """The stores at `path`, to be made if they are not there.
+        """Open the stores at `path`; create them if they do not exist.
 
         Raises:
             FingerprintMismatchError: A store there has another fingerprint; says what differs.
-            StoreError: `path` is no directory, or there are shards without a description.
+            StoreError: `path` is not a directory, or contains shards without a description.
         """
         features = StoreWriter.create(path, resolved.description)
         if not resolved.extract_options.keep_faces:
@@ -38,7 +38,7 @@ class Cache:
 
     @property
     def stores(self) -> tuple[Writer[Any], ...]:
-        """Those that there are."""
+        """The writers of all stores of this run."""
         return (self.features,) if self.faces is None else (self.features, self.faces)
 
     def __enter__(self) -> Self:
@@ -49,7 +49,7 @@ class Cache:
             store.close()
 
     def claim(self, video_id: str, *, wait: bool = False) -> bool:
-        """Keep a video for this run; see `StoreWriter.claim`. It holds for both stores.
+        """Reserve a video for this run, in both stores; see `StoreWriter.claim`.
 
         Raises:
             StoreError: The directory cannot be written.
@@ -60,10 +60,10 @@ class Cache:
         return claimed
 
     def seal(self) -> None:
-        """Pack small shards into larger ones.
+        """Merge small shards into larger ones.
 
         Raises:
-            StoreError: The disk does not take them.
+            StoreError: The disk is full or cannot be written.
         """
         for store in self.stores:
             store.seal()

@@ -72,7 +72,7 @@ class FaceCrops:
         except StoreError as error:
             raise StoreError(f"{record.video_id}: {error}") from error
         if change:
-            images = change(crops_of(record.facts, vars(record), images, self._margin))
+            images = change(crops_of(record, record.landmarks, images, self._margin))
         return np.stack([resize_square(image, self._size) for image in images])
 
     @property

@@ -26,8 +26,8 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
-from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
@@ -35,7 +35,7 @@ from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.repair import repair
 from deepfake_seq.store.upkeep.verify import verify
@@ -56,13 +56,13 @@ class MeanCnn:
         return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
 
 
-def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
-    """What stands in for `Machine.build`: the real machine with a CNN that costs nothing."""
+def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
+    """Replace `Extractor.build`: the real extractor with a CNN that costs nothing."""
 
-    def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Machine:
+    def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Extractor:
         own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
         source = VideoCropSource(resolved, build_detector("none", None), own)
-        return Machine(source, MeanCnn(), frames=4)
+        return Extractor(source, MeanCnn())
 
     return build
 
@@ -70,7 +70,7 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Machine]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CNN that costs nothing, and decoding in this process."""
-    monkeypatch.setattr(Machine, "build", build_with(DecodersHere))
+    monkeypatch.setattr(Extractor, "build", build_with(DecodersHere))
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def run(tmp_path: Path) -> Run:
         on_video: pipeline.OnVideo = lambda outcome, profile: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
-        with Cache.create(tmp_path / "store", resolved) as cache:
+        with StoreWriters.create(tmp_path / "store", resolved) as writers:
             return pipeline.extract(
                 items,
                 resolved,
-                cache,
+                writers,
                 ExecutionConfig(workers=1),
                 retry_failed=retry_failed,
                 on_video=on_video,
@@ -145,7 +145,7 @@ def test_a_second_run_skips_everything_failures_too(
 ) -> None:
     run(videos)
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
-    monkeypatch.setattr(Machine, "build", None)
+    monkeypatch.setattr(Extractor, "build", None)
     summary = run(videos)
     assert counts(summary) == (3, 3, 0, 0)
     assert summary.relabelled == 0
@@ -216,7 +216,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
                     patch.setattr("deepfake_seq.extract.video.container.av.open", raising(error))
                 return super().decode(path)
 
-    monkeypatch.setattr(Machine, "build", build_with(Failing))
+    monkeypatch.setattr(Extractor, "build", build_with(Failing))
     return decoded
 
 
@@ -322,7 +322,7 @@ def test_a_new_label_is_stored_without_extracting_again(
 ) -> None:
     run(videos)
     before = stored(tmp_path)["a.mp4"]
-    monkeypatch.setattr(Machine, "build", None)
+    monkeypatch.setattr(Extractor, "build", None)
     changed = replace(videos[0], label=FAKE, groups=("x", "y"), split="test")
     summary = run([changed, *videos[1:]])
     assert counts(summary) == (3, 3, 0, 0)
@@ -395,6 +395,6 @@ def test_decoding_processes_give_the_same_records(
 ) -> None:
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
-    monkeypatch.setattr(Machine, "build", build_with(Decoders))
+    monkeypatch.setattr(Extractor, "build", build_with(Decoders))
     extracted = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
     assert {item.video_id: record.sha256 for item, (record,) in extracted} == here

@@ -1,4 +1,4 @@
-"""Where a video has a record for each person."""
+"""Resuming when each person of a video has a record."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import Outcome, Resumption
+from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.video.decode import identify
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
 
 EVERYONE = resolve(
@@ -37,48 +37,41 @@ def records(item: VideoItem, people: int) -> list[FeatureRecord]:
 
 
 def run(path: Path, item: VideoItem, people: int) -> tuple[int, list[bool]]:
-    """How many videos were extracted, and for each that stood whether it was relabelled."""
-    standing: list[bool] = []
-
-    def on_standing(outcome: Outcome) -> None:
-        assert outcome.skipped and outcome.video_id == item.video_id
-        standing.append(outcome.relabelled)
-
-    with StoreWriter.create(path, DESCRIPTION) as writer:
-        resumption = Resumption(Cache(writer), EVERYONE, False, on_standing)
-        pending = resumption.pending([item])
-        for claimed in resumption.claimed(pending, lambda elsewhere: None):
-            resumption.commit(ExtractedVideo(claimed.item, records(item, people), []))
-    return len(pending), standing
+    """Return the number of extracted videos, and whether each skipped one was relabelled."""
+    with StoreWriter.create(path, DESCRIPTION) as features:
+        writer = ResumableWriter(StoreWriters(features), EVERYONE)
+        result = writer.check(item)
+        if isinstance(result, Outcome):
+            assert result.skipped and result.video_id == item.video_id
+            return 0, [result.relabelled]
+        assert writer.claim(result) is None
+        writer.commit(ExtractedVideo(item, records(item, people), []))
+    return 1, []
 
 
-def test_a_video_whose_people_are_there_is_not_extracted_again(
-    tmp_path: Path, item: VideoItem
-) -> None:
+def test_a_complete_video_is_not_extracted_again(tmp_path: Path, item: VideoItem) -> None:
     assert run(tmp_path / "s", item, 3) == (1, [])
     assert run(tmp_path / "s", item, 3) == (0, [False])
     assert FeatureStore.open(tmp_path / "s").video_ids == ["a.mp4#0", "a.mp4#1", "a.mp4#2"]
 
 
-def test_a_new_label_is_everybodys(tmp_path: Path, item: VideoItem) -> None:
+def test_a_new_label_is_written_to_every_person(tmp_path: Path, item: VideoItem) -> None:
     run(tmp_path / "s", item, 3)
     assert run(tmp_path / "s", replace(item, label=FAKE), 3) == (0, [True])
     assert [record.label for record in FeatureStore.open(tmp_path / "s")] == [FAKE] * 3
 
 
-def test_somebody_whom_the_changed_video_does_not_show_is_gone(
-    tmp_path: Path, item: VideoItem
-) -> None:
+def test_people_missing_from_the_changed_video_are_emptied(tmp_path: Path, item: VideoItem) -> None:
     run(tmp_path / "s", item, 3)
     item.path.write_bytes(b"other content")
     assert run(tmp_path / "s", item, 1) == (1, [])
     store = FeatureStore.open(tmp_path / "s")
     assert [record.status for record in store] == ["ok", "no_face", "no_face"]
-    assert "shows 1 people" in store["a.mp4#2"].reason
+    assert "fewer people: 1" in store["a.mp4#2"].reason
     assert run(tmp_path / "s", item, 1) == (0, [False])
 
 
-def test_an_interrupted_commit_is_done_again(tmp_path: Path, item: VideoItem) -> None:
+def test_an_interrupted_commit_is_repeated(tmp_path: Path, item: VideoItem) -> None:
     with StoreWriter.create(tmp_path / "s", DESCRIPTION) as writer:
         writer.claim(item.video_id)
         writer.commit(records(item, 3)[2])  # the process ends before the first person's
@@ -86,43 +79,42 @@ def test_an_interrupted_commit_is_done_again(tmp_path: Path, item: VideoItem) ->
     assert len(FeatureStore.open(tmp_path / "s")) == 3
 
 
-def test_a_new_method_and_data_set_are_everybodys_and_other_facts_stay(
+def test_a_new_method_and_dataset_are_written_to_every_person_and_other_facts_stay(
     tmp_path: Path, item: VideoItem
 ) -> None:
     run(tmp_path / "s", item, 2)
     before = [record.facts for record in FeatureStore.open(tmp_path / "s")]
     named = replace(item, method="Deepfakes", dataset="faceforensics++")
     assert run(tmp_path / "s", named, 2) == (0, [True])
-    told = {"method": "Deepfakes", "dataset": "faceforensics++"}
-    assert [r.facts for r in FeatureStore.open(tmp_path / "s")] == [own | told for own in before]
+    added = {"method": "Deepfakes", "dataset": "faceforensics++"}
+    after = [record.facts for record in FeatureStore.open(tmp_path / "s")]
+    assert after == [facts | added for facts in before]
     assert run(tmp_path / "s", named, 2) == (0, [False])
-    assert run(tmp_path / "s", item, 2) == (0, [True])  # nobody says any more
+    assert run(tmp_path / "s", item, 2) == (0, [True])  # the data set no longer gives them
     assert [record.facts for record in FeatureStore.open(tmp_path / "s")] == before
 
 
-def test_a_video_that_another_run_commits_meanwhile_is_not_extracted_again(
+def test_a_video_that_another_run_has_committed_is_not_extracted_again(
     tmp_path: Path, item: VideoItem
 ) -> None:
     one_person = resolve(
         ExtractConfig(faces=FaceConfig("none"), backbone=BackboneConfig(weights="untrained"))
     )
     source = identify(item.path)
-    standing: list[Outcome] = []
 
-    def cache() -> Cache:
-        return Cache(
+    def open_writers() -> StoreWriters:
+        return StoreWriters(
             StoreWriter.create(tmp_path / "s", DESCRIPTION),
             FaceStoreWriter.create(faces_of(tmp_path / "s"), FACES_DESCRIPTION),
         )
 
-    with cache() as own:
-        with cache() as other:
+    with open_writers() as writers:
+        with open_writers() as other:
             assert other.faces is not None
             other.faces.commit(make_faces(item.video_id, source=source))
             other.features.commit(make_record(item.video_id, source=source))
-        own.features.refresh()  # as it happens when a shard is sealed while it is read
-        resumption = Resumption(own, one_person, False, standing.append)
-        pending = resumption.pending([item])
-        assert [todo.item for todo in pending] == [item]
-        assert list(resumption.claimed(pending, lambda elsewhere: None)) == []
-    assert [(outcome.video_id, outcome.skipped) for outcome in standing] == [("a.mp4", True)]
+        writers.features.refresh()  # as when a shard is sealed while it is read
+        writer = ResumableWriter(writers, one_person)
+        pending = writer.check(item)
+        assert isinstance(pending, PendingVideo)
+        assert writer.claim(pending) == Outcome("a.mp4", "ok", skipped=True)

@@ -1,4 +1,4 @@
-"""What is recorded of a video that cannot be extracted."""
+"""Recording the failure of a video that cannot be extracted."""
 
 from __future__ import annotations
 
@@ -11,50 +11,57 @@ from mean_cnn import CONFIG, MeanCnn
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract import extractor, pipeline
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import ELSEWHERE, PendingVideo, Resumption
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.worker import record_failure
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[Cache]:
-    with Cache.create(tmp_path / "store", resolve(CONFIG)) as cache:
-        yield cache
+def writers(tmp_path: Path) -> Iterator[StoreWriters]:
+    with StoreWriters.create(tmp_path / "store", resolve(CONFIG)) as writers:
+        yield writers
 
 
 @pytest.fixture
-def todo(tmp_path: Path) -> PendingVideo:
+def video(tmp_path: Path) -> PendingVideo:
     return PendingVideo(VideoItem(write_clip(tmp_path / "0.mp4", 6), "0.mp4", FAKE), 0)
 
 
+def record(video: PendingVideo, writers: StoreWriters) -> Outcome:
+    resolved = resolve(CONFIG)
+    return record_failure(video, "its process died", ResumableWriter(writers, resolved), resolved)
+
+
 def test_a_failure_is_recorded_and_the_next_run_tries_it_again(
-    cache: Cache, todo: PendingVideo
+    writers: StoreWriters, video: PendingVideo
 ) -> None:
-    outcome = record_failure(todo, "its process died", cache, resolve(CONFIG))
-    record = cache.features["0.mp4"]
+    outcome = record(video, writers)
+    stored = writers.features["0.mp4"]
     assert (outcome.status, outcome.reason) == ("decode_error", "its process died")
-    assert (record.status, record.reason, record.label) == (*outcome[1:3], FAKE)
-    assert outcome.transient and record.transient
-    resumption = Resumption(cache, resolve(CONFIG), False, print)
-    assert resumption.pending([todo.item]) == [todo._replace(revision=1)]
+    assert (stored.status, stored.reason, stored.label) == (*outcome[1:3], FAKE)
+    assert outcome.transient and stored.transient
+    writer = ResumableWriter(writers, resolve(CONFIG))
+    assert writer.check(video.item) == video._replace(revision=1)
 
 
-def test_a_video_that_another_run_has_is_left_to_it(cache: Cache, todo: PendingVideo) -> None:
-    with Cache.create(cache.features.path, resolve(CONFIG)) as other:
-        assert other.claim("0.mp4")
-        outcome = record_failure(todo, "its process died", cache, resolve(CONFIG))
-    assert outcome.status == ELSEWHERE
-    assert len(cache.features) == 0
-
-
-def test_a_record_that_was_committed_meanwhile_is_kept(
-    cache: Cache, todo: PendingVideo, monkeypatch: pytest.MonkeyPatch
+def test_a_video_claimed_by_another_run_is_left_to_it(
+    writers: StoreWriters, video: PendingVideo
 ) -> None:
-    monkeypatch.setattr(machine, "build_runtime", lambda *_: MeanCnn())
-    with Cache.create(cache.features.path, resolve(CONFIG)) as other:
-        pipeline.extract([todo.item], resolve(CONFIG), other, ExecutionConfig(workers=1))
-    outcome = record_failure(todo, "its process died", cache, resolve(CONFIG))
+    with StoreWriters.create(writers.features.path, resolve(CONFIG)) as other:
+        assert other.claim("0.mp4")
+        outcome = record(video, writers)
+    assert outcome.status == ELSEWHERE
+    assert len(writers.features) == 0
+
+
+def test_a_record_committed_by_another_run_is_kept(
+    writers: StoreWriters, video: PendingVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+    with StoreWriters.create(writers.features.path, resolve(CONFIG)) as other:
+        pipeline.extract([video.item], resolve(CONFIG), other, ExecutionConfig(workers=1))
+    outcome = record(video, writers)
     assert outcome.status == "ok" and not outcome.skipped
-    assert cache.features["0.mp4"].status == "ok"
+    assert writers.features["0.mp4"].status == "ok"

@@ -20,12 +20,12 @@ from deepfake_seq.config import (
     SplitConfig,
 )
 from deepfake_seq.datasets import apply_labels, discover
-from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract import extractor, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.writers import Cache
-from deepfake_seq.finetune.tune import finetune, finetune_experiment, load_task
+from deepfake_seq.extract.writers import StoreWriters
+from deepfake_seq.finetune.tune import finetune_experiment, prepare, tune
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.store import FaceStore, open_faces
@@ -60,8 +60,8 @@ def cache(
     items = items[::2]
     resolved = resolve(config, ExtractOptions(keep_faces=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "build_runtime", lambda *_: NoCnn())
-        with Cache.create(folder, resolved) as store:
+        patch.setattr(extractor, "build_runtime", lambda *_: NoCnn())
+        with StoreWriters.create(folder, resolved) as store:
             summary = pipeline.extract(items, resolved, store, ExecutionConfig())
     assert (summary.ok, summary.failed) == (26, 0)
     return open_faces(folder)

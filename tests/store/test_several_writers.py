@@ -33,9 +33,9 @@ from children import PATHS
 from records import DESCRIPTION, FACES_DESCRIPTION, FINGERPRINT, make_faces, make_record
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.resume import Resumption
+from deepfake_seq.extract.resume import ELSEWHERE, PendingVideo, ResumableWriter
 from deepfake_seq.store import FaceStoreWriter, StoreWriter, faces_of
 
 store, log, videos, count = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
@@ -48,12 +48,17 @@ with (
     StoreWriter.create(store, DESCRIPTION, shard_records=8) as writer,
     FaceStoreWriter.create(faces_of(store), FACES_DESCRIPTION, shard_bytes=8000) as faces,
 ):
-    cache = Cache(writer, faces if keep_faces else None)
-    resumption = Resumption(cache, resolved, False, lambda outcome: None)
-    pending = resumption.pending(items)
+    output = ResumableWriter(StoreWriters(writer, faces if keep_faces else None), resolved)
+    pending = [video for video in map(output.check, items) if isinstance(video, PendingVideo)]
     while pending:
         elsewhere = []
-        for item, _ in resumption.claimed(pending, elsewhere.append):
+        for video in pending:
+            outcome = output.claim(video)
+            if outcome is not None:
+                if outcome.status == ELSEWHERE:
+                    elsewhere.append(video)
+                continue
+            item = video.item
             os.write(noted, f"{item.video_id}\\n".encode())
             time.sleep(generator.uniform(0, 0.02))
             number = int(item.video_id[:3])

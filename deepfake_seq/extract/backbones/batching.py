@@ -1,4 +1,4 @@
-"""Filling the CNN's batches with the crops of several people: bookkeeping, no CNN."""
+"""Batches of crops from several owners, and the way back from batches to owners; no CNN."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Owner = TypeVar("Owner")
 
 
 @dataclass(eq=False)
-class _Order(Generic[Owner]):
-    """The crops of one owner: how many are in a batch, and the features that are there."""
+class _Request(Generic[Owner]):
+    """The crops of one owner, how many of them are in batches, and the features received."""
 
     owner: Owner
     crops_rgb: Crops
     taken: int = 0
-    parts: list[Features] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
-        return sum(map(len, self.parts)) == len(self.crops_rgb)
+        return sum(map(len, self.features)) == len(self.crops_rgb)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,69 +34,69 @@ class Batch(Generic[Owner]):
 
     Attributes:
         crops_rgb: uint8 (N, S, S, 3).
-        pieces: Whose they are and how many in a row, in their order.
+        pieces: The owners' requests in order, each with its number of crops in this batch.
     """
 
     crops_rgb: Crops
-    pieces: tuple[tuple[_Order[Owner], int], ...]
+    pieces: tuple[tuple[_Request[Owner], int], ...]
 
 
 class Batcher(Generic[Owner]):
-    """Cuts the crops of owners into batches, first come first served.
+    """Fills batches with the crops of owners, in the order in which they are added.
 
     Args:
-        size: How many crops a full batch has.
+        size: Number of crops in a full batch.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._queue: deque[_Order[Owner]] = deque()
+        self._queue: deque[_Request[Owner]] = deque()
         self.waiting = 0
-        """How many crops are in no batch yet."""
+        """Number of crops that are in no batch yet."""
 
     def add(self, owner: Owner, crops_rgb: Crops) -> None:
-        """Put in the crops of an owner: uint8 (K, S, S, 3), K at least 1."""
-        self._queue.append(_Order(owner, crops_rgb))
+        """Add the crops of an owner: uint8 (K, S, S, 3), K at least 1."""
+        self._queue.append(_Request(owner, crops_rgb))
         self.waiting += len(crops_rgb)
 
     def take(self, *, partial: bool) -> Batch[Owner] | None:
-        """The next batch; None where there is none.
+        """Return the next batch; None if there is none.
 
         Args:
-            partial: Whether a batch that is not full will do.
+            partial: Whether to return a batch that is not full.
         """
         if not self.waiting or (self.waiting < self._size and not partial):
             return None
-        pieces: list[tuple[_Order[Owner], int]] = []
+        pieces: list[tuple[_Request[Owner], int]] = []
         arrays: list[Crops] = []
         room = min(self._size, self.waiting)
         self.waiting -= room
         while room:
-            order = self._queue[0]
-            part = order.crops_rgb[order.taken : order.taken + room]
-            order.taken += len(part)
-            room -= len(part)
-            pieces.append((order, len(part)))
-            arrays.append(part)
-            if order.taken == len(order.crops_rgb):
+            request = self._queue[0]
+            crops = request.crops_rgb[request.taken : request.taken + room]
+            request.taken += len(crops)
+            room -= len(crops)
+            pieces.append((request, len(crops)))
+            arrays.append(crops)
+            if request.taken == len(request.crops_rgb):
                 self._queue.popleft()
         return Batch(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), tuple(pieces))
 
 
-def returned(batch: Batch[Owner], features: Features) -> list[tuple[Owner, Features]]:
-    """The owners whose crops are all done with this batch, each with its features.
+def finish(batch: Batch[Owner], features: Features) -> list[tuple[Owner, Features]]:
+    """Return the owners whose last crops were in this batch, each with all its features.
 
     Args:
-        batch: What `Batcher.take` gave. An owner's batches come back in the order they were taken.
+        batch: A batch from `Batcher.take`; batches must be finished in the order they were taken.
         features: float32 (N, D) of its crops.
 
     Returns:
-        Owners in the order in which they were put in, each with float32 (K, D).
+        Owners in the order in which they were added, each with float32 (K, D).
     """
     done, start = [], 0
-    for order, count in batch.pieces:
-        order.parts.append(features[start : start + count])
+    for request, count in batch.pieces:
+        request.features.append(features[start : start + count])
         start += count
-        if order.is_done:
-            done.append((order.owner, np.concatenate(order.parts)))
+        if request.is_done:
+            done.append((request.owner, np.concatenate(request.features)))
     return done

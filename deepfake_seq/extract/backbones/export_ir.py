@@ -1,11 +1,11 @@
 """Translate a Keras CNN into OpenVINO's format.
 
-A program of its own::
+Run as a separate program::
 
     python -m deepfake_seq.extract.backbones.export_ir ROW WEIGHTS TARGET.xml
 
-It runs Keras on its OpenVINO backend, with channels first, which gives the plainest graph and needs
-no TensorFlow. A process can have only one Keras backend, hence the program.
+Keras runs on its OpenVINO backend with channels first, which gives the simplest graph and needs no
+TensorFlow. A process can have only one Keras backend, hence the separate program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BAD_WEIGHTS = 3
 
 
 def main(row_json: str, weights: str, target: str) -> int:
-    """Write TARGET.xml and TARGET.bin, whole.
+    """Write TARGET.xml and TARGET.bin atomically.
 
     Args:
         row_json: The fields of a `Backbone`, as JSON.
@@ -53,20 +53,20 @@ def main(row_json: str, weights: str, target: str) -> int:
         draft = Path(folder, final.name)
         model.export(str(draft), format="openvino", verbose=False)
         openvino.save_model(_taking_crops(draft, row), draft, compress_to_fp16=False)
-        # The .xml goes last: where it is, the .bin is there too.
+        # The .xml is moved last, so that the .bin exists whenever the .xml does.
         for suffix in (".bin", ".xml"):
             draft.with_suffix(suffix).replace(final.with_suffix(suffix))
     return 0
 
 
 def _taking_crops(network: Path, row: Backbone) -> Any:
-    """The network, taking one uint8 RGB crop (1, S, S, 3): what `preprocess` does is part of it."""
+    """Return the network with `preprocess` built in; its input is a uint8 RGB crop (1, S, S, 3)."""
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
     from deepfake_seq.extract.backbones.table import CAFFE_MEANS_BGR
 
-    # Read from bytes, so that the file is not in use when it is written over.
+    # Read from bytes, so that the file is not in use when it is overwritten.
     model = openvino.Core().read_model(
         network.read_bytes(), network.with_suffix(".bin").read_bytes()
     )

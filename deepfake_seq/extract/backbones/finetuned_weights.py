@@ -1,4 +1,4 @@
-"""The weights file of a fine-tuned CNN: safetensors that say which CNN, of which input size."""
+"""The weights file of a finetuned CNN: safetensors with the CNN's name and input size."""
 
 from __future__ import annotations
 
@@ -18,81 +18,83 @@ from deepfake_seq.weights import digest_of
 
 SUFFIX = ".safetensors"
 FILE_NAME = f"backbone{SUFFIX}"
-"""Of the CNN in the run that it was fine-tuned in."""
+"""Name of the weights file in the run directory of `deepseq finetune`."""
 
-_ABOUT = "deepseq"
-"""The one entry of the file's metadata: of several, the order would differ from file to file."""
+_METADATA_KEY = "deepseq"
+"""Key of the only metadata entry; the order of several entries would not be reproducible."""
 
 _MAX_BYTES = 1 << 30
 
 Weights = list[npt.NDArray[np.float32]]
 
 
-class _About(msgspec.Struct):
-    """What the file says of the CNN."""
+class _Metadata(msgspec.Struct):
+    """The metadata of the file."""
 
     backbone: str
     crop_size: Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
 def is_finetuned(path: Path) -> bool:
-    """Whether a weights file is, by its name, of a fine-tuned CNN."""
+    """Return whether the name of a weights file is that of a finetuned CNN."""
     return path.suffix == SUFFIX
 
 
 def write(path: Path, backbone: str, crop_size: int, weights: Weights) -> None:
-    """Write a CNN's weights, whole or not at all.
+    """Write a CNN's weights atomically.
 
     Args:
-        path: The file.
-        backbone: Which CNN.
-        crop_size: The side of its input in pixels.
-        weights: All of them, in Keras's order.
+        path: Path of the file.
+        backbone: Name of the CNN.
+        crop_size: Side of its input in pixels.
+        weights: All weights, in Keras's order.
 
     Raises:
-        OSError: The disk does not take them.
+        OSError: The file cannot be written.
     """
     from safetensors.numpy import save
 
-    tensors = {_name(number): np.asarray(own, np.float32) for number, own in enumerate(weights)}
-    told = json.dumps({"backbone": backbone, "crop_size": crop_size})
-    atomic.write_bytes(path, save(tensors, metadata={_ABOUT: told}))
+    tensors = {
+        _name(number): np.asarray(values, np.float32) for number, values in enumerate(weights)
+    }
+    metadata = json.dumps({"backbone": backbone, "crop_size": crop_size})
+    atomic.write_bytes(path, save(tensors, metadata={_METADATA_KEY: metadata}))
 
 
 def describe(path: Path) -> tuple[str, int]:
-    """Which CNN a file is of, and the side of its input in pixels.
+    """Return the name of a file's CNN and the side of its input in pixels.
 
     Raises:
-        WeightsError: It is no such file.
+        WeightsError: It is not the weights file of a finetuned CNN.
     """
     with _opened(path) as file:
-        told = (file.metadata() or {}).get(_ABOUT, "")
+        metadata = (file.metadata() or {}).get(_METADATA_KEY, "")
     try:
-        about = msgspec.json.decode(told, type=_About)
+        decoded = msgspec.json.decode(metadata, type=_Metadata)
     except (ValueError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is not the CNN of a fine-tuned run, which says its name and its input size. "
-            f"Received: {told[:100]!r}"
+            f"{path} is not the weights file of a finetuned CNN: its metadata lacks the CNN's name "
+            f"and input size. Received: {metadata[:100]!r}"
         ) from error
-    return about.backbone, about.crop_size
+    return decoded.backbone, decoded.crop_size
 
 
 def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Weights:
-    """What `write` wrote.
+    """Read the weights written by `write`.
 
     Args:
-        path: The file, from anybody.
-        shapes: Of the CNN's weights.
+        path: Path of the file; untrusted input.
+        shapes: Expected shapes of the CNN's weights.
 
     Raises:
-        WeightsError: It holds something else.
+        WeightsError: The file is not what `write` writes, or has other shapes.
     """
     with _opened(path) as file:
         names = [_name(number) for number in range(len(shapes))]
         if set(file.keys()) != set(names):
             raise WeightsError(
-                f"{path} does not hold the {len(names)} weights of such a CNN. Received: "
-                f"{len(file.keys())}"
+                f"{path} must contain the {len(names)} weights of this CNN. Received: "
+                f"{len(file.keys())} tensors"
             )
         weights = [file.get_tensor(name) for name in names]
     for name, tensor, shape in zip(names, weights, shapes, strict=True):
@@ -105,11 +107,11 @@ def read(path: Path, shapes: Sequence[tuple[int, ...]]) -> Weights:
 
 
 def in_run(folder: Path, sha256: str) -> Path | None:
-    """The CNN that a run fine-tuned, if it is there and is the one with that digest.
+    """Return the path of a run's finetuned CNN; None if it is missing or its digest differs.
 
     Args:
-        folder: The run, from anybody.
-        sha256: Of the file, in hex.
+        folder: The run directory; untrusted input.
+        sha256: SHA-256 of the weights file, in hex.
     """
     path = folder / FILE_NAME
     if path.is_symlink() or not path.is_file() or digest_of(path) != sha256:
@@ -125,9 +127,9 @@ def _opened(path: Path) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-            raise WeightsError(f"{path} is no file, or larger than {_MAX_BYTES} bytes")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+            raise WeightsError(f"{path} is not a regular file of up to {_MAX_BYTES} bytes")
         return safe_open(path, framework="numpy")
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error

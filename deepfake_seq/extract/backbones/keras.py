@@ -1,4 +1,4 @@
-"""The CNN on Keras, compiled by whichever backend it is set to: TensorFlow, or JAX for GPUs."""
+"""The CNN on Keras, compiled by the active backend: TensorFlow, or JAX for GPUs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones.table import backbone_of, build_keras_model, preprocess
 
 BATCH = 16
-"""Images in each run on a CPU."""
+"""Number of images per batch on a CPU."""
 
 GPU_BATCH = 128
-"""Images in each run on a GPU."""
+"""Number of images per batch on a GPU."""
 
 
 class KerasRuntime:
     """See `CnnRuntime`.
 
-    Images run in batches of one size, the last one filled up, so that a clip's features do not
-    depend on which other clips it was extracted with. They go to the device as bytes.
+    All batches have the same size, the last one is padded, so that the features of a clip do not
+    depend on the clips extracted with it. Images are sent to the device as bytes.
 
     Args:
         config: The backbone and its precision.
-        weights: Its weights file, or None for seeded noise.
-        batch: Images in each run; by default as many as suit the device.
+        weights: Path of the weights file; None for seeded random weights.
+        batch: Number of images per batch; None for the default of the device.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The CNN on OpenVINO, the fastest way on a CPU. Neither TensorFlow nor Keras is imported here.
+"""The CNN on OpenVINO, the fastest runtime on a CPU; imports neither TensorFlow nor Keras.
 
-The network is translated once, in a process of its own (see `export_ir`), compiled once for each
-machine and precision, and kept on disk in both forms.
+The network is translated once, in a separate process (see `export_ir`), and compiled once per
+machine and precision; both results are cached on disk.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _LOG = logging.getLogger(__name__)
 
 _LAYOUT_VERSION = 2
 _AHEAD = 8
-"""How many images each of OpenVINO's streams is given at a time."""
+"""Number of images given to each of OpenVINO's streams at a time."""
 
 
 class OpenVinoRuntime:
     """See `CnnRuntime`.
 
-    Images run one by one, as many side by side as OpenVINO finds best for the CPU: that is as fast
-    as batches, and no image ever depends on another.
+    Each image is a separate request, and OpenVINO chooses how many run in parallel. This is as fast
+    as batches, and the features of an image never depend on other images.
     """
 
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
@@ -65,10 +65,10 @@ def _keep(request: Any, row: npt.NDArray[np.float32]) -> None:
 
 
 def _compiled(config: BackboneConfig, network: Path) -> Any:
-    """The network, ready to run; compiled now if that is not on disk yet.
+    """Return the compiled network; compile it if the compiled form is not on disk yet.
 
-    The file begins with the SHA-256 of the rest. OpenVINO's own cache is not used: it neither
-    writes whole files or none, nor notices that one has changed.
+    The cached file starts with the SHA-256 of the rest. OpenVINO's own cache is not used, because
+    it does not write atomically and does not detect damaged files.
     """
     import openvino
 
@@ -84,15 +84,15 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
             openvino_cpu.require_precision(compiled, config.precision)
             return compiled
         except RuntimeError as error:
-            _LOG.info("%s is compiled anew: %s", path, error)
+            _LOG.info("compiling %s again: %s", path, error)
     try:
         compiled = openvino_cpu.compile_for_throughput(
             core, core.read_model(network), config.precision
         )
     except RuntimeError as error:
         raise EngineError(
-            f"OpenVINO cannot run {config.name}: use --runtime keras. "
-            f"It said: {' '.join(str(error).split())[-200:]}"
+            f"OpenVINO cannot run {config.name}; use --runtime keras. "
+            f"OpenVINO reported: {' '.join(str(error).split())[-200:]}"
         ) from error
     exported = io.BytesIO()
     compiled.export_model(exported)
@@ -101,14 +101,14 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
 
 
 def _read(path: Path) -> bytes | None:
-    """What `_write` wrote, or None where there is nothing or it is damaged."""
+    """Read a file written by `_write`; return None if it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
     digest, blob = content[:32], content[32:]
     if hashlib.sha256(blob).digest() != digest:
-        _LOG.warning("%s is damaged; it is made anew", path)
+        _LOG.warning("%s is damaged; compiling it again", path)
         return None
     return blob
 
@@ -118,17 +118,17 @@ def _write(path: Path, blob: bytes) -> None:
         with atomic.replacing(path) as out:
             out.write(hashlib.sha256(blob).digest())
             out.write(blob)
-    except OSError as error:  # the next start takes half a second longer
-        _LOG.warning("cannot keep the compiled network in %s: %s", path, error)
+    except OSError as error:  # only makes the next start half a second slower
+        _LOG.warning("cannot write the compiled network to %s: %s", path, error)
 
 
 def translated(name: str, row: Backbone, weights: Path | None) -> Path:
-    """The network as OpenVINO's `.xml`, translated now if it is not on disk yet.
+    """Return the path of the network as OpenVINO's `.xml`; translate it if it is not on disk yet.
 
-    It takes uint8 (1, S, S, 3) RGB and gives float32 (1, D).
+    Its input is uint8 (1, S, S, 3) RGB, its output float32 (1, D).
 
     Raises:
-        WeightsError: The weights do not fit the network.
+        WeightsError: The weights file does not match the network.
         EngineError: The translation fails.
     """
     identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")

@@ -1,4 +1,4 @@
-"""Networks on the CPU by OpenVINO, in the precision that is asked for or not at all."""
+"""Compilation of networks for the CPU with OpenVINO, in exactly the requested precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 def settings(precision: str) -> dict[str, str]:
-    """OpenVINO's settings: many images side by side, each as if it were alone.
+    """Return OpenVINO's settings for high throughput in the given precision.
 
     Args:
         precision: One of `config.PRECISIONS`.
@@ -22,11 +22,11 @@ def settings(precision: str) -> dict[str, str]:
 
 
 def compile_for_throughput(core: Any, model: Any, precision: str) -> Any:
-    """An `openvino.CompiledModel` for the CPU.
+    """Compile a model for the CPU; return an `openvino.CompiledModel`.
 
     Raises:
-        EngineError: The CPU does not compute in that precision.
-        RuntimeError: OpenVINO cannot run the network.
+        EngineError: The CPU does not support the precision.
+        RuntimeError: OpenVINO cannot compile the model.
     """
     compiled = core.compile_model(model, "CPU", settings(precision))
     require_precision(compiled, precision)
@@ -34,10 +34,10 @@ def compile_for_throughput(core: Any, model: Any, precision: str) -> Any:
 
 
 def require_precision(compiled: Any, precision: str) -> None:
-    """Raise `EngineError` where OpenVINO has chosen another precision."""
-    in_force = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-    if in_force != _PRECISIONS[precision]:
+    """Raise `EngineError` if OpenVINO has chosen another precision."""
+    actual = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    if actual != _PRECISIONS[precision]:
         raise EngineError(
-            f"this CPU does not compute in {precision} (OpenVINO chose {in_force}). "
+            f"this CPU does not support precision {precision} (OpenVINO chose {actual}). "
             "Use --precision float32."
         )

@@ -1,4 +1,4 @@
-"""What every CNN runtime takes and gives."""
+"""The interface of a CNN runtime, and building one by name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from deepfake_seq.config import BackboneConfig
 
 
 class CnnRuntime(Protocol):
-    """A CNN that is ready to run, for one thread at a time.
+    """A loaded CNN; only one thread may use it at a time.
 
     Attributes:
-        batch: How many crops it wants in one call to be as fast as it can.
+        batch: Number of crops per call at which it is fastest.
     """
 
     batch: int
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Pooled features.
+        """Compute the pooled features of crops.
 
         Args:
-            crops_rgb: uint8 (N, S, S, 3), any N; S is the backbone's `crop_size`.
+            crops_rgb: uint8 (N, S, S, 3) for any N; S is the backbone's `crop_size`.
 
         Returns:
             float32 (N, D).
@@ -33,16 +33,16 @@ class CnnRuntime(Protocol):
 
 
 def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> CnnRuntime:
-    """The CNN of `config` on `runtime`; imports only what it needs.
+    """Build the CNN of `config` on `runtime`; import only what it needs.
 
     Args:
         runtime: One of `config.RUNTIMES`.
         config: The backbone and its precision.
-        weights: Its weights file, or None for seeded noise.
+        weights: Path of the weights file; None for seeded random weights.
 
     Raises:
-        WeightsError: The weights do not fit.
-        EngineError: The machine cannot run it in that precision.
+        WeightsError: The weights file does not match the CNN.
+        EngineError: The machine does not support the precision.
     """
     if runtime == "openvino":
         from deepfake_seq.extract.backbones.openvino import OpenVinoRuntime

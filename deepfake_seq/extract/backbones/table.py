@@ -1,4 +1,4 @@
-"""The CNNs: one table, and how one is built with its weights."""
+"""The table of CNNs, their preprocessing, and building one with its weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A CNN without its classifier, pooled over space.
+    """A CNN without its classifier, with global average pooling.
 
     Attributes:
-        application: Import path of the function that builds it, called as those of
-            `keras.applications` are.
-        crop_size: The side of its square input, in pixels.
-        width: How many features it gives: D.
-        inputs: What it wants to be fed: `tf` is RGB in [-1, 1]; `caffe` is BGR less the ImageNet
-            means; `raw` is RGB in [0, 255].
-        smallest: The smallest side that it can take.
-        unfreeze: How many layers, from the last one, fine-tuning unfreezes where nobody says it;
+        application: Import path of the function that builds it, with the signature of those in
+            `keras.applications`.
+        crop_size: Side of its square input, in pixels.
+        width: Number of features, D.
+        inputs: Range and channel order of its input: `tf` is RGB in [-1, 1]; `caffe` is BGR minus
+            the ImageNet means; `raw` is RGB in [0, 255].
+        smallest: Smallest side of an input, in pixels.
+        unfreeze: Default number of layers that finetuning unfreezes, counted from the last one;
             0 means all.
     """
 
@@ -56,7 +56,7 @@ CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)
 
 
 def preprocess(images_rgb: Any, inputs: str) -> Any:
-    """What Keras's own `preprocess_input` does, on whatever backend, also as part of a network.
+    """Scale images like Keras's `preprocess_input`, on any backend, also as part of a network.
 
     Args:
         images_rgb: uint8 (N, S, S, 3); an array, or a symbolic tensor.
@@ -75,38 +75,38 @@ def preprocess(images_rgb: Any, inputs: str) -> Any:
 
 
 def backbone_of(name: str, weights: Path | None) -> Backbone:
-    """The row of a CNN with these weights, which say their input size where they were fine-tuned.
+    """Return the row of a CNN; a finetuned weights file sets its input size.
 
     Args:
         name: A key of `BACKBONE_TABLE`.
-        weights: The weights file, or None.
+        weights: Path of the weights file, or None.
 
     Raises:
-        WeightsError: The file is of a fine-tuned CNN, but not of this one.
+        WeightsError: The file belongs to another finetuned CNN.
     """
     row = BACKBONE_TABLE[name]
     if weights is None or not finetuned_weights.is_finetuned(weights):
         return row
-    found, crop_size = finetuned_weights.describe(weights)
-    if found != name or crop_size < row.smallest:
+    backbone, crop_size = finetuned_weights.describe(weights)
+    if backbone != name or crop_size < row.smallest:
         raise WeightsError(
-            f"{weights} is not a fine-tuned {name} of {row.smallest} pixels or more. Received: "
-            f"{found} of {crop_size}"
+            f"{weights} is not a finetuned {name} with inputs of {row.smallest} pixels or more. "
+            f"Received: {backbone} with {crop_size} pixels"
         )
     return replace(row, crop_size=crop_size)
 
 
 def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | None = "avg") -> Any:
-    """The Keras model, on whatever backend and image data format Keras is set to.
+    """Build the Keras model, on the active backend and image data format.
 
     Args:
-        row: Which CNN, and the side of its input.
-        weights: A weights file of this architecture without its top, or None for seeded noise that
-            is the same on every backend.
+        row: The CNN and the side of its input.
+        weights: Path of a weights file of this architecture without its top; None for seeded random
+            weights, the same on every backend.
         pooling: `avg` for features (N, D); None for the last feature map, (N, h, w, D).
 
     Raises:
-        WeightsError: The file does not hold this network's weights.
+        WeightsError: The file does not contain this network's weights.
     """
     keras = load_keras()
 
@@ -121,14 +121,14 @@ def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | Non
         _fill_with_noise(model)
     elif finetuned_weights.is_finetuned(weights):
         model.set_weights(
-            finetuned_weights.read(weights, [tuple(own.shape) for own in model.weights])
+            finetuned_weights.read(weights, [tuple(weight.shape) for weight in model.weights])
         )
     else:
         try:
             model.load_weights(weights)
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise WeightsError(
-                f"{weights} does not hold the weights of {application} without its top: "
+                f"{weights} does not contain the weights of {application} without its top: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
     model.trainable = False
@@ -136,7 +136,7 @@ def build_keras_model(row: Backbone, weights: Path | None, *, pooling: str | Non
 
 
 def _fill_with_noise(model: Any) -> None:
-    """He-normal kernels (He et al., 2015) and neutral batch norms, from one NumPy generator."""
+    """Set He-normal kernels (He et al., 2015) and neutral batch norms, from one NumPy generator."""
     generator = np.random.default_rng(UNTRAINED_SEED)
     values = []
     for variable in model.weights:
@@ -148,7 +148,7 @@ def _fill_with_noise(model: Any) -> None:
             noise = generator.standard_normal(shape, dtype=np.float32)
             values.append(noise * np.float32(np.sqrt(2.0 / fan_in)))
         elif role == "gamma" and "_3_bn" in variable.path:
-            # The last one of a ResNet's block: small, so that 16 blocks do not sum to infinity.
+            # The last batch norm of a ResNet block: small, so that 16 blocks do not overflow.
             values.append(np.full(shape, 0.1, dtype=np.float32))
         elif "gamma" in role or "variance" in role:
             values.append(np.ones(shape, dtype=np.float32))

@@ -39,10 +39,10 @@ class Engine(AbstractContextManager["Engine"], Protocol):
 
     profile: Profile
 
-    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
-        """Claim, extract and commit videos; yield the outcome of each once it is committed.
+    def run(self, pending: Sequence[PendingVideo]) -> Iterator[Outcome]:
+        """Claim, extract and commit videos; yield the outcome of each once it is on disk.
 
         Raises:
-            DeepseqError: The run cannot go on. Committed records are kept.
+            DeepseqError: The run cannot continue. Committed records are kept.
         """
         ...

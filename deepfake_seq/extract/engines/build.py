@@ -1,17 +1,17 @@
-"""The engine that the settings name."""
+"""Build an engine by name."""
 
 from __future__ import annotations
 
 from deepfake_seq.extract.engines.base import Engine, Job
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.resume import ResumableWriter
 
 
-def build_engine(job: Job, cache: Cache) -> Engine:
+def build_engine(job: Job, writer: ResumableWriter) -> Engine:
     """Build the engine named by `job.execution.engine`; import only what it needs.
 
     Args:
         job: The settings of the run.
-        cache: Where the records go.
+        writer: Claims videos and commits their records.
 
     Raises:
         WeightsError: A weights file cannot be read.
@@ -21,7 +21,7 @@ def build_engine(job: Job, cache: Cache) -> Engine:
     if job.execution.engine == "ray":
         from deepfake_seq.extract.engines.ray import RayEngine
 
-        return RayEngine(job, cache)
+        return RayEngine(job, writer)
     from deepfake_seq.extract.engines.local import LocalEngine
 
-    return LocalEngine(job, cache)
+    return LocalEngine(job, writer)

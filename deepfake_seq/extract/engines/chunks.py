@@ -1,4 +1,4 @@
-"""Which videos a worker process gets next, and what happens to those whose process dies."""
+"""Queue of videos in chunks, one per worker process; retries the chunks of dead processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Self
 from deepfake_seq.extract.resume import PendingVideo
 
 MAX_FAILURES = 2
-"""Failures after which a chunk is split, or its only video is recorded as a failure."""
+"""Number of failures after which a chunk is split, or its only video is recorded as failed."""
 
 
 @dataclass(eq=False)
@@ -19,26 +19,26 @@ class Chunk:
     """Videos that one process extracts.
 
     Attributes:
-        todos: The videos without an outcome, by `video_id`, in order.
-        failures: How many processes died with this chunk.
+        videos: The videos without an outcome, by `video_id`, in order.
+        failures: Number of processes that died with this chunk.
     """
 
-    todos: dict[str, PendingVideo]
+    videos: dict[str, PendingVideo]
     failures: int = 0
 
     @classmethod
-    def of(cls, todos: Sequence[PendingVideo], failures: int = 0) -> Self:
-        """A chunk of `todos`."""
-        return cls({todo.item.video_id: todo for todo in todos}, failures)
+    def of(cls, videos: Sequence[PendingVideo], failures: int = 0) -> Self:
+        """Return a chunk of `videos`."""
+        return cls({video.item.video_id: video for video in videos}, failures)
 
     def cut(self, size: int) -> tuple[Chunk, Chunk]:
-        """The first `size` videos, and the others."""
-        todos = list(self.todos.values())
-        return Chunk.of(todos[:size], self.failures), Chunk.of(todos[size:], self.failures)
+        """Split off the first `size` videos; return both chunks."""
+        videos = list(self.videos.values())
+        return Chunk.of(videos[:size], self.failures), Chunk.of(videos[size:], self.failures)
 
 
 class ChunkQueue:
-    """Videos waiting to be extracted. A chunk that failed waits behind those that did not.
+    """Queue of videos to be extracted; chunks that failed are appended to its end.
 
     Args:
         smallest: Number of videos in the last chunks; fewer would leave a process partly idle.
@@ -53,51 +53,51 @@ class ChunkQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of videos that no process has."""
-        return sum(len(chunk.todos) for chunk in self._chunks)
+        """Number of videos in the queue."""
+        return sum(len(chunk.videos) for chunk in self._chunks)
 
     @property
     def chunks_waiting(self) -> int:
-        """Number of chunks of the largest size that the waiting videos make."""
+        """Number of chunks of the largest size that the queue makes."""
         return math.ceil(self.waiting / self._largest)
 
-    def add(self, todos: Sequence[PendingVideo]) -> None:
+    def add(self, videos: Sequence[PendingVideo]) -> None:
         """Append videos."""
-        if todos:
-            self._chunks.append(Chunk.of(todos))
+        if videos:
+            self._chunks.append(Chunk.of(videos))
 
     def take(self, processes: int) -> Chunk:
-        """Remove and return the next chunk; there must be one.
+        """Remove and return the next chunk; the queue must not be empty.
 
-        Chunks get smaller as the queue gets shorter, so that all processes end at about the same
-        time; a single process gets everything up to the largest size.
+        Chunks get smaller as the queue gets shorter, so that all processes finish at about the same
+        time; a single process gets as many videos as the largest size allows.
 
         Args:
-            processes: How many processes share what is waiting.
+            processes: Number of processes that share the queue.
         """
         share = math.ceil(self.waiting / (2 * processes - 1))
         size = min(max(share, self._smallest), self._largest)
         chunk, rest = self._chunks.popleft().cut(size)
-        if rest.todos:
+        if rest.videos:
             self._chunks.appendleft(rest)
         return chunk
 
     def is_retried(self, video_id: str) -> bool:
-        """Whether a process died before it reported this video."""
+        """Return whether a process died before it reported this video."""
         return video_id in self._retried
 
     def fail(self, chunk: Chunk) -> PendingVideo | None:
-        """Put back a chunk whose process died, or return its video if it is to be given up.
+        """Queue a chunk again whose process died; return its video if it must not be retried.
 
-        At its second failure a chunk is split in halves; a chunk of one video is given up.
+        At its second failure a chunk is split into halves; a chunk of one video is not retried.
         """
-        self._retried.update(chunk.todos)
+        self._retried.update(chunk.videos)
         chunk.failures += 1
-        if chunk.todos and chunk.failures < MAX_FAILURES:
+        if chunk.videos and chunk.failures < MAX_FAILURES:
             self._chunks.append(chunk)
-        elif len(chunk.todos) > 1:
+        elif len(chunk.videos) > 1:
             chunk.failures = 0
-            self._chunks.extend(chunk.cut(len(chunk.todos) // 2))
-        elif chunk.todos:
-            return next(iter(chunk.todos.values()))
+            self._chunks.extend(chunk.cut(len(chunk.videos) // 2))
+        elif chunk.videos:
+            return next(iter(chunk.videos.values()))
         return None

@@ -1,4 +1,4 @@
-"""A Ray cluster: connecting, its nodes, and worker processes on them. Only this imports Ray."""
+"""Connection to a Ray cluster, its nodes and worker processes. Only this module imports Ray."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from deepfake_seq.extract.engines.remote import WorkerConfig
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 << 20
-"""Only chunks of videos and short reports go through it."""
+"""Size of Ray's object store; only chunks of videos and short reports pass through it."""
 _DEFAULT_CPUS = 4
-"""Processors of each process where no node is there yet whose size could be used."""
+"""Number of processors per process if the cluster has no node yet."""
 
 
 class LostError(Exception):
-    """A worker process, or its node, is gone."""
+    """A worker process or its node has died."""
 
 
 class Share(NamedTuple):
-    """What Ray reserves for each worker process: numbers of processors and of GPUs."""
+    """Numbers of processors and GPUs that Ray reserves for a worker process."""
 
     cpus: int
     gpus: int
@@ -37,11 +37,11 @@ class Share(NamedTuple):
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Connect to a cluster; what was started for the connection ends with it.
+    """Connect to a cluster; on exit, stop everything that was started for the connection.
 
     Args:
-        address: `HOST:PORT`; "" for `RAY_ADDRESS` or a cluster that runs on this machine, or else
-            one that is started here.
+        address: `HOST:PORT`. If "", `RAY_ADDRESS` is used, then a cluster running on this machine;
+            if there is none, one is started.
 
     Raises:
         EngineError: Ray is not installed, or the cluster cannot be reached.
@@ -68,7 +68,7 @@ def connected(address: str) -> Iterator[None]:
 
 
 def _nodes() -> dict[str, Share]:
-    """What the nodes that are alive have, by id."""
+    """Return the resources of each live node, by id."""
     import ray
 
     return {
@@ -79,9 +79,9 @@ def _nodes() -> dict[str, Share]:
 
 
 def share_of_process(runtime: str) -> Share:
-    """What to reserve for each process: all of the smallest node, so that every node can take part.
+    """Return what a process needs: all of the smallest node, so that every node can be used.
 
-    Only runtimes other than OpenVINO use GPUs: one for each process, where there are any.
+    Runtimes other than OpenVINO get one GPU per process, if there are GPUs.
     """
     nodes = _nodes().values()
     with_gpu = [node.cpus // node.gpus for node in nodes if node.gpus and runtime != "openvino"]
@@ -91,7 +91,7 @@ def share_of_process(runtime: str) -> Share:
 
 
 def room(share: Share) -> dict[str, int]:
-    """How many processes each node can hold, by the node's id."""
+    """Return the number of processes that fit on each node, by node id."""
     return {
         key: min(node.cpus // share.cpus, node.gpus // share.gpus if share.gpus else node.cpus)
         for key, node in _nodes().items()
@@ -99,16 +99,16 @@ def room(share: Share) -> dict[str, int]:
 
 
 def start_worker(share: Share) -> Any:
-    """Ask Ray for a worker process, an actor; it is pending until its share of a node is free.
+    """Request a worker process, a Ray actor; it is pending until its share of a node is free.
 
-    Ray neither restarts it nor repeats its calls: failures are counted by chunk.
+    Ray neither restarts it nor repeats its calls, because failures are counted by chunk.
     """
     options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_concurrency": 2}
     return _worker_class().options(**options, max_restarts=0, max_task_retries=0).remote()
 
 
 def load(actor: Any, config: WorkerConfig) -> Any:
-    """Tell a worker process to check its machine, and to load everything."""
+    """Start loading a worker process: it checks its machine and loads the CNN."""
     return actor.load.remote(__version__, pickle.dumps(config))
 
 
@@ -116,8 +116,8 @@ def load(actor: Any, config: WorkerConfig) -> Any:
 def _worker_class() -> Any:
     import ray
 
-    # A local class, which Ray sends as a whole: a node without deepseq, or with another version,
-    # can run it and say so.
+    # Ray sends a local class as a whole, so a node without deepseq, or with another version, can
+    # run it and report that.
     class ExtractWorker:
         def node(self) -> tuple[str, str]:
             import socket
@@ -132,15 +132,15 @@ def _worker_class() -> Any:
 
             there = deepfake_seq.__version__
             if there != version:
-                raise ImportError(f"deepseq {there} is installed there, {version} here")
+                raise ImportError(f"deepseq {there} is installed there, but {version} here")
             from deepfake_seq.extract.engines.remote import RemoteWorker
 
             logging.getLogger("deepfake_seq").setLevel(logging.INFO)
             self._worker = RemoteWorker(pickle.loads(config))
             return self._worker.shares_disk, self._worker.take_log()
 
-        def extract(self, todos: Any) -> Any:
-            yield from self._worker.extract(todos)
+        def extract(self, videos: Any) -> Any:
+            yield from self._worker.extract(videos)
 
         def close(self) -> None:
             self._worker.close()
@@ -149,7 +149,7 @@ def _worker_class() -> Any:
 
 
 def wait(calls: Sequence[Any], seconds: float) -> list[Any]:
-    """The calls with something to report; waits for one if there is none."""
+    """Return the calls that have a result; if none has, wait for one, up to `seconds`."""
     import ray
 
     ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
@@ -159,16 +159,16 @@ def wait(calls: Sequence[Any], seconds: float) -> list[Any]:
 
 
 def reply(call: Any, node: str) -> Any:
-    """What a call returned, or yielded next; None at its end.
+    """Return the result of a call, or the next one that it yields; None at its end.
 
     Args:
-        call: What a worker process was asked.
-        node: The name of its node, for messages.
+        call: The call of a worker process.
+        node: Name of its node, for messages.
 
     Raises:
-        LostError: The process is gone.
-        DeepseqError: It raised this error, and can go on.
-        RuntimeError: It raised an unexpected exception.
+        LostError: The process has died.
+        DeepseqError: The process raised this error, and can continue.
+        RuntimeError: The process raised an unexpected exception.
     """
     import ray
 
@@ -187,26 +187,26 @@ def reply(call: Any, node: str) -> Any:
 
 
 def _why(error: Exception) -> str:
-    """The informative part of Ray's many lines about a lost actor."""
+    """Return the informative part of Ray's long message about a lost actor."""
     text = " ".join(str(error).split())
     reason = re.search(r"(?:dead|died) because ([^.]*\w)", text)
     return reason[1] if reason else "it no longer answers"
 
 
 def end(actor: Any) -> None:
-    """End a worker process, whether it has begun or not, and its decoding processes."""
+    """End a worker process, pending or running, and its decoding processes."""
     import ray
 
     ray.kill(actor)
 
 
 def _require_way_to(address: str) -> None:
-    """Check that the address can be connected to; Ray itself takes minutes to refuse."""
+    """Raise an error if the address is unreachable, before Ray waits for minutes."""
     if address in ("", "auto", "local"):
         return
     if "://" in address:
         raise UsageError(
-            "--address takes HOST:PORT of a cluster, with deepseq running on one of its machines; "
+            "--address must be HOST:PORT of a cluster that includes this machine; "
             f"Ray Client is not supported. Received: {address}"
         )
     host, _, port = address.rpartition(":")
@@ -216,12 +216,12 @@ def _require_way_to(address: str) -> None:
     if problem:
         raise EngineError(
             f"no Ray cluster at {address}: {problem}. "
-            "`ray start --head` starts one, and prints its address."
+            "`ray start --head` starts one and prints its address."
         )
 
 
 def _unreachable(address: str) -> str:
-    """Why `HOST:PORT` cannot be connected to; "" if it can."""
+    """Return why `HOST:PORT` cannot be connected to; "" if it can."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
@@ -234,7 +234,7 @@ def _init(ray: Any, address: str) -> None:
     options = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         last = ray._private.utils.read_ray_address() if not address else ""
-        # Ray waits for minutes, then ends this process, if the cluster that it remembers is gone.
+        # If the last cluster is gone, Ray would wait for minutes and then end this process.
         if address != "local" and not (last and _unreachable(last)):
             try:
                 ray.init(address=address or "auto", **options)
@@ -242,7 +242,7 @@ def _init(ray: Any, address: str) -> None:
             except ConnectionError:
                 if address:
                     raise
-        _LOG.info("no Ray cluster runs here: one is started, on this machine alone")
+        _LOG.info("no Ray cluster is running here; starting one on this machine only")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",
@@ -253,16 +253,16 @@ def _init(ray: Any, address: str) -> None:
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster"
         raise EngineError(
-            f"cannot connect to {where}: {' '.join(str(error).split())}. If `ray start` said that "
-            "it uses token authentication, set RAY_AUTH_MODE=token."
+            f"cannot connect to {where}: {' '.join(str(error).split())}. If `ray start` "
+            "reported token authentication, set RAY_AUTH_MODE=token."
         ) from error
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep Ray from printing logs of lost nodes on stdout, which no option of its prevents.
+    """Keep Ray from printing logs of lost nodes on stdout; no option of Ray prevents it.
 
-    Log lines of worker processes come with their reports.
+    Log lines of worker processes arrive with their reports.
     """
     import ray._private.worker as internals
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deepfake_seq.extract.engines.base import Engine, Job
-from deepfake_seq.extract.machine import Machine
-from deepfake_seq.extract.resume import Outcome, PendingVideo
-from deepfake_seq.extract.worker import Worker
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
+from deepfake_seq.extract.worker import extract_and_commit
 
 
 class LocalEngine(Engine):
     """See `Engine`."""
 
-    def __init__(self, job: Job, cache: Cache) -> None:
-        self._machine = Machine.build(job.resolved, job.execution, job.videos)
-        self.profile = self._machine.profile
-        self._worker = Worker(self._machine, cache, job.resolved, retry_failed=job.retry_failed)
+    def __init__(self, job: Job, writer: ResumableWriter) -> None:
+        self._extractor = Extractor.build(job.resolved, job.execution, job.videos)
+        self._writer = writer
+        self.profile = self._extractor.profile
 
     def __exit__(self, *_: object) -> None:
-        self._machine.close()
+        self._extractor.close()
 
-    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
+    def run(self, pending: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
-        return self._worker.extract(todos)
+        return extract_and_commit(pending, self._extractor, self._writer)

@@ -1,8 +1,8 @@
 """Extraction on a Ray cluster.
 
-Ray places worker processes on nodes. Each runs all of stage 1 on one chunk of videos after the
-other and commits the records itself. Processes for which there is no room yet are pending at Ray,
-which is the demand that an autoscaler sees.
+Ray places worker processes on nodes. Each process extracts one chunk of videos after the other and
+commits the records itself. Processes that do not fit on a node yet are pending at Ray, where an
+autoscaler sees them as demand.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
 from deepfake_seq.extract.engines.remote import Progress, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.worker import record_failure
-from deepfake_seq.extract.writers import Cache
 
 _LOG = logging.getLogger(__name__)
 
 _VIDEOS_PER_CPU = 64
-"""Maximum size of a chunk. At its end lanes are idle, so it is some minutes of work."""
+"""Maximum number of videos per processor in a chunk: minutes of work, as lanes idle at its end."""
 _MAX_PENDING = 100
 _MAX_DEATHS = 3
-"""How many processes may die in a row on one node before any has done anything."""
+"""Number of processes that may die in a row on one node before any finishes a video."""
 _LOOK_SECONDS = 2.0
 _WAIT_SECONDS = 1.0
 _WARN_SECONDS = 60.0
@@ -41,15 +40,15 @@ _CLOSING_SECONDS = 15.0
 
 @dataclass(eq=False)
 class _Process:
-    """A worker process, seen from the driver.
+    """The driver's view of a worker process.
 
     Attributes:
         actor: Ray's handle.
-        call: What it was asked last; None if it has nothing to do.
+        call: The last call to it; None if it is idle.
         node_id: Its node; "" while it is pending.
         node: The node's name in messages.
-        shares_disk: Whether its store is the driver's; None until it is loaded.
-        chunk: The videos that it has.
+        shares_disk: Whether it writes to the driver's store; None until it is loaded.
+        chunk: The videos that it is extracting.
     """
 
     actor: Any
@@ -65,29 +64,30 @@ class RayEngine(Engine):
 
     Args:
         job: The settings of the run.
-        cache: The driver's store.
-        patience_seconds: How long to wait for a node if no node is left that can do it.
+        writer: Writes to the driver's store.
+        patience_seconds: How long to wait for a node once no usable node is left.
 
     Raises:
         EngineError: Ray is not installed, or the cluster cannot be reached.
         UsageError: The address of the cluster is malformed.
     """
 
-    def __init__(self, job: Job, cache: Cache, patience_seconds: float = 300.0) -> None:
+    def __init__(self, job: Job, writer: ResumableWriter, patience_seconds: float = 300.0) -> None:
         self.profile = SummedProfile()
-        self._cache = cache
+        self._writer = writer
         self._patience_seconds = patience_seconds
         self._processes: list[_Process] = []
         self._idle_actors: list[Any] = []
-        self._left_out: dict[str, str] = {}
+        self._excluded: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
         self._separate: Counter[str] = Counter()
         with ExitStack() as stack:
             stack.enter_context(cluster.connected(job.execution.address))
             self._share = cluster.share_of_process(job.execution.runtime)
-            mark = cache.features.initialise().absolute()
+            store = writer.writers.features
+            mark = store.found().absolute()
             self._stack = stack.pop_all()
-        self._config = WorkerConfig(job, cache.features.path.absolute(), mark, self._share.cpus)
+        self._config = WorkerConfig(job, store.path.absolute(), mark, self._share.cpus)
         self._queue = ChunkQueue(self._share.cpus, _VIDEOS_PER_CPU * self._share.cpus)
 
     def __exit__(self, *_: object) -> None:
@@ -96,22 +96,25 @@ class RayEngine(Engine):
         if self._separate:
             _LOG.warning(
                 "%d records are on the disks of %s, in %s. Copy each of these folders to this "
-                "machine, and join them: `deepseq merge FOLDER... --out STORE`",
+                "machine, then merge them: `deepseq merge FOLDER... --out STORE`",
                 self._separate.total(),
                 ", ".join(sorted(self._separate)),
                 self._config.out,
             )
 
-    def run(self, todos: Sequence[PendingVideo]) -> Iterator[Outcome]:
+    def run(self, pending: Sequence[PendingVideo]) -> Iterator[Outcome]:
         """See `Engine.run`."""
-        # Relative paths may mean something else in another working directory.
+        # Workers may have another working directory.
         self._queue.add(
-            [todo._replace(item=replace(todo.item, path=todo.item.absolute)) for todo in todos]
+            [
+                video._replace(item=replace(video.item, path=video.item.absolute))
+                for video in pending
+            ]
         )
         self._looked = -math.inf
         self._had_room = self._had_process = time.monotonic()
         try:
-            while self._queue.waiting or any(process.chunk.todos for process in self._processes):
+            while self._queue.waiting or any(process.chunk.videos for process in self._processes):
                 self._look_at_nodes()
                 self._hand_out()
                 self._request_processes()
@@ -121,21 +124,21 @@ class RayEngine(Engine):
             self.profile.stop()
 
     def _look_at_nodes(self) -> None:
-        """Count the processes that the nodes can hold; fail if that is none for too long."""
+        """Count the processes that fit on the nodes; fail if none has fit for too long."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         room = cluster.room(self._share)
-        self._room = sum(count for node, count in room.items() if node not in self._left_out)
+        self._room = sum(count for node, count in room.items() if node not in self._excluded)
         if self._room:
             self._had_room = now
         elif now - self._had_room > self._patience_seconds:
-            reasons = f" ({'; '.join(sorted(self._left_out.values()))})" if self._left_out else ""
+            reasons = f" ({'; '.join(sorted(self._excluded.values()))})" if self._excluded else ""
             raise EngineError(
                 f"no machine with {self._share.cpus} or more processors is left{reasons}, and none "
-                f"has come for {self._patience_seconds:g} s: `ray start --address HOST:PORT` adds "
-                "one. What was committed is kept; the same command goes on from there."
+                f"was added for {self._patience_seconds:g} s. `ray start --address HOST:PORT` adds "
+                "one. Committed records are kept: run the same command again to continue."
             )
         if any(process.node_id for process in self._processes):
             self._had_process = now
@@ -144,21 +147,21 @@ class RayEngine(Engine):
             _LOG.warning("waiting for a machine with free processors (see `ray status`)")
 
     def _hand_out(self) -> None:
-        """Give chunks to processes that have nothing to do."""
+        """Give chunks to idle processes."""
         for process in self._processes:
             if process.call is None and self._queue.waiting:
                 process.chunk = self._queue.take(max(self._placed, self._room))
-                todos = list(process.chunk.todos.values())
-                process.call = process.actor.extract.remote(todos)
+                videos = list(process.chunk.videos.values())
+                process.call = process.actor.extract.remote(videos)
 
     @property
     def _placed(self) -> int:
         return sum(bool(process.node_id) for process in self._processes)
 
     def _request_processes(self) -> None:
-        """Have as many processes pending as nodes have room for, or as chunks are waiting."""
+        """Keep as many processes pending as the nodes have room for, or as chunks are waiting."""
         pending = [process for process in self._processes if not process.node_id]
-        free = self._placed - sum(bool(process.chunk.todos) for process in self._processes)
+        free = self._placed - sum(bool(process.chunk.videos) for process in self._processes)
         useful = max(self._room - self._placed, self._queue.chunks_waiting - free)
         wanted = max(min(self._queue.waiting, useful, _MAX_PENDING), 0)
         for _ in range(wanted - len(pending)):
@@ -169,7 +172,7 @@ class RayEngine(Engine):
             cluster.end(process.actor)
 
     def _reporting(self) -> list[_Process]:
-        """The processes that have something to report; waits a little for one."""
+        """Return the processes that have something to report; wait up to a second for one."""
         calls = [process.call for process in self._processes if process.call is not None]
         if not calls:
             time.sleep(_WAIT_SECONDS)
@@ -178,7 +181,7 @@ class RayEngine(Engine):
         return [process for process in self._processes if process.call in ready]
 
     def _receive(self, process: _Process) -> Iterator[Outcome]:
-        """Take in what a process reports, and ask it for the next step."""
+        """Handle the report of a process, and start its next step."""
         try:
             reply = cluster.reply(process.call, process.node)
         except cluster.LostError as error:
@@ -187,13 +190,13 @@ class RayEngine(Engine):
         except (DeepseqError, RuntimeError) as error:
             if process.shares_disk is not None:
                 raise
-            self._leave_out(process.node_id, str(error))
+            self._exclude(process.node_id, str(error))
             self._keep_idle(process)
             return
         if not process.node_id:
             process.node_id, host = reply
             process.node = f"{host} ({process.node_id[:6]})"
-            if process.node_id in self._left_out:
+            if process.node_id in self._excluded:
                 self._keep_idle(process)
             else:
                 process.call = cluster.load(process.actor, self._config)
@@ -204,7 +207,7 @@ class RayEngine(Engine):
             self.profile.start(0)
             if not process.shares_disk:
                 where = self._config.out
-                _LOG.warning("%s keeps its records on its own disk, in %s", process.node, where)
+                _LOG.warning("%s writes its records to its own disk, in %s", process.node, where)
         elif reply is None:
             process.call = None
         else:
@@ -214,16 +217,16 @@ class RayEngine(Engine):
         _pass_on(process, progress.log)
         self.profile.add_report(progress.profile)
         outcome = progress.outcome
-        del process.chunk.todos[outcome.video_id]
+        del process.chunk.videos[outcome.video_id]
         self._deaths[process.node_id] = 0
         if outcome.status != ELSEWHERE and not process.shares_disk:
             self._separate[process.node] += 1
-        if self._queue.is_retried(outcome.video_id):  # then a lost process may have committed it
+        if self._queue.is_retried(outcome.video_id):  # a lost process may have committed it
             return outcome._replace(skipped=False, relabelled=False)
         return outcome
 
     def _keep_idle(self, process: _Process) -> None:
-        """Give a process nothing to do, so that Ray places no other on its share of the node."""
+        """Keep a process idle, so that Ray places no other one on its share of the node."""
         self._processes.remove(process)
         self._idle_actors.append(process.actor)
 
@@ -234,27 +237,30 @@ class RayEngine(Engine):
         chunk, node_id = process.chunk, process.node_id
         if node_id:
             _LOG.warning(
-                "%s lost a process (%s); %d videos go back", process.node, why, len(chunk.todos)
+                "%s lost a process (%s); its %d videos are queued again",
+                process.node,
+                why,
+                len(chunk.videos),
             )
-        # Once a chunk has failed before, it may be the reason, and not the node.
-        if node_id and not any(map(self._queue.is_retried, chunk.todos)):
+        # If the chunk has failed before, its videos may be the cause instead of the node.
+        if node_id and not any(map(self._queue.is_retried, chunk.videos)):
             self._deaths[node_id] += 1
             if self._deaths[node_id] == _MAX_DEATHS:
-                reason = f"{process.node}: its processes die before they do anything: {why}"
-                self._leave_out(node_id, reason)
+                reason = f"{process.node}: its processes die before they finish a video: {why}"
+                self._exclude(node_id, reason)
         given_up = self._queue.fail(chunk)
         if given_up:
-            reason = f"{MAX_FAILURES} processes died while they had this video alone"
-            yield record_failure(given_up, reason, self._cache, self._config.job.resolved)
+            reason = f"{MAX_FAILURES} processes died while extracting only this video"
+            yield record_failure(given_up, reason, self._writer, self._config.job.resolved)
 
-    def _leave_out(self, node_id: str, reason: str) -> None:
-        if node_id not in self._left_out:
-            self._left_out[node_id] = reason
+    def _exclude(self, node_id: str, reason: str) -> None:
+        if node_id not in self._excluded:
+            self._excluded[node_id] = reason
             self._looked = -math.inf
-            _LOG.warning("left out: %s", reason)
+            _LOG.warning("node excluded: %s", reason)
 
     def _close(self) -> None:
-        """End all processes; those that hold claims release them first."""
+        """End all processes; those that have claimed videos release them first."""
         loaded = [process for process in self._processes if process.shares_disk is not None]
         closing = [process.actor.close.remote() for process in loaded]
         try:

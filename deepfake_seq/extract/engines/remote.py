@@ -1,4 +1,4 @@
-"""What runs in each process of a cluster: checks, then the same pipeline as on one machine.
+"""The worker process of a cluster: checks its machine, then runs the same loop as one machine.
 
 Nothing here depends on Ray.
 """
@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from deepfake_seq import weights
 from deepfake_seq.errors import EngineError, StoreError
 from deepfake_seq.extract.engines.base import Job
-from deepfake_seq.extract.machine import Machine
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.profiling import Snapshot
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
-from deepfake_seq.extract.resume import Outcome, PendingVideo
+from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.video.decoder_pool import default_workers
-from deepfake_seq.extract.worker import Worker
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.worker import extract_and_commit
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FaceStore
 from deepfake_seq.store.locks import dead_writers
 
@@ -50,10 +50,10 @@ class WorkerConfig:
 
 
 class Progress(NamedTuple):
-    """What a worker reports for each video.
+    """Report on one video.
 
     Attributes:
-        outcome: What became of the video.
+        outcome: Outcome of the video.
         profile: Time spent since the last report.
         log: Lines logged since the last report.
     """
@@ -64,14 +64,14 @@ class Progress(NamedTuple):
 
 
 class RemoteWorker:
-    """Extracts chunks of videos with a CNN and decoding processes that are loaded once.
+    """Extracts chunks of videos; loads the CNN and starts the decoding processes only once.
 
     Args:
         config: The settings.
 
     Raises:
-        EngineError: Features made here would differ, or a library cannot be used.
-        StoreError: The store cannot be written, or locks on the shared disk do not hold.
+        EngineError: Features computed here would differ, or a library cannot be used.
+        StoreError: The store cannot be written, or locks do not work on the shared disk.
         DeepseqError: Weights are missing.
 
     Attributes:
@@ -93,37 +93,38 @@ class RemoteWorker:
             resolved = _resolved_here(job.resolved)
             workers = job.execution.workers or min(config.cpus, default_workers())
             execution = replace(job.execution, workers=workers)
-            machine = stack.enter_context(Machine.build(resolved, execution, job.videos))
-            self._profile = machine.profile
-            self._cache = stack.enter_context(Cache.create(config.out, resolved))
-            self._worker = Worker(machine, self._cache, resolved, retry_failed=job.retry_failed)
+            self._extractor = Extractor.build(resolved, execution, job.videos)
+            stack.enter_context(self._extractor)
+            self._writers = stack.enter_context(StoreWriters.create(config.out, resolved))
+            self._writer = ResumableWriter(self._writers, resolved, job.retry_failed)
             self._stack = stack.pop_all()
 
-    def extract(self, todos: Sequence[PendingVideo]) -> Iterator[Progress]:
-        """Claim, extract and commit videos; report each once it is committed."""
-        with self._busy, closing(self._worker.extract(todos)) as outcomes:
+    def extract(self, pending: Sequence[PendingVideo]) -> Iterator[Progress]:
+        """Claim, extract and commit videos; report each once it is on disk."""
+        outcomes = extract_and_commit(pending, self._extractor, self._writer)
+        with self._busy, closing(outcomes):
             for outcome in outcomes:
-                yield Progress(outcome, self._profile.take(), self.take_log())
+                yield Progress(outcome, self._extractor.profile.take(), self.take_log())
                 if self._is_closing:
                     return
 
     def take_log(self) -> list[logging.LogRecord]:
-        """What the package has logged since the last call."""
+        """Return the lines that the package has logged since the last call."""
         return [self._log.get() for _ in range(self._log.qsize())]
 
     def close(self) -> None:
         """Stop after the current video, end the decoding processes and release all claims."""
         self._is_closing = True
         if self._busy.acquire(timeout=_CLOSING_SECONDS) and not self.shares_disk:
-            self._cache.seal()  # on a shared disk the driver does it
+            self._writers.seal()  # on a shared disk the driver does it
         self._stack.close()
 
 
 def _require_locks(mark: Path) -> None:
     if mark.name in dead_writers(mark.parent):
         raise StoreError(
-            f"locks on {mark.parent} do not hold between machines, so two could write the same "
-            "video. Mount it with locks, or give an --out on each machine's own disk."
+            f"locks on {mark.parent} do not work between machines, so two could write the same "
+            "video. Mount it with locks, or set --out to a folder on each machine's own disk."
         )
 
 
@@ -131,7 +132,7 @@ def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
     """Find the driver's weights on this machine.
 
     Raises:
-        EngineError: Features made here would differ.
+        EngineError: Features computed here would differ.
         DeepseqError: Something is missing.
     """
     config, fields, extract_options = (
@@ -151,7 +152,7 @@ def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
         resolved = resolve(replace(config, faces=faces, backbone=backbone), extract_options)
     differences = resolved.fingerprint.differences(elsewhere.fingerprint)
     if differences:
-        raise EngineError(f"it would make other features: {'; '.join(differences)}")
+        raise EngineError(f"its features would differ: {'; '.join(differences)}")
     return resolved
 
 

@@ -1,4 +1,4 @@
-"""Crops out of a face cache in the place of videos: nothing is decoded, nothing detected."""
+"""Cached faces to pending records: the crops of a face cache replace decoding and detection."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.pending import PendingRecord, Seen
+from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.store import FaceRecord, FaceStore, SourceFile
 from deepfake_seq.store.record_ids import people_in, person_of, record_id
 
 
 class CachedCropSource:
-    """See `CropSource`: takes the crops from a store of faces.
+    """See `CropSource`: reads the crops from a face cache.
 
     Args:
-        resolved: The settings; its `face_cache` is the store.
-        lanes: How many threads unpack images.
+        resolved: The settings; `face_cache` is the path of the store.
+        lanes: Number of threads that decode images.
     """
 
     def __init__(self, resolved: ResolvedConfig, lanes: int) -> None:
@@ -28,9 +28,9 @@ class CachedCropSource:
         self.profile = Profile()
         self.lanes = lanes
         self._resolved = resolved
-        self._everyone = resolved.config.faces.people == "all"
+        self._all_people = resolved.config.faces.people == "all"
         self._store = FaceStore.open(resolved.face_cache)
-        self._lock = threading.Lock()  # a store is not meant for several threads
+        self._lock = threading.Lock()  # a store may only be used by one thread at a time
 
     def close(self) -> None:
         """See `CropSource`."""
@@ -42,49 +42,53 @@ class CachedCropSource:
         Raises:
             StoreError: A record of the video is damaged.
         """
+        width = self._resolved.backbone.width
         with self.profile.measure("decode", 1):
             with self._lock:
-                names = people_in(self._store, item.video_id, self._everyone)
+                names = people_in(self._store, item.video_id, self._all_people)
                 records = [self._store[name] for name in names]
-            people = [self._unpacked(record) for record in records]
-        with self.profile.measure("crop", sum(len(cuts) for _, cuts in people)):
+            people = [self._with_squares(record) for record in records]
+        with self.profile.measure("crop", sum(len(squares) for _, squares in people)):
             return [
-                prepared
-                for record, cuts in people
-                for prepared in Seen.of(record).prepared(self._resolved, cuts)
+                pending
+                for record, squares in people
+                for pending in PendingRecord.from_faces(record, width).with_crops(
+                    self._resolved, squares
+                )
             ]
 
-    def _unpacked(self, record: FaceRecord) -> tuple[FaceRecord, image_codec.Images]:
-        """A record with its crops; what is no picture of a face is a reason, not the run's end."""
+    def _with_squares(self, record: FaceRecord) -> tuple[FaceRecord, image_codec.Images]:
+        """Decode the crops of a record; if that fails, the record is `rejected`."""
         frames = self._resolved.config.sampling.frames
         if len(record.mask) != frames:
             raise StoreError(
-                f"{self._store.path} holds {len(record.mask)} frames of a video, and says {frames}"
+                f"{self._store.path}: a record has {len(record.mask)} frames, but the store's "
+                f"settings say {frames}"
             )
         try:
-            cuts = image_codec.decode(record.encoded)
+            squares = image_codec.decode(record.encoded)
             sizes = [record.facts.get(name) for name in ("width", "height")]
-            if cuts and not all(type(size) is int and size > 0 for size in sizes):
+            if squares and not all(type(size) is int and size > 0 for size in sizes):
                 raise StoreError(f"the size of its frames is not known. Received: {sizes}")
         except StoreError as error:
             return record.emptied("rejected", str(error)), []
-        return record, cuts
+        return record, squares
 
 
-def cached_items(store: FaceStore, everyone: bool) -> list[VideoItem]:
-    """The videos whose faces a store has, with what is told of them there.
+def cached_items(store: FaceStore, all_people: bool) -> list[VideoItem]:
+    """Return the videos of a face cache, with the labels recorded there.
 
     Args:
-        store: The faces.
-        everyone: Whether each person of a video has a record.
+        store: The face cache.
+        all_people: Whether each person of a video has a record.
     """
     items = []
     for entry in store.entries():
         values, facts = entry.metadata, entry.metadata["facts"]
         name = str(values["video_id"])
-        person = person_of(name) if everyone else ""
-        if everyone and person != "#0":
-            continue  # the first one stands for the video
+        person = person_of(name) if all_people else ""
+        if all_people and person != "#0":
+            continue  # each video is listed once, by its first person
         video_id = name.removesuffix(person)
         items.append(
             VideoItem(
@@ -101,20 +105,20 @@ def cached_items(store: FaceStore, everyone: bool) -> list[VideoItem]:
 
 
 class CachedSources:
-    """Tells which video file the faces are from; see `resume.SourceNow`.
+    """Looks up which video file the cached faces were made from; see `resume.CurrentSource`.
 
     Args:
-        store: The faces.
-        everyone: Whether each person of a video has a record.
+        store: The face cache.
+        all_people: Whether each person of a video has a record.
     """
 
-    def __init__(self, store: FaceStore, everyone: bool) -> None:
+    def __init__(self, store: FaceStore, all_people: bool) -> None:
         self._store = store
-        self._everyone = everyone
+        self._all_people = all_people
 
-    def __call__(self, item: VideoItem, known: SourceFile) -> SourceFile | None:
-        """The file as the face cache knows it if its content is the known one, else None."""
-        entry = self._store.entry(record_id(item.video_id, 0 if self._everyone else None))
+    def __call__(self, item: VideoItem, recorded: SourceFile) -> SourceFile | None:
+        """Return the file recorded in the face cache; None if its content differs."""
+        entry = self._store.entry(record_id(item.video_id, 0 if self._all_people else None))
         if entry is None:
-            return known
-        return entry.source if entry.source.sha256 == known.sha256 else None
+            return recorded
+        return entry.source if entry.source.sha256 == recorded.sha256 else None

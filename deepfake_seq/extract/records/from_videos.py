@@ -1,50 +1,50 @@
-"""From a video to crops of faces: decode, detect, follow, crop. Everything but the CNN."""
+"""Videos to pending records: decode, detect, track and crop; everything except the CNN."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import ExtractConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
 from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
 from deepfake_seq.extract.profiling import Profile
-from deepfake_seq.extract.records.pending import PendingRecord, Seen
+from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.store import FaceRecord
+from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import record_id
-from deepfake_seq.store.records.face_record import MAX_IMAGES, empty_face_arrays
+from deepfake_seq.store.records.face_record import MAX_IMAGES
+from deepfake_seq.store.records.record import empty_arrays
 
 
 class CropSource(Protocol):
-    """Makes what the CNN is shown of a video; several threads may do so at once.
+    """Makes the pending records of videos; several threads may use it at once.
 
     Attributes:
         profile: Where the time is counted.
-        lanes: How many threads it suits.
+        lanes: Number of threads that should use it.
     """
 
     profile: Profile
     lanes: int
 
     def prepare(self, item: VideoItem) -> list[PendingRecord]:
-        """What records are to be made of a video; whatever goes wrong with it is in the status.
+        """Make the pending records of a video; a failure becomes a status and a reason.
 
         Returns:
-            One person or, where everybody is asked for, each of them, with `#0`, `#1` … behind the
-            `video_id`; and behind the people their views.
+            One record or, if all people are asked for, one per person, with `#0`, `#1` … appended
+            to the `video_id`; then the views of these people.
         """
         ...
 
     def close(self) -> None:
-        """Give up what is under way, and end what was started."""
+        """Release all resources; videos in progress fail."""
         ...
 
 
@@ -54,7 +54,7 @@ class VideoCropSource:
     Args:
         resolved: The settings.
         detector: Finds faces.
-        decoders: Decode; there are as many threads as processes.
+        decoders: Decoding processes; as many threads are used as there are processes.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class VideoCropSource:
         people = self._people(video, partial(self._decoders.frames_at, item.path))
         with self.profile.measure("crop", sum(map(len, people))):
             return [
-                prepared
+                record
                 for number, person in enumerate(people)
-                for prepared in _prepared(self._resolved, item, video, number, person)
+                for record in _records(self._resolved, item, video, number, person)
             ]
 
     def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
@@ -87,104 +87,93 @@ class VideoCropSource:
             return [Person.nobody()]
         available = int(video.facts["frames_total"])
         with self.profile.measure("detect", len(video.frames)):
-            found = find_people(
+            people = find_people(
                 video.frames, self._detector, self._resolved.config.faces, available, frames_at
             )
-        return found or [Person.nobody()]
+        return people or [Person.nobody()]
 
 
 def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
-    """What is kept of a video that has no frames."""
-    (prepared,) = _prepared(resolved, item, video, 0, Person.nobody())
-    return prepared
+    """Return the record of a video without frames."""
+    (record,) = _records(resolved, item, video, 0, Person.nobody())
+    return record
 
 
-def _prepared(
+def _records(
     resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
 ) -> list[PendingRecord]:
-    known = _known(resolved.config, item, video, number, person)
+    """Return the record of a person, followed by those of the requested views."""
     config = resolved.config.faces
-    cuts = [
+    record = _without_crops(resolved, item, video, number, person)
+    squares = [
         cut_square(image, face.box_xyxy, config.margin)
         for image, face in zip(person.images_rgb, person.faces, strict=True)
     ]
-    reason = _too_large(cuts)
-    if reason and config.is_lossy:  # what the CNN is shown has to go through a file
-        known, person, cuts = {**known, "status": "rejected", "reason": reason}, Person.nobody(), []
-    seen = _seen(resolved.config, known, person)
-    if config.is_lossy:
-        files = image_codec.encode(cuts, config.image_format)
-        return seen.prepared(resolved, image_codec.decode(files), _kept(resolved, seen, files))
-    if not resolved.extract_options.keep_faces:
-        return seen.prepared(resolved, cuts)
-    kept, shown = seen, cuts
-    if reason:
-        none = {**known, "status": "rejected", "reason": reason}
-        kept, shown = _seen(resolved.config, none, Person.nobody()), []
-    faces = _kept(resolved, kept, image_codec.encode(shown, config.image_format))
-    return seen.prepared(resolved, cuts, faces)
+    if not (config.is_lossy or resolved.extract_options.keep_faces):
+        return record.with_crops(resolved, squares)
+    too_large = _too_large(squares)
+    kept, kept_squares = (record.rejected(too_large), []) if too_large else (record, squares)
+    files = image_codec.encode(kept_squares, config.image_format)
+    faces = kept.to_face_record(files) if resolved.extract_options.keep_faces else None
+    if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
+        return kept.with_crops(resolved, image_codec.decode(files), faces)
+    return record.with_crops(resolved, squares, faces)
 
 
-def _kept(resolved: ResolvedConfig, seen: Seen, files: Sequence[bytes]) -> FaceRecord | None:
-    """What the face cache keeps of a person, if there is one."""
-    return _face_record(seen, files) if resolved.extract_options.keep_faces else None
-
-
-def _too_large(cuts: Sequence[npt.NDArray[np.uint8]]) -> str:
-    """Why crops cannot be cached; "" where they can."""
-    widest, size = max(map(len, cuts), default=0), sum(cut.nbytes for cut in cuts)
-    if widest > image_codec.MAX_SIDE:
-        limit = image_codec.MAX_SIDE
-        return f"a crop of {widest} pixels is larger than the limit of the face cache, {limit}"
-    if size > MAX_IMAGES:
-        return f"crops of {size} bytes are more than the limit of the face cache, {MAX_IMAGES}"
-    return ""
-
-
-def _known(
-    config: ExtractConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
-) -> dict[str, Any]:
-    facts = {**video.facts, **item.facts}
+def _without_crops(
+    resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
+) -> PendingRecord:
+    config = resolved.config
     status, reason = video.status, video.reason
+    facts = {**video.facts, **item.facts}
     if video.frames is not None:
         facts["frames_sampled"] = len(video.frames)
         facts["faces_found"] = len(person) - person.filled
         facts["faces_filled"] = person.filled
         if not len(person):
-            read = f"in the {len(video.frames)} sampled frames or beside them"
-            reason = f"no face {read}" + (f" ({reason})" if reason else "")
+            reason = _no_face(len(video.frames), video.reason)
             status = "no_face"
-    return {
-        "video_id": record_id(item.video_id, number if config.faces.people == "all" else None),
-        "status": status,
-        "reason": reason,
-        "label": item.label,
-        "groups": item.groups,
-        "split": item.split,
-        "source": video.source,
-        "facts": facts,
-        "transient": video.transient,
-    }
-
-
-def _seen(config: ExtractConfig, known: dict[str, Any], person: Person) -> Seen:
-    """Where and when the person is seen."""
-    arrays = empty_face_arrays(config.sampling.frames)
+    arrays = empty_arrays(config.sampling.frames, resolved.backbone.width)
     valid = slice(len(person))
     arrays["mask"][valid] = True
     arrays["frame_index"][valid] = person.frame_index
     arrays["pts_seconds"][valid] = person.pts_seconds
+    landmarks = np.zeros((config.sampling.frames, 5, 2), dtype=np.float32)
     for row, face in enumerate(person.faces):
         arrays["boxes_xyxy"][row] = face.box_xyxy
         arrays["scores"][row] = face.score
         if face.landmarks is not None:
-            arrays["landmarks"][row] = face.landmarks
-    return Seen(known, arrays)
+            landmarks[row] = face.landmarks
+    record = FeatureRecord(
+        video_id=record_id(item.video_id, number if config.faces.people == "all" else None),
+        status=status,
+        reason=reason,
+        label=item.label,
+        groups=item.groups,
+        split=item.split,
+        source=video.source,
+        facts=facts,
+        transient=video.transient,
+        **arrays,
+    )
+    return PendingRecord(record, landmarks)
 
 
-def _face_record(seen: Seen, files: Sequence[bytes]) -> FaceRecord:
-    lengths = np.zeros_like(seen.arrays["frame_index"])
-    lengths[: len(files)] = [len(file) for file in files]
-    images = np.frombuffer(b"".join(files), dtype=np.uint8)
-    arrays = {**seen.arrays, "image_bytes": lengths, "images": images}
-    return FaceRecord(**seen.known, **arrays)
+def _no_face(sampled: int, reason: str) -> str:
+    """Say that no face was found; append why not all frames were sampled, if that is so."""
+    message = f"no face in the {sampled} sampled frames or their neighbours"
+    return f"{message} ({reason})" if reason else message
+
+
+def _too_large(squares: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Say why crops are too large for the face cache; return "" if they are not."""
+    widest = max(map(len, squares), default=0)
+    size_bytes = sum(square.nbytes for square in squares)
+    if widest > image_codec.MAX_SIDE:
+        return (
+            f"a crop of {widest} pixels exceeds the limit of the face cache, "
+            f"{image_codec.MAX_SIDE} pixels"
+        )
+    if size_bytes > MAX_IMAGES:
+        return f"crops of {size_bytes} bytes exceed the limit of the face cache, {MAX_IMAGES} bytes"
+    return ""

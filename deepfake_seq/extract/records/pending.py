@@ -1,10 +1,10 @@
-"""A person of a video, on the way from crops to records."""
+"""The records of a video while they are being made: all but the features, then complete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,146 +12,163 @@ import numpy.typing as npt
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import resize_square
 from deepfake_seq.extract.faces.crop import square_around
-from deepfake_seq.extract.records.views import Crops, View, known_of, view_key, views_of
+from deepfake_seq.extract.records.views import Crops, View, view_key, view_record, views_of
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.store import FaceRecord, FeatureRecord
-from deepfake_seq.store.records.record import empty_arrays
+from deepfake_seq.store import FaceRecord, FeatureRecord, Record
 
 Images = Sequence[npt.NDArray[np.uint8]]
 
-NO_FEATURES = np.zeros((0, 0), dtype=np.float32)
 
-
-class ExtractedVideo(NamedTuple):
-    """What became of a video.
+@dataclass(eq=False)
+class ExtractedVideo:
+    """The records made from one video.
 
     Attributes:
         item: The video.
-        records: One for each person, and behind them their views.
-        faces: What the face cache keeps of each person; empty where it keeps nothing.
+        records: One record per person, followed by their views.
+        faces: Records for the face cache, one per person; empty if faces are not kept.
+        missing: Number of records whose features the CNN has not computed yet.
     """
 
     item: VideoItem
     records: list[FeatureRecord]
     faces: list[FaceRecord]
+    missing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class PendingRecord:
-    """A record that lacks nothing but its features.
+    """The record of a person, or of a view, whose features have not been computed yet.
 
     Attributes:
-        known: Its fields that are no arrays.
-        arrays: Its arrays but the features.
-        shape: (T, D) of the features.
-        crops_rgb: uint8 (K, S, S, 3), in order of time; K is 0 where nobody is seen.
-        faces: What the face cache keeps of the person, if anything.
+        record: The record; all features are zero.
+        landmarks: float32 (T, 5, 2) in pixels of the frame; zeros if the detector finds none.
+        crops_rgb: uint8 (K, S, S, 3) in order of time, the input of the CNN; K is 0 if no frame
+            shows the face.
+        faces: The person's record in the face cache; None if faces are not kept.
     """
 
-    known: dict[str, Any]
-    arrays: dict[str, Any]
-    shape: tuple[int, int]
-    crops_rgb: npt.NDArray[np.uint8]
+    record: FeatureRecord
+    landmarks: npt.NDArray[np.float32]
+    crops_rgb: npt.NDArray[np.uint8] = field(default_factory=lambda: _resized([], 0))
     faces: FaceRecord | None = None
 
-    def to_record(self, features: npt.NDArray[np.float32] = NO_FEATURES) -> FeatureRecord:
-        """The record.
+    @classmethod
+    def from_faces(cls, faces: FaceRecord, width: int) -> PendingRecord:
+        """Return the record of a person in a face cache, without crops yet.
 
         Args:
-            features: float32 (K, D) of the crops. Where one does not fit into the cache, the record
-                is `rejected` and has none.
+            faces: The person's record in the face cache.
+            width: Number of features per frame, D.
         """
-        arrays = {**self.arrays, "features": np.zeros(self.shape, dtype=np.float16)}
-        largest = np.abs(features).max(initial=0.0)
-        if not largest <= np.finfo(np.float16).max:
-            reason = f"a feature does not fit into the cache's float16. Received: {largest}"
-            arrays = empty_arrays(*self.shape)
-            return FeatureRecord(**{**self.known, "status": "rejected", "reason": reason}, **arrays)
-        if len(features):
-            arrays["features"][: len(features)] = features
-        return FeatureRecord(**self.known, **arrays)
+        features = np.zeros((len(faces.mask), width), dtype=np.float16)
+        return cls(FeatureRecord(**_shared_fields(faces), features=features), faces.landmarks)
 
+    def rejected(self, reason: str) -> PendingRecord:
+        """Return the record with status `rejected` and no valid frame."""
+        return replace(
+            self,
+            record=self.record.emptied("rejected", reason),
+            landmarks=np.zeros_like(self.landmarks),
+        )
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A person of a video: who it is, and where and when the face is seen.
+    def to_face_record(self, files: Sequence[bytes]) -> FaceRecord:
+        """Return the record for the face cache.
 
-    Attributes:
-        known: The fields of the record that are no arrays.
-        arrays: `mask`, `frame_index`, `pts_seconds`, `boxes_xyxy`, `scores` and `landmarks`, as
-            `FaceRecord` has them.
-    """
+        Args:
+            files: The image file of each valid frame.
+        """
+        lengths = np.zeros_like(self.record.frame_index)
+        lengths[: len(files)] = [len(file) for file in files]
+        return FaceRecord(
+            **_shared_fields(self.record),
+            landmarks=self.landmarks,
+            image_bytes=lengths,
+            images=np.frombuffer(b"".join(files), dtype=np.uint8),
+        )
 
-    known: dict[str, Any]
-    arrays: dict[str, Any]
-
-    @classmethod
-    def of(cls, record: FaceRecord) -> Seen:
-        """What the face cache knows of a person."""
-        known = {name: getattr(record, name) for name in _KNOWN}
-        return cls(known, {name: getattr(record, name) for name in _ARRAYS})
-
-    def prepared(
-        self, resolved: ResolvedConfig, cuts: Images, faces: FaceRecord | None = None
+    def with_crops(
+        self, resolved: ResolvedConfig, squares: Images, faces: FaceRecord | None = None
     ) -> list[PendingRecord]:
-        """The person, and behind it the views of it that are asked for.
+        """Return the person's record with its crops, followed by those of the requested views.
 
         Args:
             resolved: The settings.
-            cuts: uint8 (side, side, 3) each; the squares with the face, as large as in the frames.
-            faces: What the face cache keeps of the person, if anything.
+            squares: uint8 (side, side, 3) each; the squares cut from the frames at full size.
+            faces: The person's record in the face cache, if faces are kept.
         """
-        facts = {**self.known["facts"], **resolved.extract_options.facts_of(self.known)}
-        person = _prepared(resolved, {**self.known, "facts": facts}, self.arrays, cuts)
+        record = self.record
+        facts = resolved.extract_options.facts_of(
+            record.video_id, record.source, record.groups, record.facts
+        )
+        size = resolved.backbone.crop_size
+        labelled = replace(record, facts=record.facts | facts)
+        person = PendingRecord(labelled, self.landmarks, _resized(squares, size), faces)
         views = [
-            _prepared(resolved, known_of(view, person.known), self.arrays, view.images_rgb)
-            for view in self._views(resolved, cuts)
+            PendingRecord(
+                view_record(view, labelled), self.landmarks, _resized(view.images_rgb, size)
+            )
+            for view in self._views(resolved, squares)
         ]
-        return [replace(person, faces=faces), *views]
+        return [person, *views]
 
-    def _views(self, resolved: ResolvedConfig, cuts: Images) -> Iterator[View]:
-        known, config = self.known, resolved.extract_options.views
-        if not len(cuts) or not config.wanted(known["label"]):
+    def to_record(self, features: npt.NDArray[np.float32]) -> FeatureRecord:
+        """Return the complete record.
+
+        Args:
+            features: float32 (K, D), one row per crop. If one exceeds the range of float16, the
+                record is `rejected` and has no valid frame.
+        """
+        largest = np.abs(features).max(initial=0.0)
+        if not largest <= np.finfo(np.float16).max:
+            reason = f"a feature does not fit into the cache's float16. Received: {largest}"
+            return self.record.emptied("rejected", reason)
+        padded = np.zeros_like(self.record.features)
+        padded[: len(features)] = features
+        return replace(self.record, features=padded)
+
+    def _views(self, resolved: ResolvedConfig, squares: Images) -> Iterator[View]:
+        record, config = self.record, resolved.extract_options.views
+        if not len(squares) or not config.wanted(record.label):
             return iter(())
-        crops = crops_of(known["facts"], self.arrays, cuts, resolved.config.faces.margin)
-        key = view_key(known["source"].sha256, known["video_id"])
-        return views_of(key, crops, known["label"], config)
+        margin = resolved.config.faces.margin
+        crops = crops_of(record, self.landmarks, squares, margin)
+        return views_of(
+            view_key(record.source.sha256, record.video_id), crops, record.label, config
+        )
 
 
 def crops_of(
-    facts: Mapping[str, Any], arrays: Mapping[str, Any], cuts: Images, margin: float
+    record: Record, landmarks: npt.NDArray[np.float32], squares: Images, margin: float
 ) -> Crops:
-    """The crops with the faces as they lie in them.
+    """Return the crops with boxes and landmarks in their own pixels.
 
     Args:
-        facts: Of the record; `width` and `height` are of the frames.
-        arrays: Its `boxes_xyxy` and `landmarks`, in pixels of the frames.
-        cuts: uint8 (side, side, 3) each; the squares that were cut out with that margin.
-        margin: See `square_around`.
+        record: The record of the person; its boxes, and the frame size in its facts.
+        landmarks: float32 (T, 5, 2) in pixels of the frame.
+        squares: uint8 (side, side, 3) each; the squares cut from the frames.
+        margin: Margin around the box that they were cut with; see `square_around`.
     """
-    boxes = arrays["boxes_xyxy"][: len(cuts)]
-    size = facts["width"], facts["height"]
+    boxes = record.boxes_xyxy[: len(squares)]
+    size = record.facts["width"], record.facts["height"]
     corners = np.array([square_around(box, margin, *size)[:2] for box in boxes], dtype=np.float32)
-    marks = zip(arrays["landmarks"][: len(cuts)], corners, strict=True)
+    points = zip(landmarks[: len(squares)], corners, strict=True)
     return Crops(
-        list(cuts),
+        list(squares),
         list(boxes - np.tile(corners, 2)),
-        [own - corner if own.any() else None for own, corner in marks],
+        [marks - corner if marks.any() else None for marks, corner in points],
     )
 
 
-_ARRAYS = ("mask", "frame_index", "pts_seconds", "boxes_xyxy", "scores", "landmarks")
-_KNOWN = (
-    "video_id", "status", "reason", "label", "groups", "split", "source", "facts", "transient",
-)  # fmt: skip
+def _shared_fields(record: Record) -> dict[str, Any]:
+    """The fields that a feature record and a face record have in common, less the revision."""
+    names = [shared.name for shared in fields(Record) if shared.name != "revision"]
+    return {name: getattr(record, name) for name in names}
 
 
-def _prepared(
-    resolved: ResolvedConfig, known: dict[str, Any], arrays: dict[str, Any], cuts: Images
-) -> PendingRecord:
-    size, frames = resolved.backbone.crop_size, len(arrays["mask"])
-    crops = np.empty((len(cuts), size, size, 3), dtype=np.uint8)
-    for row, cut in enumerate(cuts):
-        crops[row] = resize_square(cut, size)
-    own = {name: array for name, array in arrays.items() if name != "landmarks"}
-    return PendingRecord(known, own, (frames, resolved.backbone.width), crops)
+def _resized(squares: Images, size: int) -> npt.NDArray[np.uint8]:
+    """The squares as the CNN takes them: uint8 (K, size, size, 3)."""
+    crops = np.empty((len(squares), size, size, 3), dtype=np.uint8)
+    for row, square in enumerate(squares):
+        crops[row] = resize_square(square, size)
+    return crops

@@ -1,10 +1,10 @@
-"""Views: further records of a clip, made from its crops, which serve for training only."""
+"""Views: augmented copies of a clip's crops, with records of their own, used for training only."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,19 +21,24 @@ from deepfake_seq.augment import (
 from deepfake_seq.config import DEGRADATIONS, VIEW_KINDS, ViewsConfig
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.errors import UsageError
+from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import person_of, view_id
 
 SELF_BLENDED = "self-blended"
-"""The method of fakes that are made from real clips, beside those of the data sets."""
+"""Value of the fact `method` in records of fakes blended from real clips."""
+
+VIEW_FACT = "view"
+"""Name of the fact that marks a record as a view and says how it was made."""
 
 __all__ = [
     "SELF_BLENDED",
+    "VIEW_FACT",
     "Crops",
     "View",
     "is_pseudo_fake",
-    "known_of",
     "require_faces",
     "view_key",
+    "view_record",
     "views_of",
     "wanted_views",
 ]
@@ -45,9 +50,9 @@ class View:
 
     Attributes:
         kind: One of `config.VIEW_KINDS`.
-        number: From 1.
-        images_rgb: uint8 (S, S, 3) each, of the same sides as the clip's crops.
-        settings: All that its pixels depend on beside the clip, as plain JSON values.
+        number: Number among the views of this kind, from 1.
+        images_rgb: uint8 (S, S, 3) each, as large as the clip's crops.
+        settings: Everything besides the clip that its pixels depend on, as plain JSON values.
     """
 
     kind: str
@@ -57,25 +62,25 @@ class View:
 
 
 def require_faces(detector: str, config: ViewsConfig) -> None:
-    """Refuse to blend where no face was looked for.
+    """Check that self-blended fakes are only requested with a face detector.
 
     Args:
-        detector: What found the crops.
-        config: Which views are wanted.
+        detector: Name of the face detector.
+        config: The requested views.
 
     Raises:
-        UsageError: Faces are to be blended, and the crops are whole frames.
+        UsageError: Self-blended fakes are requested, but the crops are whole frames.
     """
     if config.self_blend and detector == "none":
-        raise UsageError("--self-blend needs to know where the face is. Received: --detector none")
+        raise UsageError("--self-blend needs a face detector. Received: --detector none")
 
 
 def view_key(sha256: str, video_id: str) -> tuple[int, ...]:
-    """What a clip's draws begin with: the same wherever the clip lies, and on any machine.
+    """Return the seed of a clip's random draws; it depends on neither the path nor the machine.
 
     Args:
-        sha256: Of the video's content.
-        video_id: Its record's name, of which only the person (`#0` …) counts.
+        sha256: SHA-256 of the video file, in hex.
+        video_id: Id of the clip's record; only the person (`#0` …) is used.
 
     Returns:
         Eight 32-bit words.
@@ -85,15 +90,15 @@ def view_key(sha256: str, video_id: str) -> tuple[int, ...]:
 
 
 def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig) -> Iterator[View]:
-    """The views of a clip, each made as it is asked for: at full size they would fill the memory.
+    """Make the views of a clip one at a time, because all of them would fill the memory.
 
-    What a view looks like does not depend on how many others there are.
+    The pixels of a view do not depend on the number of views.
 
     Args:
-        key: See `view_key`.
-        crops: The clip.
-        label: Its label; an unknown one has no views, and only a real one is blended.
-        config: Which views, and how many.
+        key: The seed; see `view_key`.
+        crops: The crops of the clip.
+        label: Label of the clip. Unlabelled clips have no views; only real clips are blended.
+        config: The requested views.
     """
     for kind, number, settings in _wanted(label, config):
         generator = _generator(key, kind, number, config)
@@ -101,43 +106,48 @@ def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig
 
 
 def wanted_views(
-    record_name: str, label: int, config: ViewsConfig
+    video_id: str, label: int, config: ViewsConfig
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The names and the settings of the views that a record is to have.
+    """Yield the id and the settings of each view that a clip should have.
 
     Args:
-        record_name: The record's own.
-        label: Its label.
-        config: Which views, and how many.
+        video_id: Id of the clip's record.
+        label: Label of the clip.
+        config: The requested views.
     """
     for kind, number, settings in _wanted(label, config):
-        yield view_id(record_name, kind, number), settings
+        yield view_id(video_id, kind, number), settings
 
 
-def known_of(view: View, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a view's record that are no arrays.
+def view_record(view: View, record: FeatureRecord) -> FeatureRecord:
+    """Return the record of a view, with the arrays of its clip.
 
     Args:
         view: The view.
-        known: Those of the clip's record.
+        record: The record of the clip.
     """
-    of = known["video_id"]
-    told = {"kind": view.kind, "number": view.number, "of": of, "settings": view.settings}
-    facts = {**known["facts"], "view": told}
-    own = {**known, "video_id": view_id(of, view.kind, view.number), "facts": facts}
+    origin = {
+        "kind": view.kind,
+        "number": view.number,
+        "of": record.video_id,
+        "settings": view.settings,
+    }
+    video_id = view_id(record.video_id, view.kind, view.number)
+    facts = {**record.facts, VIEW_FACT: origin}
     if view.kind == "blend":
-        own["label"] = FAKE
-        facts["method"] = SELF_BLENDED
-    return own
+        return replace(
+            record, video_id=video_id, label=FAKE, facts={**facts, "method": SELF_BLENDED}
+        )
+    return replace(record, video_id=video_id, facts=facts)
 
 
 def is_pseudo_fake(facts: Mapping[str, Any]) -> bool:
-    """Whether a record is a fake that was made from a real clip.
+    """Whether a record is a fake blended from a real clip.
 
     Args:
-        facts: The record's.
+        facts: The facts of the record.
     """
-    view = facts.get("view")
+    view = facts.get(VIEW_FACT)
     return isinstance(view, Mapping) and view.get("kind") == "blend"
 
 
@@ -148,8 +158,8 @@ def _wanted(label: int, config: ViewsConfig) -> Iterator[tuple[str, int, dict[st
 
 
 def _settings(config: ViewsConfig) -> dict[str, Any]:
-    ways = [way for way in DEGRADATIONS if way in config.degrade]
-    return {"version": RANGES_VERSION, "seed": config.seed, "degrade": ways}
+    degradations = [name for name in DEGRADATIONS if name in config.degrade]
+    return {"version": RANGES_VERSION, "seed": config.seed, "degrade": degradations}
 
 
 def _generator(

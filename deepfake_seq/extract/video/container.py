@@ -1,7 +1,7 @@
-"""Opening a video file so that it can neither reach beyond itself nor cost too much.
+"""Safe opening of untrusted video files with FFmpeg.
 
-FFmpeg is told which containers it may try, that nothing but files may be opened, and how large a
-frame may be, before it reads the first byte.
+The allowed containers, the allowed protocols (files only) and the maximum frame size are set before
+FFmpeg reads the first byte.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTAINERS = {
     "flv": "Flash video",
     "gif": "GIF",
 }
-"""FFmpeg's names of the containers that are read, and what they are."""
+"""The supported containers: FFmpeg's name and a description of each."""
 
 CODECS = (
     "h264",
@@ -44,43 +44,45 @@ CODECS = (
     "prores",
     "gif",
 )
-"""FFmpeg's names of the codecs that are read."""
+"""FFmpeg's names of the supported codecs."""
 
-Complaint = tuple[int, str, str]
-"""Level, part of FFmpeg, and message."""
+LogMessage = tuple[int, str, str]
+"""Level, component and text of a message logged by FFmpeg."""
 
 _STREAMS = 64
-"""How many streams of a file the frame limit is told to while it is probed."""
+"""Number of streams of a file whose frames are limited while the file is probed."""
 
 
 @contextmanager
 def open_video(
-    path: Path, limits: LimitsConfig, heard: list[Complaint] | None = None
+    path: Path, limits: LimitsConfig, log: list[LogMessage] | None = None
 ) -> Iterator[tuple[Any, Any]]:
-    """The container and its video stream, ready to decode.
+    """Open a video, and return its container and video stream, ready to decode.
 
     Args:
-        path: The file.
-        limits: How large it and its frames may be.
-        heard: Where to put what FFmpeg complains of while it opens the file.
+        path: Path of the file.
+        limits: Maximum sizes of the file and its frames.
+        log: List to which the warnings and errors of FFmpeg during opening are appended.
 
     Raises:
-        VideoError: The file is `rejected`, or it holds no video stream.
-        av.FFmpegError: FFmpeg cannot read it.
+        VideoError: The file is `rejected`, or has no video stream.
+        av.FFmpegError: FFmpeg cannot read the file.
     """
-    with _open(path, limits, [] if heard is None else heard) as container:
+    with _open(path, limits, [] if log is None else log) as container:
         stream = _video_stream(container)
         context = stream.codec_context
         codec = context.codec.canonical_name
         if codec not in CODECS:
-            raise VideoError("rejected", f"codec {codec} is not read; read are {', '.join(CODECS)}")
+            raise VideoError(
+                "rejected", f"codec {codec} is not supported; supported are {', '.join(CODECS)}"
+            )
         if context.width * context.height > limits.pixels:
             raise VideoError(
                 "rejected",
-                f"frames of {context.width}×{context.height} pixels are larger than the limit of "
+                f"frames of {context.width}×{context.height} pixels exceed the limit of "
                 f"{limits.pixels / 1e6:.1f} megapixels",
             )
-        # The size can change on the way; the decoder then refuses what is too large.
+        # The size can change inside the file; the decoder then refuses frames that are too large.
         context.options = {"max_pixels": str(limits.pixels)}
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = limits.threads
@@ -88,10 +90,10 @@ def open_video(
 
 
 @contextmanager
-def complaints() -> Iterator[list[Complaint]]:
-    """What FFmpeg complains of inside the block.
+def ffmpeg_log() -> Iterator[list[LogMessage]]:
+    """Capture the warnings and errors that FFmpeg logs inside the block.
 
-    Not round decoding in threads: FFmpeg's threads would wait for Python, which waits for them.
+    Must not enclose decoding in threads: FFmpeg's threads and Python would wait for each other.
     """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
@@ -102,11 +104,11 @@ def complaints() -> Iterator[list[Complaint]]:
         av.logging.set_level(level)
 
 
-def _open(path: Path, limits: LimitsConfig, heard: list[Complaint]) -> Any:
-    # "file:" and an absolute path, so that no name is taken for a URL or an option.
+def _open(path: Path, limits: LimitsConfig, log: list[LogMessage]) -> Any:
+    # "file:" and an absolute path, so that no file name is read as a URL or an option.
     name = f"file:{path.absolute()}"
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
-    with complaints() as messages:
+    with ffmpeg_log() as messages:
         try:
             try:
                 probing: Any = [{"max_pixels": str(limits.pixels)}] * _STREAMS
@@ -114,19 +116,19 @@ def _open(path: Path, limits: LimitsConfig, heard: list[Complaint]) -> Any:
             except ValueError as error:
                 if isinstance(error, av.FFmpegError):
                     raise
-                # An MPEG stream tells its streams only once it is probed.
+                # The streams of an MPEG file are only known after probing.
                 return av.open(name, options=options)
         except av.ArgumentError as error:
             for _, container, message in messages:
                 if "not on whitelist" in message:
                     raise VideoError(
                         "rejected",
-                        f"a file of the kind {container} is not read; read are "
+                        f"container {container} is not supported; supported are "
                         f"{', '.join(CONTAINERS.values())}",
                     ) from error
             raise
         finally:
-            heard.extend(messages)
+            log.extend(messages)
 
 
 def _video_stream(container: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Decoding: a file becomes a few upright RGB frames. PyAV and NumPy only; runs in workers.
+"""Decode a file to a few upright RGB frames; runs in worker processes, with PyAV and NumPy only.
 
-The packets' time stamps are read first, without decoding, and tell which frames to keep; then one
-forward pass decodes and keeps those. Nothing is sought, and the frame count and duration that the
-container claims are not believed.
+The time stamps of the packets are read first, without decoding, and decide which frames to keep;
+one forward pass then decodes them. There is no seeking, and the frame count and duration in the
+container's header are not trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from deepfake_seq.extract.video.timeline import Timeline, check_count, read_time
 from deepfake_seq.store import SourceFile
 
 LIMITS = LimitsConfig()
-"""The limits where none are given."""
+"""The default limits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,9 @@ class SampledFrames:
     """Frames of one video in order of presentation.
 
     Attributes:
-        images_rgb: uint8 (T, H, W, 3), upright: the display rotation is applied.
-        frame_index: int64 (T,); each frame's number in order of presentation.
-        pts_seconds: float64 (T,); each frame's presentation time.
+        images_rgb: uint8 (T, H, W, 3), with the display rotation applied.
+        frame_index: int64 (T,); frame numbers in order of presentation.
+        pts_seconds: float64 (T,); presentation times.
     """
 
     images_rgb: npt.NDArray[np.uint8]
@@ -51,15 +51,15 @@ class SampledFrames:
 
 @dataclass(frozen=True, eq=False)
 class DecodedVideo:
-    """What decoding made of one file.
+    """The result of decoding one file.
 
     Attributes:
-        frames: The sampled frames, or None where there are none.
+        frames: The sampled frames; None if none could be decoded.
         status: A key of `store.STATUSES`.
         reason: Why the status is not `ok`.
         source: The file that was read.
         facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
-        transient: Whether a failure says nothing about the file itself.
+        transient: Whether a failure was not caused by the file itself.
     """
 
     frames: SampledFrames | None
@@ -71,9 +71,10 @@ class DecodedVideo:
 
 
 def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
-    """Decode and sample one file. Never raises for what is in the file: that is in the status.
+    """Decode and sample one file; a failure is reported as a status and a reason.
 
-    For one thread of a process at a time: what FFmpeg complains of is heard by the whole process.
+    Only one thread of a process may call this at a time: FFmpeg's log is captured for the whole
+    process.
     """
     source = SourceFile(0, 0, "")
     try:
@@ -82,7 +83,7 @@ def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) ->
             raise VideoError("decode_error", "the file is empty")
         before = path.stat()
         video = _decode(path, config, limits, source)
-        if _looks(path.stat()) != _looks(before) or before.st_mtime_ns != source.mtime_ns:
+        if _identity(path.stat()) != _identity(before) or before.st_mtime_ns != source.mtime_ns:
             raise VideoError("decode_error", "the file changed while it was read", transient=True)
         return video
     except VideoError as error:
@@ -95,7 +96,7 @@ def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) ->
 def frames_at(
     path: Path, positions: Sequence[int], limits: LimitsConfig = LIMITS
 ) -> SampledFrames | None:
-    """The frames at `positions` in order of presentation; None where they cannot be had."""
+    """Decode the frames at `positions` in order of presentation; None if that fails."""
     try:
         timeline = read_timeline(path, limits)
         images, read, _ = _collect(path, timeline, np.array(positions, dtype=np.int64), limits)
@@ -105,10 +106,10 @@ def frames_at(
 
 
 def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
-    """The size, time and SHA-256 of a file.
+    """Return the size, modification time and SHA-256 of a file.
 
     Raises:
-        VideoError: It is no regular file, or too large.
+        VideoError: It is not a regular file, or too large.
         OSError: It cannot be read.
     """
     status = path.stat()
@@ -117,7 +118,7 @@ def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
     if status.st_size > limits.file_bytes:
         raise VideoError(
             "rejected",
-            f"{status.st_size / 1e9:.1f} GB are more than the limit of "
+            f"a file of {status.st_size / 1e9:.1f} GB exceeds the limit of "
             f"{limits.file_bytes / 1e9:.1f} GB",
         )
     with path.open("rb") as stream:
@@ -125,7 +126,7 @@ def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
     return SourceFile(status.st_size, status.st_mtime_ns, digest)
 
 
-def _looks(status: os.stat_result) -> tuple[int, int, int]:
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -134,12 +135,12 @@ def _decode(
 ) -> DecodedVideo:
     timeline = read_timeline(path, limits)
     if not len(timeline):
-        raise VideoError("decode_error", "the file holds no video frames")
+        raise VideoError("decode_error", "the file has no video frames")
     chosen = sampling.choose(
         config.strategy, timeline.seconds, timeline.is_key, timeline.end_seconds, config.frames
     )
     if not len(chosen):
-        raise VideoError("decode_error", "the file holds no key frame")
+        raise VideoError("decode_error", "the file has no key frame")
     only_keys = config.strategy == "keyframes"
     images, read, failure = _collect(path, timeline, chosen, limits, only_keys=only_keys)
     if not images:
@@ -185,9 +186,9 @@ def _collect(
     *,
     only_keys: bool = False,
 ) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64], str]:
-    """The chosen frames as upright RGB images, their positions, and what went wrong on the way.
+    """Decode the chosen frames; return upright RGB images, their positions, and the first error.
 
-    In the place of a frame that is lost, the next one that can be decoded is taken.
+    A frame that cannot be decoded is replaced by the next one that can.
     """
     images: list[npt.NDArray[np.uint8]] = []
     times: list[int] = []
@@ -202,7 +203,7 @@ def _collect(
                 check_count(number, limits)
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
-                    continue  # go on to the end: an error in what is left makes the file partial
+                    continue  # read to the end: an error in the rest makes the file partial
                 size = size or (frame.width, frame.height)
                 image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
                 images.append(_upright(image, frame.rotation))
@@ -216,7 +217,7 @@ def _collect(
 
 
 def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:
-    """Turn an image by the display rotation, in degrees counterclockwise."""
+    """Rotate an image by the display rotation, in degrees counterclockwise."""
     if rotation % 90 or abs(rotation) > 360:
         return image
     return np.ascontiguousarray(np.rot90(image, k=rotation // 90))

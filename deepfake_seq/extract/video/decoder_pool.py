@@ -1,4 +1,4 @@
-"""Decoding in other processes."""
+"""A pool of decoding processes."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _MAX_THREADS = 8
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """One for each core, at most 32, because each one holds the frames of a video."""
+    """Return one per core, at most 32, because each process holds the frames of a video."""
     return min(cores(), _MAX_WORKERS)
 
 
 class Decoders:
-    """Processes that decode; a context manager. Several threads may use them at once.
+    """A pool of decoding processes; a context manager. Several threads may use it at once.
 
-    A file that makes its process die, hang or run out of memory costs that file and nothing else.
+    A file that makes its process die, hang or run out of memory only fails itself.
 
     Args:
-        workers: How many processes.
+        workers: Number of processes.
         sampling: Which frames to decode.
-        limits: What one video may cost.
+        limits: Limits on the size, time and memory of one video.
     """
 
     def __init__(self, workers: int, sampling: SamplingConfig, limits: LimitsConfig) -> None:
         self.workers = workers
         self._sampling = sampling
-        # Where there is a process for each core, threads within them only cost memory.
+        # With one process per core, threads inside them would only cost memory.
         threads = min(max(cores() // workers, 1), _MAX_THREADS)
         self._limits = replace(limits, threads=min(limits.threads or threads, threads))
         self._processes = [IsolatedProcess(limits) for _ in range(workers)]
@@ -61,12 +61,12 @@ class Decoders:
         self.close()
 
     def close(self) -> None:
-        """End the processes; what they are doing fails."""
+        """End the processes; calls in progress fail."""
         for process in self._processes:
             process.close()
 
     def frames_at(self, path: Path, positions: Sequence[int]) -> SampledFrames | None:
-        """The frames at `positions` in order of presentation; None where they cannot be had."""
+        """Decode the frames at `positions` in order of presentation; None if that fails."""
         try:
             frames: SampledFrames | None = self._call(
                 decode.frames_at, path, positions, self._limits
@@ -76,10 +76,10 @@ class Decoders:
         return frames
 
     def decode(self, path: Path) -> DecodedVideo:
-        """Decode one video; whatever goes wrong is in the status.
+        """Decode one video; a failure is reported as a status and a reason.
 
         Raises:
-            EngineError: No process can be started.
+            EngineError: A process cannot be started.
         """
         try:
             decoded: DecodedVideo = self._call(decode.decode, path, self._sampling, self._limits)
@@ -97,7 +97,7 @@ class Decoders:
 
 
 def without_content(path: Path) -> SourceFile:
-    """What can be said of a file without reading it."""
+    """Return the size and time of a file without reading it; the SHA-256 is ""."""
     try:
         status = path.stat()
     except OSError:

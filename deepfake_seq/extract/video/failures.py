@@ -1,4 +1,4 @@
-"""What an error that decoding met says: of the file, or of the machine."""
+"""Classification and wording of errors met while decoding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MACHINE_ERRORS = {errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the machine failed, not the file: the next run may succeed."""
-    if isinstance(error, av.FFmpegError):  # it says "I/O error" of broken files, too
+    """Return whether the machine failed instead of the file, so that the next run may succeed."""
+    if isinstance(error, av.FFmpegError):  # FFmpeg reports broken files as "I/O error", too
         return error.errno in _MACHINE_ERRORS
     return isinstance(error, OSError | MemoryError)
 
 
 def reason_of(error: Exception) -> str:
-    """One line for people."""
+    """Return a one-line description of an error."""
     if isinstance(error, MemoryError):
         return "out of memory"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

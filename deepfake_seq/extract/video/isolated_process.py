@@ -1,8 +1,8 @@
-"""One process that may die, hang or run out of memory, and what that costs: one call.
+"""A process that may die, hang or run out of memory without failing more than one call.
 
-Decoders meet files that were made to break them. So they run in a process of their own, with an
-address-space limit and against the clock, and without the deep-learning frameworks of the parent.
-A pool such as `concurrent.futures` has ends with its first dying process; here it is replaced.
+Decoders meet files that were made to break them, so they run in separate processes, with a limit on
+memory and time, and without the deep-learning frameworks of the parent. The pool of
+`concurrent.futures` breaks when one of its processes dies; here the process is replaced.
 """
 
 from __future__ import annotations
@@ -25,31 +25,35 @@ _START_SECONDS = 60.0
 
 
 class IsolatedProcess:
-    """Calls functions in another process, which is started again whenever it is needed.
+    """Calls functions in another process, which is restarted whenever necessary.
 
-    Not for several threads at once.
+    Only one thread may use it at a time.
 
     Args:
-        limits: What one call may cost.
+        limits: Limits on the time and memory of one call.
     """
 
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
-        # Fresh processes: forking one that runs TensorFlow or OpenVINO threads is not safe.
+        # Spawned, because forking a process with TensorFlow or OpenVINO threads is not safe.
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._connection: Any = None
         self._closed = threading.Event()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What `function` returns there; both must be picklable, and it must not raise.
+        """Call a function in the process and return its result.
 
-        A call that kills its process is tried once more, in a fresh one; a call that takes too long
-        is not.
+        A call that kills its process is repeated once, in a new process; a call that times out is
+        not repeated.
+
+        Args:
+            function: A picklable function that does not raise.
+            arguments: Its arguments, picklable.
 
         Raises:
-            VideoError: The time ran out, or the process died twice.
-            EngineError: No process can be started.
+            VideoError: The call timed out, or the process died twice.
+            EngineError: A process cannot be started.
         """
         for attempt in range(_ATTEMPTS):
             if self._process is None or not self._process.is_alive():
@@ -73,7 +77,7 @@ class IsolatedProcess:
         raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process; a call in progress fails."""
         self._closed.set()
         if self._process is not None:
             self._process.kill()
@@ -98,7 +102,9 @@ class IsolatedProcess:
                 f"a decoding process could not be started: {error.strerror}"
             ) from error
         self._process = process
-        if self._closed.is_set():  # meanwhile, by another thread, which did not see this process
+        if (
+            self._closed.is_set()
+        ):  # closed meanwhile by another thread, which did not see the process
             self.close()
             raise _death(None)
         try:
@@ -119,22 +125,22 @@ class IsolatedProcess:
 
 def _death(exit_code: int | None) -> VideoError:
     if exit_code is not None and exit_code < 0:
-        how = f"was ended by {signal.Signals(-exit_code).name}"
+        how = f"was killed by {signal.Signals(-exit_code).name}"
     else:
         how = f"ended with exit code {exit_code}"
-    # Whoever kills processes without a word is the system, when memory runs out.
+    # SIGKILL without a timeout comes from the operating system when memory runs out.
     transient = exit_code is None or exit_code == -signal.SIGKILL
     return VideoError("decode_error", f"the decoding process {how}, twice", transient=transient)
 
 
 def _serve(connection: Connection, memory_bytes: int) -> None:
-    """The other process: answer calls until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    """Run in the other process: answer calls until the parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
-    from deepfake_seq.extract.video import decode  # noqa: F401 - before the limit, and before the clock
+    from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
     _limit_memory(memory_bytes)
     connection.send(True)
@@ -152,5 +158,5 @@ def _limit_memory(memory_bytes: int) -> None:
         memory_bytes = min(memory_bytes, most)
     try:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))
-    except (OSError, ValueError):  # macOS knows the limit by name only
+    except (OSError, ValueError):  # macOS does not enforce this limit
         return

@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at: pure functions of presentation times."""
+"""Choice of the sampled frames: pure functions of presentation times."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ _BORDER = 1e-6
 def uniform(
     pts_seconds: npt.NDArray[np.float64], end_seconds: float, count: int
 ) -> npt.NDArray[np.int64]:
-    """The frames shown at the centres of `count` equal spans of time.
+    """Choose the frames shown at the centres of `count` equal spans of time.
 
-    Where the same frame is shown at two centres (a slow or frozen stretch), its neighbours are
-    taken, so that `count` different frames are chosen from a video that has as many.
+    If one frame is shown at several centres (a slow or frozen stretch), its neighbours are chosen
+    as well, so that the result has `count` different frames whenever the video has that many.
 
     Args:
-        pts_seconds: (N,) presentation times, rising.
-        end_seconds: When the last frame's display ends.
-        count: How many frames to choose.
+        pts_seconds: (N,) presentation times, increasing.
+        end_seconds: End of the last frame's display.
+        count: Number of frames to choose.
 
     Returns:
-        min(N, count) positions in `pts_seconds`, strictly rising.
+        min(N, count) positions in `pts_seconds`, strictly increasing.
     """
     available = len(pts_seconds)
     if available <= count:
         return np.arange(available)
     start = pts_seconds[0]
     centres = start + (np.arange(count) + 0.5) * (end_seconds - start) / count
-    # A centre on the border of two frames belongs to the later one, whatever the last bit says.
+    # A centre on the border of two frames counts for the later one, despite rounding errors.
     centres += _BORDER * (end_seconds - start) / count
     chosen = np.searchsorted(pts_seconds, centres, side="right") - 1
-    # Strictly rising, first from the left and then from the right; `ramp` turns "strictly rising"
-    # into "rising".
+    # Make the positions strictly increasing, from the left and then from the right; subtracting
+    # `ramp` turns "strictly increasing" into "increasing".
     ramp = np.arange(count)
     chosen = np.maximum.accumulate(np.maximum(chosen, 0) - ramp) + ramp
     result: npt.NDArray[np.int64] = np.minimum(chosen, available - count + ramp)
@@ -41,14 +41,14 @@ def uniform(
 
 
 def consecutive(available: int, count: int) -> npt.NDArray[np.int64]:
-    """`count` frames that follow each other, in the middle of the video.
+    """Choose `count` consecutive frames from the middle of the video.
 
     Args:
-        available: How many frames there are.
-        count: How many frames to choose.
+        available: Number of frames in the video.
+        count: Number of frames to choose.
 
     Returns:
-        min(available, count) positions, each one more than the one before.
+        min(available, count) consecutive positions.
     """
     start = max(available - count, 0) // 2
     return np.arange(start, min(start + count, available))
@@ -60,16 +60,17 @@ def keyframes(
     end_seconds: float,
     count: int,
 ) -> npt.NDArray[np.int64]:
-    """`uniform` among the frames that can be decoded by themselves.
+    """Choose among the key frames only, otherwise like `uniform`.
 
     Args:
-        pts_seconds: (N,) presentation times, rising.
-        is_key: (N,); which frames are key frames.
-        end_seconds: When the last frame's display ends.
-        count: How many frames to choose.
+        pts_seconds: (N,) presentation times, increasing.
+        is_key: bool (N,); whether each frame is a key frame.
+        end_seconds: End of the last frame's display.
+        count: Number of frames to choose.
 
     Returns:
-        min(K, count) positions of key frames in `pts_seconds`, strictly rising, for K key frames.
+        min(K, count) positions of key frames in `pts_seconds`, strictly increasing; K is their
+        number.
     """
     keys = np.flatnonzero(is_key)
     return keys[uniform(pts_seconds[keys], end_seconds, count)] if len(keys) else keys
@@ -82,14 +83,14 @@ def choose(
     end_seconds: float,
     count: int,
 ) -> npt.NDArray[np.int64]:
-    """The frames that a strategy chooses; see `keyframes` for the arguments.
+    """Choose frames by a strategy.
 
     Args:
         strategy: One of `config.SAMPLERS`.
-        pts_seconds: (N,) presentation times, rising.
-        is_key: (N,); which frames are key frames.
-        end_seconds: When the last frame's display ends.
-        count: How many frames to choose.
+        pts_seconds: (N,) presentation times, increasing.
+        is_key: bool (N,); whether each frame is a key frame.
+        end_seconds: End of the last frame's display.
+        count: Number of frames to choose.
     """
     if strategy == "consecutive":
         return consecutive(len(pts_seconds), count)
@@ -101,31 +102,31 @@ def choose(
 def neighbours(
     chosen: npt.NDArray[np.int64], missed: npt.NDArray[np.int64], available: int
 ) -> list[npt.NDArray[np.int64]]:
-    """Where else to look where a chosen frame shows no face: round it, nearest first.
+    """Return neighbours of the chosen frames in which no face was found, nearest first.
 
-    A neighbour lies nearer to its own chosen frame than to the next, so that the order of time is
-    kept whichever neighbours are taken.
+    Each neighbour is nearer to its own chosen frame than to any other one, so the frames stay in
+    order of time whichever neighbours replace them.
 
     Args:
-        chosen: (T,) positions of the chosen frames, strictly rising.
+        chosen: (T,) positions of the chosen frames, strictly increasing.
         missed: Indices into `chosen`.
-        available: How many frames the video has.
+        available: Number of frames in the video.
 
     Returns:
         For each of `missed`, up to four positions of other frames.
     """
-    found = []
+    result = []
     for index in missed:
-        own = int(chosen[index])
-        # As far as the frames nearer to this one than to its neighbour reach, on either side.
-        before = (own - int(chosen[index - 1]) - 1) // 2 if index else own
+        position = int(chosen[index])
+        # Number of frames on either side that are nearer to this one than to the next chosen one.
+        before = (position - int(chosen[index - 1]) - 1) // 2 if index else position
         last = index + 1 == len(chosen)
-        after = available - 1 - own if last else (int(chosen[index + 1]) - own - 1) // 2
+        after = available - 1 - position if last else (int(chosen[index + 1]) - position - 1) // 2
         near = dict.fromkeys(
-            own + sign * max(round(share * reach), 1)
+            position + sign * max(round(share * reach), 1)
             for share in (0.25, 0.75)
             for sign, reach in ((1, after), (-1, before))
             if reach > 0
         )
-        found.append(np.array(list(near), dtype=np.int64))
-    return found
+        result.append(np.array(list(near), dtype=np.int64))
+    return result

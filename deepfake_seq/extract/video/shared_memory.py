@@ -1,8 +1,8 @@
-"""Values with large arrays, handed from one process to another without going through a pipe.
+"""Transfer of values with large arrays between processes, through shared memory.
 
-The arrays lie in memory that both processes map: the sender copies them there once, the receiver
-uses them where they are. The memory belongs to no file and goes when nobody maps it any more, so
-nothing is left behind however a process ends.
+The sender copies the arrays once into memory that both processes map; the receiver uses them in
+place. The memory has no name and is freed when no process maps it any more, so nothing is left
+behind however a process ends.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def send(connection: Connection, value: Any) -> None:
     """Send a picklable value over one end of a duplex pipe."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    parts = [buffer.raw() for buffer in buffers]
+    arrays = [buffer.raw() for buffer in buffers]
     spans, end = [], 0
-    for part in parts:
-        spans.append((end, part.nbytes))
-        end += -(-part.nbytes // _ALIGNMENT) * _ALIGNMENT
+    for array in arrays:
+        spans.append((end, array.nbytes))
+        end += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
     connection.send((head, spans, end))
     if not end:
         return
@@ -34,8 +34,8 @@ def send(connection: Connection, value: Any) -> None:
     try:
         os.ftruncate(descriptor, end)
         with mmap.mmap(descriptor, end) as shared:
-            for (start, size), part in zip(spans, parts, strict=True):
-                shared[start : start + size] = part
+            for (start, size), array in zip(spans, arrays, strict=True):
+                shared[start : start + size] = array
         with _socket(connection) as channel:
             socket.send_fds(channel, [b"\0"], [descriptor])
     finally:
@@ -43,11 +43,11 @@ def send(connection: Connection, value: Any) -> None:
 
 
 def receive(connection: Connection) -> Any:
-    """What the other end sent with `send`; its arrays can be written to.
+    """Return the value that the other end sent with `send`; its arrays are writable.
 
     Raises:
         EOFError: The other end is closed.
-        OSError: It broke off.
+        OSError: The connection broke.
     """
     head, spans, end = connection.recv()
     if not end:
@@ -55,7 +55,7 @@ def receive(connection: Connection) -> Any:
     with _socket(connection) as channel:
         _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:
-        raise EOFError("the memory did not come")
+        raise EOFError("the shared memory was not received")
     try:
         shared = memoryview(mmap.mmap(descriptors[0], end))
     finally:
@@ -64,14 +64,14 @@ def receive(connection: Connection) -> Any:
 
 
 def _socket(connection: Connection) -> socket.socket:
-    """The pipe as the Unix socket that it is, for sending descriptors."""
+    """Return the pipe as a Unix socket, which can send file descriptors."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=os.dup(connection.fileno()))
 
 
 def _memory() -> int:
-    """A descriptor of memory without a name; where the system has none, of a file without one.
+    """Return a descriptor of unnamed memory or, if the system lacks it, of an unnamed file.
 
-    Not `/dev/shm`, which is 64 MB small in many containers.
+    `/dev/shm` is not used: in many containers it has only 64 MB.
     """
     if hasattr(os, "memfd_create"):
         return os.memfd_create("deepseq")

@@ -1,4 +1,4 @@
-"""When each frame of a file is shown, known without believing what the container claims."""
+"""Presentation times of all frames of a file, read without trusting the container's header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video.container import complaints, open_video
+from deepfake_seq.extract.video.container import ffmpeg_log, open_video
 from deepfake_seq.extract.video.failures import is_transient
 
 
@@ -21,15 +21,15 @@ class Timeline:
     """The frames of a file in order of presentation.
 
     Attributes:
-        times: int64 (N,), rising: the frames' time stamps; or 0, 1, 2 … where the packets carry
-            none that can be used.
-        by_number: Whether `times` are numbers of frames, not time stamps.
-        seconds: (N,); presentation times from the first frame's.
-        is_key: bool (N,); whether the frame can be decoded by itself.
-        end_seconds: When the last frame's display ends, from the first frame's.
-        claimed_seconds: How long the container says that the video is; 0 where it says nothing.
-        file_seconds: How long the container says that the longest of its streams is; 0 as well.
-        complaint: What FFmpeg said first of errors in the container; "" if nothing.
+        times: int64 (N,), increasing; time stamps of the frames in units of the stream's time base,
+            or 0, 1, 2 … if the packets have no usable time stamps.
+        by_number: Whether `times` are frame numbers instead of time stamps.
+        seconds: float64 (N,); presentation times, relative to the first frame.
+        is_key: bool (N,); whether the frame is a key frame, decodable by itself.
+        end_seconds: End of the last frame's display, relative to the first frame.
+        claimed_seconds: Duration of the video according to the container; 0 if not given.
+        file_seconds: Duration of the longest stream according to the container; 0 if not given.
+        complaint: First message of FFmpeg about the container; "" if there is none.
         facts: `codec` and `fps`.
     """
 
@@ -48,33 +48,33 @@ class Timeline:
 
     @property
     def is_cut(self) -> bool:
-        """Whether much of what the container promises is not there."""
+        """Whether much less video was found than the container claims."""
         return _is_much(self.claimed_seconds - self.end_seconds, self.claimed_seconds)
 
     @property
     def has_lost_frames(self) -> bool:
-        """Whether FFmpeg complained of the container, and much is missing on the way or behind.
+        """Whether FFmpeg reported an error in the container, and frames seem to be missing.
 
-        A frozen picture looks like frames missing on the way, and a longer sound track like frames
-        missing behind, so that this alone says nothing.
+        Gaps alone prove nothing: a frozen picture looks like missing frames, and so does a sound
+        track that is longer than the video.
         """
         if not self.complaint or not len(self):
             return False
         gaps = np.diff(self.seconds)
         typical = float(np.median(gaps)) if len(gaps) else 0.0
-        on_the_way = float((gaps[gaps > 2.5 * typical] - typical).sum())
-        behind = max(self.file_seconds - self.end_seconds, 0.0)
-        return _is_much(on_the_way + behind, max(self.file_seconds, self.end_seconds))
+        gaps_seconds = float((gaps[gaps > 2.5 * typical] - typical).sum())
+        at_end = max(self.file_seconds - self.end_seconds, 0.0)
+        return _is_much(gaps_seconds + at_end, max(self.file_seconds, self.end_seconds))
 
 
 def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
-    """Read the packets' time stamps; where they cannot be used, count the frames by decoding.
+    """Read the time stamps of the packets; if they are not usable, decode all frames instead.
 
     Raises:
-        VideoError: The file is `rejected`, or it holds no video stream.
-        av.FFmpegError: FFmpeg cannot read it.
+        VideoError: The file is `rejected`, or has no video stream.
+        av.FFmpegError: FFmpeg cannot read the file.
     """
-    with complaints() as heard, open_video(path, limits, heard) as (container, stream):
+    with ffmpeg_log() as log, open_video(path, limits, log) as (container, stream):
         packets = []
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
@@ -102,7 +102,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         seconds = seconds - seconds[0]
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
-    complaint = next((" ".join(message.split()) for _, _, message in heard), "")
+    complaint = next((" ".join(message.split()) for _, _, message in log), "")
     return Timeline(times, by_number, seconds, is_key, end, claimed, longest, complaint, facts)
 
 
@@ -111,13 +111,15 @@ def _is_much(missing_seconds: float, of_seconds: float) -> bool:
 
 
 def check_count(frames: int, limits: LimitsConfig) -> None:
-    """Raise `VideoError` where more frames were met than may be looked at."""
+    """Raise `VideoError` if a video has more frames than allowed."""
     if frames > limits.frames:
-        raise VideoError("rejected", f"the video has more than {limits.frames} frames, the limit")
+        raise VideoError(
+            "rejected", f"the video has more than {limits.frames} frames, which is the limit"
+        )
 
 
 def _claimed_seconds(container: Any, stream: Any, fps: float) -> float:
-    """How long the container says that the video stream is; 0 where it does not say."""
+    """Return the duration of the video stream according to the container; 0 if not given."""
     claims = [0.0]
     if stream.duration and stream.time_base:
         claims.append(float(stream.duration * stream.time_base))
@@ -131,7 +133,7 @@ def _claimed_seconds(container: Any, stream: Any, fps: float) -> float:
 def _decoded(
     path: Path, limits: LimitsConfig, fps: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """When each frame is shown and which are key frames, up to the first error, by decoding."""
+    """Decode up to the first error; return the frames' times and which are key frames."""
     frames: list[tuple[float | None, bool]] = []
     try:
         with open_video(path, limits) as (container, stream):
@@ -141,11 +143,11 @@ def _decoded(
     except av.FFmpegError as error:
         if is_transient(error):
             raise
-        # decoding the chosen frames meets the same error, and reports it
+        # Decoding the chosen frames will meet the same error and report it.
     stamps = [stamp for stamp, _ in frames]
     is_key = np.array([key for _, key in frames], dtype=bool)
     seconds = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
     if np.isfinite(seconds).all():
-        # Damaged stamps can step back; time cannot.
+        # Damaged time stamps may decrease; presentation times must not.
         return np.maximum.accumulate(seconds), is_key
     return np.arange(len(stamps), dtype=np.float64) / fps, is_key

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfake_seq.extract.backbones.batching import Batch, Batcher, returned
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, finish
 
 COUNTS = st.lists(st.integers(1, 9), max_size=12)
 
@@ -31,7 +31,7 @@ def test_everybody_gets_the_features_of_their_own_crops_in_order(
             batcher.add(owner, crops(owner, count))
         if batch := batcher.take(partial=not queue):
             features = batch.crops_rgb[:, 0, 0].astype(np.float32)
-            for owner, own in returned(batch, features):
+            for owner, own in finish(batch, features):
                 order.append(owner)
                 done[owner] = own
     assert order == list(range(len(counts)))

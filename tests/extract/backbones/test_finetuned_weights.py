@@ -1,4 +1,4 @@
-"""Weights of fine-tuned CNNs, which may come from anybody."""
+"""The weights file of a finetuned CNN, which is untrusted input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_fine_tuned_cnn_has_the_input_size_that_it_was_tuned_with(path: Path) 
 
 
 def test_another_cnn_is_refused(path: Path) -> None:
-    with pytest.raises(WeightsError, match="not a fine-tuned resnet50"):
+    with pytest.raises(WeightsError, match="not a finetuned resnet50"):
         backbone_of("resnet50", path)
 
 
@@ -72,7 +72,7 @@ def test_an_input_size_that_the_cnn_cannot_take_is_refused(tmp_path: Path) -> No
 def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path, told: str | None) -> None:
     about = None if told is None else {"deepseq": told}
     save_file({"weight_0000": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", about)
-    with pytest.raises(WeightsError, match="not the CNN of a fine-tuned run"):
+    with pytest.raises(WeightsError, match="not the weights file of a finetuned CNN"):
         finetuned_weights.describe(tmp_path / "a.safetensors")
 
 

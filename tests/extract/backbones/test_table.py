@@ -118,7 +118,9 @@ def test_weights_that_were_saved_are_read_back(inception: Any, tmp_path: Path) -
 def test_a_file_that_is_no_weights_file_is_a_weights_error(tmp_path: Path) -> None:
     path = tmp_path / "wrong.h5"
     path.write_text("not HDF5")
-    with pytest.raises(WeightsError, match=r"wrong\.h5 does not hold the weights of InceptionV3"):
+    with pytest.raises(
+        WeightsError, match=r"wrong\.h5 does not contain the weights of InceptionV3"
+    ):
         build_keras_model(BACKBONE_TABLE["inception_v3"], path)
 
 

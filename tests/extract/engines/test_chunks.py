@@ -13,20 +13,20 @@ from deepfake_seq.extract.engines.chunks import MAX_FAILURES, Chunk, ChunkQueue
 from deepfake_seq.extract.resume import PendingVideo
 
 
-def todos(count: int) -> list[PendingVideo]:
+def videos(count: int) -> list[PendingVideo]:
     return [PendingVideo(VideoItem(Path(f"{n}.mp4"), f"{n}.mp4"), 0) for n in range(count)]
 
 
 def queue_of(count: int, smallest: int = 1, largest: int = 64) -> ChunkQueue:
     queue = ChunkQueue(smallest, largest)
-    queue.add(todos(count))
+    queue.add(videos(count))
     return queue
 
 
 def sizes(queue: ChunkQueue, processes: int) -> list[int]:
     taken = []
     while queue.waiting:
-        taken.append(len(queue.take(processes).todos))
+        taken.append(len(queue.take(processes).videos))
     return taken
 
 
@@ -39,10 +39,10 @@ def work(
         The videos that were extracted, and the one that was given up.
     """
     done = []
-    for video_id in list(chunk.todos):
+    for video_id in list(chunk.videos):
         if video_id in deadly:
             return done, queue.fail(chunk)
-        del chunk.todos[video_id]
+        del chunk.videos[video_id]
         done.append(video_id)
     return done, None
 
@@ -75,10 +75,10 @@ def test_no_video_is_lost_whichever_chunks_fail(count: int, failing: list[bool])
             chunk = queue.take(2)
             given_up = queue.fail(chunk) if fails else None
             if given_up:
-                assert len(chunk.todos) == 1 and chunk.failures == MAX_FAILURES
+                assert len(chunk.videos) == 1 and chunk.failures == MAX_FAILURES
                 outcomes[given_up.item.video_id] += 1
             elif not fails:
-                outcomes.update(chunk.todos.keys())
+                outcomes.update(chunk.videos.keys())
     assert outcomes == Counter(f"{n}.mp4" for n in range(count))
 
 
@@ -99,12 +99,12 @@ def test_a_chunk_that_failed_waits_behind_the_others_and_is_then_split() -> None
     queue = queue_of(9, largest=4)
     failed = queue.take(1)
     assert queue.fail(failed) is None
-    assert list(queue.take(1).todos) == [f"{n}.mp4" for n in (4, 5, 6, 7)]
-    assert list(queue.take(1).todos) == ["8.mp4"]
+    assert list(queue.take(1).videos) == [f"{n}.mp4" for n in (4, 5, 6, 7)]
+    assert list(queue.take(1).videos) == ["8.mp4"]
     again = queue.take(1)
-    assert list(again.todos) == [f"{n}.mp4" for n in (0, 1, 2, 3)]
+    assert list(again.videos) == [f"{n}.mp4" for n in (0, 1, 2, 3)]
     assert queue.fail(again) is None
-    assert [list(queue.take(1).todos) for _ in range(2)] == [
+    assert [list(queue.take(1).videos) for _ in range(2)] == [
         ["0.mp4", "1.mp4"],
         ["2.mp4", "3.mp4"],
     ]
@@ -113,16 +113,16 @@ def test_a_chunk_that_failed_waits_behind_the_others_and_is_then_split() -> None
 def test_a_process_that_dies_after_its_last_report_costs_nothing() -> None:
     queue = queue_of(2)
     chunk = queue.take(1)
-    chunk.todos.clear()
+    chunk.videos.clear()
     assert queue.fail(chunk) is None
     assert not queue.waiting
-    queue.add(todos(2))
-    assert len(queue.take(1).todos) == 2
+    queue.add(videos(2))
+    assert len(queue.take(1).videos) == 2
 
 
 def test_videos_without_a_report_when_their_process_died_are_known() -> None:
     queue = queue_of(3)
     chunk = queue.take(1)
-    del chunk.todos["0.mp4"]
+    del chunk.videos["0.mp4"]
     queue.fail(chunk)
     assert [queue.is_retried(f"{n}.mp4") for n in range(3)] == [False, True, True]

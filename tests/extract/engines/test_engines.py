@@ -1,6 +1,6 @@
-"""Engines: whichever does the work, every video has one outcome, which is then in the store.
+"""What every engine must do: each video has one outcome, and its record is in the store.
 
-What differs on a cluster is in `test_remote.py` (one of its processes) and `test_ray.py` (on Ray).
+Tests of clusters only are in `test_remote.py` (a worker process) and `test_ray.py` (Ray).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from mean_cnn import CONFIG, MeanCnn
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract import extractor, pipeline
 from deepfake_seq.extract.engines import Engine, Job, build_engine
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
 
 
 @pytest.fixture
 def items(tmp_path: Path) -> list[VideoItem]:
-    """Eight clips and a file that is none."""
+    """Eight clips and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
     first = write_clip(folder / "0.mp4", 6)
@@ -36,41 +36,44 @@ def items(tmp_path: Path) -> list[VideoItem]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[Cache]:
-    with new_cache(tmp_path / "store") as cache:
-        yield cache
+def writers(tmp_path: Path) -> Iterator[StoreWriters]:
+    with open_writers(tmp_path / "store") as writers:
+        yield writers
 
 
-def new_cache(path: Path) -> Cache:
-    return Cache.create(path, resolve(CONFIG))
+def open_writers(path: Path) -> StoreWriters:
+    return StoreWriters.create(path, resolve(CONFIG))
 
 
-def todos(items: list[VideoItem]) -> list[PendingVideo]:
+def pending(items: list[VideoItem]) -> list[PendingVideo]:
     return [PendingVideo(item, 0) for item in items]
 
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
-def engine(request: pytest.FixtureRequest, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """An engine that is not open yet; here with a CNN that costs nothing."""
+def engine(
+    request: pytest.FixtureRequest, writers: StoreWriters, monkeypatch: pytest.MonkeyPatch
+) -> Engine:
+    """An engine that is not open yet; the local one has a CNN that costs nothing."""
     address = ""
     if request.param == "local":
-        monkeypatch.setattr(machine, "build_runtime", lambda *_: MeanCnn())
+        monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
     else:
         address = request.getfixturevalue("ray_address")
     execution = ExecutionConfig(workers=1, engine=request.param, address=address)
-    return build_engine(Job(resolve(CONFIG), execution, False, 9), cache)
+    job = Job(resolve(CONFIG), execution, False, 9)
+    return build_engine(job, ResumableWriter(writers, job.resolved))
 
 
 def ids(outcomes: list[Outcome]) -> list[str]:
     return sorted(outcome.video_id for outcome in outcomes)
 
 
-def test_every_video_has_one_outcome_that_is_in_the_store(
+def test_every_video_has_one_outcome_and_its_record(
     engine: Engine, items: list[VideoItem], tmp_path: Path
 ) -> None:
     outcomes = []
     with engine:
-        for outcome in engine.run(todos(items)):
+        for outcome in engine.run(pending(items)):
             record = FeatureStore.open(tmp_path / "store")[outcome.video_id]
             assert (record.status, record.reason) == (outcome.status, outcome.reason)
             outcomes.append(outcome)
@@ -83,35 +86,35 @@ def test_every_video_has_one_outcome_that_is_in_the_store(
 def test_an_engine_can_run_several_times(engine: Engine, items: list[VideoItem]) -> None:
     with engine:
         assert list(engine.run([])) == []
-        assert ids(list(engine.run(todos(items[:2])))) == ["0.mp4", "1.mp4"]
-        assert ids(list(engine.run(todos(items[2:4])))) == ["2.mp4", "3.mp4"]
+        assert ids(list(engine.run(pending(items[:2])))) == ["0.mp4", "1.mp4"]
+        assert ids(list(engine.run(pending(items[2:4])))) == ["2.mp4", "3.mp4"]
 
 
-def test_what_another_run_has_is_elsewhere(
+def test_a_video_claimed_by_another_run_is_elsewhere(
     engine: Engine, items: list[VideoItem], tmp_path: Path
 ) -> None:
-    with new_cache(tmp_path / "store") as other, engine:
+    with open_writers(tmp_path / "store") as other, engine:
         assert other.features.claim("1.mp4")
-        statuses = {outcome.video_id: outcome.status for outcome in engine.run(todos(items[:3]))}
+        statuses = {outcome.video_id: outcome.status for outcome in engine.run(pending(items[:3]))}
         assert statuses == {"0.mp4": "ok", "1.mp4": ELSEWHERE, "2.mp4": "ok"}
         other.features.release("1.mp4")
-        (outcome,) = engine.run(todos(items[1:2]))
+        (outcome,) = engine.run(pending(items[1:2]))
         assert outcome.status == "ok"
 
 
-def test_what_another_run_has_made_since_is_skipped(
+def test_a_video_committed_by_another_run_is_skipped(
     engine: Engine, items: list[VideoItem], tmp_path: Path
 ) -> None:
-    with new_cache(tmp_path / "store") as other:
+    with open_writers(tmp_path / "store") as other:
         pipeline.extract(items[:1], resolve(CONFIG), other, ExecutionConfig(workers=1))
     with engine:
-        outcomes = {outcome.video_id: outcome for outcome in engine.run(todos(items[:2]))}
+        outcomes = {outcome.video_id: outcome for outcome in engine.run(pending(items[:2]))}
     assert outcomes["0.mp4"].skipped and not outcomes["1.mp4"].skipped
 
 
-def test_where_the_time_went_is_known(engine: Engine, items: list[VideoItem]) -> None:
+def test_the_profile_counts_every_stage(engine: Engine, items: list[VideoItem]) -> None:
     with engine:
-        list(engine.run(todos(items)))
+        list(engine.run(pending(items)))
         stages = engine.profile.stages
     assert (stages["decode"].done, stages["cnn"].done, stages["store"].done) == (9, 16, 9)
     assert stages["decode"].lanes == 1
@@ -119,12 +122,12 @@ def test_where_the_time_went_is_known(engine: Engine, items: list[VideoItem]) ->
     assert 0 < engine.profile.pressure("decode") <= 1.0
 
 
-def test_an_engine_gives_back_what_it_holds_when_it_is_interrupted(
-    engine: Engine, items: list[VideoItem], cache: Cache, tmp_path: Path
+def test_an_interrupted_engine_releases_its_claims(
+    engine: Engine, items: list[VideoItem], writers: StoreWriters, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt), engine:
-        for _ in engine.run(todos(items)):
+        for _ in engine.run(pending(items)):
             raise KeyboardInterrupt
-    cache.__exit__()
+    writers.__exit__()
     assert list((tmp_path / "store" / ".locks").glob("video-*")) == []
     assert list((tmp_path / "store").glob(".writer-*")) == []

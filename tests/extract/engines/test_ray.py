@@ -30,8 +30,8 @@ from deepfake_seq.errors import EngineError, StoreError, UsageError
 from deepfake_seq.extract.engines import Job, cluster
 from deepfake_seq.extract.engines.ray import RayEngine
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, Resumption
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.verify import verify
 
@@ -93,9 +93,10 @@ def job() -> MakeJob:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[Cache]:
-    with Cache.create(tmp_path / "store", resolve(CONFIG)) as cache:
-        yield cache
+def writer(tmp_path: Path) -> Iterator[ResumableWriter]:
+    resolved = resolve(CONFIG)
+    with StoreWriters.create(tmp_path / "store", resolved) as writers:
+        yield ResumableWriter(writers, resolved)
 
 
 @pytest.fixture
@@ -105,11 +106,11 @@ def clips(tmp_path: Path) -> list[PendingVideo]:
     return [PendingVideo(VideoItem(path, path.name, FAKE), 0) for path in paths]
 
 
-def outcomes_of(engine: RayEngine, todos: list[PendingVideo]) -> dict[str, Outcome]:
+def outcomes_of(engine: RayEngine, videos: list[PendingVideo]) -> dict[str, Outcome]:
     """The outcome of each video; waits for those that something else has claimed."""
     outcomes: dict[str, Outcome] = {}
-    while len(outcomes) < len(todos):
-        left = [todo for todo in todos if todo.item.video_id not in outcomes]
+    while len(outcomes) < len(videos):
+        left = [video for video in videos if video.item.video_id not in outcomes]
         outcomes |= {
             outcome.video_id: outcome for outcome in engine.run(left) if outcome.status != ELSEWHERE
         }
@@ -192,7 +193,7 @@ def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_p
     assert run.returncode == 3, messages
     result = json.loads(output)
     (lost,) = [line for line in messages.splitlines() if " lost a process (" in line]
-    assert lost.endswith("videos go back")
+    assert lost.endswith("videos are queued again")
     back = int(lost.split(";")[-1].split()[0])
     assert back > 0
 
@@ -327,11 +328,11 @@ def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
     assert run.returncode == 3, messages
     result = json.loads(output)
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
-    assert messages.count("left out: ") == 1
+    assert messages.count("node excluded: ") == 1
     assert re.search(
-        r"left out: \S+ \(\w+\): ImportError: deepseq 0\.0 is installed there", messages
+        r"node excluded: \S+ \(\w+\): ImportError: deepseq 0\.0 is installed there", messages
     )
-    assert "videos go back" not in messages
+    assert "videos are queued again" not in messages
 
 
 @pytest.mark.slow
@@ -339,7 +340,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
     marked: str,
     other_version: dict[str, str],
     job: MakeJob,
-    cache: Cache,
+    writer: ResumableWriter,
     clips: list[PendingVideo],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -350,9 +351,9 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "env_vars": other_version}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
-        expected = r"no machine .* is left \(.* deepseq 0\.0 is installed there.* come for 2 s"
+        expected = r"no machine .* is left \(.* deepseq 0\.0 is installed there.* was added for 2 s"
         with (
-            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            RayEngine(job(cluster.address), writer, patience_seconds=2.0) as engine,
             pytest.raises(EngineError, match=expected),
         ):
             list(engine.run(clips))
@@ -362,7 +363,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
 
 @pytest.mark.slow
 def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
-    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+    marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     from ray.cluster_utils import Cluster
 
@@ -372,7 +373,7 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
     told = []
     try:
         with (
-            RayEngine(job(cluster.address), cache, patience_seconds=2.0) as engine,
+            RayEngine(job(cluster.address), writer, patience_seconds=2.0) as engine,
             pytest.raises(EngineError, match=r"no machine with 1 or more processors is left, and"),
         ):
             for outcome in engine.run(clips):
@@ -381,7 +382,7 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
     finally:
         cluster.shutdown()
     assert told
-    assert set(told) <= set(FeatureStore.open(cache.features.path).video_ids)
+    assert set(told) <= set(FeatureStore.open(writer.writers.features.path).video_ids)
 
 
 # Processes that die.
@@ -389,12 +390,12 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
 
 @pytest.mark.slow
 def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
-    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+    marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     """The process is killed whenever it holds the claim of one video."""
     with (
-        Cache.create(cache.features.path, resolve(CONFIG)) as other,
-        RayEngine(job("local"), cache) as engine,
+        StoreWriters.create(writer.writers.features.path, resolve(CONFIG)) as other,
+        RayEngine(job("local"), writer) as engine,
     ):
 
         def kill() -> None:
@@ -412,24 +413,25 @@ def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again
             "3.mp4": "ok",
         }
         assert not any(outcome.skipped for outcome in outcomes.values())
-        assert outcomes["2.mp4"].reason == "2 processes died while they had this video alone"
-        record = FeatureStore.open(cache.features.path)["2.mp4"]
+        assert outcomes["2.mp4"].reason == "2 processes died while extracting only this video"
+        record = FeatureStore.open(writer.writers.features.path)["2.mp4"]
         assert record.transient and record.label == FAKE
-        (todo,) = Resumption(cache, job("").resolved, False, print).pending([clips[2].item])
-        assert outcomes_of(engine, [todo])["2.mp4"].status == "ok"
+        retried = writer.check(clips[2].item)
+        assert isinstance(retried, PendingVideo)
+        assert outcomes_of(engine, [retried])["2.mp4"].status == "ok"
 
 
 @pytest.mark.slow
 def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
-    marked: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+    marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     with (
-        RayEngine(job("local"), cache, patience_seconds=2.0) as engine,
+        RayEngine(job("local"), writer, patience_seconds=2.0) as engine,
         every(0.1, lambda: kill_all(marked, f"{WORKER}.load")),
-        pytest.raises(EngineError, match=r"no machine.*die before they do anything"),
+        pytest.raises(EngineError, match=r"no machine.*die before they finish a video"),
     ):
         list(engine.run(clips))
-    assert len(FeatureStore.open(cache.features.path)) == 0
+    assert len(FeatureStore.open(writer.writers.features.path)) == 0
 
 
 # Errors of a node, and separate disks.
@@ -437,10 +439,10 @@ def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
 
 @pytest.mark.slow
 def test_an_expected_error_is_raised_with_the_name_of_the_node(
-    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+    ray_address: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
-    with RayEngine(job(ray_address), cache) as engine:
-        locks = cache.features.path / ".locks"
+    with RayEngine(job(ray_address), writer) as engine:
+        locks = writer.writers.features.path / ".locks"
         shutil.rmtree(locks)
         locks.write_text("no folder")
         with pytest.raises(StoreError, match=r"\S+ \(\w+\): cannot write to .*") as caught:
@@ -452,12 +454,12 @@ def test_an_expected_error_is_raised_with_the_name_of_the_node(
 
 @pytest.mark.slow
 def test_a_bug_is_raised_with_its_traceback(
-    ray_address: str, job: MakeJob, cache: Cache, clips: list[PendingVideo]
+    ray_address: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     label: Any = "no label"
     broken = clips[0]._replace(item=replace(clips[0].item, label=label))
     with (
-        RayEngine(job(ray_address), cache) as engine,
+        RayEngine(job(ray_address), writer) as engine,
         pytest.raises(RuntimeError, match=r"\S+ \(\w+\): \w+Error: ") as caught,
     ):
         list(engine.run([broken]))
@@ -468,15 +470,15 @@ def test_a_bug_is_raised_with_its_traceback(
 def test_separate_disks_are_reported_with_their_machines(
     ray_address: str,
     job: MakeJob,
-    cache: Cache,
+    writer: ResumableWriter,
     clips: list[PendingVideo],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with RayEngine(job(ray_address), cache) as engine:
-        for mark in cache.features.path.glob(".writer-*"):
+    with RayEngine(job(ray_address), writer) as engine:
+        for mark in writer.writers.features.path.glob(".writer-*"):
             shutil.rmtree(mark)  # then the node does not see it either
         assert len(list(engine.run(clips))) == 4
-    assert "keeps its records on its own disk, in " in caplog.text
+    assert "writes its records to its own disk, in " in caplog.text
     assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
 
 

@@ -26,7 +26,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.datasets.leakage import FinetuneOverlap
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
-from deepfake_seq.extract import machine, pipeline
+from deepfake_seq.extract import extractor, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, image_codec
 from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions
@@ -34,7 +34,7 @@ from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
 from deepfake_seq.extract.video.decode import DecodedVideo
-from deepfake_seq.extract.writers import Cache
+from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import (
     FaceRecord,
     FaceStore,
@@ -94,13 +94,13 @@ class Finds:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding in this process, faces that are told and a CNN that costs little."""
-    monkeypatch.setattr(machine, "Decoders", DecodersHere)
-    monkeypatch.setattr(machine, "build_detector", lambda name, weights, precision: Finds())
+    monkeypatch.setattr(extractor, "Decoders", DecodersHere)
+    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: Finds())
 
     def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> PixelCnn:
         return PixelCnn(BACKBONE_TABLE[config.name].width)
 
-    monkeypatch.setattr(machine, "build_runtime", build_runtime)
+    monkeypatch.setattr(extractor, "build_runtime", build_runtime)
 
 
 def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
@@ -145,9 +145,9 @@ def extract(tmp_path: Path) -> Extract:
         retry_failed: bool = False,
     ) -> Summary:
         resolved = resolve(config, extract_options)
-        with Cache.create(tmp_path / name, resolved) as cache:
+        with StoreWriters.create(tmp_path / name, resolved) as writers:
             return pipeline.extract(
-                items, resolved, cache, ExecutionConfig(workers=1), retry_failed=retry_failed
+                items, resolved, writers, ExecutionConfig(workers=1), retry_failed=retry_failed
             )
 
     return extract
@@ -165,9 +165,9 @@ def from_faces(tmp_path: Path) -> Extract:
     ) -> Summary:
         store = open_faces(tmp_path / faces)
         resolved = resolve_cached(store, backbone, extract_options)
-        with Cache.create(tmp_path / name, resolved) as cache:
+        with StoreWriters.create(tmp_path / name, resolved) as writers:
             items = cached_items(store, resolved.config.faces.people == "all")
-            return pipeline.extract(items, resolved, cache, ExecutionConfig(workers=1))
+            return pipeline.extract(items, resolved, writers, ExecutionConfig(workers=1))
 
     return from_faces
 
@@ -358,7 +358,7 @@ def test_views_of_a_version_that_is_gone_are_emptied(
     extract(videos, "first")
     for name in ("a.mp4@view1", "a.mp4@view2", "a.mp4@blend1"):
         record = FeatureStore.open(tmp_path / "first")[name]
-        assert record.failed and "no longer there" in record.reason
+        assert record.failed and "older version" in record.reason
 
 
 def test_whole_frames_cannot_be_blended() -> None:
@@ -411,7 +411,7 @@ def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
     extract(videos[:1], "first", extract_options=ExtractOptions(views=VIEWS))
     before = records(tmp_path, "first")
     with monkeypatch.context() as patch:
-        patch.setattr(machine, "Decoders", Slow)
+        patch.setattr(extractor, "Decoders", Slow)
         assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).failed == 1
     for own, after in zip(before, records(tmp_path, "first"), strict=True):
         assert own.sha256 == after.sha256
@@ -438,8 +438,10 @@ def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
     item = VideoItem(moving(tmp_path, "w.mp4", (320, 120), 3), "w.mp4", REAL)
     extract([item], "whole", everyone)
     resolved = resolve(everyone)
-    with Cache.create(tmp_path / "store", resolved) as cache:  # the first person comes last
-        cache.features.commit(FeatureStore.open(tmp_path / "whole")["w.mp4#1"])
+    with StoreWriters.create(
+        tmp_path / "store", resolved
+    ) as writers:  # the first person comes last
+        writers.features.commit(FeatureStore.open(tmp_path / "whole")["w.mp4#1"])
     moving(tmp_path, "w.mp4", (96, 128), 4)
     extract([item], "store", everyone)
     store = FeatureStore.open(tmp_path / "store")

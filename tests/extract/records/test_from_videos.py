@@ -18,8 +18,8 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face, FaceDetector
-from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
@@ -101,7 +101,7 @@ def records_of(
     return [
         person.to_record(mean_features(person.crops_rgb))
         if len(person.crops_rgb)
-        else person.to_record()
+        else person.record
         for person in prepared
     ]
 
@@ -217,8 +217,8 @@ def test_the_real_parts_make_a_record_of_a_real_clip(portrait_clip: Path) -> Non
         faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
     )
     item = replace(ITEM, path=portrait_clip)
-    with Machine.build(resolve(config), ExecutionConfig(), videos=1) as machine:
-        ((given, (record,)),) = machine.records([item])
+    with Extractor.build(resolve(config), ExecutionConfig(), videos=1) as extractor:
+        ((given, (record,)),) = extractor.records([item])
     assert given == item
     assert record.status == "ok"
     assert record.frames_valid == 16

@@ -1,13 +1,15 @@
-"""Views of a clip: what they are called, what is told of them, and that they stay the same."""
+"""Views of a clip: their ids and facts, and that they are reproducible."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from records import make_record, same_record
 
 from deepfake_seq import augment
 from deepfake_seq.config import ViewsConfig
@@ -16,8 +18,8 @@ from deepfake_seq.extract.records.views import (
     Crops,
     View,
     is_pseudo_fake,
-    known_of,
     view_key,
+    view_record,
     views_of,
     wanted_views,
 )
@@ -25,14 +27,13 @@ from deepfake_seq.extract.records.views import (
 REAL, FAKE, UNKNOWN = 0, 1, -1
 KEY = view_key("ab" * 32, "a/clip.mp4")
 ALL = ViewsConfig(augment="all", views=2, self_blend=1, degrade=("h264", "jpeg"), seed=5)
-KNOWN: dict[str, Any] = {
-    "video_id": "a/clip.mp4#1",
-    "status": "ok",
-    "label": REAL,
-    "groups": ("id1",),
-    "split": "train",
-    "facts": {"width": 64, "method": "original", "dataset": "celeb-df"},
-}
+CLIP = make_record(
+    "a/clip.mp4#1",
+    label=REAL,
+    groups=("id1",),
+    split="train",
+    facts={"width": 64, "method": "original", "dataset": "celeb-df"},
+)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def crops() -> Crops:
     return Crops(images, boxes, [None, None])
 
 
-def pixels(made: list[View]) -> list[bytes]:
+def pixels(made: Iterable[View]) -> list[bytes]:
     return [b"".join(image.tobytes() for image in view.images_rgb) for view in made]
 
 
@@ -61,7 +62,7 @@ def pixels(made: list[View]) -> list[bytes]:
         ("all", UNKNOWN, []),
     ],
 )
-def test_which_views_there_are(
+def test_labels_decide_which_views_are_made(
     crops: Crops, augmented: str, label: int, expected: list[str]
 ) -> None:
     config = ViewsConfig(augment=augmented, views=2, self_blend=1)
@@ -71,18 +72,18 @@ def test_which_views_there_are(
     assert config.wanted(label) == bool(expected)
 
 
-def test_by_default_there_are_none() -> None:
+def test_no_views_are_made_by_default() -> None:
     assert not any(ViewsConfig().wanted(label) for label in (REAL, FAKE, UNKNOWN))
 
 
-def test_views_have_the_sides_of_the_clip_and_differ(crops: Crops) -> None:
+def test_views_are_as_large_as_the_clip_and_differ(crops: Crops) -> None:
     made = list(views_of(KEY, crops, REAL, ALL))
     for view in made:
         assert [image.shape for image in view.images_rgb] == [(64, 64, 3), (50, 50, 3)]
     assert len(set(pixels(made))) == 3
 
 
-def test_the_same_clip_gives_the_same_views_wherever_it_lies(crops: Crops) -> None:
+def test_views_do_not_depend_on_the_path_of_the_clip(crops: Crops) -> None:
     again = view_key("ab" * 32, "elsewhere/under another name.mp4")
     assert pixels(views_of(KEY, crops, REAL, ALL)) == pixels(views_of(again, crops, REAL, ALL))
 
@@ -90,7 +91,9 @@ def test_the_same_clip_gives_the_same_views_wherever_it_lies(crops: Crops) -> No
 @pytest.mark.parametrize(
     ("sha256", "name"), [("cd" * 32, "a/clip.mp4"), ("ab" * 32, "a/clip.mp4#1")]
 )
-def test_another_content_or_person_gives_others(crops: Crops, sha256: str, name: str) -> None:
+def test_another_content_or_person_gives_different_views(
+    crops: Crops, sha256: str, name: str
+) -> None:
     other = view_key(sha256, name)
     ones, others = views_of(KEY, crops, REAL, ALL), views_of(other, crops, REAL, ALL)
     assert not set(pixels(ones)) & set(pixels(others))
@@ -106,53 +109,52 @@ def test_the_seed_changes_every_view(crops: Crops) -> None:
     assert not set(pixels(ones)) & set(pixels(others))
 
 
-def test_asking_for_more_leaves_what_is_there(crops: Crops) -> None:
+def test_more_views_do_not_change_the_others(crops: Crops) -> None:
     few = pixels(views_of(KEY, crops, REAL, ALL))
     many = pixels(views_of(KEY, crops, REAL, replace(ALL, views=3, self_blend=2)))
     assert set(few) < set(many)
 
 
-def test_settings_tell_all_that_changes_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_contain_everything_that_changes_the_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def settings(config: ViewsConfig) -> dict[str, Any]:
         return next(wanted_views("clip", FAKE, config))[1]
 
-    own = settings(ALL)
-    assert json.loads(json.dumps(own)) == own
-    assert settings(replace(ALL, views=9, self_blend=9, augment="fake")) == own
-    assert settings(replace(ALL, degrade=("jpeg", "h264", "jpeg"))) == own
-    assert settings(replace(ALL, degrade=("jpeg",))) != own
-    assert settings(replace(ALL, seed=6)) != own
+    expected = settings(ALL)
+    assert json.loads(json.dumps(expected)) == expected
+    assert settings(replace(ALL, views=9, self_blend=9, augment="fake")) == expected
+    assert settings(replace(ALL, degrade=("jpeg", "h264", "jpeg"))) == expected
+    assert settings(replace(ALL, degrade=("jpeg",))) != expected
+    assert settings(replace(ALL, seed=6)) != expected
     monkeypatch.setattr(views, "RANGES_VERSION", augment.RANGES_VERSION + 1)
-    assert settings(ALL) != own
+    assert settings(ALL) != expected
 
 
-def test_views_carry_the_settings_that_are_wanted(crops: Crops) -> None:
+def test_views_have_the_requested_settings(crops: Crops) -> None:
     made = [view.settings for view in views_of(KEY, crops, REAL, ALL)]
     assert made == [settings for _, settings in wanted_views("clip", REAL, ALL)]
 
 
-def test_a_view_is_told_what_its_clip_is() -> None:
-    known = known_of(View("view", 2, [], {"seed": 5}), KNOWN)
+def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:
+    record = view_record(View("view", 2, [], {"seed": 5}), CLIP)
     view = {"kind": "view", "number": 2, "of": "a/clip.mp4#1", "settings": {"seed": 5}}
-    assert known == {
-        **KNOWN,
-        "video_id": "a/clip.mp4#1@view2",
-        "facts": {**KNOWN["facts"], "view": view},
-    }
-    assert "view" not in KNOWN["facts"]
-    assert not is_pseudo_fake(known["facts"])
+    facts = {**CLIP.facts, "view": view}
+    assert same_record(record, replace(CLIP, video_id="a/clip.mp4#1@view2", facts=facts))
+    assert "view" not in CLIP.facts
+    assert not is_pseudo_fake(record.facts)
 
 
-def test_a_blend_is_a_fake_with_a_method_of_its_own() -> None:
-    known = known_of(View("blend", 1, [], {}), KNOWN)
-    assert known["video_id"] == "a/clip.mp4#1@blend1"
-    assert known["label"] == FAKE
-    assert known["facts"]["method"] == "self-blended"
-    assert known["facts"]["dataset"] == "celeb-df"
-    assert (known["groups"], known["split"]) == (KNOWN["groups"], KNOWN["split"])
-    assert is_pseudo_fake(known["facts"])
+def test_a_blend_is_a_fake_with_its_own_method() -> None:
+    record = view_record(View("blend", 1, [], {}), CLIP)
+    assert record.video_id == "a/clip.mp4#1@blend1"
+    assert record.label == FAKE
+    assert record.facts["method"] == "self-blended"
+    assert record.facts["dataset"] == "celeb-df"
+    assert (record.groups, record.split) == (CLIP.groups, CLIP.split)
+    assert is_pseudo_fake(record.facts)
 
 
 @pytest.mark.parametrize("facts", [{}, {"method": "self-blended"}, {"view": "blend"}])
-def test_other_records_are_no_pseudo_fakes(facts: dict[str, Any]) -> None:
+def test_other_records_are_not_pseudo_fakes(facts: dict[str, Any]) -> None:
     assert not is_pseudo_fake(facts)

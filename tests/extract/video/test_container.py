@@ -36,13 +36,13 @@ def test_a_codec_that_is_not_on_the_list_is_rejected(codec: str, tmp_path: Path)
     if codec == "huffyuv":
         style = replace(style, pixel_format="yuv422p")
     path = write_clip(tmp_path / "clip.avi", 5, style)
-    rejected(decode(path, SIXTEEN), f"codec {codec} is not read")
+    rejected(decode(path, SIXTEEN), f"codec {codec} is not supported")
 
 
 def test_a_container_that_is_not_on_the_list_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     write_sound(path)
-    rejected(decode(path, SIXTEEN), "a file of the kind wav is not read")
+    rejected(decode(path, SIXTEEN), "container wav is not supported")
 
 
 PLAYLISTS = {
@@ -112,14 +112,14 @@ def test_a_file_that_is_too_large_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "large.mp4"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    rejected(decode(path, SIXTEEN), "1099.5 GB are more than the limit of 17.2 GB")
+    rejected(decode(path, SIXTEEN), "a file of 1099.5 GB exceeds the limit of 17.2 GB")
 
 
 def test_frames_that_are_too_large_are_rejected(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", 20)
     rejected(
         decode(path, SIXTEEN, LimitsConfig(pixels=64 * 48 - 1)),
-        "frames of 64×48 pixels are larger than the limit",
+        "frames of 64×48 pixels exceed the limit",
     )
     assert decode(path, SIXTEEN, LimitsConfig(pixels=64 * 48)).status == "ok"
 

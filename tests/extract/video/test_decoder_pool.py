@@ -92,8 +92,8 @@ def test_as_many_workers_as_cores_but_no_more_than_32(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("name", "status", "reason", "transient"),
     [
-        ("segfault.mp4", "decode_error", "was ended by SIGSEGV, twice", False),
-        ("killed.mp4", "decode_error", "was ended by SIGKILL, twice", True),
+        ("segfault.mp4", "decode_error", "was killed by SIGSEGV, twice", False),
+        ("killed.mp4", "decode_error", "was killed by SIGKILL, twice", True),
         ("exit.mp4", "decode_error", "ended with exit code 7, twice", False),
         ("hang.mp4", "timeout", "decoding took longer than 5 s", True),
         ("hungry.mp4", "decode_error", "out of memory", True),

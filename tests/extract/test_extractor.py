@@ -1,4 +1,4 @@
-"""Videos through one machine: side by side, in full batches, and none lost."""
+"""The extractor runs videos in parallel, fills batches across them, and loses none."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from deepfake_seq.config import (
 )
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face
-from deepfake_seq.extract.machine import Machine
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -60,11 +60,13 @@ class AlternatelyBlind:
         return [[Face(box, 1.0)] if image.mean() % 2 < 1 else [] for image in images_rgb]
 
 
-def machine_of(
+def extractor_of(
     cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
-) -> Machine:
-    own = decoders(workers, CONFIG.sampling, LimitsConfig())
-    return Machine(VideoCropSource(resolve(CONFIG), AlternatelyBlind(), own), cnn, frames=4)
+) -> Extractor:
+    source = VideoCropSource(
+        resolve(CONFIG), AlternatelyBlind(), decoders(workers, CONFIG.sampling, LimitsConfig())
+    )
+    return Extractor(source, cnn)
 
 
 def clips_in(folder: Path, count: int) -> list[VideoItem]:
@@ -79,13 +81,13 @@ def test_every_video_comes_back_once_with_features_of_its_own(tmp_path: Path, wo
     items = clips_in(tmp_path, 9)
     (tmp_path / "bad.mp4").write_text("no video")
     items.insert(4, VideoItem(tmp_path / "bad.mp4", "bad.mp4"))
-    with machine_of(CountingCnn(), workers=workers) as machine:
-        together = {item.video_id: records for item, records in machine.records(items)}
+    with extractor_of(CountingCnn(), workers=workers) as extractor:
+        together = {item.video_id: records for item, records in extractor.records(items)}
     assert together.keys() == {item.video_id for item in items}
     assert together["bad.mp4"][0].status == "decode_error"
     for item in items:
-        with machine_of(CountingCnn()) as machine:
-            ((_, (alone,)),) = machine.records([item])
+        with extractor_of(CountingCnn()) as extractor:
+            ((_, (alone,)),) = extractor.records([item])
         (record,) = together[item.video_id]
         assert record.sha256 == alone.sha256
 
@@ -97,8 +99,8 @@ def test_a_busy_cnn_is_given_full_batches_of_several_videos(tmp_path: Path) -> N
             return super().features(crops_rgb)
 
     cnn = Slow()
-    with machine_of(cnn) as machine:
-        records = [record for _, (record,) in machine.records(clips_in(tmp_path, 12))]
+    with extractor_of(cnn) as extractor:
+        records = [record for _, (record,) in extractor.records(clips_in(tmp_path, 12))]
     assert sum(cnn.sizes) == sum(record.frames_valid for record in records)
     assert cnn.sizes.count(cnn.batch) >= 3 > cnn.sizes[1:].count(4)
 
@@ -112,8 +114,8 @@ def test_an_idle_cnn_does_not_wait_for_a_full_batch(tmp_path: Path) -> None:
                 assert done.wait(timeout=60), "the first video waits for the second"
             return super().decode(path)
 
-    with machine_of(CountingCnn(), Last) as machine:
-        for item, _ in machine.records(clips_in(tmp_path, 2)):
+    with extractor_of(CountingCnn(), Last) as extractor:
+        for item, _ in extractor.records(clips_in(tmp_path, 2)):
             assert (item.video_id == "0.mp4") != done.is_set()
             done.set()
 
@@ -132,8 +134,8 @@ def test_the_next_videos_are_prepared_while_the_cnn_runs(tmp_path: Path) -> None
                 prepared.set()
             return super().decode(path)
 
-    with machine_of(Waiting(), Telling) as machine:
-        assert len(list(machine.records(clips_in(tmp_path, 8)))) == 8
+    with extractor_of(Waiting(), Telling) as extractor:
+        assert len(list(extractor.records(clips_in(tmp_path, 8)))) == 8
 
 
 def test_few_videos_are_under_way_at_a_time(tmp_path: Path) -> None:
@@ -145,15 +147,15 @@ def test_few_videos_are_under_way_at_a_time(tmp_path: Path) -> None:
             taken += 1
             yield item
 
-    with machine_of(CountingCnn()) as machine:
-        for done, _ in enumerate(machine.records(items())):
+    with extractor_of(CountingCnn()) as extractor:
+        for done, _ in enumerate(extractor.records(items())):
             # Two in preparation and one about to be, and two or so for each batch ahead.
             assert taken - done <= 12
 
 
 def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
-    with machine_of(CountingCnn(), Decoders) as machine:
-        next(iter(machine.records(clips_in(tmp_path, 12))))
+    with extractor_of(CountingCnn(), Decoders) as extractor:
+        next(iter(extractor.records(clips_in(tmp_path, 12))))
     assert multiprocessing.active_children() == []
 
 
@@ -173,8 +175,8 @@ def test_an_interrupt_does_not_wait_for_what_is_being_decoded(tmp_path: Path) ->
                 reasons.append(str(error))
             return "timeout", ""
 
-    with pytest.raises(KeyboardInterrupt), machine_of(CountingCnn(), Hanging) as machine:
-        for _ in machine.records(clips_in(tmp_path, 3)):
+    with pytest.raises(KeyboardInterrupt), extractor_of(CountingCnn(), Hanging) as extractor:
+        for _ in extractor.records(clips_in(tmp_path, 3)):
             raise KeyboardInterrupt
     assert reasons and not any("took longer" in reason for reason in reasons)
     assert multiprocessing.active_children() == []
@@ -185,5 +187,5 @@ def test_an_error_of_the_cnn_ends_the_run(tmp_path: Path) -> None:
         def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             raise RuntimeError("out of order")
 
-    with machine_of(Broken()) as machine, pytest.raises(RuntimeError, match="out of order"):
-        list(machine.records(clips_in(tmp_path, 5)))
+    with extractor_of(Broken()) as extractor, pytest.raises(RuntimeError, match="out of order"):
+        list(extractor.records(clips_in(tmp_path, 5)))

@@ -1,0 +1,166 @@
+"""Videos to records on this machine: cores decode, detect and crop while the CNN runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, Self
+
+from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, finish
+from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
+from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.records.from_faces import CachedCropSource
+from deepfake_seq.extract.records.from_videos import CropSource, VideoCropSource
+from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
+from deepfake_seq.extract.resolve import ResolvedConfig
+from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
+from deepfake_seq.store import FeatureRecord
+
+_BATCHES_AHEAD = 2
+"""Number of batches of crops kept ready, so that the CNN never waits for the next one."""
+
+
+_Owner = tuple[ExtractedVideo, int, PendingRecord]
+"""A video, and a record of it with its position in the video's list of records."""
+
+
+class Extractor:
+    """Turns videos into records; a context manager.
+
+    Several threads take one video each through decoding (in a process of its own), detection and
+    cropping, or read its crops from a face cache. One more thread runs the CNN on batches that are
+    filled across videos. All bookkeeping happens in the caller's thread: `submit` a video while
+    there `has_room`, and collect the `finished` ones.
+
+    Args:
+        crop_source: Makes the crops.
+        cnn: Computes the features of crops.
+    """
+
+    def __init__(self, crop_source: CropSource, cnn: CnnRuntime) -> None:
+        self.profile = crop_source.profile
+        self._crop_source = crop_source
+        self._cnn = cnn
+        self._crop_threads = ThreadPoolExecutor(crop_source.lanes, "crop")
+        self._cnn_thread = ThreadPoolExecutor(1, "cnn")
+        self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
+        self._cropping: dict[Future[list[PendingRecord]], VideoItem] = {}
+        self._computing: dict[Future[Features], Batch[_Owner]] = {}
+
+    @classmethod
+    def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Self:
+        """Load the CNN and, unless the crops come from a face cache, the detector.
+
+        Args:
+            resolved: The settings.
+            execution: How to use the machine.
+            videos: Maximum number of videos; no more processes than that are started.
+
+        Raises:
+            WeightsError: A weights file cannot be read.
+            EngineError: A required library cannot be used.
+        """
+        config = resolved.config
+        workers = max(min(execution.workers or default_workers(), videos), 1)
+        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        if resolved.face_cache:
+            return cls(CachedCropSource(resolved, workers), cnn)
+        detector = build_detector(
+            config.faces.detector, resolved.detector_weights, config.backbone.precision
+        )
+        decoders = Decoders(workers, config.sampling, execution.limits)
+        return cls(VideoCropSource(resolved, detector, decoders), cnn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decoding processes and the threads; unfinished videos are dropped."""
+        self._crop_source.close()  # first, so that no thread waits for a video that is dropped
+        for threads in (self._crop_threads, self._cnn_thread):
+            threads.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure the wall time of the block in `profile`."""
+        self.profile.start(self._crop_source.lanes)
+        try:
+            yield
+        finally:
+            self.profile.stop()
+
+    def records(
+        self, items: Iterable[VideoItem]
+    ) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
+        """Extract videos; yield each with its records as soon as they are complete.
+
+        The next item is taken only when there is room for it, so memory use does not grow with the
+        number of videos.
+        """
+        with self.running():
+            for item in items:
+                self.submit(item)
+                while not self.has_room:
+                    yield from ((video.item, video.records) for video in self.finished())
+            while self.is_busy:
+                yield from ((video.item, video.records) for video in self.finished())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another video can be submitted without piling up work."""
+        crops = _BATCHES_AHEAD * self._cnn.batch
+        return len(self._cropping) <= self._crop_source.lanes and self._batcher.waiting < crops
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any submitted video is not finished."""
+        return bool(self._cropping or self._computing or self._batcher.waiting)
+
+    def submit(self, item: VideoItem) -> None:
+        """Start extracting a video."""
+        self._cropping[self._crop_threads.submit(self._crop_source.prepare, item)] = item
+
+    def finished(self) -> Iterator[ExtractedVideo]:
+        """Wait until some step is done, and yield the videos that it completed, if any.
+
+        May only be called while the extractor `is_busy`.
+        """
+        # An idle CNN gets whatever crops are waiting; a busy one is only given full batches.
+        while len(self._computing) < _BATCHES_AHEAD and (
+            batch := self._batcher.take(partial=not self._computing)
+        ):
+            self._computing[self._cnn_thread.submit(self._features, batch)] = batch
+        under_way: list[Future[Any]] = [*self._cropping, *self._computing]
+        ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        for future in ready:
+            receive = self._receive_crops if future in self._cropping else self._receive_features
+            yield from receive(future)
+
+    def _features(self, batch: Batch[_Owner]) -> Features:
+        with self.profile.measure("cnn", len(batch.crops_rgb)):
+            return self._cnn.features(batch.crops_rgb)
+
+    def _receive_crops(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
+        item, pending = self._cropping.pop(future), future.result()
+        faces = [record.faces for record in pending if record.faces is not None]
+        video = ExtractedVideo(item, [record.record for record in pending], faces)
+        for position, record in enumerate(pending):
+            if len(record.crops_rgb):
+                video.missing += 1
+                self._batcher.add((video, position, record), record.crops_rgb)
+        if not video.missing:
+            yield video
+
+    def _receive_features(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
+        for owner, features in finish(self._computing.pop(future), future.result()):
+            video, position, record = owner
+            video.records[position] = record.to_record(features)
+            video.missing -= 1
+            if not video.missing:
+                yield video
