@@ -32,6 +32,13 @@ class HeadedOption(click.Option):
         super().__init__(*arguments, **attributes)
         self.heading = heading
 
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return the notes after the help text; a default given as text is not in parentheses."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default
+        return extra
+
 
 class HeadedCommand(click.Command):
     """A command whose `--help` groups the options by their headings."""
@@ -41,7 +48,7 @@ class HeadedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {"": []}
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
-            if row is not None:
+            if row is not None and isinstance(parameter, click.Option):
                 groups.setdefault(getattr(parameter, "heading", ""), []).append(row)
         for heading, rows in groups.items():
             with formatter.section(f"{heading} options" if heading else "Options"):
@@ -68,16 +75,16 @@ def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> 
     if setting is None or not setting.has_option:
         raise TypeError(f"{kind.__name__}.{name} has no option")
     default = setting.write(declared.default) if setting.write else declared.default
-    choices = setting.option_choices or setting.choices
+    choices, is_flag = setting.option_choices or setting.choices, type(default) is bool
     attributes: dict[str, Any] = {
         "help": setting.help_text,
         "heading": heading,
         "callback": partial(_read, setting),
         "metavar": setting.metavar,
         "default": None if setting.auto is not None else default,
-        "show_default": setting.default_text or default not in (None, False, ()),
+        "show_default": setting.default_text or (default not in (None, ()) and not is_flag),
     }
-    if default is False:
+    if is_flag:
         attributes["is_flag"] = True
     elif choices:
         attributes["type"] = click.Choice(choices)
@@ -158,7 +165,9 @@ def _read(setting: Setting, _: click.Context, parameter: click.Parameter, value:
     return value
 
 
-json_option = option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
+)
 
 _EXECUTION = "Execution"
 limits_options = together(

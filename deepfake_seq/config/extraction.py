@@ -75,8 +75,8 @@ class FaceConfig:
     )
     people: str = setting(
         "largest",
-        "Extract the main person of a video, or every person as a record of their own (VIDEO#0, "
-        "VIDEO#1, …).",
+        "People to extract: the main person of a video, or all, each as a separate record "
+        "(VIDEO#0, VIDEO#1, …).",
         choices=PEOPLE,
         option="--faces",
     )

@@ -82,7 +82,7 @@ class ModelConfig:
         choices=INPUTS,
     )
     shuffle_frames: bool = setting(
-        False, "Shuffle the frames of each clip, as a control: does the frame order matter?"
+        False, "Shuffle the frames of each clip: a control that shows whether their order matters."
     )
     units: tuple[int, ...] = setting(
         RECURRENT_UNITS,
