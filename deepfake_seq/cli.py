@@ -50,7 +50,7 @@ class _Group(click.Group):
 
 
 def _exit_with_usage_error(error: click.UsageError, ctx: click.Context) -> NoReturn:
-    """Print a usage error of Click in the form of our own, and exit with its code."""
+    """Print a usage error of Click like our own errors, and exit with its code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         raise error
     _echo_error(error.format_message())

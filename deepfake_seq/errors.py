@@ -37,7 +37,7 @@ class FingerprintMismatchError(StoreError):
 
 
 class WeightsError(DeepseqError):
-    """A weights file is missing, damaged, or a different file than its name says."""
+    """A weights file is missing, damaged, or does not match its name."""
 
 
 class EngineError(DeepseqError):

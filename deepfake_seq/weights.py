@@ -286,11 +286,12 @@ def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
 
 def _missing(files: list[WeightsFile], reason: str) -> str:
     """Return the message on missing files: what, where it was searched for, and two ways on."""
-    lines = ["missing weights, and the download failed"]
+    lines = [f"missing weights: {', '.join(file.name for file in files)}"]
     for file in files:
-        lines.append(f"  {file.name}: {file.filename}")
-        lines += [f"    not in {path.parent}" for path in places(file.name)]
-    lines += [f"  {reason}", "Download the files on another machine and import them:"]
+        lines.append(f"  {file.filename}, not found in")
+        lines += [f"    {path.parent}" for path in places(file.name)]
+    lines.append(f"The download failed: {reason}")
+    lines.append("Download the files on another machine and import them:")
     lines += [f"  deepseq weights import {file.name} FILE" for file in files]
     lines.append("or do without them:")
     lines.append(f"  {' '.join(dict.fromkeys(file.instead for file in files))}")

@@ -329,7 +329,7 @@ def test_missing_weights_are_listed_with_two_ways_on(
     result = deepseq("extract", tmp_path, "--out", tmp_path / "features")
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
-    assert "deepseq: missing weights, and the download failed" in lines
+    assert "deepseq: missing weights: retinaface, inception_v3" in lines
     assert "  deepseq weights import retinaface FILE" in lines
     assert lines[-1] == "  --detector mtcnn --weights untrained"
     assert not (tmp_path / "features").exists()

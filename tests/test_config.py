@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deepfake_seq import config
-from deepfake_seq.config.setting import Setting
+from deepfake_seq.config.setting import SettingSpec
 from deepfake_seq.errors import UsageError
 from deepfake_seq.untrusted import convert
 
@@ -86,7 +86,7 @@ def test_settings_are_plain_frozen_dataclasses() -> None:
     ],
 )
 def test_a_range_is_described_in_words(limits: dict[str, Any], text: str) -> None:
-    described = Setting(help="Number of things.", **limits)
+    described = SettingSpec(help="Number of things.", **limits)
     assert described.range_text == text
     assert described.help_text == (f"Number of things ({text})." if text else "Number of things.")
 

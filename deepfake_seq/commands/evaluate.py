@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, PATH, command, json_option, option
+from deepfake_seq.commands.options import (
+    EXISTING,
+    PATH,
+    command,
+    features_option,
+    json_option,
+    option,
+)
 from deepfake_seq.commands.output import echo_line, echo_notes, print_json
 
 
 @command()
 @click.argument("run_folder", type=PATH, metavar="RUN")
-@option(
-    "--features",
-    type=PATH,
-    default="features",
-    show_default=True,
-    help="Feature store to evaluate on.",
-)
+@features_option("evaluate on")
 @option(
     "--videos",
     type=EXISTING,
@@ -48,10 +49,7 @@ def evaluate(
     store = FeatureStore.open(features)
     folder, evaluation = evaluating.evaluate(run_folder, store, videos=videos, out=out)
     echo_notes(evaluation.warnings)
-    written = {
-        "metrics": str(folder / run.METRICS),
-        "report": str(folder / evaluating.REPORT),
-    }
+    written = {"metrics": str(folder / run.METRICS), "report": str(folder / evaluating.REPORT)}
     if as_json:
         print_json({"run": str(run_folder), "files": written, **evaluation.metrics})
         return

@@ -13,6 +13,7 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import (
     PATH,
     command,
+    features_option,
     from_options,
     json_option,
     option,
@@ -39,13 +40,7 @@ _MODEL, _STUDY = "Model", "Study"
 
 
 @command()
-@option(
-    "--features",
-    type=PATH,
-    default="features",
-    show_default=True,
-    help="Feature store to train on.",
-)
+@features_option("train on")
 @option("--out", type=PATH, show_default="runs/<time>-<model>", help="Run folder to create.")
 @option_of(
     config.ModelConfig,
@@ -58,11 +53,7 @@ _MODEL, _STUDY = "Model", "Study"
 )
 @options_of(config.ModelConfig, "bidirectional", heading=_MODEL)
 @option_of(
-    config.ModelConfig,
-    "inputs",
-    _MODEL,
-    default=None,
-    show_default="features; for logistic: both",
+    config.ModelConfig, "inputs", _MODEL, default=None, show_default="features; for logistic: both"
 )
 @options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", heading=_MODEL)
 @duration_options
@@ -95,7 +86,7 @@ def fit(
 ) -> None:
     """Train a sequence model on a feature store.
 
-    The model is evaluated on test clips beside its baselines. Training, validation and test clips
+    The model and its baselines are evaluated on test clips. Training, validation and test clips
     share no group (person or source video). --folds and --seeds do not create a run: they write a
     study of how much the metrics vary between trainings.
     """

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from deepfake_seq import config
-from deepfake_seq.config.setting import Setting, option_name, setting_of
+from deepfake_seq.config.setting import SettingSpec, option_name, setting_of
 from deepfake_seq.errors import UsageError
 
 PATH = click.Path(path_type=Path)
@@ -149,7 +149,7 @@ def _parameter(name: str) -> str:
     return name.removeprefix("--").replace("-", "_")
 
 
-def _read(setting: Setting, _: click.Context, parameter: click.Parameter, value: Any) -> Any:
+def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Convert the value of an option to that of its field, and check it."""
     if value is None:
         return None
@@ -163,6 +163,12 @@ def _read(setting: Setting, _: click.Context, parameter: click.Parameter, value:
     for item in value if isinstance(value, tuple) else (value,):
         setting.check(name, item)
     return value
+
+
+def features_option(purpose: str) -> Decorator:
+    """Return the decorator that adds --features, the feature store that a command reads."""
+    text = f"Feature store to {purpose}."
+    return option("--features", type=PATH, default="features", show_default=True, help=text)
 
 
 json_option = option(

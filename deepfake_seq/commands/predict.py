@@ -73,7 +73,7 @@ def predict(
 ) -> None:
     """Classify clips as real, fake or inconclusive.
 
-    The score is the calibrated probability of fake; scores from the threshold upwards are fake.
+    The score is the calibrated probability of fake; a score at or above the threshold means fake.
     The exit code is 4 if a clip is inconclusive: it cannot be read, shows too little of a face, or
     has a score in the abstention band.
     """

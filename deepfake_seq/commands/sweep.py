@@ -16,6 +16,7 @@ from deepfake_seq.commands.options import (
     PATH,
     as_options,
     command,
+    features_option,
     from_options,
     json_option,
     option,
@@ -66,13 +67,7 @@ _search_options = together(
 
 
 @command()
-@option(
-    "--features",
-    type=PATH,
-    default="features",
-    show_default=True,
-    help="Feature store to train on.",
-)
+@features_option("train on")
 @option(
     "--out",
     type=PATH,

@@ -73,7 +73,7 @@ def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
     from deepfake_seq import datasets
 
     if not paths:
-        raise UsageError("give videos, or folders of videos. Received: no PATH")
+        raise UsageError("no videos given: name files or folders. Received: no PATH")
     found, links = datasets.discover(paths, follow_links=options["follow_links"])
     if links:
         echo_message(

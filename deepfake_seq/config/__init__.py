@@ -1,7 +1,7 @@
 """Every setting with its default, range, choices and help text.
 
 The classes are frozen and validate themselves: a value out of range raises `UsageError`. The help
-texts beside the fields are those of the command-line options. `ExtractConfig` is stored with every
+texts of the fields are those of the command-line options. `ExtractConfig` is stored with every
 trained model, so that `predict` prepares a clip exactly as the training clips were prepared.
 """
 

@@ -21,16 +21,10 @@ class ViewsConfig:
     """Additional records of a clip in a feature store, used for training only."""
 
     augment: str = setting(
-        "none",
-        "Classes whose clips get augmented views, for training only.",
-        choices=AUGMENTED,
+        "none", "Classes whose clips get augmented views, for training only.", choices=AUGMENTED
     )
     views: int = setting(
-        1,
-        "Number of augmented views per clip.",
-        low=1,
-        high=_MAX_VIEWS,
-        metavar="K",
+        1, "Number of augmented views per clip.", low=1, high=_MAX_VIEWS, metavar="K"
     )
     self_blend: int = setting(
         0,

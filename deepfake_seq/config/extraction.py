@@ -53,9 +53,7 @@ class FaceConfig:
     """How faces are detected and cropped. Boxes are always in pixels of the full frame."""
 
     detector: str = setting(
-        "retinaface",
-        "Face detector; none uses the whole frame.",
-        choices=DETECTORS,
+        "retinaface", "Face detector; none uses the whole frame.", choices=DETECTORS
     )
     detector_weights: str | None = setting(
         None,
@@ -109,10 +107,7 @@ class BackboneConfig:
     """The frozen CNN."""
 
     name: str = setting(
-        "inception_v3",
-        "CNN that computes the features.",
-        choices=BACKBONES,
-        option="--backbone",
+        "inception_v3", "CNN that computes the features.", choices=BACKBONES, option="--backbone"
     )
     weights: str = setting(
         IMAGENET,
@@ -162,11 +157,7 @@ class ExtractConfig:
         Raises:
             UsageError: A value is out of range, or a key is unknown or missing.
         """
-        sections = {
-            "sampling": SamplingConfig,
-            "faces": FaceConfig,
-            "backbone": BackboneConfig,
-        }
+        sections = {"sampling": SamplingConfig, "faces": FaceConfig, "backbone": BackboneConfig}
         try:
             check_keys(cls, values)
             # Older stores and runs were written before the image format was a setting.

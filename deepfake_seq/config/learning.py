@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepfake_seq.config.checks import check
-from deepfake_seq.config.setting import check_flags, check_settings, setting
+from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
 MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic")
@@ -95,7 +95,6 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_flags(self, "bidirectional", "shuffle_frames")
         recurrent = " and ".join(RECURRENT)
         check(
             self.name in RECURRENT or not self.bidirectional,

@@ -1,7 +1,7 @@
 """Default, range, choices and help text of a settings field, written once.
 
-`setting` replaces `dataclasses.field`. `check_settings` validates an object by what its fields
-say, and `deepfake_seq.commands.options` builds the command-line options from the same fields.
+`setting` replaces `dataclasses.field`. `check_settings` validates an object against its fields, and
+`deepfake_seq.commands.options` generates the command-line options from the same fields.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Default = TypeVar("_Default")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class SettingSpec:
     """The permitted values of a field, and its command-line option.
 
     Attributes:
@@ -103,13 +103,13 @@ def setting(default: _Default, help: str, **description: Any) -> _Default:
     Args:
         default: Default value.
         help: Help text of the option: whole sentences.
-        **description: Other attributes of `Setting`.
+        **description: Other attributes of `SettingSpec`.
     """
-    described = Setting(help=help, **description)
+    described = SettingSpec(help=help, **description)
     return field(default=default, metadata={_KEY: described})
 
 
-def setting_of(declared: Field[Any]) -> Setting | None:
+def setting_of(declared: Field[Any]) -> SettingSpec | None:
     """Return the description of a dataclass field; None if `setting` did not declare it."""
     return declared.metadata.get(_KEY)
 
@@ -121,19 +121,17 @@ def option_name(declared: Field[Any]) -> str:
 
 
 def check_settings(settings: Any) -> None:
-    """Raise a `UsageError` if a field of a settings object is out of its range or choices."""
+    """Raise a `UsageError` if a field of a settings object is out of its range or choices.
+
+    Flags must be booleans, not merely truthy values.
+    """
     for declared in fields(settings):
         described = setting_of(declared)
         if described is None:
             continue
         name = option_name(declared).removeprefix("--").replace("-", " ")
         value = getattr(settings, declared.name)
+        if type(declared.default) is bool:
+            check(type(value) is bool, f"{name} must be true or false", value)
         for item in value if isinstance(declared.default, tuple) else (value,):
             described.check(name, item)
-
-
-def check_flags(settings: Any, *names: str) -> None:
-    """Raise a `UsageError` unless the named fields are booleans, not merely truthy values."""
-    for name in names:
-        value = getattr(settings, name)
-        check(type(value) is bool, f"{name} must be true or false", value)
