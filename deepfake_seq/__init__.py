@@ -1,6 +1,6 @@
 """deepseq: tell real face videos from deepfakes. Extract once, experiment in seconds.
 
-`from deepfake_seq import FeatureStore, SequenceClassifier` is what a notebook needs.
+In a notebook: `from deepfake_seq import FeatureStore, SequenceClassifier`.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what takes time when it is asked for."""
+    """Import the public classes on first use, because their imports take seconds."""
     from importlib import import_module
 
     if name in _LAZY:

@@ -1,4 +1,4 @@
-"""Importing Keras with its backend, without the chatter of TensorFlow's start."""
+"""Import Keras and its backend without TensorFlow's start-up messages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from deepfake_seq.errors import EngineError
 
 
 def load_keras() -> Any:
-    """The `keras` module, on the backend that KERAS_BACKEND names (TensorFlow by default).
+    """Return the `keras` module, on the backend named by KERAS_BACKEND (default: TensorFlow).
 
-    TensorFlow's native code writes notes about missing GPUs to stderr before any logging level is
-    in force; they are dropped once the import has succeeded.
+    TensorFlow's native code writes notes about missing GPUs to stderr before any logging level
+    applies; they are discarded if the import succeeds.
 
     Raises:
         EngineError: Keras or its backend cannot be imported.
@@ -24,16 +24,16 @@ def load_keras() -> Any:
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
-            with _held_back_stderr():
+            with _buffered_stderr():
                 import keras
 
                 if keras.backend.backend() == "tensorflow":
-                    keras.ops.zeros(1)  # starts the runtime, which has notes of its own
+                    keras.ops.zeros(1)  # starts the runtime, which also writes notes
         except ImportError as error:
             chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
             raise EngineError(
-                f"Keras cannot be used on {chosen}: {error}. Install what is missing, or choose "
-                "another backend with the environment variable KERAS_BACKEND."
+                f"Keras cannot use the backend {chosen}: {error}. Install the missing package, or "
+                "choose another backend with the environment variable KERAS_BACKEND."
             ) from error
     import keras
 
@@ -41,25 +41,25 @@ def load_keras() -> Any:
 
 
 def has_gpu() -> bool:
-    """Whether Keras's backend computes on a GPU; imports Keras."""
-    # Asked for GPUs alone, JAX raises where there is none.
+    """Return whether Keras's backend has a GPU; imports Keras."""
+    # JAX raises if it is asked for GPUs only and there is none.
     devices = load_keras().distribution.list_devices()
     return any(device.lower().startswith(("gpu", "cuda", "rocm")) for device in devices)
 
 
 @contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """Collect what native code writes to file descriptor 2; give it back where the block raises."""
+def _buffered_stderr() -> Iterator[None]:
+    """Buffer file descriptor 2, and write the buffer to stderr only if the block raises."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
             os.dup2(saved, 2)
-            held.seek(0)
-            os.write(2, held.read())
+            buffer.seek(0)
+            os.write(2, buffer.read())
             raise
         finally:
             os.dup2(saved, 2)

@@ -1,13 +1,13 @@
-"""The command line: one group, its commands, and the one place where errors become exit codes."""
+"""The command line: the group of all commands, and how errors become messages and exit codes."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from deepfake_seq import __version__
+from deepfake_seq import __version__, console
 from deepfake_seq.commands.checkup import demo, doctor
 from deepfake_seq.commands.compare import compare
 from deepfake_seq.commands.dataset import dataset
@@ -21,33 +21,63 @@ from deepfake_seq.commands.predict import predict
 from deepfake_seq.commands.store import merge, verify
 from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
-from deepfake_seq.errors import DeepseqError
+from deepfake_seq.errors import DeepseqError, UsageError
 
 
 class _Group(click.Group):
-    """Turns expected errors into one line and their exit code."""
+    """A group that prints expected errors as messages and exits with their exit codes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments of the group itself."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            return _exit_with_usage_error(error, ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            return _exit_with_usage_error(error, ctx)
         except DeepseqError as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"deepseq: {' '.join(str(error).split())}", err=True)
+            _echo_error(str(error), keep_lines=error.is_multiline)
+            if isinstance(error, UsageError):
+                _echo_hint(f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip())
             ctx.exit(error.exit_code)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="deepseq")
-@click.option("--debug", is_flag=True, help="Show the traceback of expected errors too.")
+def _exit_with_usage_error(error: click.UsageError, ctx: click.Context) -> NoReturn:
+    """Print a usage error of Click like our own errors, and exit with its code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error
+    _echo_error(error.format_message())
+    _echo_hint((error.ctx or ctx).command_path)
+    ctx.exit(error.exit_code)
+
+
+def _echo_error(message: str, *, keep_lines: bool = False) -> None:
+    lines = message.splitlines() if keep_lines else [" ".join(message.split())]
+    click.echo("deepseq: " + "\n".join(map(console.plain, lines)), err=True)
+
+
+def _echo_hint(command_path: str) -> None:
+    click.echo(f"Try '{command_path} --help'.", err=True)
+
+
+@click.group("deepseq", cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="deepseq", help="Print the version and exit.")
+@click.option("--debug", is_flag=True, help="Print the traceback of expected errors too.")
 def app(debug: bool) -> None:
     """Tell real face videos from deepfakes. Extract once, experiment in seconds.
 
     \b
-    deepseq extract videos/          videos to features, once
-    deepseq fit --bidirectional      features to a trained model
-    deepseq predict clip.mp4         a verdict on a clip
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    deepseq extract videos/          extract features from videos, once
+    deepseq fit --bidirectional      train a model on the features
+    deepseq predict clip.mp4         classify a clip
+    """  # noqa: D301 - the backspace tells Click not to rewrap these lines
     del debug  # read by _Group
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("deepseq: %(message)s"))

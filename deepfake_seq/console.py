@@ -1,4 +1,4 @@
-"""What people see on a terminal: tables as plain text, and progress on stderr."""
+"""Terminal output: tables as plain text, and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def plain(text: str) -> str:
-    """The text with what steers a terminal spelt out: names and notes may come from anybody."""
+    """Return the text with control characters escaped: names and notes are untrusted input."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
@@ -16,7 +16,7 @@ def plain(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned with spaces; the first row is the header."""
+    """Return rows as text with aligned columns; the first row is the header."""
     rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
@@ -27,22 +27,22 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def counts(values: dict[str, int]) -> str:
-    """`3 ok, 1 no_face`, the most frequent first."""
+    """Return counts as text such as `3 ok, 1 no_face`, the most frequent first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {name}" for name, count in ordered) or "none"
 
 
 @contextmanager
 def progress(title: str, total: int, unit: str) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr with the count, the rate and the time left; silent where stderr is a file.
+    """Show a progress bar on stderr with count, rate and remaining time, if it is a terminal.
 
     Args:
-        title: What is being done.
-        total: How many steps there are.
-        unit: What a step is, in the plural.
+        title: Name of the task.
+        total: Number of steps.
+        unit: Name of a step, in the plural.
 
     Yields:
-        A function to call after each step, with a short note.
+        Function to call after each step, with a short note.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

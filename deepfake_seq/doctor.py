@@ -1,4 +1,4 @@
-"""Whether this machine is ready: versions, who owns `cv2`, backends and devices, weights."""
+"""Check this machine: versions, the package that provides `cv2`, backends, devices, weights."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _PACKAGES = (
     "rich",
 )
 _OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep"}
-"""Packages and the extras that bring them."""
+"""Optional packages, with the extra of deepseq that installs each."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: What it is.
-        ok: False where deepseq cannot work like this.
-        detail: What was found, and what to do where it is not ok.
+        name: Name of the check.
+        ok: Whether deepseq can work with the result.
+        detail: The result, and what to do if it is not ok.
     """
 
     name: str
@@ -50,18 +50,18 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; nothing is changed and nothing is downloaded."""
+    """Run all checks; nothing is changed or downloaded."""
     machine = f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
     findings = [Finding("machine", True, machine)]
     findings += [_package(name) for name in _PACKAGES]
-    findings += [_optional(*one) for one in _OPTIONAL.items()]
+    findings += [_optional(name, extra) for name, extra in _OPTIONAL.items()]
     findings += [_cv2(), _openvino(), _keras()]
     findings += [_weights(name) for name in WEIGHTS]
     return findings
 
 
 def cv2_owners() -> list[str]:
-    """The installed packages that own files of `cv2`, by name."""
+    """Return the sorted names of the installed packages that provide `cv2`."""
     return sorted(set(packages_distributions().get("cv2", [])))
 
 
@@ -84,11 +84,13 @@ def _optional(name: str, extra: str) -> Finding:
 def _cv2() -> Finding:
     owners = cv2_owners()
     if len(owners) == 1:
-        return Finding("cv2", True, f"owned by {owners[0]} alone")
-    what = f"owned by {' and '.join(owners)}, which overwrite each other" if owners else "missing"
+        return Finding("cv2", True, f"provided by {owners[0]} only")
+    problem = (
+        f"provided by {' and '.join(owners)}, which overwrite each other" if owners else "missing"
+    )
     removal = f"`pip uninstall -y {' '.join(owners)}` and then " if owners else ""
     return Finding(
-        "cv2", False, f"{what}: run {removal}`pip install opencv-contrib-python-headless`"
+        "cv2", False, f"{problem}: run {removal}`pip install opencv-contrib-python-headless`"
     )
 
 
@@ -107,7 +109,7 @@ def _openvino() -> Finding:
 
 
 def _keras() -> Finding:
-    # Named without importing them: that takes seconds.
+    # Importing the backends would take seconds.
     installed = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
     chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
     detail = f"{chosen} is used; installed: {', '.join(installed) or 'none'}"
@@ -121,7 +123,7 @@ def _weights(name: str) -> Finding:
     path = weights.find(name)
     if path is None:
         places = " or ".join(str(place) for place in weights.places(name))
-        return Finding(label, True, f"not there yet; looked for {places}")
+        return Finding(label, True, f"not downloaded; searched {places}")
     try:
         weights.check(name, path)
     except WeightsError as error:

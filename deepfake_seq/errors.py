@@ -1,24 +1,31 @@
-"""The errors that deepseq expects, each with the exit code that the command line gives it.
+"""Expected errors, each with its exit code.
 
-Every message is one line that says what went wrong, where, and what to do next. Whatever is not
-one of these is a bug, and shows its traceback.
+Every message says what is wrong, where, and what to do next, and ends with the received value if
+there is one. It is one line unless `is_multiline` is true. Any other exception is a bug and shows
+its traceback.
 """
 
 
 class DeepseqError(Exception):
-    """The base of all expected errors; the command failed (exit code 1)."""
+    """Base class of all expected errors; the command failed (exit code 1).
+
+    Attributes:
+        exit_code: Exit code of the command.
+        is_multiline: Whether the line breaks of the message are printed.
+    """
 
     exit_code = 1
+    is_multiline = False
 
 
 class UsageError(DeepseqError):
-    """The command was called with something it cannot take (exit code 2)."""
+    """The command was called with an invalid value or combination of options (exit code 2)."""
 
     exit_code = 2
 
 
 class DatasetError(DeepseqError):
-    """The videos, labels or groups given do not make a usable data set."""
+    """The given videos, labels or groups are not a usable data set."""
 
 
 class StoreError(DeepseqError):
@@ -26,19 +33,19 @@ class StoreError(DeepseqError):
 
 
 class FingerprintMismatchError(StoreError):
-    """A store holds features that were made with other settings."""
+    """A store contains features that were extracted with other settings."""
 
 
 class WeightsError(DeepseqError):
-    """A weights file is missing, damaged, or not what its name says."""
+    """A weights file is missing, damaged, or does not match its name."""
 
 
 class EngineError(DeepseqError):
-    """A library, backend or device that was asked for cannot be used on this machine."""
+    """A requested library, backend or device cannot be used on this machine."""
 
 
 class RunError(DeepseqError):
-    """A run directory cannot be read, or does not fit the work it is given."""
+    """A run directory cannot be read, or does not fit the requested work."""
 
 
 class TrainingError(DeepseqError):
@@ -49,9 +56,9 @@ class VideoError(DeepseqError):
     """One video could not be used; never leaves the extraction of that video.
 
     Attributes:
-        status: The status of the record that the failure becomes, from `store.record.STATUSES`.
-        transient: Whether it says nothing about the video itself, so that the next run tries again.
-            Running out of time always is.
+        status: Status of the failed video's record, from `store.records.record.STATUSES`.
+        transient: Whether the failure may not recur, so that the next extraction tries again. A
+            timeout is always transient.
     """
 
     def __init__(self, status: str, reason: str, *, transient: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The published weights files that deepseq knows."""
+"""Table of the published weights files that deepseq can download."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class WeightsFile:
     """A published weights file.
 
     Attributes:
-        name: What the command line calls it.
-        filename: What the publisher calls it.
-        url: Where it is published.
-        digest: `algorithm:hex` as published, or "" where nothing is published.
-        container: `hdf5` or `onnx`, told by the first bytes.
-        elsewhere: Where the library that it belongs to keeps its own download.
-        instead: What a user without it can do.
+        name: Name on the command line.
+        filename: File name at the publisher.
+        url: Address of the file.
+        digest: `algorithm:hex` as published, or "" if none is published.
+        container: File format, `hdf5` or `onnx`, recognised by the first bytes.
+        elsewhere: Folder in which the library it belongs to keeps its download, or "".
+        instead: Options that avoid the need for this file.
     """
 
     name: str

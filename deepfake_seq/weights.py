@@ -1,7 +1,7 @@
-"""Weights files: which there are, where they lie, how they get there, and that they are whole.
+"""Find, download, import and verify weights files.
 
-A digest is pinned where the publisher gives one. Where none is published, the SHA-256 is recorded
-when the file is first used, and every later use is checked against it.
+A published digest is pinned. If none is published, the SHA-256 is recorded when the file is first
+used, and every later use is checked against it.
 """
 
 from __future__ import annotations
@@ -26,61 +26,67 @@ _log = logging.getLogger(__name__)
 _MAGIC = {"hdf5": b"\x89HDF\r\n\x1a\n", "onnx": b"\x08"}
 _TIMEOUT_SECONDS = 20.0
 _SETTLED_NS = 2_000_000_000
-"""A file that changed less than this ago may change again without looking different."""
+"""A file modified more recently than this may change again with the same timestamps."""
 _LEDGER = "sha256.json"
+"""Digests of published weights files at their first use, by path."""
 _GIVEN = "given.json"
+"""Paths of weights files given by the user, by SHA-256."""
 
 
 def home() -> Path:
-    """Where deepseq keeps what it downloads and compiles: `DEEPSEQ_HOME`, or the user's cache."""
+    """Return the folder of downloads and compiled networks, `DEEPSEQ_HOME` or the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("DEEPSEQ_HOME") or Path(cache, "deepseq")).expanduser()
 
 
 def lookup(name: str) -> WeightsFile:
-    """The published file called `name`.
+    """Return the published file with this name.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: No published file has this name.
     """
     if name not in WEIGHTS:
-        raise UsageError(f"no weights called {name}. Known are: {', '.join(WEIGHTS)}")
+        raise UsageError(
+            f"no weights called {name}; choose from {', '.join(WEIGHTS)}. Received: {name}"
+        )
     return WEIGHTS[name]
 
 
 def places(name: str) -> list[Path]:
-    """Where the file is looked for, in this order; the first is where `fetch` puts it."""
+    """Return the paths that are searched for the file, in order; `fetch` writes to the first."""
     file = lookup(name)
-    found = [home() / "weights" / file.filename]
+    paths = [home() / "weights" / file.filename]
     if file.elsewhere:
         deepface_home = os.environ.get("DEEPFACE_HOME") or "~"
         folder = file.elsewhere.replace("${DEEPFACE_HOME}", deepface_home)
-        found.append(Path(folder, file.filename).expanduser())
-    return found
+        paths.append(Path(folder, file.filename).expanduser())
+    return paths
 
 
 def find(name: str) -> Path | None:
-    """Where the file lies, or None. Nothing is checked yet."""
+    """Return the path of the file, or None; its content is not checked."""
     return next((path for path in places(name) if path.is_file()), None)
 
 
 def require(names: list[str]) -> list[Path]:
-    """The files called `names`, downloaded where they are missing and checked.
+    """Return the paths of published files, downloading the missing ones and verifying all.
 
     Raises:
-        WeightsError: Some are missing and cannot be downloaded (one message names them all), or one
-            is not what it should be.
+        MissingWeightsError: Some are missing and cannot be downloaded; one message names them all.
+        WeightsError: A file is not the published one.
     """
     paths: list[Path] = []
-    problems = []
+    missing: list[WeightsFile] = []
+    reason = ""
     for name in names:
         path = find(name)
         try:
             paths.append(check(name, path) if path else fetch(name))
         except DownloadError as error:
-            problems.append((lookup(name), error))
-    if problems:
-        raise WeightsError(_missing(problems))
+            missing.append(lookup(name))
+            reason = reason or str(error)
+    if missing:
+        raise MissingWeightsError(_missing(missing, reason))
     return paths
 
 
@@ -88,12 +94,18 @@ class DownloadError(WeightsError):
     """A file could not be downloaded."""
 
 
+class MissingWeightsError(WeightsError):
+    """Weights files are missing and could not be downloaded; the message has several lines."""
+
+    is_multiline = True
+
+
 def fetch(name: str) -> Path:
-    """Download the file called `name`, whole and checked, or not at all.
+    """Download a published file and verify it; nothing is kept if this fails.
 
     Raises:
-        DownloadError: There is no way to it.
-        WeightsError: What came is not the file.
+        DownloadError: The file cannot be downloaded or saved.
+        WeightsError: The downloaded file is not the published one.
     """
     file = lookup(name)
     target = places(name)[0]
@@ -105,14 +117,17 @@ def fetch(name: str) -> Path:
         ):
             shutil.copyfileobj(response, out, 1 << 20)
             out.flush()
-            promised = response.headers.get("Content-Length")
-            if promised is not None and out.tell() != int(promised):
+            expected = response.headers.get("Content-Length")
+            if expected is not None and out.tell() != int(expected):
                 raise DownloadError(
-                    f"{file.url} broke off after {out.tell()} of {promised} bytes. Try again."
+                    f"download of {file.url} ended after {out.tell()} of {expected} bytes. "
+                    "Try again."
                 )
-            _remember(target, _verify(file, Path(out.name), f"what {file.url} sent"))
+            _remember(target, _verify(file, Path(out.name), f"the download from {file.url}"))
     except http.client.HTTPException as error:
-        raise DownloadError(f"{file.url} broke off: {error!r}. Try again.") from error
+        raise DownloadError(
+            f"download of {file.url} was interrupted: {error!r}. Try again."
+        ) from error
     except urllib.error.URLError as error:
         raise DownloadError(f"{file.url} cannot be reached: {error.reason}") from error
     except OSError as error:
@@ -121,7 +136,7 @@ def fetch(name: str) -> Path:
 
 
 def import_file(name: str, source: Path) -> Path:
-    """Copy a file that was fetched elsewhere to where it is looked for.
+    """Copy a weights file downloaded elsewhere to the folder that is searched.
 
     Raises:
         UsageError: `source` is not a file, or `name` is unknown.
@@ -137,41 +152,41 @@ def import_file(name: str, source: Path) -> Path:
             shutil.copyfileobj(stream, out, 1 << 20)
     except OSError as error:
         raise WeightsError(
-            f"cannot copy {source} to {target}: {error.strerror}. Set DEEPSEQ_HOME to a folder "
-            "that can be written."
+            f"cannot copy {source} to {target}: {error.strerror}. Set DEEPSEQ_HOME to a "
+            "writable folder."
         ) from error
     _remember(target, sha256, replace=True)
     return target
 
 
 def check(name: str, path: Path) -> Path:
-    """Say whether `path` still is the file called `name`; returns it.
+    """Verify that `path` is the published file with this name, and return the path.
 
     Raises:
-        WeightsError: The content is not what was published, or has changed since its first use.
+        WeightsError: The content is not the published one, or has changed since its first use.
     """
     _remember(path, _verify(lookup(name), path, str(path)))
     return path
 
 
 def remember_given(path: Path, sha256: str) -> None:
-    """Note where a weights file that the user named lies, so that `find_given` finds it again."""
+    """Record the path of a weights file given by the user, so that `find_given` finds it."""
     path = path.absolute()
     known = _given()
     if known.get(sha256) != str(path):
         try:
             atomic.write_json(home() / "weights" / _GIVEN, {**known, sha256: str(path)})
-        except OSError as error:  # it only has to be named again
-            _log.warning("cannot note where %s is: %s", path, error)
+        except OSError as error:  # the user only has to give the path again
+            _log.warning("cannot record the path of %s: %s", path, error)
 
 
 def find_given(sha256: str) -> Path | None:
-    """Where this user last named a weights file with that digest, if it still lies there.
+    """Return the last path of a weights file with this digest given by this user, if it exists.
 
-    Runs and stores tell digests only: a path in a file from somebody else is never opened.
+    Runs and stores contain digests only: a path from an untrusted file is never opened.
     """
-    place = _given().get(sha256)
-    return Path(place) if place is not None and Path(place).is_file() else None
+    path = _given().get(sha256)
+    return Path(path) if path is not None and Path(path).is_file() else None
 
 
 def _given() -> dict[str, str]:
@@ -183,66 +198,66 @@ def _given() -> dict[str, str]:
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hex digest of a file's content; it is read once while the file looks the same."""
+    """Return the hex digest of a file's content; an unchanged file is read only once."""
     return _digests_of(path, {algorithm})[algorithm]
 
 
 _digests: dict[tuple[int, ...], dict[str, str]] = {}
-"""Digests by algorithm, of files by how they look."""
+"""Digests by algorithm, by the device, inode, size and timestamps of a file."""
 
 
 def _digests_of(path: Path, algorithms: set[str]) -> dict[str, str]:
-    """Return several hex digests of a file's content from one reading of it."""
+    """Return several hex digests of a file's content; the file is read once."""
     with path.open("rb") as stream:
         status = os.fstat(stream.fileno())
-        looks = (
+        identity = (
             *(status.st_dev, status.st_ino, status.st_size),
             *(status.st_mtime_ns, status.st_ctime_ns),
         )
-        known = _digests.get(looks, {})
+        known = _digests.get(identity, {})
         if algorithms <= set(known):
             return known
         hashes = [hashlib.new(algorithm) for algorithm in sorted(algorithms - set(known))]
         while chunk := stream.read(1 << 20):
-            for own in hashes:
-                own.update(chunk)
-    known = known | {own.name: own.hexdigest() for own in hashes}
+            for digest in hashes:
+                digest.update(chunk)
+    known = known | {digest.name: digest.hexdigest() for digest in hashes}
     if time.time_ns() - status.st_ctime_ns >= _SETTLED_NS:
-        _digests[looks] = known
+        _digests[identity] = known
     return known
 
 
-def _verify(file: WeightsFile, path: Path, what: str) -> str:
-    """Return the SHA-256 of a published file, after checking that it is that file.
+def _verify(file: WeightsFile, path: Path, description: str) -> str:
+    """Verify that a file is the published one, and return its SHA-256.
 
     Raises:
-        WeightsError: It is another file.
+        WeightsError: It is a different file.
     """
     with path.open("rb") as stream:
         magic = _MAGIC[file.container]
         if stream.read(len(magic)) != magic:
             raise WeightsError(
-                f"{what} is not {file.filename}: it is no {file.container.upper()} file. "
-                f"The right one is at {file.url}"
+                f"{description} is not {file.filename}: it is no {file.container.upper()} file. "
+                f"The published file is at {file.url}"
             )
     algorithm, _, expected = file.digest.partition(":")
-    found = _digests_of(path, {algorithm or "sha256", "sha256"})
-    if expected and found[algorithm] != expected:
+    digests = _digests_of(path, {algorithm or "sha256", "sha256"})
+    if expected and digests[algorithm] != expected:
         raise WeightsError(
-            f"{what} is not {file.filename}: its {algorithm} should be {expected}. "
-            "To use a file of your own, give its path to the command instead. "
-            f"Received: {found[algorithm]}"
+            f"{description} is not {file.filename}: its {algorithm} should be {expected}. "
+            "To use your own weights file, give its path to the command instead. "
+            f"Received: {digests[algorithm]}"
         )
-    return found["sha256"]
+    return digests["sha256"]
 
 
-def _remember(path: Path, found: str, *, replace: bool = False) -> None:
-    """Record the file's SHA-256 at its first use, and hold it to that ever after.
+def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
+    """Record the SHA-256 of a file at its first use, and require it at every later use.
 
     Args:
-        path: Where the file lies, or will lie.
-        found: Its SHA-256 in hex.
-        replace: Record it anew, whatever was there.
+        path: Path of the file; it does not have to exist yet.
+        sha256: SHA-256 of the file in hex.
+        replace: Whether to overwrite a recorded digest.
     """
     ledger_path = home() / "weights" / _LEDGER
     ledger: dict[str, str] = {}
@@ -251,33 +266,33 @@ def _remember(path: Path, found: str, *, replace: bool = False) -> None:
             ledger = dict(json.loads(ledger_path.read_text()))
         except (ValueError, TypeError) as error:
             raise WeightsError(
-                f"{ledger_path} is damaged: {error}. Remove it to record the digests anew."
+                f"{ledger_path} is damaged: {error}. Remove it to record the digests again."
             ) from error
     key = str(path.absolute())
-    if not replace and ledger.get(key, found) != found:
+    if not replace and ledger.get(key, sha256) != sha256:
         raise WeightsError(
-            f"{path} has changed since it was first used. Put the right file back with "
-            f"`deepseq weights import`, or remove it. Received: sha256 {found}"
+            f"{path} has changed since it was first used. Restore it with `deepseq weights "
+            f"import`, or remove it. Received: sha256 {sha256}"
         )
-    if ledger.get(key) != found:
+    if ledger.get(key) != sha256:
         try:
-            atomic.write_json(ledger_path, {**ledger, key: found})
+            atomic.write_json(ledger_path, {**ledger, key: sha256})
         except OSError as error:
             raise WeightsError(
-                f"cannot write {ledger_path}: {error.strerror}. Set DEEPSEQ_HOME to a folder that "
-                "can be written."
+                f"cannot write {ledger_path}: {error.strerror}. Set DEEPSEQ_HOME to a writable "
+                "folder."
             ) from error
 
 
-def _missing(problems: list[tuple[WeightsFile, DownloadError]]) -> str:
-    what = "; ".join(
-        f"{file.name} ({file.filename}, looked for in "
-        f"{' and '.join(str(path.parent) for path in places(file.name))})"
-        for file, _ in problems
-    )
-    imports = " and ".join(f"`deepseq weights import {file.name} FILE`" for file, _ in problems)
-    options = " ".join(dict.fromkeys(file.instead for file, _ in problems))
-    return (
-        f"missing weights: {what}; no download: {problems[0][1]}. "
-        f"Either bring the files and run {imports}, or go without: {options}"
-    )
+def _missing(files: list[WeightsFile], reason: str) -> str:
+    """Return the message on missing files: what, where it was searched for, and two ways on."""
+    lines = [f"missing weights: {', '.join(file.name for file in files)}"]
+    for file in files:
+        lines.append(f"  {file.filename}, not found in")
+        lines += [f"    {path.parent}" for path in places(file.name)]
+    lines.append(f"The download failed: {reason}")
+    lines.append("Download the files on another machine and import them:")
+    lines += [f"  deepseq weights import {file.name} FILE" for file in files]
+    lines.append("or do without them:")
+    lines.append(f"  {' '.join(dict.fromkeys(file.instead for file in files))}")
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`deepseq dataset`, and what `deepseq extract` says and keeps of a data set."""
+"""`deepseq dataset`, and how `deepseq extract` reports and stores a data set."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "4", "--w
 
 
 def described(*arguments: object) -> dict[str, Any]:
-    """The JSON that `deepseq dataset` prints."""
+    """Return the JSON document of `deepseq dataset`."""
     result = deepseq("dataset", *arguments, "--json")
     assert result.exit_code == 0, result.stderr
     return dict(json.loads(result.stdout))
 
 
-def test_it_says_what_there_is_of_what_was_published(tmp_path: Path) -> None:
+def test_the_report_compares_the_folder_with_the_published_data_set(tmp_path: Path) -> None:
     root = plant(tmp_path / "Celeb-DF-v2", CELEB_DF)
     result = deepseq("dataset", root)
     assert result.exit_code == 0
@@ -46,7 +46,7 @@ def test_it_says_what_there_is_of_what_was_published(tmp_path: Path) -> None:
         "real 3 0 0 2",
         "Celeb-synthesis 0 1 0 2",
         "",
-        "groups: 2, 2 of them in more than one part: id0, id1",
+        "groups: 2, 2 in more than one split: id0, id1",
     ]
 
 
@@ -59,11 +59,11 @@ def test_plain_folders_have_one_row_and_no_coverage(tmp_path: Path) -> None:
         "class real fake unknown groups",
         "all videos 1 1 1 0",
         "",
-        "groups: none: nobody said who is in which clip",
+        "groups: none given (column `group` in --labels); splits may leak identities",
     ]
 
 
-def test_the_json_says_the_same(tmp_path: Path) -> None:
+def test_the_json_document_contains_the_same_counts(tmp_path: Path) -> None:
     root = plant(tmp_path / "FF", FACEFORENSICS)
     value = described(root)
     assert value["videos"] == 5
@@ -79,7 +79,7 @@ def test_the_json_says_the_same(tmp_path: Path) -> None:
     assert value["groups_in_several_parts"] == {"count": 0, "first": []}
 
 
-def test_an_identity_on_both_sides_is_counted_and_named(tmp_path: Path) -> None:
+def test_an_identity_in_two_splits_is_counted_and_named(tmp_path: Path) -> None:
     value = described(plant(tmp_path, CELEB_DF))
     assert value["groups_in_several_parts"] == {"count": 2, "first": ["id0", "id1"]}
 
@@ -90,7 +90,7 @@ def test_a_complete_data_set_is_not_called_incomplete(tmp_path: Path) -> None:
     assert "INCOMPLETE" not in deepseq("dataset", root).stdout
 
 
-def test_inverted_labels_in_an_official_list_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_inverted_labels_in_an_official_list_are_an_error(tmp_path: Path) -> None:
     turned = "0 YouTube-real/00170.mp4\n1 Celeb-synthesis/id0_id1_0000.mp4\n"
     plant(tmp_path, {**CELEB_DF, "List_of_testing_videos.txt": turned})
     result = deepseq("dataset", tmp_path)
@@ -105,11 +105,11 @@ def test_a_layout_that_does_not_fit_is_exit_code_1(tmp_path: Path) -> None:
     assert "looked for videos in original_sequences/" in result.stderr
 
 
-def test_a_csv_alone_counts_and_it_is_said(tmp_path: Path) -> None:
+def test_a_csv_file_overrides_the_data_set(tmp_path: Path) -> None:
     root = plant(tmp_path / "set", CELEB_DF)
     labels = tmp_path / "labels.csv"
     labels.write_text("path,label,method\nYouTube-real/00170.mp4,fake,mine\n")
-    assert f"{labels} alone tells" in deepseq("dataset", root, "--labels", labels).stdout
+    assert f"come from {labels} only" in deepseq("dataset", root, "--labels", labels).stdout
     value = described(root, "--labels", labels)
     assert (value["all"]["fake"], value["all"]["unknown"]) == (1, 3)
     assert [row["name"] for row in value["by_method"]] == ["mine", "unknown"]
@@ -125,7 +125,7 @@ def test_the_figure_is_a_png(tmp_path: Path, tree: dict[str, str]) -> None:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Two clips of Celeb-DF that can be decoded."""
+    """Two decodable clips in the layout of Celeb-DF."""
     root = tmp_path / "Celeb-DF-v2"
     for name in ("Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"):
         (root / name).parent.mkdir(parents=True)
@@ -134,14 +134,16 @@ def clips(tmp_path: Path) -> Path:
 
 
 def facts(store: Path) -> list[tuple[str, str, str]]:
-    """Part, method and data set of each record."""
+    """Return split, method and data set of each record."""
     return [
         (record.split, record.facts.get("method", ""), record.facts.get("dataset", ""))
         for record in FeatureStore.open(store)
     ]
 
 
-def test_extract_says_what_is_missing_and_keeps_what_is_told(clips: Path, tmp_path: Path) -> None:
+def test_extract_reports_missing_videos_and_stores_split_and_method(
+    clips: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "features"
     result = deepseq("extract", clips, "--out", store, *EXTRACT)
     assert result.exit_code == 0, result.stderr
@@ -151,7 +153,7 @@ def test_extract_says_what_is_missing_and_keeps_what_is_told(clips: Path, tmp_pa
 
     (clips / "List_of_testing_videos.txt").write_text("0 Celeb-synthesis/id0_id1_0000.mp4\n")
     again = deepseq("extract", clips, "--out", store, *EXTRACT)
-    assert "2 were there already, 1 of them relabelled" in again.stdout
+    assert "2 already in the store (1 relabelled)" in again.stdout
     assert [split for split, _, _ in facts(store)] == ["", "test"]
 
 

@@ -1,4 +1,4 @@
-"""`deepseq faces`: the sheet, and what is said of it."""
+"""`deepseq faces`: the contact sheet and its summary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import SourceFile
 
 
-def test_a_sheet_is_drawn_and_told(tmp_path: Path) -> None:
+def test_a_sheet_is_drawn_and_summarised(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     sheet = tmp_path / "sheet.png"
     result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--frames", 4)
@@ -43,7 +43,7 @@ def test_a_sheet_is_drawn_and_told(tmp_path: Path) -> None:
     }
 
 
-def test_a_clip_without_a_face_is_drawn_all_the_same(tmp_path: Path) -> None:
+def test_a_clip_without_a_face_is_drawn(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     sheet = tmp_path / "sheet.png"
     result = deepseq("faces", clip, "--out", sheet, "--detector", "mtcnn", "--frames", 3)
@@ -52,7 +52,7 @@ def test_a_clip_without_a_face_is_drawn_all_the_same(tmp_path: Path) -> None:
     assert sheet.exists()
 
 
-def test_a_clip_that_cannot_be_read_is_one_line_and_no_sheet(tmp_path: Path) -> None:
+def test_an_unreadable_clip_is_an_error_and_creates_no_sheet(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     sheet = tmp_path / "sheet.png"
     result = deepseq("faces", tmp_path / "text.mp4", "--out", sheet, "--detector", "none")
@@ -63,8 +63,8 @@ def test_a_clip_that_cannot_be_read_is_one_line_and_no_sheet(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def looked() -> InspectedVideo:
-    """Four sampled frames: found, found beside, missed, found."""
+def inspected() -> InspectedVideo:
+    """Four sampled frames with a face: found, found in a neighbour, not found, found."""
     images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
     index = np.array([5, 15, 25, 35])
     frames = SampledFrames(images, index, index / 10)
@@ -75,8 +75,8 @@ def looked() -> InspectedVideo:
     return InspectedVideo(video, [person], [_cells(frames, person)])
 
 
-def test_each_sampled_frame_has_a_cell(looked: InspectedVideo) -> None:
-    cells = looked.cells[0]
+def test_each_sampled_frame_has_a_cell(inspected: InspectedVideo) -> None:
+    cells = inspected.cells[0]
     assert [cell.pts_seconds for cell in cells] == [0.5, 1.7, 2.5, 3.5]
     assert [cell.face is not None for cell in cells] == [True, True, False, True]
     assert [cell.filled for cell in cells] == [False, True, False, False]
@@ -84,9 +84,9 @@ def test_each_sampled_frame_has_a_cell(looked: InspectedVideo) -> None:
 
 
 def test_found_filled_and_missed_frames_look_different(
-    looked: InspectedVideo, tmp_path: Path
+    inspected: InspectedVideo, tmp_path: Path
 ) -> None:
-    draw(looked, "title", ExtractConfig(faces=FaceConfig("none")), tmp_path / "sheet.png")
+    draw(inspected, "title", ExtractConfig(faces=FaceConfig("none")), tmp_path / "sheet.png")
     image = cv2.imread(str(tmp_path / "sheet.png"))
     assert image is not None
     for colour in ((0x33, 0x88, 0x22), (0x44, 0xBB, 0xCC)):  # green and yellow, in BGR
@@ -111,7 +111,7 @@ def test_a_sheet_can_be_made_from_a_record_and_its_video(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("corner", [np.nan, np.inf, -np.inf, 1e9, -1e9])
-def test_boxes_that_cannot_be_are_not_drawn(tmp_path: Path, corner: float) -> None:
+def test_impossible_boxes_are_not_drawn(tmp_path: Path, corner: float) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 60)
     record = make_record("clip.mp4", source=identify(clip))
     record.boxes_xyxy[3, 2] = corner
@@ -122,13 +122,13 @@ def test_boxes_that_cannot_be_are_not_drawn(tmp_path: Path, corner: float) -> No
         cells_of(clip, record, decoders)
 
 
-def test_a_title_is_not_read_as_a_formula(looked: InspectedVideo, tmp_path: Path) -> None:
+def test_a_title_is_not_rendered_as_a_formula(inspected: InspectedVideo, tmp_path: Path) -> None:
     config = ExtractConfig(faces=FaceConfig("none"))
-    draw(looked, r"$\nonsense{$.mp4", config, tmp_path / "sheet.png")
+    draw(inspected, r"$\nonsense{$.mp4", config, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").exists()
 
 
-def test_a_checkout_decodes_in_processes_of_its_own(tmp_path: Path) -> None:
+def test_a_checkout_decodes_in_worker_processes(tmp_path: Path) -> None:
     clip, sheet = write_clip(tmp_path / "clip.mp4", 8), tmp_path / "sheet.png"
     cli = Path(__file__).parents[1] / "cli.py"
     call = [sys.executable, cli, "faces", clip, "--out", sheet, "--detector", "none"]

@@ -1,4 +1,4 @@
-"""Cached faces and fine-tuning, as a user calls them."""
+"""Cached faces and finetuning, as a user calls them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TUNE = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve clips of somebody else each, and their features and faces by InceptionV3."""
+    """Twelve clips of different people, with their InceptionV3 features and faces."""
     folder = tmp_path_factory.mktemp("cli")
     for number in range(12):
         label = ("real", "fake")[number % 2]
@@ -47,14 +47,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tuned(folder: Path) -> dict[str, Any]:
-    """What fine-tuning printed."""
+def finetuned(folder: Path) -> dict[str, Any]:
+    """JSON document of the finetuning."""
     result = deepseq(
         "finetune", "--faces", folder / "features", "--out", folder / "runs" / "cnn", *TUNE,
         "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    assert f"--out {folder / 'runs' / 'cnn'} goes on" in result.stderr
+    assert f"with the same command and --out {folder / 'runs' / 'cnn'}" in result.stderr
     return dict(json.loads(result.stdout))
 
 
@@ -68,10 +68,7 @@ def same_features(one: Path, other: Path) -> bool:
     )
 
 
-def test_features_of_the_faces_are_exactly_those_of_the_videos(
-    folder: Path, tmp_path: Path
-) -> None:
-    """By the real CNN in float32."""
+def test_features_from_cached_faces_equal_those_from_videos(folder: Path, tmp_path: Path) -> None:
     result = deepseq(
         "extract", "--from-faces", folder / "features", "--weights", "untrained",
         "--out", tmp_path / "again",
@@ -80,45 +77,45 @@ def test_features_of_the_faces_are_exactly_those_of_the_videos(
     assert same_features(folder / "features", tmp_path / "again")
 
 
-def test_faces_are_kept_ever_after(folder: Path, tmp_path: Path) -> None:
+def test_a_store_with_faces_keeps_getting_faces(folder: Path, tmp_path: Path) -> None:
     first, *others = sorted((folder / "videos" / "real").iterdir())
     out = ("--out", tmp_path / "features", *EXTRACT, "--backbone", "vgg16")
     deepseq("extract", first, *out, "--keep-faces", "--face-format", "png")
     result = deepseq("extract", first, others[0], *out)
-    assert "faces: the faces of 2 of them" in result.stdout
+    assert "faces: faces of 2 videos" in result.stdout
     described = json.loads(deepseq("info", tmp_path / "features" / "faces", "--json").stdout)
     assert described["images"]["format"] == "png"
     refused = deepseq("extract", first, *out, "--face-format", "webp")
     assert refused.exit_code == 2
-    assert "holds png" in refused.stderr
+    assert "contains png crops" in refused.stderr
 
 
-def test_a_run_tells_what_it_is(folder: Path, tuned: dict[str, Any]) -> None:
-    assert tuned["model"] == "vgg16-dense"
-    assert tuned["views"] == {"real": 0, "fake": 0}
-    assert set(tuned["baselines"]) == {"majority", "mean_pool_logistic"}
-    said = deepseq("info", folder / "runs" / "cnn").stdout
-    assert "model        vgg16-dense, 238,985 parameters" in said
+def test_info_describes_a_finetuned_run(folder: Path, finetuned: dict[str, Any]) -> None:
+    assert finetuned["model"] == "vgg16-dense"
+    assert finetuned["views"] == {"real": 0, "fake": 0}
+    assert set(finetuned["baselines"]) == {"majority", "mean_pool_logistic"}
+    output = deepseq("info", folder / "runs" / "cnn").stdout
+    assert "model        vgg16-dense, 238,985 parameters" in output
 
 
-def test_a_run_gives_verdicts(folder: Path, tuned: dict[str, Any]) -> None:
+def test_a_finetuned_run_predicts(folder: Path, finetuned: dict[str, Any]) -> None:
     clip = folder / "videos" / "fake" / "1.mp4"
-    result = deepseq("predict", clip, "--run", tuned["run"], "--json", "--workers", "1")
+    result = deepseq("predict", clip, "--run", finetuned["run"], "--json", "--workers", "1")
     assert result.exit_code in (0, 4)
     (verdict,) = json.loads(result.stdout)
-    assert (verdict["frames_used"], verdict["run"]) == (8, tuned["run"])
+    assert (verdict["frames_used"], verdict["run"]) == (8, finetuned["run"])
 
 
 def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
-    folder: Path, tuned: dict[str, Any], tmp_path: Path
+    folder: Path, finetuned: dict[str, Any], tmp_path: Path
 ) -> None:
-    made = deepseq(
-        "extract", "--from-faces", folder / "features", "--weights", tuned["run"],
+    extracted = deepseq(
+        "extract", "--from-faces", folder / "features", "--weights", finetuned["run"],
         "--out", tmp_path / "tuned",
     )  # fmt: skip
-    assert made.exit_code == 0, made.stderr
+    assert extracted.exit_code == 0, extracted.stderr
     direct = deepseq(
-        "extract", folder / "videos", *EXTRACT[:-1], tuned["run"], "--out", tmp_path / "direct"
+        "extract", folder / "videos", *EXTRACT[:-1], finetuned["run"], "--out", tmp_path / "direct"
     )
     assert direct.exit_code == 0, direct.stderr
     assert same_features(tmp_path / "tuned", tmp_path / "direct")
@@ -126,18 +123,18 @@ def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
         "fit", "--features", tmp_path / "tuned", "--out", tmp_path / "gru", "--epochs", 2, "--json"
     )
     assert fitted.exit_code == 0, fitted.stderr
-    assert "the split of its run is used" in fitted.stderr
-    assert json.loads(fitted.stdout)["split"] == tuned["split"]
+    assert "its own split was taken over" in fitted.stderr
+    assert json.loads(fitted.stdout)["split"] == finetuned["split"]
     refused = deepseq("fit", "--features", tmp_path / "tuned", "--folds", 3)
     assert refused.exit_code == 1
     assert "fine-tuned on" in refused.stderr
-    judged = deepseq("evaluate", tuned["run"], "--features", tmp_path / "tuned")
-    assert judged.exit_code == 0, judged.stderr
-    assert "test: vgg16-dense" in judged.stdout
-    assert (Path(tuned["run"]) / "report.html").is_file()
+    evaluated = deepseq("evaluate", finetuned["run"], "--features", tmp_path / "tuned")
+    assert evaluated.exit_code == 0, evaluated.stderr
+    assert "test: vgg16-dense" in evaluated.stdout
+    assert (Path(finetuned["run"]) / "report.html").is_file()
 
 
-def test_a_folder_called_like_published_weights_is_none(
+def test_a_folder_named_untrained_is_not_used_as_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "untrained").mkdir()
@@ -178,17 +175,17 @@ def test_a_folder_called_like_published_weights_is_none(
         (
             ["extract", "videos", "--weights", "runs/cnn", "--backbone", "resnet50"],
             2,
-            "fine-tuned vgg16",
+            "finetuned vgg16",
         ),
-        (["extract", "videos", "--weights", "runs/cnn/x.safetensors"], 2, "the run, or its own"),
+        (["extract", "videos", "--weights", "runs/cnn/x.safetensors"], 2, "inside the run"),
     ],
 )
-def test_wrong_input_gets_one_line_and_its_exit_code(
+def test_wrong_input_prints_one_line_and_exits_with_its_code(
     arguments: list[str],
     code: int,
     message: str,
     folder: Path,
-    tuned: dict[str, Any],
+    finetuned: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder)
@@ -196,6 +193,6 @@ def test_wrong_input_gets_one_line_and_its_exit_code(
         clip = folder / "videos" / "real" / "0.mp4"
         deepseq("extract", clip, *EXTRACT, "--backbone", "vgg16", "--out", "bare")
     result = deepseq(*arguments)
-    (line,) = result.stderr.splitlines()
-    assert result.exit_code == code
+    line, *hint = result.stderr.splitlines()
+    assert result.exit_code == code and len(hint) == (code == 2)
     assert line.startswith("deepseq: ") and message in line

@@ -1,4 +1,4 @@
-"""The commands that care for stores, as a user calls them."""
+"""The commands that maintain stores, as a user calls them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def faces(store: Path) -> Path:
 
 
 def damage(store: Path, record: Record = RECORDS[1]) -> None:
-    """Flip a bit in the features, or in the faces, of a record."""
+    """Flip a bit in the features or faces of a record."""
     content = payload(record)
     shard = next(path for path in store.glob("*.h5") if content in path.read_bytes())
     data = bytearray(shard.read_bytes())
@@ -37,14 +37,14 @@ def damage(store: Path, record: Record = RECORDS[1]) -> None:
     shard.write_bytes(bytes(data))
 
 
-def test_verify_says_that_a_store_is_whole(store: Path) -> None:
+def test_verify_reports_an_intact_store(store: Path) -> None:
     result = deepseq("verify", store)
     assert result.exit_code == 0
     assert "3 videos: 2 ok, 1 no_face" in result.stdout
     assert not result.stderr
 
 
-def test_verify_names_what_is_damaged_and_what_to_do(store: Path) -> None:
+def test_verify_names_damaged_videos_and_the_repair_command(store: Path) -> None:
     damage(store)
     result = deepseq("verify", store)
     assert result.exit_code == 1
@@ -53,7 +53,7 @@ def test_verify_names_what_is_damaged_and_what_to_do(store: Path) -> None:
     assert f"deepseq verify --repair {store}" in result.stderr
 
 
-def test_repair_says_what_to_extract_again(store: Path) -> None:
+def test_repair_lists_the_videos_to_extract_again(store: Path) -> None:
     damage(store)
     result = deepseq("verify", "--repair", store)
     assert result.exit_code == 3
@@ -74,7 +74,7 @@ def test_verify_prints_one_json_document(store: Path) -> None:
     assert report["extract_again"] == ["b.mp4"]
 
 
-def test_verify_looks_at_the_faces_beside_the_features(store: Path, faces: Path) -> None:
+def test_verify_checks_the_face_cache_of_a_store(store: Path, faces: Path) -> None:
     result = deepseq("verify", store)
     assert result.exit_code == 0 and not result.stderr
     assert f"store        {store}, " in result.stdout
@@ -92,7 +92,7 @@ def test_damaged_faces_are_named_and_repaired_with_the_features(store: Path, fac
     assert f"bad          b.mp4: {faces}/shard-" in result.stdout
     (line,) = result.stderr.splitlines()
     assert line == (
-        f"deepseq: {faces} is damaged. `deepseq verify --repair {store}` saves the rest."
+        f"deepseq: {faces} is damaged. `deepseq verify --repair {store}` saves the intact records."
     )
     report = json.loads(deepseq("verify", store, "--json").stdout)
     assert report["whole"] and not report["faces"]["whole"]
@@ -101,7 +101,7 @@ def test_damaged_faces_are_named_and_repaired_with_the_features(store: Path, fac
     assert deepseq("verify", store).exit_code == 0
 
 
-def test_verify_looks_at_a_face_cache_by_itself(faces: Path) -> None:
+def test_verify_checks_a_face_cache_alone(faces: Path) -> None:
     damage(faces, FACE_RECORDS[0])
     assert deepseq("verify", faces).exit_code == 1
     result = deepseq("verify", "--repair", faces)
@@ -122,7 +122,7 @@ def test_merge_joins_stores(store: Path, tmp_path: Path) -> None:
     write_store(tmp_path / "t", [make_record("d.mp4")])
     result = deepseq("merge", store, tmp_path / "t", "--out", tmp_path / "out")
     assert result.exit_code == 0
-    assert result.stdout == f"{tmp_path / 'out'}: 4 videos, 4 of them new\n"
+    assert result.stdout == f"{tmp_path / 'out'}: 4 videos, 4 new\n"
     result = deepseq("merge", store, "--out", tmp_path / "out", "--json")
     assert json.loads(result.stdout) == {"store": str(tmp_path / "out"), "videos": 4, "added": 0}
 
@@ -132,13 +132,13 @@ def test_merge_joins_the_face_caches_too(store: Path, faces: Path, tmp_path: Pat
     out = tmp_path / "out"
     result = deepseq("merge", store, tmp_path / "t", "--out", out)
     assert result.exit_code == 0
-    assert result.stdout == f"{out}: 4 videos, 4 of them new\n"
+    assert result.stdout == f"{out}: 4 videos, 4 new\n"
     (line,) = result.stderr.splitlines()
-    assert line == f"deepseq: faces were not merged: there are none of {tmp_path / 't'}"
+    assert line == f"deepseq: faces were not merged: no face cache in {tmp_path / 't'}"
     FACES.write(faces_of(tmp_path / "t"), [make_faces("d.mp4")])
     result = deepseq("merge", store, tmp_path / "t", "--out", out)
     assert not result.stderr
-    assert f"{out / 'faces'}: faces of 4 videos, 4 of them new\n" in result.stdout
+    assert f"{out / 'faces'}: faces of 4 videos, 4 new\n" in result.stdout
     result = deepseq("merge", store, tmp_path / "t", "--out", tmp_path / "other", "--json")
     assert json.loads(result.stdout)["faces"] == {
         "store": str(tmp_path / "other" / "faces"),
@@ -148,7 +148,7 @@ def test_merge_joins_the_face_caches_too(store: Path, faces: Path, tmp_path: Pat
     assert json.loads(deepseq("verify", out, "--json").stdout)["faces"]["videos"] == 4
 
 
-def test_info_tells_of_the_face_cache(store: Path, faces: Path) -> None:
+def test_info_describes_the_face_cache(store: Path, faces: Path) -> None:
     result = deepseq("info", store)
     assert f"faces        {faces}, 0.0 MB, of 3 videos" in result.stdout
     about = json.loads(deepseq("info", store, "--json").stdout)
@@ -164,7 +164,7 @@ def test_info_tells_of_the_face_cache(store: Path, faces: Path) -> None:
     assert "faces" not in about
 
 
-def test_info_counts_views_by_themselves(store: Path) -> None:
+def test_info_counts_views_separately(store: Path) -> None:
     about = json.loads(deepseq("info", store, "--json").stdout)
     assert about["views"] == 0 and "faces" not in about and "images" not in about
     assert "\nviews" not in deepseq("info", store).stdout
@@ -205,7 +205,7 @@ def test_merge_names_the_video_that_differs(store: Path, tmp_path: Path) -> None
         (["merge"], 2),
     ],
 )
-def test_what_is_not_there_is_said(
+def test_a_missing_store_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 
 import pytest
 
 from deepfake_seq import config
+from deepfake_seq.config.setting import SettingSpec
 from deepfake_seq.errors import UsageError
 from deepfake_seq.untrusted import convert
 
 
 @pytest.mark.parametrize(
-    ("make", "changes"),
+    ("kind", "changes"),
     [
         (config.SamplingConfig, {"frames": 0}),
         (config.SamplingConfig, {"frames": 257}),
@@ -51,25 +52,65 @@ from deepfake_seq.untrusted import convert
         (config.ModelConfig, {"name": "dense", "units": (8,)}),
     ],
 )
-def test_a_value_out_of_range_is_refused_and_shown(make: Any, changes: dict[str, Any]) -> None:
+def test_a_value_out_of_range_is_refused(kind: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"Received: .+$"):
-        make(**changes)
+        kind(**changes)
+
+
+def test_settings_are_plain_frozen_dataclasses() -> None:
+    """Stores and runs contain the fields, so their order and defaults must not change."""
+    assert asdict(config.ExtractConfig()) == {
+        "sampling": {"strategy": "uniform", "frames": 16},
+        "faces": {
+            "detector": "retinaface",
+            "detector_weights": None,
+            "short_side": 360,
+            "margin": 0.3,
+            "people": "largest",
+            "image_format": "webp",
+        },
+        "backbone": {"name": "inception_v3", "weights": "imagenet", "precision": "float32"},
+    }
+    with pytest.raises(FrozenInstanceError):
+        config.ModelConfig().name = "lstm"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({"low": 1, "high": 256}, "from 1 to 256"),
+        ({"low": 1, "unit": "bytes"}, "1 bytes or more"),
+        ({"low": 0, "below": 1}, "at least 0 and below 1"),
+        ({"above": 0, "high": 1, "unit": "seconds"}, "above 0 and at most 1 seconds"),
+        ({}, ""),
+    ],
+)
+def test_a_range_is_described_in_words(limits: dict[str, Any], text: str) -> None:
+    described = SettingSpec(help="Number of things.", **limits)
+    assert described.range_text == text
+    assert described.help_text == (f"Number of things ({text})." if text else "Number of things.")
+
+
+def test_a_value_for_the_default_is_permitted_outside_the_range() -> None:
+    assert config.ExecutionConfig(workers=0).workers == 0
+    with pytest.raises(UsageError, match=r"from 1 to 256, or 0 for the default. Received: 257"):
+        config.ExecutionConfig(workers=257)
 
 
 @pytest.mark.parametrize("text", ["", "64;32", "64,", "64.5", "x"])
-def test_what_are_no_units_is_refused_and_shown(text: str) -> None:
+def test_a_text_that_lists_no_units_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=f"such as 64,32,16. Received: '{text}'"):
         config.read_units(text)
 
 
-def test_model_settings_survive_json_and_those_of_old_runs_have_the_units_of_then() -> None:
+def test_model_settings_are_read_from_json_also_without_units() -> None:
     settings = config.ModelConfig("lstm", units=(12, 6))
     assert convert(json.loads(json.dumps(asdict(settings))), config.ModelConfig) == settings
     old = {key: value for key, value in asdict(config.ModelConfig()).items() if key != "units"}
     assert convert(old, config.ModelConfig) == config.ModelConfig(units=(64, 32, 16))
 
 
-def test_extraction_settings_survive_json() -> None:
+def test_extraction_settings_are_read_from_json() -> None:
     settings = config.ExtractConfig(
         sampling=config.SamplingConfig(frames=8),
         faces=config.FaceConfig(detector="yunet", detector_weights="/x.onnx", margin=0.5),

@@ -13,7 +13,7 @@ from deepfake_seq.store.records.record import ARRAYS, STATUSES
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_command_reference_is_what_the_commands_say() -> None:
+def test_the_command_reference_is_up_to_date() -> None:
     source = ROOT / "docs" / "make_cli_reference.py"
     spec = importlib.util.spec_from_file_location("make_cli_reference", source)
     assert spec and spec.loader
@@ -28,12 +28,12 @@ def test_the_format_page_names_every_array_and_status(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
-def test_links_between_pages_lead_somewhere(page: str) -> None:
+def test_links_between_pages_have_targets(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
         if "://" not in target:
             assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
-def test_the_readme_calls_only_commands_that_there_are() -> None:
+def test_the_readme_calls_only_existing_commands() -> None:
     called = set(re.findall(r"^\$ deepseq (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert called and called <= set(app.commands)

@@ -41,35 +41,35 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Site]]:
-    class Own(Site):
+    class TestSite(Site):
         pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Own) as httpd:
+    with ThreadingHTTPServer(("127.0.0.1", 0), TestSite) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, args=(0.02,))
         thread.start()
         url = f"http://127.0.0.1:{httpd.server_port}/x"
         row = replace(weights.WEIGHTS["retinaface"], url=url)
         monkeypatch.setitem(weights.WEIGHTS, "retinaface", row)
-        yield Own
+        yield TestSite
         httpd.shutdown()
         thread.join()
 
 
-def test_a_download_that_is_cut_off_is_not_kept(site: type[Site], empty_home: Path) -> None:
+def test_an_interrupted_download_is_not_kept(site: type[Site], empty_home: Path) -> None:
     site.length = 10_000
     with pytest.raises(WeightsError):
         weights.fetch("retinaface")
     assert weights.find("retinaface") is None
 
 
-def test_a_chunked_download_that_is_cut_off_is_an_expected_error(site: type[Site]) -> None:
+def test_an_interrupted_chunked_download_is_an_expected_error(site: type[Site]) -> None:
     site.chunked = True
     with pytest.raises(WeightsError):
         weights.fetch("retinaface")
     assert weights.find("retinaface") is None
 
 
-def test_a_file_that_changed_at_its_publisher_does_not_replace_the_first(
+def test_a_file_changed_by_its_publisher_does_not_replace_the_first(
     site: type[Site],
 ) -> None:
     path = weights.fetch("retinaface")
@@ -79,7 +79,7 @@ def test_a_file_that_changed_at_its_publisher_does_not_replace_the_first(
     assert path.read_bytes() == ONNX
 
 
-def test_another_librarys_file_of_another_kind_is_refused(empty_home: Path) -> None:
+def test_a_file_of_another_library_in_another_format_is_refused(empty_home: Path) -> None:
     theirs = empty_home / ".deepface" / "weights" / "retinaface.onnx"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("<html>")
@@ -87,9 +87,7 @@ def test_another_librarys_file_of_another_kind_is_refused(empty_home: Path) -> N
         weights.require(["retinaface"])
 
 
-def test_a_home_that_cannot_be_written_is_an_expected_error(
-    empty_home: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_home_is_an_expected_error(empty_home: Path, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(ONNX)
     empty_home.mkdir()
     (empty_home / "deepseq").touch()
@@ -97,7 +95,7 @@ def test_a_home_that_cannot_be_written_is_an_expected_error(
         weights.import_file("retinaface", tmp_path / "net.onnx")
 
 
-def test_a_file_elsewhere_can_be_used_or_refused_where_the_home_cannot_be_written(
+def test_a_file_of_another_library_may_be_used_if_the_home_is_unwritable(
     empty_home: Path,
 ) -> None:
     theirs = empty_home / ".deepface" / "weights" / "retinaface.onnx"
@@ -125,7 +123,7 @@ def test_a_damaged_ledger_is_an_expected_error(empty_home: Path, tmp_path: Path)
         ("efficientnet_b1", "efficientnet", "BASE_WEIGHTS_PATH"),
     ],
 )
-def test_the_url_is_the_one_that_keras_takes(name: str, module: str, base: str) -> None:
+def test_the_url_is_that_of_keras(name: str, module: str, base: str) -> None:
     import ast
 
     spec = find_spec("keras")

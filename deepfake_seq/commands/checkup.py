@@ -1,4 +1,4 @@
-"""`deepseq doctor` and `deepseq demo`: is this machine ready, and does it all work."""
+"""`deepseq doctor` and `deepseq demo`: check the machine, and run the whole workflow."""
 
 from __future__ import annotations
 
@@ -8,39 +8,46 @@ from typing import Any
 
 import click
 
-from deepfake_seq.commands.options import PATH, json_option, print_json
+from deepfake_seq.commands.options import PATH, command, json_option, option
+from deepfake_seq.commands.output import print_json
 
 
-@click.command()
+@command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say whether this machine is ready: versions, backends, devices, weights."""
+    """Check versions, backends, devices and weights on this machine."""
     from dataclasses import asdict
 
     from deepfake_seq import console
-    from deepfake_seq import doctor as examination
+    from deepfake_seq import doctor as doctoring
 
-    findings = examination.examine()
+    findings = doctoring.examine()
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        rows = [["", "what", "found"]]
+        rows = [["", "check", "result"]]
         rows += [["ok" if f.ok else "FAIL", f.name, f.detail] for f in findings]
         click.echo(console.table(rows))
     if not all(finding.ok for finding in findings):
         sys.exit(1)
 
 
-@click.command()
-@click.option("--out", type=PATH, default="demo", show_default=True, help="Where it all goes.")
+@command()
+@option(
+    "--out", type=PATH, default="demo", show_default=True, help="Folder to create for the results."
+)
 @json_option
 def demo(out: Path, as_json: bool) -> None:
-    """Do it all in a minute or two, offline, on clips that it makes itself."""
+    """Run the whole workflow offline on generated clips.
+
+    It takes a minute or two: clips are generated, their features are extracted, two models are
+    trained, and two clips are classified.
+    """
     from deepfake_seq.demo import show
 
-    def echo_message(line: str) -> None:
+    def echo(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary: dict[str, Any] = show.run_demo(out, echo_message)
+    summary: dict[str, Any] = show.run_demo(out, echo)
     if as_json:
         print_json(summary)

@@ -1,4 +1,4 @@
-"""`deepseq dataset`: what a data set holds, before anything is decoded."""
+"""`deepseq dataset`: what a data set contains, without decoding a video."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 
 import click
 
-from deepfake_seq.commands.options import PATH, json_option, print_json
+from deepfake_seq.commands.options import PATH, command, json_option, option
+from deepfake_seq.commands.output import print_json
 from deepfake_seq.commands.videos import Collection, collect, report, video_options
 
 
-@click.command()
+@command()
 @video_options
-@click.option("--figure", type=PATH, help="A PNG to write, with the classes as bars.")
+@option("--figure", type=PATH, help="PNG file to write: a bar chart of the classes.")
 @json_option
 def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **options: Any) -> None:
-    """Say what a data set holds and what is missing of it; no video is opened.
+    """Report what a data set contains and what is missing.
 
-    Celeb-DF, FaceForensics++ and DFDC are known by their folders and lists; other videos are
-    labelled by folders called real and fake, or by --labels.
+    No video is opened. Celeb-DF, FaceForensics++ and DFDC are recognised by their folders and
+    lists; other videos are labelled by folders named real and fake, or by --labels.
     """
     from deepfake_seq import atomic
     from deepfake_seq.datasets import distribution
@@ -38,11 +39,12 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
 
 
 def _summary(collection: Collection) -> dict[str, Any]:
-    from deepfake_seq.datasets import count_classes, distribution, groups_in_several_splits
+    """Return the JSON document."""
+    from deepfake_seq.datasets import count_classes, distribution, straddling_groups
 
     items = collection.items
     tables = distribution(items)
-    astray = groups_in_several_splits(items)
+    shared_groups = straddling_groups(items)
     return {
         "videos": len(items),
         "data_sets": [
@@ -61,6 +63,6 @@ def _summary(collection: Collection) -> dict[str, Any]:
         "all": asdict(count_classes("all videos", items)),
         "by_part": [asdict(row) for row in tables.get("part", [])],
         "by_method": [asdict(row) for row in tables.get("method", [])],
-        "groups_in_several_parts": {"count": len(astray), "first": astray[:10]},
+        "groups_in_several_parts": {"count": len(shared_groups), "first": shared_groups[:10]},
         "links_left_out": len(collection.links),
     }

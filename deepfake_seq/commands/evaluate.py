@@ -1,4 +1,4 @@
-"""`deepseq evaluate`: report how well a run does on a store."""
+"""`deepseq evaluate`: metrics of a run on a feature store."""
 
 from __future__ import annotations
 
@@ -9,39 +9,36 @@ import click
 from deepfake_seq.commands.options import (
     EXISTING,
     PATH,
-    echo_line,
-    echo_message,
+    command,
+    features_option,
     json_option,
-    print_json,
+    option,
 )
+from deepfake_seq.commands.output import echo_line, echo_notes, print_json
 
 
-@click.command()
+@command()
 @click.argument("run_folder", type=PATH, metavar="RUN")
-@click.option(
-    "--features",
-    type=PATH,
-    default="features",
-    show_default=True,
-    help="Feature store to evaluate on.",
+@features_option("evaluate on")
+@option(
+    "--videos",
+    type=EXISTING,
+    help="Folder of the videos, to show frames of the worst mistakes in the report.",
 )
-@click.option(
-    "--videos", type=EXISTING, help="Folder of the videos, to show frames of the worst mistakes."
-)
-@click.option(
+@option(
     "--out",
     type=PATH,
-    help="Output folder.  [default: RUN if the store contains its test clips, else "
-    "RUN/evaluations/<store>]",
+    show_default="RUN if the store contains its test clips, else RUN/evaluations/<store>",
+    help="Output folder.",
 )
 @json_option
 def evaluate(
     run_folder: Path, features: Path, videos: Path | None, out: Path | None, as_json: bool
 ) -> None:
-    """Evaluate a run on a feature store, and write metrics.json and report.html.
+    """Evaluate a run on a feature store and write a report.
 
-    Only test and validation clips of the run, and clips unrelated to its training clips, are
-    evaluated.
+    Writes metrics.json and report.html. Only test and validation clips of the run, and clips
+    unrelated to its training clips, are evaluated.
     """
     from deepfake_seq import console
     from deepfake_seq import evaluate as evaluating
@@ -51,17 +48,13 @@ def evaluate(
 
     store = FeatureStore.open(features)
     folder, evaluation = evaluating.evaluate(run_folder, store, videos=videos, out=out)
-    for warning in evaluation.warnings:
-        echo_message(f"NOTE: {warning}")
-    written = {
-        "metrics": str(folder / run.METRICS),
-        "report": str(folder / evaluating.REPORT),
-    }
+    echo_notes(evaluation.warnings)
+    written = {"metrics": str(folder / run.METRICS), "report": str(folder / evaluating.REPORT)}
     if as_json:
         print_json({"run": str(run_folder), "files": written, **evaluation.metrics})
         return
-    kinds = {kind: sum(own.values()) for kind, own in evaluation.counts.items()}
-    echo_line(f"clips: {console.counts({kind: count for kind, count in kinds.items() if count})}")
+    totals = {kind: sum(counts.values()) for kind, counts in evaluation.counts.items()}
+    echo_line(f"clips: {console.counts({kind: count for kind, count in totals.items() if count})}")
     if evaluation.excluded:
         echo_line(f"left out: {console.counts(dict(evaluation.excluded))}")
     click.echo(console.table(metrics_rows(evaluation.model, evaluation.metrics)))

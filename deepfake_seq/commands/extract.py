@@ -1,4 +1,4 @@
-"""`deepseq extract`: videos, or cached faces of them, to features."""
+"""`deepseq extract`: features from videos, or from cached faces."""
 
 from __future__ import annotations
 
@@ -8,100 +8,76 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq import config
 from deepfake_seq.commands.options import (
-    FAILED_VIDEOS,
     PATH,
-    cnn_options,
-    echo_message,
+    command,
+    execution_options,
+    execution_settings,
     face_options,
     json_option,
-    labels_line,
-    limits,
-    memory_option,
-    print_json,
-    runtime_option,
+    option,
+    options_of,
     sampling_options,
-    timeout_option,
-    workers_option,
 )
-from deepfake_seq.commands.sources import sources
+from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, labels_line, print_json
+from deepfake_seq.commands.sources import load_sources
 from deepfake_seq.commands.videos import video_options
 from deepfake_seq.commands.views import view_options
+from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
 
 if TYPE_CHECKING:
+    from deepfake_seq.extract.pipeline import Summary
     from deepfake_seq.extract.profiling import Profile
     from deepfake_seq.extract.resume import Outcome
 
-_FACES, _EXECUTION = config.FaceConfig(), config.ExecutionConfig()
 
-
-@click.command()
+@command()
 @video_options
-@click.option(
+@option(
     "--from-faces",
     type=PATH,
     metavar="STORE",
-    help="In place of PATH...: cached faces, or a feature store that has some. The features are "
-    "those of the videos.",
+    heading="Video",
+    help="Extract from the cached faces in this face store or feature store, in place of videos. "
+    "The features are the same.",
 )
-@click.option("--out", type=PATH, default="features", show_default=True, help="The store.")
-@face_options
-@click.option("--keep-faces", is_flag=True, help="Keep the crops, too, in OUT/faces.")
-@click.option(
-    "--face-format",
-    type=click.Choice(config.FACE_FORMATS),
-    default=_FACES.image_format,
+@option(
+    "--out",
+    type=PATH,
+    default="features",
     show_default=True,
-    help="Of kept crops: webp and png lose nothing; jpeg does, and the CNN is shown that.",
+    help="Feature store to create or to extend.",
 )
-@cnn_options
+@face_options
+@option("--keep-faces", is_flag=True, heading="Face", help="Keep the face crops in OUT/faces.")
+@options_of(FaceConfig, "image_format", heading="Face")
+@options_of(BackboneConfig, "name", "weights", "precision", heading="CNN")
 @sampling_options
 @view_options
-@runtime_option
-@workers_option
-@timeout_option
-@memory_option
-@click.option(
-    "--engine",
-    type=click.Choice(config.ENGINES),
-    default=_EXECUTION.engine,
-    show_default=True,
-    help="This machine, or all machines of a Ray cluster.",
-)
-@click.option(
-    "--address",
-    default=_EXECUTION.address,
-    metavar="HOST:PORT",
-    help="The Ray cluster.  [default: one that runs here, or else one that is started here]",
-)
-@click.option("--retry-failed", is_flag=True, help="Take up videos that failed before.")
-@click.option("--profile", is_flag=True, help="Print at the end where the time went.")
+@execution_options
+@options_of(ExecutionConfig, "engine", "address", heading="Execution")
+@option("--retry-failed", is_flag=True, help="Extract again the videos that failed before.")
+@option("--profile", is_flag=True, help="Print the time spent in each stage at the end.")
 @json_option
 def extract(out: Path, **options: Any) -> None:
-    """Extract features from videos, or from all videos in folders, into a store.
+    """Extract features from videos into a feature store.
 
-    What is in the store already is skipped, so an interrupted run goes on where it stopped.
-    Celeb-DF, FaceForensics++ and DFDC are known by their folders and lists; other videos are
-    labelled by folders called real and fake, or by --labels.
+    PATH is a video or a folder of videos. Videos already in the store are skipped, so the same
+    command resumes an interrupted extraction. Celeb-DF, FaceForensics++ and DFDC are recognised by
+    their folders and lists; other videos are labelled by folders named real and fake, or by
+    --labels.
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
     from deepfake_seq.extract.writers import StoreWriters
 
-    execution = config.ExecutionConfig(
-        options["runtime"],
-        options["workers"],
-        limits(options["timeout"], options["memory"]),
-        options["engine"],
-        options["address"],
-    )
-    items, resolved, told = sources(out, options)
-    if resolved.config.backbone.weights == config.UNTRAINED:
+    execution = execution_settings(options)
+    items, resolved, report = load_sources(out, options)
+    if resolved.config.backbone.weights == UNTRAINED:
         echo_message(
             "WARNING: the CNN is untrained. Its features are noise; use them for trials only."
         )
-    click.echo(told, err=options["as_json"])
+    click.echo(report, err=options["as_json"])
     with (
         StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
@@ -115,13 +91,7 @@ def extract(out: Path, **options: Any) -> None:
             on_video=lambda outcome, profile: step(_note(outcome, profile)),
         )
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    for failure in summary.failures:
-        again = " (the next run tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{again}")
-    if summary.failed_before:
-        echo_message(
-            f"{summary.failed_before} videos failed in an earlier run: --retry-failed takes them up"
-        )
+    _echo_failures(summary)
     if options["profile"] and summary.profile:
         click.echo(_profile_table(summary.profile), err=True)
     if options["as_json"]:
@@ -143,28 +113,40 @@ def extract(out: Path, **options: Any) -> None:
     else:
         click.echo(
             f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
-            f"{summary.skipped} were there already"
-            + (f", {summary.relabelled} of them relabelled" if summary.relabelled else "")
+            f"{summary.skipped} already in the store"
+            + (f" ({summary.relabelled} relabelled)" if summary.relabelled else "")
             + f"; {summary.seconds:.1f} s"
         )
         click.echo(f"{out}: {totals}")
         if cache.faces is not None:
-            click.echo(f"{cache.faces.path}: the faces of {len(cache.faces)} of them")
+            click.echo(f"{cache.faces.path}: faces of {len(cache.faces)} videos")
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 
 
+def _echo_failures(summary: Summary) -> None:
+    """Print one line on stderr for each video that failed."""
+    for failure in summary.failures:
+        retry = " (the next extraction tries again)" if failure.transient else ""
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+    if summary.failed_before:
+        echo_message(
+            f"{summary.failed_before} videos failed in an earlier extraction; "
+            "--retry-failed extracts them again"
+        )
+
+
 def _note(outcome: Outcome, profile: Profile | None) -> str:
-    """What the progress bar says behind a video."""
+    """Return the note of the progress bar after a video."""
     status = "skipped" if outcome.skipped else outcome.status
     return f"{status}; bottleneck: {profile.bottleneck}" if profile else status
 
 
 def _profile_table(profile: Profile) -> str:
-    """Stages with their times, waits and rates, and what to make faster first."""
+    """Return a table of the stages with times and rates, and name the bottleneck."""
     from deepfake_seq import console
 
-    header = ["stage", "side by side", "busy", "idle", "done", "each", "per second"]
+    header = ["stage", "parallel", "busy", "idle", "done", "each", "per second"]
     rows = []
     for name, row in profile.to_dict()["stages"].items():
         each = f"{1000 * row['busy_seconds'] / row['done']:.1f} ms" if row["done"] else ""

@@ -1,4 +1,4 @@
-"""`deepseq faces`: what is seen in a clip, on one sheet."""
+"""`deepseq faces`: a contact sheet of the faces found in a clip."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from deepfake_seq import config
 from deepfake_seq.commands.options import (
     EXISTING,
     PATH,
+    command,
+    execution_settings,
     face_options,
-    face_settings,
+    from_options,
     json_option,
-    limits,
-    memory_option,
-    print_json,
+    limits_options,
+    option,
     sampling_options,
-    timeout_option,
 )
+from deepfake_seq.commands.output import print_json
 
 
-@click.command()
+@command()
 @click.argument("clip", type=EXISTING)
-@click.option("--out", type=PATH, default="faces.png", show_default=True, help="The PNG to write.")
+@option("--out", type=PATH, default="faces.png", show_default=True, help="PNG file to write.")
 @sampling_options
 @face_options
-@timeout_option
-@memory_option
+@limits_options
 @json_option
 def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
-    """Draw the sampled frames of a clip with the faces found, and the crops that the CNN sees.
+    """Draw the faces found in a clip and the crops the CNN sees.
 
-    Look here first when a verdict surprises you. Green boxes: found in the sampled frame; yellow:
-    in a frame beside it. Grey frames show no face.
+    Check this sheet first if a verdict is unexpected. Green boxes: found in the sampled frame;
+    yellow boxes: found in a neighbouring frame. Grey frames show no face.
     """
     from deepfake_seq.extract import contact_sheet
     from deepfake_seq.extract.resolve import resolve
 
     settings = config.ExtractConfig(
-        config.SamplingConfig(options["sampling"], options["frames"]),
-        face_settings(options),
+        from_options(config.SamplingConfig, options),
+        from_options(config.FaceConfig, options),
         config.BackboneConfig(weights=config.UNTRAINED),  # the CNN is not used
     )
-    execution = config.ExecutionConfig(limits=limits(options["timeout"], options["memory"]))
-    looked = contact_sheet.inspect_video(clip, resolve(settings), execution)
-    sampled = len(looked.cells[0])
+    inspected = contact_sheet.inspect_video(clip, resolve(settings), execution_settings(options))
+    sampled = len(inspected.cells[0])
     people = [
         {"faces_found": len(person) - person.filled, "faces_filled": person.filled}
-        for person in looked.people
+        for person in inspected.people
     ]
     counts = ", ".join(
         f"{person['faces_found']} of {sampled}"
-        + (f" and {person['faces_filled']} beside" if person["faces_filled"] else "")
+        + (f" and {person['faces_filled']} neighbouring" if person["faces_filled"] else "")
         for person in people
     )
-    video = looked.video
-    what = f"{video.status}{f' ({video.reason})' if video.reason else ''}"
-    seen = f"face in {counts} sampled frames" if people else f"no face in {sampled} sampled frames"
-    contact_sheet.draw(looked, f"{clip.name}: {what}, {seen}", settings, out)
+    video = inspected.video
+    status = f"{video.status}{f' ({video.reason})' if video.reason else ''}"
+    faces_found = f"face in {counts}" if people else f"no face in {sampled}"
+    summary = f"{status}, {faces_found} sampled frames"
+    contact_sheet.draw(inspected, f"{clip.name}: {summary}", settings, out)
     if as_json:
         print_json(
             {
@@ -72,4 +72,4 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
             }
         )
     else:
-        click.echo(f"{out}: {what}, {seen}")
+        click.echo(f"{out}: {summary}")

@@ -1,24 +1,33 @@
-"""`deepseq fit`: features to a trained model, or to what several rounds of training say."""
+"""`deepseq fit`: train a model on features, or compare models over several trainings."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepfake_seq import config
-from deepfake_seq.commands.options import PATH, echo_message, json_option, print_json
-from deepfake_seq.commands.results import run_report, tell_data, tell_run
+from deepfake_seq.commands.options import (
+    PATH,
+    command,
+    features_option,
+    from_options,
+    json_option,
+    option,
+    option_of,
+    options_of,
+)
+from deepfake_seq.commands.output import echo_notes, print_json
+from deepfake_seq.commands.results import echo_data, echo_run, run_report
 from deepfake_seq.commands.training import (
+    TRAINING,
     balance_options,
-    balance_setting,
     decision_options,
-    decision_settings,
     duration_options,
     split_options,
-    split_settings,
     trainer_option,
 )
 from deepfake_seq.errors import UsageError
@@ -26,49 +35,45 @@ from deepfake_seq.errors import UsageError
 if TYPE_CHECKING:
     from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-_MODEL, _TRAIN = config.ModelConfig(), config.TrainConfig()
 _ALL = "all"
+_MODEL, _STUDY = "Model", "Study"
 
 
-@click.command()
-@click.option(
-    "--features", type=PATH, default="features", show_default=True, help="The store to train on."
-)
-@click.option("--out", type=PATH, help="The run to make.  [default: runs/<time>-<model>]")
-@click.option(
-    "--model",
+@command()
+@features_option("train on")
+@option("--out", type=PATH, show_default="runs/<time>-<model>", help="Run folder to create.")
+@option_of(
+    config.ModelConfig,
+    "name",
+    _MODEL,
     type=click.Choice([*config.MODELS, _ALL]),
-    default=_MODEL.name,
-    show_default=True,
-    help="all compares them, and shows whether the order of frames is used.",
+    callback=None,
+    help="Sequence model; all trains every model, which also shows whether the frame order "
+    "matters.",
 )
-@click.option("--bidirectional", is_flag=True, help="Read the frames in both directions.")
-@click.option(
-    "--inputs",
-    type=click.Choice(config.INPUTS),
-    help="The features, how much they change between frames, or both.  [default: features; for "
-    "logistic: both]",
+@options_of(config.ModelConfig, "bidirectional", heading=_MODEL)
+@option_of(
+    config.ModelConfig, "inputs", _MODEL, default=None, show_default="features; for logistic: both"
 )
-@click.option("--shuffle-frames", is_flag=True, help="A control: hide the order of frames.")
-@click.option(
-    "--units",
-    default=config.write_units(_MODEL.units),
-    show_default=True,
-    help="Of the recurrent layers, from the first to the last.",
-)
-@click.option("--dropout", type=float, default=_MODEL.dropout, show_default=True)
+@options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", heading=_MODEL)
 @duration_options
-@click.option("--batch-size", type=int, default=_TRAIN.batch_size, show_default=True)
-@click.option("--learning-rate", type=float, default=_TRAIN.learning_rate, show_default=True)
-@click.option("--gamma", type=float, default=_TRAIN.gamma, show_default=True, help="Focal loss.")
+@options_of(config.TrainConfig, "batch_size", "learning_rate", "gamma", heading=TRAINING)
 @balance_options
 @split_options
 @decision_options
-@click.option("--seed", type=int, default=_TRAIN.seed, show_default=True)
+@options_of(config.TrainConfig, "seed", heading=TRAINING)
 @trainer_option
-@click.option("--folds", type=click.IntRange(2, 100), help="Cross-validate; makes no model.")
-@click.option(
-    "--seeds", type=click.IntRange(1, 100), help="Repeat with so many seeds; makes no model."
+@option(
+    "--folds",
+    type=click.IntRange(2, 100),
+    heading=_STUDY,
+    help="Number of folds to cross-validate with; no run is created.",
+)
+@option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    heading=_STUDY,
+    help="Number of seeds to repeat the training with; no run is created.",
 )
 @json_option
 def fit(
@@ -79,71 +84,58 @@ def fit(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a model on a store, and judge it beside its baselines.
+    """Train a sequence model on a feature store.
 
-    Training, validation and test clips share no group (no person, no source video). With --folds or
-    --seeds, no model is kept, but a study of how well it does and how much of that is luck.
+    The model and its baselines are evaluated on test clips. Training, validation and test clips
+    share no group (person or source video). --folds and --seeds do not create a run: they write a
+    study of how much the metrics vary between trainings.
     """
-    from datetime import datetime
-
-    recipes = _recipes(**options)
-    title = recipes[0].model.title if len(recipes) == 1 else _ALL
+    experiments = _experiments(**options)
+    title = experiments[0].model.title if len(experiments) == 1 else _ALL
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
     if folds or seeds:
-        _study(features, out, recipes, folds or 0, seeds or 1, as_json)
+        _study(features, out, experiments, folds or 0, seeds or 1, as_json)
     else:
-        _fit(features, out, recipes, as_json)
+        _fit(features, out, experiments, as_json)
 
 
-def _recipes(**options: Any) -> list[ExperimentConfig]:
-    """One recipe, or those of all models."""
+def _experiments(**options: Any) -> list[ExperimentConfig]:
+    """Return the experiment of one model, or those of all models."""
     from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
     common = ExperimentConfig(
-        train=config.TrainConfig(
-            epochs=options["epochs"],
-            batch_size=options["batch_size"],
-            learning_rate=options["learning_rate"],
-            patience=options["patience"],
-            gamma=options["gamma"],
-            balance=balance_setting(options["balance"]),
-            members=options["members"],
-            seed=options["seed"],
-            runtime=options["runtime"],
-        ),
-        split=split_settings(options),
-        decision=decision_settings(options),
+        train=from_options(config.TrainConfig, options),
+        split=from_options(config.SplitConfig, options),
+        decision=from_options(config.DecisionConfig, options),
     )
-    return [replace(common, model=model) for model in _models(**options)]
+    return [replace(common, model=model) for model in _models(options)]
 
 
-def _models(
-    model: str,
-    bidirectional: bool,
-    inputs: str | None,
-    shuffle_frames: bool,
-    units: str,
-    dropout: float,
-    **_: Any,
-) -> list[config.ModelConfig]:
+def _models(options: dict[str, Any]) -> list[config.ModelConfig]:
     from deepfake_seq.sequence.cross_validation import CONTENDERS
 
-    layers = config.read_units(units)
-    if model == _ALL:
-        if bidirectional or shuffle_frames:
-            raise UsageError(
-                "--model all has a bidirectional and a shuffled model: leave those options out"
-            )
-        chosen = [replace(own, dropout=dropout, inputs=inputs or own.inputs) for own in CONTENDERS]
-        return [
-            replace(own, units=layers) if own.name in config.RECURRENT else own for own in chosen
-        ]
-    inputs = inputs or config.default_inputs(model)
-    return [config.ModelConfig(model, bidirectional, dropout, inputs, shuffle_frames, layers)]
+    name, inputs, units = options["model"], options["inputs"], options["units"]
+    if name != _ALL:
+        inputs = inputs or config.default_inputs(name)
+        return [from_options(config.ModelConfig, options, inputs=inputs)]
+    if options["bidirectional"] or options["shuffle_frames"]:
+        raise UsageError(
+            "--model all includes a bidirectional and a shuffled model: leave out --bidirectional "
+            "and --shuffle-frames"
+        )
+    return [
+        replace(
+            model,
+            dropout=options["dropout"],
+            inputs=inputs or model.inputs,
+            units=units if model.name in config.RECURRENT else model.units,
+        )
+        for model in CONTENDERS
+    ]
 
 
-def _fit(features: Path, out: Path, recipes: list[ExperimentConfig], as_json: bool) -> None:
-    """One run in `out`, or one for each recipe in a folder of its own there."""
+def _fit(features: Path, out: Path, experiments: list[ExperimentConfig], as_json: bool) -> None:
+    """Write one run to `out`, or a run for each experiment to a folder in `out`."""
     from deepfake_seq import console
     from deepfake_seq.sequence import fit as fitting
     from deepfake_seq.sequence.experiment import load_experiment
@@ -152,39 +144,39 @@ def _fit(features: Path, out: Path, recipes: list[ExperimentConfig], as_json: bo
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
-    experiment = load_experiment(FeatureStore.open(features), recipes[0].split)
+    data = load_experiment(FeatureStore.open(features), experiments[0].split)
     results = []
-    for recipe in recipes:
-        title = recipe.model.title
-        folder = out if len(recipes) == 1 else out / title
-        total = recipe.train.epochs * fitting.count_members(experiment, recipe)
+    for experiment in experiments:
+        title = experiment.model.title
+        folder = out if len(experiments) == 1 else out / title
+        total = experiment.train.epochs * fitting.count_members(data, experiment)
         with console.progress(f"fit {title}", total, "epochs") as step:
             results.append(
-                fitting.fit(experiment, folder, recipe, lambda _, row: step(_epoch(row)))
+                fitting.fit(data, folder, experiment, lambda _, row: step(_epoch_note(row)))
             )
-    for warning in dict.fromkeys(warning for own in results for warning in own.warnings):
-        echo_message(f"NOTE: {warning}")
+    echo_notes(warning for result in results for warning in result.warnings)
     if as_json:
-        reports = {own.model: run_report(own) for own in results}
+        reports = {result.model: run_report(result) for result in results}
         print_json(reports if len(results) > 1 else reports[results[0].model])
         return
     if len(results) > 1:
-        tell_data(results[0])
-        click.echo(console.table(runs_rows({own.model: own.metrics for own in results})))
-        click.echo(f"runs: {', '.join(str(own.folder) for own in results)}")
+        echo_data(results[0])
+        click.echo(console.table(runs_rows({result.model: result.metrics for result in results})))
+        click.echo(f"runs: {', '.join(str(result.folder) for result in results)}")
     else:
-        tell_run(results[0])
+        echo_run(results[0])
 
 
-def _epoch(row: dict[str, float]) -> str:
+def _epoch_note(row: dict[str, float]) -> str:
+    """Return the note of the progress bar after an epoch."""
     loss, auc = f"loss {row['loss']:.4f}", row["val_auc"]
-    return loss if auc != auc else f"{loss}, validation AUC {auc:.3f}"  # NaN: there is none
+    return loss if auc != auc else f"{loss}, validation AUC {auc:.3f}"  # NaN if undefined
 
 
 def _study(
     features: Path,
     out: Path,
-    recipes: list[ExperimentConfig],
+    experiments: list[ExperimentConfig],
     folds: int,
     seeds: int,
     as_json: bool,
@@ -197,18 +189,17 @@ def _study(
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
-    split = recipes[0].split
+    split = experiments[0].split
     if folds and split.strategy == "official":
-        raise UsageError("--folds splits by group: leave --split official out")
+        raise UsageError("--folds splits by group: leave out --split official")
     clips = load_clips(FeatureStore.open(features), split.seed)
-    total = len(recipes) * (folds or 1) * seeds
+    total = len(experiments) * (folds or 1) * seeds
     with console.progress("fit", total, "trainings") as step:
-        found = studying.study(clips, recipes, folds, seeds, on_training=step)
-    studying.save(out, found)
-    for warning in found.warnings:
-        echo_message(f"NOTE: {warning}")
+        result = studying.study(clips, experiments, folds, seeds, on_training=step)
+    studying.save(out, result)
+    echo_notes(result.warnings)
     if as_json:
-        print_json({"study": str(out), **found.summary, "warnings": found.warnings})
+        print_json({"study": str(out), **result.summary, "warnings": result.warnings})
         return
-    click.echo(console.table(study_rows(found.summary["models"])))
+    click.echo(console.table(study_rows(result.summary["models"])))
     click.echo(f"study: {out}")

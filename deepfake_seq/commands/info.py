@@ -1,4 +1,4 @@
-"""`deepseq info`: what is in a store or a run."""
+"""`deepseq info`: what a store or a run contains."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq import console
-from deepfake_seq.commands.options import EXISTING, echo_line, json_option, labels_line, print_json
+from deepfake_seq.commands.options import EXISTING, command, json_option
+from deepfake_seq.commands.output import echo_line, labels_line, print_json
 
 if TYPE_CHECKING:
     from deepfake_seq.store import FaceStore, FeatureStore
 
 
-@click.command()
+@command()
 @click.argument("path", type=EXISTING)
 @json_option
 def info(path: Path, as_json: bool) -> None:
-    """Say what is in a store, of features or of faces, or in a run."""
+    """Describe a feature store, a face store or a run."""
     from deepfake_seq.sequence.runs import run
 
     if (path / run.DESCRIPTION).is_file():
@@ -32,20 +33,19 @@ def _store_info(path: Path, as_json: bool) -> None:
     from deepfake_seq.store import FAILED_STATUSES, open_store
 
     store = open_store(path)
-    every = [entry.metadata for entry in store.entries()]
-    # Views of a clip are there to train on; they are no videos.
-    records = [record for record in every if "view" not in record["facts"]]
-    about = _about(store, records, len(every) - len(records))
+    all_records = [entry.metadata for entry in store.entries()]
+    records = [record for record in all_records if "view" not in record["facts"]]
+    about = _about(store, records, len(all_records) - len(records))
     if as_json:
         print_json(about)
         return
-    holds = " of faces" if "images" in about else ""
-    echo_line(f"store        {path}, {_megabytes(about)}{holds}")
+    kind = " of faces" if "images" in about else ""
+    echo_line(f"store        {path}, {_megabytes(about)}{kind}")
     echo_line(f"videos       {labels_line(records)}")
     if about["views"]:
         echo_line(f"views        {about['views']} for training only")
     echo_line(f"status       {console.counts(about['by_status'])}")
-    echo_line(f"groups       {about['groups'] or 'none: nobody said who is in which clip'}")
+    echo_line(f"groups       {about['groups'] or 'none given: splits may leak identities'}")
     if images := about.get("images"):
         echo_line(
             f"images       {images['format']}, {images['bytes_per_video'] / 1024:.0f} KiB a video"
@@ -55,8 +55,8 @@ def _store_info(path: Path, as_json: bool) -> None:
             f"faces        {faces['store']}, {_megabytes(faces)}, of {faces['videos']} videos"
         )
     echo_line(f"fingerprint  {store.fingerprint.id}")
-    for part, values in store.fingerprint.fields.items():
-        echo_line(f"  {part:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
+    for section, values in store.fingerprint.fields.items():
+        echo_line(f"  {section:10} {', '.join(f'{key} {value}' for key, value in values.items())}")
     for record in records:
         if record["status"] in FAILED_STATUSES:
             echo_line(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
@@ -65,7 +65,7 @@ def _store_info(path: Path, as_json: bool) -> None:
 def _about(
     store: FeatureStore | FaceStore, records: list[dict[str, Any]], views: int
 ) -> dict[str, Any]:
-    """The JSON document of a store."""
+    """Return the JSON document of a store."""
     from deepfake_seq.store import FAILED_STATUSES, FaceStore, faces_of, has_faces
 
     about: dict[str, Any] = {
@@ -80,11 +80,11 @@ def _about(
         "bytes": _size(store.path),
     }
     if isinstance(store, FaceStore):
-        seen = sum(record["status"] not in FAILED_STATUSES for record in records)
+        with_faces = sum(record["status"] not in FAILED_STATUSES for record in records)
         image_format = store.extract_config.get("faces", {}).get("image_format", "unknown")
         about["images"] = {
             "format": image_format,
-            "bytes_per_video": about["bytes"] // max(seen, 1),
+            "bytes_per_video": about["bytes"] // max(with_faces, 1),
         }
     elif has_faces(store.path):
         faces = FaceStore.open(faces_of(store.path))
@@ -119,7 +119,7 @@ def _run_info(path: Path, as_json: bool) -> None:
     echo_line(f"clips        {', '.join(f'{n} {name}' for name, n in description.split.items())}")
     echo_line(f"fingerprint  {description.fingerprint_id}")
     decision = description.decision
-    echo_line(f"threshold    {decision.threshold:.3f}, by the rule {decision.rule}")
+    echo_line(f"threshold    {decision.threshold:.3f} (rule: {decision.rule})")
     click.echo(console.table(metrics_rows(description.title, metrics)))
     for warning in description.warnings:
         echo_line(f"note         {warning}")

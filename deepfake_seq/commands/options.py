@@ -1,210 +1,197 @@
-"""Options and small helpers that several commands share."""
+"""Command-line options: from the fields of settings classes, and those that commands share."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from deepfake_seq import config, console
+from deepfake_seq import config
+from deepfake_seq.config.setting import SettingSpec, option_name, setting_of
 from deepfake_seq.errors import UsageError
-
-FAILED_VIDEOS = 3
-INCONCLUSIVE = 4
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
-_EXECUTION = config.ExecutionConfig()
-_SAMPLING, _FACES, _BACKBONE = (
-    config.SamplingConfig(),
-    config.FaceConfig(),
-    config.BackboneConfig(),
-)
-
-Command = Callable[..., Any]
+Decorator = Callable[[Any], Any]
+_Settings = TypeVar("_Settings")
 
 
-def count_option(name: str, least: int, most: int, help_text: str) -> Callable[[Command], Command]:
-    """Make an option for a whole number that is 0 in the settings if it is not given.
+class HeadedOption(click.Option):
+    """An option that `--help` lists under a heading.
 
-    0 itself is refused, like every other number out of range, so that it never means the default.
+    Attributes:
+        heading: The heading; "" for the general options, which come first.
     """
 
-    def checked(_: click.Context, __: click.Parameter, value: int | None) -> int:
-        if value is not None and not least <= value <= most:
-            raise UsageError(f"{name} must be from {least} to {most}. Received: {value}")
-        return value or 0
+    def __init__(self, *arguments: Any, heading: str = "", **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self.heading = heading
 
-    return click.option(name, type=int, callback=checked, help=help_text)
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return the notes after the help text; a default given as text is not in parentheses."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default
+        return extra
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-runtime_option = click.option(
-    "--runtime",
-    type=click.Choice(config.RUNTIMES),
-    default=_EXECUTION.runtime,
-    show_default=True,
-    help="What runs the CNN.",
+class HeadedCommand(click.Command):
+    """A command whose `--help` groups the options by their headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the general options, then those of each heading in order of appearance."""
+        groups: dict[str, list[tuple[str, str]]] = {"": []}
+        for parameter in self.get_params(ctx):
+            row = parameter.get_help_record(ctx)
+            if row is not None and isinstance(parameter, click.Option):
+                groups.setdefault(getattr(parameter, "heading", ""), []).append(row)
+        for heading, rows in groups.items():
+            with formatter.section(f"{heading} options" if heading else "Options"):
+                formatter.write_dl(rows)
+
+
+option = partial(click.option, cls=HeadedOption)
+command = partial(click.command, cls=HeadedCommand)
+
+
+def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> Decorator:
+    """Return the decorator that adds the option of a settings field to a command.
+
+    Its value is that of the field, read and checked; None if the field is to keep its default.
+
+    Args:
+        kind: Settings class.
+        name: Name of the field.
+        heading: Heading of the option in `--help`.
+        **changes: Attributes of `click.option` that differ for this command.
+    """
+    declared = {field.name: field for field in fields(kind)}[name]
+    setting = setting_of(declared)
+    if setting is None or not setting.has_option:
+        raise TypeError(f"{kind.__name__}.{name} has no option")
+    default = setting.write(declared.default) if setting.write else declared.default
+    choices, is_flag = setting.option_choices or setting.choices, type(default) is bool
+    attributes: dict[str, Any] = {
+        "help": setting.help_text,
+        "heading": heading,
+        "callback": partial(_read, setting),
+        "metavar": setting.metavar,
+        "default": None if setting.auto is not None else default,
+        "show_default": setting.default_text or (default not in (None, ()) and not is_flag),
+    }
+    if is_flag:
+        attributes["is_flag"] = True
+    elif choices:
+        attributes["type"] = click.Choice(choices)
+        attributes["multiple"] = isinstance(default, tuple)
+    else:
+        value_type = setting.kind or type(default)
+        attributes["type"] = EXISTING if value_type is Path else value_type
+    return option(option_name(declared), **{**attributes, **changes})
+
+
+def options_of(kind: type[Any], *names: str, heading: str = "") -> Decorator:
+    """Return the decorator that adds the options of several fields of a settings class."""
+    return together(*(option_of(kind, name, heading) for name in names))
+
+
+def from_options(kind: type[_Settings], options: dict[str, Any], **changes: Any) -> _Settings:
+    """Return a settings object with the values of a command's options.
+
+    Args:
+        kind: Settings class. Fields without an option, or whose option is None, keep their default.
+        options: Values by parameter name.
+        **changes: Values of fields that the options do not determine.
+
+    Raises:
+        UsageError: A value is out of range, or values contradict each other.
+    """
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        setting = setting_of(field)
+        if setting and setting.has_option:
+            value = options.get(_parameter(option_name(field)))
+            values.update({} if value is None else {field.name: value})
+    return kind(**{**values, **changes})
+
+
+def as_options(settings: Any) -> dict[str, Any]:
+    """Return the option values that give a settings object, by parameter name."""
+    values = {}
+    for field in fields(settings):
+        setting = setting_of(field)
+        if setting and setting.has_option:
+            value = getattr(settings, field.name)
+            values[_parameter(option_name(field))] = (
+                setting.write(value) if setting.write else value
+            )
+    return values
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return one decorator for several; `--help` lists their options in this order."""
+
+    def decorate(decorated: Any) -> Any:
+        for decorator in reversed(decorators):
+            decorated = decorator(decorated)
+        return decorated
+
+    return decorate
+
+
+def _parameter(name: str) -> str:
+    """Return the name of the parameter that receives an option's value."""
+    return name.removeprefix("--").replace("-", "_")
+
+
+def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Convert the value of an option to that of its field, and check it."""
+    if value is None:
+        return None
+    name = parameter.opts[0]
+    if setting.auto is not None and value == setting.auto:
+        raise UsageError(f"{name} must be {setting.range_text}. Received: {value}")
+    if isinstance(value, tuple):
+        value = tuple(dict.fromkeys(value))
+    if setting.read:
+        return setting.read(value)
+    for item in value if isinstance(value, tuple) else (value,):
+        setting.check(name, item)
+    return value
+
+
+def features_option(purpose: str) -> Decorator:
+    """Return the decorator that adds --features, the feature store that a command reads."""
+    text = f"Feature store to {purpose}."
+    return option("--features", type=PATH, default="features", show_default=True, help=text)
+
+
+json_option = option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
 )
-workers_option = count_option(
-    "--workers",
-    1,
-    config.MAX_WORKERS,
-    "Decoding processes.  [default: one for each core, at most 32]",
+
+_EXECUTION = "Execution"
+limits_options = together(
+    options_of(config.LimitsConfig, "seconds", heading=_EXECUTION),
+    options_of(config.LimitsConfig, "memory_bytes", heading=_EXECUTION),
 )
-timeout_option = click.option(
-    "--timeout",
-    type=float,
-    default=_EXECUTION.limits.seconds,
-    show_default=True,
-    help="Seconds for decoding one video.",
+execution_options = together(
+    options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )
-memory_option = click.option(
-    "--memory",
-    type=float,
-    default=_EXECUTION.limits.memory_bytes / 2**30,
-    show_default=True,
-    help="GiB of address space for decoding one video.",
+sampling_options = options_of(config.SamplingConfig, "frames", "strategy", heading="Frame")
+face_options = options_of(
+    config.FaceConfig,
+    *("detector", "detector_weights", "short_side", "margin", "people"),
+    heading="Face",
 )
 
 
-def sampling_options(command: Command) -> Command:
-    """Which frames are looked at."""
-    return together(
-        command,
-        click.option("--frames", type=int, default=_SAMPLING.frames, show_default=True),
-        click.option(
-            "--sampling",
-            type=click.Choice(config.SAMPLERS),
-            default=_SAMPLING.strategy,
-            show_default=True,
-            help="Which frames: spread over the video, in one piece, or key frames (the cheapest).",
-        ),
-    )
-
-
-backbone_option = click.option(
-    "--backbone",
-    type=click.Choice(config.BACKBONES),
-    default=_BACKBONE.name,
-    show_default=True,
-    help="The CNN.",
-)
-
-
-def cnn_options(command: Command) -> Command:
-    """Which CNN, with which weights and how exactly it computes."""
-    return together(
-        command,
-        backbone_option,
-        click.option(
-            "--weights",
-            default=_BACKBONE.weights,
-            show_default=True,
-            metavar="imagenet|untrained|FILE|RUN",
-            help="Its weights; those of a run are what `deepseq finetune` made.",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(config.PRECISIONS),
-            default=_BACKBONE.precision,
-            show_default=True,
-            help="The arithmetic of the CNN and of retinaface.",
-        ),
-    )
-
-
-def face_options(command: Command) -> Command:
-    """How faces are found and cut out; `face_settings` reads them."""
-    return together(
-        command,
-        click.option(
-            "--detector",
-            type=click.Choice(config.DETECTORS),
-            default=_FACES.detector,
-            show_default=True,
-            help="What finds the faces; none takes the whole frame.",
-        ),
-        click.option("--detector-weights", type=EXISTING, help="A file for retinaface or yunet."),
-        click.option(
-            "--short-side",
-            type=int,
-            default=_FACES.short_side,
-            show_default=True,
-            help="Frames are shrunk to this before faces are looked for, in pixels.",
-        ),
-        click.option(
-            "--margin", type=float, default=_FACES.margin, show_default=True, help="Of the crop."
-        ),
-        click.option(
-            "--faces",
-            type=click.Choice(config.PEOPLE),
-            default=_FACES.people,
-            show_default=True,
-            help="The person whom the video is about, or a record (VIDEO#0, VIDEO#1 …) of each.",
-        ),
-    )
-
-
-def face_settings(options: dict[str, Any]) -> config.FaceConfig:
-    """The settings that `face_options` asks for."""
-    return config.FaceConfig(
-        detector=options["detector"],
-        detector_weights=absolute(options["detector_weights"]),
-        short_side=options["short_side"],
-        margin=options["margin"],
-        people=options["faces"],
-    )
-
-
-def together(command: Command, *decorators: Callable[[Command], Command]) -> Command:
-    """Several options as one decorator; `--help` shows them in this order."""
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
-
-
-def limits(timeout: float, memory: float) -> config.LimitsConfig:
-    """The limits of one video, from the options."""
-    return config.LimitsConfig(seconds=timeout, memory_bytes=int(memory * 2**30))
-
-
-def absolute(path: Path | None) -> str | None:
-    """The path from the root, for settings that outlive the working directory."""
-    return str(path.absolute()) if path else None
-
-
-def weights_setting(weights: str) -> str:
-    """The value of `BackboneConfig.weights` for that of --weights: a file by its absolute path."""
-    if weights in (config.IMAGENET, config.UNTRAINED):
-        return weights
-    return str(Path(weights).absolute())
-
-
-def labels_line(records: list[dict[str, Any]]) -> str:
-    """`51 videos, 36 real, 15 fake`, from the metadata of records; views are no videos."""
-    from deepfake_seq.datasets import LABEL_NAMES
-
-    videos = [record for record in records if "view" not in record["facts"]]
-    labels = Counter(LABEL_NAMES[record["label"]] for record in videos)
-    return f"{len(videos)} videos, {console.counts(labels)}"
-
-
-def echo_message(message: str) -> None:
-    """One line for people, on stderr."""
-    click.echo(f"deepseq: {console.plain(message)}", err=True)
-
-
-def echo_line(line: str) -> None:
-    """One line of the result, on stdout."""
-    click.echo(console.plain(line))
-
-
-def print_json(value: Any) -> None:
-    """The one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+def execution_settings(options: dict[str, Any]) -> config.ExecutionConfig:
+    """Return the settings of `execution_options` or `limits_options`."""
+    limits = from_options(config.LimitsConfig, options)
+    return from_options(config.ExecutionConfig, options, limits=limits)

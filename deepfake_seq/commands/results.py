@@ -1,4 +1,4 @@
-"""What came of a training, as `fit` and `finetune` tell it."""
+"""How `fit` and `finetune` print the result of a training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from deepfake_seq.sequence.runs.writer import FitResult
 
 
-def tell_data(result: FitResult) -> None:
-    """What was trained on, before how well that went."""
+def echo_data(result: FitResult) -> None:
+    """Print the numbers of clips in each split, and how classes are balanced."""
     from deepfake_seq import console
     from deepfake_seq.sequence.reports.model_card import views_line
 
-    click.echo(f"clips: {', '.join(f'{count} {part}' for part, count in result.split.items())}")
+    click.echo(f"clips: {', '.join(f'{count} {name}' for name, count in result.split.items())}")
     if result.members > 1:
         click.echo("       each validated by a network that was not trained on it")
     if any(result.views.values()):
@@ -25,12 +25,12 @@ def tell_data(result: FitResult) -> None:
     click.echo(f"imbalance: {result.balance}")
 
 
-def tell_run(result: FitResult) -> None:
-    """What a run is, and how well it does."""
+def echo_run(result: FitResult) -> None:
+    """Print the model, metrics, threshold and folder of a run."""
     from deepfake_seq import console
     from deepfake_seq.sequence.reports.tables import metrics_rows
 
-    tell_data(result)
+    echo_data(result)
     networks = f"{result.members} networks of " if result.members > 1 else ""
     click.echo(f"{result.model}: {networks}{result.parameters['total']:,} parameters")
     click.echo(console.table(metrics_rows(result.model, result.metrics)))
@@ -39,7 +39,7 @@ def tell_run(result: FitResult) -> None:
 
 
 def run_report(result: FitResult) -> dict[str, Any]:
-    """The same as one JSON document."""
+    """Return the JSON document of a run."""
     return {
         "run": str(result.folder),
         "model": result.model,

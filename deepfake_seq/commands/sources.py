@@ -1,4 +1,4 @@
-"""What `extract` takes its crops from, and the CNN that it shows them to."""
+"""Where `extract` takes crops from, and which CNN it applies to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq import config
-from deepfake_seq.commands.options import face_settings, weights_setting
+from deepfake_seq.commands.options import from_options
 from deepfake_seq.commands.videos import collect, report
 from deepfake_seq.commands.views import view_settings
 from deepfake_seq.errors import UsageError
@@ -20,27 +20,29 @@ if TYPE_CHECKING:
     from deepfake_seq.datasets.leakage import FinetuneOverlap
     from deepfake_seq.extract.resolve import ResolvedConfig
 
-_OF_VIDEOS = (
+_VIDEO_PARAMETERS = (
     "paths", "dataset", "labels", "follow_links", "detector", "detector_weights", "short_side",
     "margin", "faces", "sampling", "frames", "keep_faces", "face_format",
 )  # fmt: skip
-"""What cannot be chosen again for faces that were cut out before."""
+"""Parameters that do not apply to --from-faces: the crops were made with other values of them."""
 
 
-def sources(out: Path, options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
-    """What is extracted, how, and what is to be said of it first."""
+def load_sources(
+    out: Path, options: dict[str, Any]
+) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
+    """Return the videos to extract, the resolved settings, and a report to print first."""
     if options["from_faces"]:
         return _from_faces(options)
     from deepfake_seq.extract.options import ExtractOptions
     from deepfake_seq.extract.resolve import resolve
     from deepfake_seq.store import has_faces
 
-    backbone, cnn_clips = _cnn(options)
-    # Where faces are kept once they are kept ever after, so that both stores stay in step.
-    kept = options["keep_faces"] or has_faces(out)
-    faces = replace(face_settings(options), image_format=_face_format(out, options))
-    sampling = config.SamplingConfig(options["sampling"], options["frames"])
-    extract_options = ExtractOptions(kept, view_settings(options), cnn_clips)
+    backbone, overlap = _cnn(options)
+    # A store with a face cache keeps getting faces, so that both always contain the same videos.
+    keep_faces = options["keep_faces"] or has_faces(out)
+    faces = from_options(config.FaceConfig, options, image_format=_face_format(out, options))
+    sampling = from_options(config.SamplingConfig, options)
+    extract_options = ExtractOptions(keep_faces, view_settings(options), overlap)
     settings = config.ExtractConfig(sampling, faces, backbone)
     collection = collect(options["paths"], options)
     return collection.items, resolve(settings, extract_options), report(collection)
@@ -52,54 +54,59 @@ def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedC
     from deepfake_seq.extract.resolve import resolve_cached
     from deepfake_seq.store import open_faces
 
-    again = [f"--{name.replace('_', '-')}" for name in _OF_VIDEOS if _is_given(name)]
-    if again:
+    refused = [f"--{name.replace('_', '-')}" for name in _VIDEO_PARAMETERS if _is_given(name)]
+    if refused:
         raise UsageError(
-            "cached faces are taken as they are, with what is told of their videos: leave out "
-            + " ".join(again).replace("--paths", "PATH")
+            "--from-faces takes crops and labels from the face store: leave out "
+            + " ".join(refused).replace("--paths", "PATH")
         )
-    backbone, cnn_clips = _cnn(options)
+    backbone, overlap = _cnn(options)
     store = open_faces(options["from_faces"])
-    extract_options = ExtractOptions(False, view_settings(options), cnn_clips)
+    extract_options = ExtractOptions(False, view_settings(options), overlap)
     resolved = resolve_cached(store, backbone, extract_options)
     items = cached_items(store, resolved.config.faces.people == "all")
-    return items, resolved, f"{store.path}: the faces of {len(items)} videos\n"
+    return items, resolved, f"{store.path}: faces of {len(items)} videos\n"
 
 
 def _face_format(out: Path, options: dict[str, Any]) -> str:
-    """The format of kept crops: that of those which are there, if there are any."""
+    """Return the format of kept crops: that of the existing face cache, if there is one."""
     from deepfake_seq.store import faces_of, has_faces, open_faces
 
-    wanted = str(options["face_format"])
+    requested = str(options["face_format"])
     if not has_faces(out):
-        return wanted
-    own = str(open_faces(out).extract_config.get("faces", {}).get("image_format", wanted))
-    if own != wanted and _is_given("face_format"):
+        return requested
+    existing = str(open_faces(out).extract_config.get("faces", {}).get("image_format", requested))
+    if existing != requested and _is_given("face_format"):
         raise UsageError(
-            f"{faces_of(out)} holds {own}: leave --face-format out, or give another --out. "
-            f"Received: --face-format {wanted}"
+            f"{faces_of(out)} contains {existing} crops: leave --face-format out, or give another "
+            f"--out. Received: --face-format {requested}"
         )
-    return own
+    return existing
 
 
 def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, FinetuneOverlap | None]:
-    """The CNN, and what it was made with where it comes from a fine-tuned run."""
-    name, weights = options["backbone"], weights_setting(options["weights"])
-    backbone, path = config.BackboneConfig(name, weights, options["precision"]), Path(weights)
+    """Return the CNN, and if it was finetuned, the clips that it was finetuned on."""
+    backbone = from_options(config.BackboneConfig, options)
+    path = Path(backbone.weights)
     if not backbone.uses_file or not (path.is_dir() or path.suffix == ".safetensors"):
         return backbone, None
     from deepfake_seq.finetune.reuse import finetuned_cnn
 
-    # A fine-tuned CNN never comes without its run, which knows what it must not be judged by.
-    tuned = finetuned_cnn(path if path.is_dir() else path.parent)
-    if not path.is_dir() and path != tuned.weights:
-        raise UsageError(f"give the run, or its own {tuned.weights.name}. Received: {path}")
-    if _is_given("backbone") and name != tuned.backbone:
-        raise UsageError(f"{path} is a fine-tuned {tuned.backbone}. Received: --backbone {name}")
-    return replace(backbone, name=tuned.backbone, weights=str(tuned.weights)), tuned.clips
+    # Only the run of a finetuned CNN records the clips that must not be used to evaluate it.
+    finetuned = finetuned_cnn(path if path.is_dir() else path.parent)
+    if not path.is_dir() and path != finetuned.weights:
+        raise UsageError(
+            f"give the run, or {finetuned.weights.name} inside the run. Received: {path}"
+        )
+    if _is_given("backbone") and backbone.name != finetuned.backbone:
+        raise UsageError(
+            f"{path} is a finetuned {finetuned.backbone}. Received: --backbone {backbone.name}"
+        )
+    backbone = replace(backbone, name=finetuned.backbone, weights=str(finetuned.weights))
+    return backbone, finetuned.clips
 
 
 def _is_given(name: str) -> bool:
-    """Whether an option, or the argument, stands in the call."""
+    """Return whether the command line contains a parameter."""
     source = click.get_current_context().get_parameter_source(name)
     return source == click.core.ParameterSource.COMMANDLINE

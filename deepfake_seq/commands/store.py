@@ -1,4 +1,4 @@
-"""`deepseq verify` and `deepseq merge`: the care of feature stores and of face caches."""
+"""`deepseq verify` and `deepseq merge`: maintenance of feature stores and face caches."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import (
-    EXISTING,
-    FAILED_VIDEOS,
-    PATH,
-    echo_message,
-    json_option,
-    print_json,
-)
+from deepfake_seq.commands.options import EXISTING, PATH, command, json_option, option
+from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, print_json
 
 if TYPE_CHECKING:
     from deepfake_seq.store.upkeep.verify import StoreReport
 
 
-@click.command()
+@command()
 @click.argument("store", type=PATH, default="features")
-@click.option("--repair", is_flag=True, help="Save what is whole; move the rest to quarantine/.")
+@option(
+    "--repair",
+    is_flag=True,
+    help="Save the intact records of damaged shards; move the shards to quarantine/.",
+)
 @json_option
 def verify(store: Path, repair: bool, as_json: bool) -> None:
-    """Read every record of a store, and of the faces kept beside it, and say whether all is whole.
+    """Check every record of a store and repair damage.
 
-    Exit code 1 if it is not. With --repair, every good record in a damaged shard is saved, the
-    shard is moved to quarantine/ in the store, and the videos to extract again are named (exit
-    code 3); the next `deepseq extract` does them.
+    The face cache of the store is checked too. The exit code is 1 if a record is damaged. With
+    --repair, intact records of damaged shards are saved, the shards are moved to quarantine/ in
+    the store, and the videos to extract again are listed (exit code 3); the next `deepseq extract`
+    extracts them.
     """
     from deepfake_seq.store import faces_of, has_faces
     from deepfake_seq.store.upkeep.repair import repair as repair_store
     from deepfake_seq.store.upkeep.verify import verify as verify_store
 
-    look = repair_store if repair else verify_store
-    reports = [look(store)]
+    check = repair_store if repair else verify_store
+    reports = [check(store)]
     if has_faces(store):
-        reports.append(look(faces_of(store)))
+        reports.append(check(faces_of(store)))
     if as_json:
         document, *faces = map(_document, reports)
         print_json({**document, "faces": faces[0]} if faces else document)
@@ -54,34 +53,35 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
         sys.exit(FAILED_VIDEOS if repair else 1)
 
 
-@click.command()
+@command()
 @click.argument("stores", nargs=-1, required=True, type=EXISTING, metavar="STORE...")
-@click.option("--out", type=PATH, required=True, help="The store to make or to add to.")
+@option("--out", type=PATH, required=True, help="Store to create or to extend.")
 @json_option
 def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Bring stores that were extracted with the same settings into one.
+    """Merge stores that were extracted with the same settings.
 
-    A video that two of them hold must be the same in both, or nothing is merged. Their face caches
-    are merged, too, if all of them have one.
+    A video that is in two stores must be identical in both, or nothing is merged. The face caches
+    are merged too, if every store has one.
     """
     from deepfake_seq.store import faces_of
     from deepfake_seq.store.upkeep.merge import merge_with_faces, without_faces
 
     merged, faces = merge_with_faces(stores, out)
     if faces is None and len(without := without_faces(stores)) < len(stores):
-        echo_message(f"faces were not merged: there are none of {', '.join(map(str, without))}")
+        echo_message(f"faces were not merged: no face cache in {', '.join(map(str, without))}")
     if as_json:
         document: dict[str, Any] = {"store": str(out), **merged._asdict()}
         if faces:
             document["faces"] = {"store": str(faces_of(out)), **faces._asdict()}
         print_json(document)
         return
-    click.echo(f"{out}: {merged.videos} videos, {merged.added} of them new")
+    click.echo(f"{out}: {merged.videos} videos, {merged.added} new")
     if faces:
-        click.echo(f"{faces_of(out)}: faces of {faces.videos} videos, {faces.added} of them new")
+        click.echo(f"{faces_of(out)}: faces of {faces.videos} videos, {faces.added} new")
 
 
 def _document(report: StoreReport) -> dict[str, Any]:
+    """Return the JSON document of a report."""
     bad = [asdict(record) for record in report.bad_records]
     return {**vars(report), "bad_records": bad, "whole": report.is_whole}
 
@@ -90,36 +90,36 @@ def _print(report: StoreReport, *, repaired: bool) -> None:
     from deepfake_seq import console
 
     click.echo(f"store        {report.store}, fingerprint {report.fingerprint_id}")
-    click.echo(f"whole        {report.videos} videos: {console.counts(report.by_status)}")
+    click.echo(f"intact       {report.videos} videos: {console.counts(report.by_status)}")
     for reason in report.unreadable_shards.values():
         click.echo(f"unreadable   {reason}")
     for bad in report.bad_records:
-        click.echo(f"bad          {_shown(bad.video_id) or 'a video'}: {bad.reason}")
+        click.echo(f"bad          {_one_line(bad.video_id) or 'a video'}: {bad.reason}")
     if report.duplicates:
-        click.echo(f"duplicates   {len(report.duplicates)} videos have older records, too")
+        click.echo(f"duplicates   {len(report.duplicates)} videos also have older records")
     for leftover in report.leftovers:
         click.echo(f"leftover     {leftover}" + (", removed" if repaired else ""))
     for shard in report.quarantined:
         click.echo(f"set aside    {shard}")
     for video_id, revision in report.older.items():
-        click.echo(f"older        {_shown(video_id)}: its record of revision {revision} stands")
+        click.echo(f"older        {_one_line(video_id)}: record of revision {revision} is used")
     for video_id in report.extract_again:
-        click.echo(f"extract      {_shown(video_id)}")
+        click.echo(f"extract      {_one_line(video_id)}")
 
 
 def _advise(reports: list[StoreReport], *, repaired: bool) -> None:
-    """What to do about damage."""
+    """Print what to do about damage."""
     if repaired:
-        echo_message("`deepseq extract` with the same folders takes up whatever is missing now.")
+        echo_message("`deepseq extract` with the same folders extracts the missing videos.")
         return
     damaged = [report.store for report in reports if not report.is_whole]
     is_or_are = "is" if len(damaged) == 1 else "are"
     echo_message(
         f"{' and '.join(damaged)} {is_or_are} damaged. "
-        f"`deepseq verify --repair {reports[0].store}` saves the rest."
+        f"`deepseq verify --repair {reports[0].store}` saves the intact records."
     )
 
 
-def _shown(video_id: str) -> str:
-    """A name on one line, whatever it holds."""
+def _one_line(video_id: str) -> str:
+    """Return a name without control characters."""
     return video_id if video_id.isprintable() else repr(video_id)

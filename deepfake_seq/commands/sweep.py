@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +14,25 @@ import click
 from deepfake_seq import config
 from deepfake_seq.commands.options import (
     PATH,
-    Command,
-    echo_line,
-    echo_message,
+    as_options,
+    command,
+    features_option,
+    from_options,
     json_option,
-    print_json,
+    option,
+    option_of,
+    options_of,
     together,
 )
+from deepfake_seq.commands.output import echo_line, echo_message, echo_notes, print_json
 from deepfake_seq.commands.training import (
+    TRAINING,
     balance_options,
-    balance_setting,
-    balance_values,
     duration_options,
     split_options,
-    split_settings,
     trainer_option,
 )
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -38,11 +40,10 @@ if TYPE_CHECKING:
     from deepfake_seq.sequence.sweep.sweep import OnTraining, SweepResult
     from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-_TRAIN, _SWEEP = config.TrainConfig(), config.SweepConfig()
 _SEARCHED = {
     "model": f"Models to try: {', '.join(config.SWEPT_MODELS)}.",
     "units": "Units of the recurrent layers, such as 64,32,16; repeat the option to try several.",
-    "inputs": f"Model inputs to try: {', '.join(config.INPUTS)}.  [default: as for fit]",
+    "inputs": f"Model inputs to try: {', '.join(config.INPUTS)}.",
     "dropout": "Dropout rates to try.",
     "learning_rate": "Learning rates to try; a range is sampled on a logarithmic scale.",
     "batch_size": "Batch sizes to try; a range is sampled on a logarithmic scale.",
@@ -50,83 +51,59 @@ _SEARCHED = {
 }
 _MAX_ROWS = 20
 
-
-def _search_options(command: Command) -> Command:
-    """Add an option with a list or a range for each setting that can be searched."""
-    return together(
-        command,
-        *(
-            click.option(
-                f"--{name.replace('_', '-')}", name, multiple=True, metavar="VALUES", help=text
-            )
-            for name, text in _SEARCHED.items()
-        ),
+_search_options = together(
+    *(
+        option(
+            f"--{name.replace('_', '-')}",
+            multiple=True,
+            metavar="VALUES",
+            heading="Search",
+            show_default="same as fit" if name == "inputs" else None,
+            help=text,
+        )
+        for name, text in _SEARCHED.items()
     )
-
-
-@click.command()
-@click.option(
-    "--features",
-    type=PATH,
-    default="features",
-    show_default=True,
-    help="Feature store to train on.",
 )
-@click.option(
+
+
+@command()
+@features_option("train on")
+@option(
     "--out",
     type=PATH,
-    help="Folder of the sweep; an unfinished sweep there is resumed.  [default: "
-    "sweeps/<store>-<digest of the search>]",
+    show_default="sweeps/<store>-<digest of the search>",
+    help="Folder of the sweep; an unfinished sweep in it is resumed.",
 )
-@click.option(
-    "--strategy",
-    type=click.Choice(config.STRATEGIES),
-    default=_SWEEP.strategy,
-    show_default=True,
-    help="grid tries every combination, random samples settings, tpe samples near good ones.",
+@options_of(config.SweepConfig, "strategy", heading="Search")
+@option_of(
+    config.SweepConfig,
+    "trials",
+    "Search",
+    default=None,
+    show_default=str(config.SweepConfig().trials),
 )
-@click.option(
-    "--trials",
-    type=int,
-    help=f"Number of settings that random and tpe try.  [default: {_SWEEP.trials}]",
-)
-@click.option(
-    "--seeds",
-    type=int,
-    default=_SWEEP.seeds,
-    show_default=True,
-    help="Number of seeds to train each setting with; settings are ranked by their mean.",
-)
+@options_of(config.SweepConfig, "seeds", heading="Search")
 @_search_options
 @duration_options
 @balance_options
 @split_options
 @trainer_option
-@click.option(
-    "--seed",
-    type=int,
-    default=_TRAIN.seed,
-    show_default=True,
-    help="First of the training seeds; also the seed of the split and of the sampling.",
+@option_of(
+    config.TrainConfig,
+    "seed",
+    TRAINING,
+    help="First of the training seeds; also the seed of the split and of the sampling (from 0 to "
+    "4294967295).",
 )
 @json_option
-def sweep(
-    features: Path,
-    out: Path | None,
-    strategy: str,
-    trials: int | None,
-    seeds: int,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Search hyper-parameters by their validation AUC.
+def sweep(features: Path, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Search hyper-parameters by validation AUC.
 
     VALUES is a list (1e-4,1e-3) or, for random and tpe, a range (1e-4:1e-2). By default, GRU and
     BiGRU are tried with three learning rates (random and tpe: within ranges). The store is read
     once, and test clips are never used. Every finished training is stored: after an interruption,
     the same command resumes the sweep.
     """
-    from deepfake_seq.errors import UsageError
     from deepfake_seq.sequence.experiment import load_experiment
     from deepfake_seq.sequence.sweep import sweep as sweeping
     from deepfake_seq.sequence.sweep.space import Space
@@ -134,25 +111,20 @@ def sweep(
     from deepfake_seq.sequence.training.ensemble import ExperimentConfig
     from deepfake_seq.store import FeatureStore
 
+    strategy, trials = options["strategy"], options["trials"]
     if strategy == "grid" and trials is not None:
         raise UsageError(
             "a grid tries every setting: leave --trials out, or sample some with --strategy "
             f"random. Received: {trials}"
         )
-    settings = config.SweepConfig(strategy, _SWEEP.trials if trials is None else trials, seeds)
-    space = Space.read({name: options[name] for name in _SEARCHED}, strategy)
-    train = config.TrainConfig(
-        epochs=options["epochs"],
-        patience=options["patience"],
-        balance=balance_setting(options["balance"]),
-        members=options["members"],
-        seed=options["seed"],
-        runtime=options["runtime"],
+    space = Space.read({name: options.pop(name) for name in _SEARCHED}, strategy)
+    base = ExperimentConfig(
+        train=from_options(config.TrainConfig, options),
+        split=from_options(config.SplitConfig, options),
     )
-    base = ExperimentConfig(train=train, split=split_settings(options))
     require_optuna()
     experiment = load_experiment(FeatureStore.open(features), base.split)
-    plan = sweeping.Plan(experiment, space, base, settings)
+    plan = sweeping.Plan(experiment, space, base, from_options(config.SweepConfig, options))
     folder = out or plan.default_folder
     try:
         result = sweeping.sweep(plan, folder, partial(_progress, folder))
@@ -161,13 +133,12 @@ def sweep(
             f"stopped; finished trainings are in {folder}: the same command resumes the sweep"
         )
         raise
-    command = shlex.join(fit_arguments(features, result.best))
-    for warning in dict.fromkeys(result.warnings):
-        echo_message(f"NOTE: {warning}")
+    fit_command = shlex.join(fit_arguments(features, result.best))
+    echo_notes(result.warnings)
     if as_json:
-        print_json(_report(folder, result, command))
+        print_json(_report(folder, result, fit_command))
     else:
-        _tell(folder, result, command)
+        _print(folder, result, fit_command)
 
 
 @contextmanager
@@ -185,47 +156,46 @@ def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[
         yield step
 
 
-def fit_arguments(features: Path, recipe: ExperimentConfig) -> list[str]:
-    """The `fit` command that trains a recipe, without options that have their default value."""
+def fit_arguments(features: Path, experiment: ExperimentConfig) -> list[str]:
+    """Return the `fit` command of an experiment, without options that have their default value."""
     from deepfake_seq.commands.fit import fit
     from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
-    values, usual = _fit_options(recipe), _fit_options(ExperimentConfig())
-    words = ["deepseq", "fit", "--features", str(features), "--model", recipe.model.name]
-    for option in fit.params:
-        value = values.get(option.name or "")
-        if value != usual.get(option.name or ""):
-            each = value if isinstance(value, tuple) else (value,)
-            for one in each:
-                words += [option.opts[0]] if value is True else [option.opts[0], str(one)]
+    values, defaults = _fit_options(experiment), _fit_options(ExperimentConfig())
+    words = ["deepseq", "fit", "--features", str(features), "--model", experiment.model.name]
+    for parameter in fit.params:
+        value = values.get(parameter.name or "")
+        if value != defaults.get(parameter.name or ""):
+            name = parameter.opts[0]
+            for item in value if isinstance(value, tuple) else (value,):
+                words += [name] if value is True else [name, str(item)]
     return words
 
 
-def _fit_options(recipe: ExperimentConfig) -> dict[str, Any]:
-    """The values of a recipe by the names of `fit`'s parameters, but for the model's name."""
-    model, train, split = recipe.model, recipe.train, recipe.split
+def _fit_options(experiment: ExperimentConfig) -> dict[str, Any]:
+    """Return the values of an experiment by `fit`'s parameters, except the model's name."""
+    model = experiment.model
+    has_default_inputs = model.inputs == config.default_inputs(model.name)
     return {
-        **asdict(model),
-        **asdict(train),
-        **asdict(split),
-        "inputs": None if model.inputs == config.default_inputs(model.name) else model.inputs,
-        "units": config.write_units(model.units),
-        "balance": balance_values(train.balance),
-        "split_strategy": split.strategy,
+        **as_options(model),
+        **as_options(experiment.train),
+        **as_options(experiment.split),
+        "model": None,
+        "inputs": None if has_default_inputs else model.inputs,
     }
 
 
-def _tell(folder: Path, result: SweepResult, command: str) -> None:
-    """Print the ranking, and how to train the best setting."""
+def _print(folder: Path, result: SweepResult, fit_command: str) -> None:
+    """Print the ranking, and the command that trains the best setting."""
     from deepfake_seq import console
     from deepfake_seq.sequence.sweep.files import TRIALS, rows
 
-    parts, seeds = result.splits, len(result.plan.seeds)
+    clips, seeds = result.parts, len(result.plan.seeds)
     networks = f", {result.members} networks each" if result.members > 1 else ""
     echo_line(
         f"{len(result.ranked) + len(result.failed)} settings, {seeds} "
-        f"seed{'s' if seeds > 1 else ''}{networks}; ranked on {parts['validation']} validation "
-        f"clips, {parts['test']} test clips not used"
+        f"seed{'s' if seeds > 1 else ''}{networks}; ranked on {clips['validation']} validation "
+        f"clips, {clips['test']} test clips not used"
     )
     table = rows(result.ranked, result.failed, result.plan.space)
     click.echo(console.table(table[: _MAX_ROWS + 1]))
@@ -233,11 +203,11 @@ def _tell(folder: Path, result: SweepResult, command: str) -> None:
         echo_line(f"and {len(table) - _MAX_ROWS - 1} more in {folder / TRIALS}")
     echo_line(f"sweep: {folder}")
     echo_line("Train and test the best setting:")
-    echo_line(f"  {command}")
+    echo_line(f"  {fit_command}")
 
 
-def _report(folder: Path, result: SweepResult, command: str) -> dict[str, Any]:
-    """The JSON document."""
+def _report(folder: Path, result: SweepResult, fit_command: str) -> dict[str, Any]:
+    """Return the JSON document of a sweep."""
     return {
         "sweep": str(folder),
         "strategy": result.plan.config.strategy,
@@ -251,7 +221,7 @@ def _report(folder: Path, result: SweepResult, command: str) -> dict[str, Any]:
         "failed": [
             _entry(trial) | {"reason": trial.user_attrs["failed"]} for trial in result.failed
         ],
-        "fit": command,
+        "fit": fit_command,
         "warnings": result.warnings,
     }
 

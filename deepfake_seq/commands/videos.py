@@ -1,4 +1,4 @@
-"""Labelled videos as `extract` and `dataset` take and report them."""
+"""Labelled videos: the options of `extract` and `dataset`, and their report."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, Command, echo_message, together
+from deepfake_seq.commands.options import EXISTING, option, together
+from deepfake_seq.commands.output import echo_message
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import DataSet, VideoItem
 
 LAYOUTS = ("auto", "folders", "celeb-df", "faceforensics", "dfdc")
-_SHOWN = 5
+_MAX_NAMES = 5
+_HEADING = "Video"
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What was found at the paths of one call.
+    """The videos at the paths of one call.
 
     Attributes:
-        items: All videos, with what is told of them.
-        data_sets: What they are of, as the folders tell it.
-        labels: The CSV that tells all of them instead, if any.
-        links: Links that were left out.
+        items: All videos, with their labels, splits and groups.
+        data_sets: The data sets recognised from folders and lists.
+        labels: The CSV file that overrides what the data sets say, or None.
+        links: Links that were skipped because they lead out of the folders.
     """
 
     items: Sequence[VideoItem]
@@ -36,31 +38,34 @@ class Collection:
     links: Sequence[Path]
 
 
-def video_options(command: Command) -> Command:
-    """Which videos, and who tells what they are; `collect` reads them."""
-    return together(
-        command,
-        click.argument("paths", nargs=-1, type=EXISTING, metavar="PATH..."),
-        click.option(
-            "--dataset",
-            type=click.Choice(LAYOUTS),
-            default=LAYOUTS[0],
-            show_default=True,
-            help="How the videos are laid out.",
-        ),
-        click.option(
-            "--labels",
-            type=EXISTING,
-            help="CSV with path,label and, if known, group,split,method. It alone counts then.",
-        ),
-        click.option(
-            "--follow-links", is_flag=True, help="Take links that lead out of the folders, too."
-        ),
-    )
+video_options = together(
+    click.argument("paths", nargs=-1, type=EXISTING, metavar="PATH..."),
+    option(
+        "--dataset",
+        type=click.Choice(LAYOUTS),
+        default=LAYOUTS[0],
+        show_default=True,
+        heading=_HEADING,
+        help="Layout of the videos; auto recognises it.",
+    ),
+    option(
+        "--labels",
+        type=EXISTING,
+        heading=_HEADING,
+        help="CSV file with the columns path,label and optionally group,split,method; it overrides "
+        "what the data set says.",
+    ),
+    option(
+        "--follow-links",
+        is_flag=True,
+        heading=_HEADING,
+        help="Also use links that lead out of the folders.",
+    ),
+)
 
 
 def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
-    """Find the videos that `video_options` ask for; says what was left out.
+    """Find the videos that `video_options` select, and print what was skipped.
 
     Raises:
         UsageError: No path was given, or there is no video.
@@ -68,12 +73,12 @@ def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
     from deepfake_seq import datasets
 
     if not paths:
-        raise UsageError("name the videos, or folders of videos. Received: no PATH")
+        raise UsageError("no videos given: name files or folders. Received: no PATH")
     found, links = datasets.discover(paths, follow_links=options["follow_links"])
     if links:
         echo_message(
-            f"{len(links)} links that lead out of the folders are left out, the first is "
-            f"{links[0]}: --follow-links takes them"
+            f"skipped {len(links)} links that lead out of the folders, the first is {links[0]}; "
+            "--follow-links uses them"
         )
     data_sets = datasets.recognise(found, options["dataset"])
     items = datasets.all_items(data_sets)
@@ -86,7 +91,7 @@ def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
 
 
 def report(collection: Collection) -> str:
-    """Data sets and how complete they are, classes and groups, for people."""
+    """Return the report: data sets and their completeness, classes and groups."""
     from deepfake_seq import console, datasets
 
     lines: list[str] = []
@@ -94,8 +99,8 @@ def report(collection: Collection) -> str:
         lines += _coverage_lines(data_set)
     if collection.labels and any(data_set.coverage for data_set in collection.data_sets):
         lines.append(
-            f"{collection.labels} alone tells labels, groups, parts and methods; what the data set "
-            "tells of them is not used"
+            f"labels, groups, splits and methods come from {collection.labels} only, not from the "
+            "data set"
         )
     for title, rows in datasets.distribution(collection.items).items():
         header = [title, "real", "fake", "unknown", "groups"]
@@ -122,9 +127,9 @@ def _groups_line(items: Sequence[VideoItem]) -> str:
 
     groups = {group for item in items for group in item.groups}
     if not groups:
-        return "groups: none: nobody said who is in which clip"
-    astray = datasets.groups_in_several_splits(items)
-    if not astray:
-        return f"groups: {len(groups):,}, none of them in more than one part"
-    names = ", ".join(astray[:_SHOWN]) + (" …" if len(astray) > _SHOWN else "")
-    return f"groups: {len(groups):,}, {len(astray):,} of them in more than one part: {names}"
+        return "groups: none given (column `group` in --labels); splits may leak identities"
+    shared = datasets.straddling_groups(items)
+    if not shared:
+        return f"groups: {len(groups):,}, none in more than one split"
+    names = ", ".join(shared[:_MAX_NAMES]) + (" …" if len(shared) > _MAX_NAMES else "")
+    return f"groups: {len(groups):,}, {len(shared):,} in more than one split: {names}"

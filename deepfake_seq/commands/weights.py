@@ -1,4 +1,4 @@
-"""`deepseq weights`: list, fetch, import."""
+"""`deepseq weights`: list, fetch or import weights files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, json_option, print_json
+from deepfake_seq.commands.options import EXISTING, json_option
+from deepfake_seq.commands.output import print_json
 
 
 @click.group()
@@ -17,7 +18,7 @@ def weights() -> None:
 @weights.command("list")
 @json_option
 def weights_list(as_json: bool) -> None:
-    """Say which weights are on disk, and where they were looked for."""
+    """List the weights on disk and the folders that are searched."""
     from deepfake_seq import console
     from deepfake_seq import weights as files
     from deepfake_seq.published import WEIGHTS
@@ -38,18 +39,21 @@ def weights_list(as_json: bool) -> None:
             ]
         )
         return
-    rows = [["name", "where"]]
+    rows = [["name", "path"]]
     for name, path in found.items():
-        looked = " and ".join(str(place.parent) for place in files.places(name))
-        rows.append([name, str(path) if path else f"missing; looked in {looked}"])
-    rows.append(["mtcnn", "comes inside the mtcnn package"])
+        searched = " and ".join(str(place.parent) for place in files.places(name))
+        rows.append([name, str(path) if path else f"missing (searched {searched})"])
+    rows.append(["mtcnn", "included in the mtcnn package"])
     click.echo(console.table(rows))
 
 
 @weights.command("fetch")
 @click.argument("name")
 def weights_fetch(name: str) -> None:
-    """Download weights from their publisher and check them."""
+    """Download weights from their publisher and verify them.
+
+    NAME is a name that `deepseq weights list` prints.
+    """
     from deepfake_seq import weights as files
 
     click.echo(files.fetch(name))
@@ -59,7 +63,10 @@ def weights_fetch(name: str) -> None:
 @click.argument("name")
 @click.argument("file", type=EXISTING)
 def weights_import(name: str, file: Path) -> None:
-    """Take over weights that were fetched elsewhere, for machines without a network."""
+    """Copy in weights downloaded on another machine.
+
+    NAME is a name that `deepseq weights list` prints, FILE the downloaded file.
+    """
     from deepfake_seq import weights as files
 
     click.echo(files.import_file(name, file))

@@ -1,8 +1,8 @@
-"""Every setting, its default and its range, in one place.
+"""Every setting with its default, range, choices and help text.
 
-The classes are frozen and check themselves: a value out of range raises `UsageError` when the
-object is made. `ExtractConfig` travels with every trained model, so that `predict` treats a clip
-exactly as the training clips were treated.
+The classes are frozen and validate themselves: a value out of range raises `UsageError`. The help
+texts of the fields are those of the command-line options. `ExtractConfig` is stored with every
+trained model, so that `predict` prepares a clip exactly as the training clips were prepared.
 """
 
 from deepfake_seq.config.augmentation import AUGMENTED, DEGRADATIONS, VIEW_KINDS, ViewsConfig

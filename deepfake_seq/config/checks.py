@@ -1,4 +1,4 @@
-"""How settings check themselves."""
+"""Checks that settings classes share."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from deepfake_seq.errors import UsageError
 
 
 def check(condition: bool, rule: str, received: object) -> None:
-    """Raise a `UsageError` with the rule and what was received, unless the condition holds."""
+    """Raise a `UsageError` with the rule and the received value unless the condition is true."""
     if not condition:
         raise UsageError(f"{rule}. Received: {received!r}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Hold a setting to its choices."""
+    """Raise a `UsageError` unless the value is one of the choices."""
     check(value in choices, f"{name} must be one of {', '.join(choices)}", value)
 
 
 def check_keys(kind: type[Any], values: dict[str, Any]) -> None:
-    """Raise a `KeyError` unless the keys are the fields of `kind`, all of them and no other."""
-    odd = set(values) ^ {own.name for own in fields(kind)}
+    """Raise a `KeyError` unless the keys are exactly the field names of `kind`."""
+    odd = set(values) ^ {field.name for field in fields(kind)}
     if odd:
         raise KeyError(f"unknown or missing: {', '.join(sorted(odd))}")

@@ -1,67 +1,89 @@
-"""Settings of stage 1 that change its speed and what it gives up on, not the numbers."""
+"""Settings of stage 1 that change its speed and limits, but not the features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deepfake_seq.config.checks import check, check_choice
+from deepfake_seq.config.checks import check
+from deepfake_seq.config.setting import check_settings, setting
 
 RUNTIMES = ("openvino", "keras")
 ENGINES = ("local", "ray")
 MAX_WORKERS = 256
 
+_GIB = 2**30
+
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """What one video may cost. Beyond it, the video fails and the run goes on.
+    """Limits per video. A video that exceeds one fails; the other videos are still extracted."""
 
-    Attributes:
-        seconds: Wall time for decoding it.
-        memory_bytes: Address space of the process that decodes it.
-        file_bytes: Size of the file.
-        pixels: Pixels of one frame.
-        frames: Frames that are looked at.
-        threads: Threads that decode it; 0 shares the cores among the processes.
-    """
-
-    seconds: float = 60.0
-    memory_bytes: int = 2 << 30
-    file_bytes: int = 16 << 30
-    pixels: int = 1 << 24
-    frames: int = 500_000
-    threads: int = 0
+    seconds: float = setting(
+        60.0,
+        "Time limit for decoding one video.",
+        low=0.1,
+        high=86_400,
+        unit="seconds",
+        option="--timeout",
+    )
+    memory_bytes: int = setting(
+        2 * _GIB,
+        "Address space of the process that decodes a video, in GiB (0.5 or more).",
+        option="--memory",
+        kind=float,
+        read=lambda gib: int(gib * _GIB),
+        write=lambda size: size / _GIB,
+    )
+    file_bytes: int = setting(
+        16 * _GIB, "Maximum file size.", low=1, unit="bytes", has_option=False
+    )
+    pixels: int = setting(1 << 24, "Maximum number of pixels per frame.", low=1, has_option=False)
+    frames: int = setting(500_000, "Maximum number of frames per video.", low=1, has_option=False)
+    threads: int = setting(
+        0,
+        "Number of decoding threads; 0 divides the cores among the processes.",
+        low=0,
+        high=64,
+        has_option=False,
+    )
 
     def __post_init__(self) -> None:
-        check(0.1 <= self.seconds <= 86_400, "timeout must be 0.1 to 86400 s", self.seconds)
-        check(self.memory_bytes >= 1 << 29, "memory must be 0.5 GiB or more", self.memory_bytes)
-        for name in ("file_bytes", "pixels", "frames"):
-            check(getattr(self, name) >= 1, f"{name} must be 1 or more", getattr(self, name))
-        check(0 <= self.threads <= 64, "threads must be from 0 to 64", self.threads)
+        check_settings(self)
+        check(
+            self.memory_bytes >= _GIB // 2,
+            f"memory must be 0.5 GiB ({_GIB // 2} bytes) or more",
+            self.memory_bytes,
+        )
 
 
 @dataclass(frozen=True)
 class ExecutionConfig:
-    """How stage 1 uses the machine; changes its speed and what it gives up on, not the numbers.
+    """How stage 1 uses the machine, or a cluster of machines."""
 
-    Attributes:
-        runtime: What runs the CNN: `openvino` (CPU) or `keras` (any Keras backend).
-        workers: Decoding processes; 0 means one for each core, at most 32.
-        limits: What one video may cost.
-        engine: Where stage 1 runs: `local` (this machine) or `ray` (a Ray cluster).
-        address: Of the Ray cluster; "" finds a running one, or else starts one on this machine.
-    """
-
-    runtime: str = "openvino"
-    workers: int = 0
+    runtime: str = setting(
+        "openvino",
+        "Library that runs the CNN: OpenVINO on the CPU, or Keras on the backend named by "
+        "KERAS_BACKEND.",
+        choices=RUNTIMES,
+    )
+    workers: int = setting(
+        0,
+        "Number of decoding processes.",
+        low=1,
+        high=MAX_WORKERS,
+        auto=0,
+        default_text="one per core, at most 32",
+    )
     limits: LimitsConfig = field(default_factory=LimitsConfig)
-    engine: str = "local"
-    address: str = ""
+    engine: str = setting(
+        "local", "Where to extract: on this machine, or on a Ray cluster.", choices=ENGINES
+    )
+    address: str = setting(
+        "",
+        "Address of the Ray cluster.",
+        metavar="HOST:PORT",
+        default_text="a running cluster if found, else a new one on this machine",
+    )
 
     def __post_init__(self) -> None:
-        check_choice("runtime", self.runtime, RUNTIMES)
-        check_choice("engine", self.engine, ENGINES)
-        check(
-            0 <= self.workers <= MAX_WORKERS,
-            f"workers must be from 1 to {MAX_WORKERS}, or 0 for the default",
-            self.workers,
-        )
+        check_settings(self)

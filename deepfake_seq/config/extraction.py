@@ -1,12 +1,13 @@
-"""Settings of stage 1 that change the numbers."""
+"""Settings of stage 1 that change the features."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
-from deepfake_seq.config.checks import check, check_choice, check_keys
+from deepfake_seq.config.checks import check, check_keys
+from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
 DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
@@ -21,91 +22,106 @@ IMAGENET = "imagenet"
 UNTRAINED = "untrained"
 
 SHARD_RECORDS = 256
-"""How many records a sealed shard of a feature store holds: 17 MB of 16×2048."""
+"""Number of records in a sealed shard of a feature store: 17 MB of 16×2048 features."""
+
+
+def read_weights(weights: str) -> str:
+    """Return the value of `BackboneConfig.weights` for --weights: a file as an absolute path."""
+    return weights if weights in (IMAGENET, UNTRAINED) else str(Path(weights).absolute())
 
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Which frames of a video are looked at.
+    """Which frames of a video are used."""
 
-    Attributes:
-        strategy: `uniform` takes the frames shown at the centres of equal spans of time;
-            `consecutive` takes frames that follow each other in the middle of the video;
-            `keyframes` is `uniform` among the key frames alone, the cheapest to decode.
-        frames: How many frames are sampled: the T of the (T, D) tensor.
-    """
-
-    strategy: str = "uniform"
-    frames: int = 16
+    strategy: str = setting(
+        "uniform",
+        "Frames to sample: uniform takes the centres of equal time spans, consecutive takes "
+        "adjacent frames from the middle, keyframes takes key frames only (fastest to decode).",
+        choices=SAMPLERS,
+        option="--sampling",
+    )
+    frames: int = setting(16, "Number of frames to sample per video.", low=1, high=256)
 
     def __post_init__(self) -> None:
-        check_choice("sampling", self.strategy, SAMPLERS)
-        whole = isinstance(self.frames, int) and 1 <= self.frames <= 256
-        check(whole, "frames must be a whole number from 1 to 256", self.frames)
+        check(isinstance(self.frames, int), "frames must be a whole number", self.frames)
+        check_settings(self)
 
 
 @dataclass(frozen=True)
 class FaceConfig:
-    """How the face is found and cut out.
+    """How faces are detected and cropped. Boxes are always in pixels of the full frame."""
 
-    Attributes:
-        detector: The face detector's name; `none` takes the whole frame.
-        detector_weights: A weights file to use in place of the detector's usual one.
-        short_side: Frames are shrunk to this short side, in pixels, before detection (never
-            enlarged). Boxes are always in pixels of the full frame.
-        margin: How much larger than the face the square crop is; 0.3 means 30 %.
-        people: `largest` keeps the person whom the video is about, `all` makes a record of each.
-        image_format: Of cached crops. `webp` and `png` lose nothing; `jpeg` (of quality 95, in full
-            colour resolution) does, and what the CNN is shown has gone through it.
-    """
-
-    detector: str = "retinaface"
-    detector_weights: str | None = None
-    short_side: int = 360
-    margin: float = 0.3
-    people: str = "largest"
-    image_format: str = FACE_FORMATS[0]
+    detector: str = setting(
+        "retinaface", "Face detector; none uses the whole frame.", choices=DETECTORS
+    )
+    detector_weights: str | None = setting(
+        None,
+        "Weights file for retinaface or yunet, in place of the published one.",
+        kind=Path,
+        read=lambda path: str(path.absolute()),
+    )
+    short_side: int = setting(
+        360,
+        "Short side to which larger frames are reduced before detection.",
+        low=64,
+        high=2160,
+        unit="pixels",
+    )
+    margin: float = setting(
+        0.3, "Margin around the detected face, as a fraction of its size.", low=0, high=2
+    )
+    people: str = setting(
+        "largest",
+        "People to extract: the main person of a video, or all, each as a separate record "
+        "(VIDEO#0, VIDEO#1, …).",
+        choices=PEOPLE,
+        option="--faces",
+    )
+    image_format: str = setting(
+        FACE_FORMATS[0],
+        "Image format of kept crops: webp and png are lossless; jpeg (quality 95) is lossy, and "
+        "the features are then computed from the compressed crops.",
+        choices=FACE_FORMATS,
+        option="--face-format",
+    )
 
     def __post_init__(self) -> None:
-        check_choice("detector", self.detector, DETECTORS)
-        check_choice("faces", self.people, PEOPLE)
-        check_choice("face format", self.image_format, FACE_FORMATS)
-        check(64 <= self.short_side <= 2160, "short side must be 64 to 2160", self.short_side)
-        check(0.0 <= self.margin <= 2.0, "margin must be from 0 to 2", self.margin)
+        check_settings(self)
+        weights = self.detector_weights
+        check(weights is None or type(weights) is str, "detector weights must be a path", weights)
         check(
-            self.detector_weights is None or type(self.detector_weights) is str,
-            "a detector's weights are a path",
-            self.detector_weights,
-        )
-        check(
-            self.detector_weights is None or self.detector in ("retinaface", "yunet"),
-            f"detector {self.detector} takes no weights file",
-            self.detector_weights,
+            weights is None or self.detector in ("retinaface", "yunet"),
+            f"detector {self.detector} does not take a weights file",
+            weights,
         )
 
     @property
     def is_lossy(self) -> bool:
-        """Whether the crops' file format changes them."""
+        """Whether the file format of kept crops changes their pixels."""
         return self.image_format not in LOSSLESS
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The frozen CNN.
+    """The frozen CNN."""
 
-    Attributes:
-        name: A key of `extract.backbones.BACKBONE_TABLE`.
-        weights: `imagenet`, `untrained` (seeded noise, for trials only), or a weights file.
-        precision: The arithmetic of the CNN, and of the detector `retinaface`.
-    """
-
-    name: str = "inception_v3"
-    weights: str = IMAGENET
-    precision: str = "float32"
+    name: str = setting(
+        "inception_v3", "CNN that computes the features.", choices=BACKBONES, option="--backbone"
+    )
+    weights: str = setting(
+        IMAGENET,
+        "Weights of the CNN: imagenet, untrained (random numbers, for trials only), a weights "
+        "file, or a run of `deepseq finetune`.",
+        metavar="imagenet|untrained|FILE|RUN",
+        read=read_weights,
+    )
+    precision: str = setting(
+        "float32", "Floating-point type of the CNN and of retinaface.", choices=PRECISIONS
+    )
 
     def __post_init__(self) -> None:
-        check_choice("backbone", self.name, BACKBONES)
-        check_choice("precision", self.precision, PRECISIONS)
+        check_settings(self)
 
     @property
     def uses_file(self) -> bool:
@@ -115,18 +131,18 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class ExtractConfig:
-    """Everything of stage 1 that changes the numbers."""
+    """All settings of stage 1 that change the features."""
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     faces: FaceConfig = field(default_factory=FaceConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
+        """Return the settings as plain JSON values."""
         return asdict(self)
 
     def without_folders(self) -> ExtractConfig:
-        """The settings with the mere names of weights files that were given by path."""
+        """Return the settings with the paths of weights files reduced to file names."""
         detector = self.faces.detector_weights
         return replace(
             self,
@@ -136,19 +152,15 @@ class ExtractConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ExtractConfig:
-        """The inverse of `to_dict`.
+        """Return the settings that `to_dict` wrote.
 
         Raises:
             UsageError: A value is out of range, or a key is unknown or missing.
         """
-        sections = {
-            "sampling": SamplingConfig,
-            "faces": FaceConfig,
-            "backbone": BackboneConfig,
-        }
+        sections = {"sampling": SamplingConfig, "faces": FaceConfig, "backbone": BackboneConfig}
         try:
             check_keys(cls, values)
-            # Stores and runs of before there was a choice do not say it.
+            # Older stores and runs were written before the image format was a setting.
             faces = {"image_format": FACE_FORMATS[0], **values["faces"]}
             values = {**values, "faces": faces}
             for name, kind in sections.items():

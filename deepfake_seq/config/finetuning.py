@@ -1,75 +1,104 @@
-"""Settings of fine-tuning a CNN on cached faces."""
+"""Settings of finetuning a CNN on cached faces."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from deepfake_seq.config.augmentation import ViewsConfig
-from deepfake_seq.config.checks import check, check_choice
+from deepfake_seq.config.checks import check
 from deepfake_seq.config.extraction import PRECISIONS
+from deepfake_seq.config.setting import check_settings, setting
+from deepfake_seq.errors import UsageError
 
 HEADS = {"dense": "dense", "attention": "frame_attention"}
-"""What goes behind the CNN, and which sequence model judges by it."""
+"""Heads of the CNN, with the sequence model of the same architecture."""
 
 AUTO = "auto"
 INPUT_SIZES = (32, 1024)
 """Smallest and largest side of the CNN's input, in pixels."""
 
+_ALL_LAYERS = "all"
+
+
+def read_layers(text: str) -> int:
+    """Return the value of `FinetuneConfig.unfreeze` for --unfreeze.
+
+    Raises:
+        UsageError: The text is neither a positive number nor `all`.
+    """
+    if text == _ALL_LAYERS:
+        return 0
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--unfreeze takes a number of layers, or all. Received: {text}")
+    return int(text)
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """How a CNN and its head are trained: first the head alone, then the CNN's end or all of it.
+    """How a CNN and its head are trained: first the head alone, then with layers of the CNN.
 
-    Attributes:
-        head: A key of `HEADS`.
-        dropout: The rate of the dropout before the head's last layer.
-        input_size: The side of the CNN's input in pixels; 0 for the CNN's own.
-        head_epochs: Passes over the training frames with the whole CNN frozen.
-        epochs: Passes with its last layers unfrozen.
-        unfreeze: How many layers, from the last one; 0 for all, -1 for the CNN's own number.
-        batch_size: Frames in a batch.
-        learning_rate: Adam's step size for the head.
-        fine_learning_rate: Adam's step size once layers of the CNN are unfrozen.
-        augmentation: Which clips are shown otherwise in every epoch, and how many self-blended
-            fakes each real clip gives in it; `views` says nothing here.
-        balanced: Whether both classes count the same.
-        precision: Of the arithmetic; `auto` is float32 on a CPU and bfloat16 on a GPU.
-        seed: Of the head's first weights, the order, the dropout and the draws.
+    `augmentation` is drawn anew in every epoch; its `views` is not used.
     """
 
-    head: str = "dense"
-    dropout: float = 0.3
-    input_size: int = 0
-    head_epochs: int = 15
-    epochs: int = 25
-    unfreeze: int = -1
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    fine_learning_rate: float = 1e-5
+    head: str = setting(
+        "dense",
+        "Head on top of the CNN: a dense layer per frame, or attention over frames.",
+        choices=tuple(HEADS),
+    )
+    dropout: float = setting(0.3, "Dropout rate before the head's last layer.", low=0, below=1)
+    input_size: int = setting(
+        0,
+        "Side of the CNN's input.",
+        low=INPUT_SIZES[0],
+        high=INPUT_SIZES[1],
+        unit="pixels",
+        auto=0,
+        default_text="the CNN's own size",
+    )
+    head_epochs: int = setting(
+        15, "Number of epochs that train the head with the CNN frozen.", low=0, high=10_000
+    )
+    epochs: int = setting(
+        25, "Number of epochs that follow with layers of the CNN unfrozen.", low=0, high=10_000
+    )
+    unfreeze: int = setting(
+        -1,
+        "Number of layers to unfreeze, counted from the last one, or all.",
+        auto=-1,
+        metavar="N|all",
+        default_text="inception_v3 62, vgg16 all, resnet50 32, efficientnet_b1 80",
+        kind=str,
+        read=read_layers,
+    )
+    batch_size: int = setting(64, "Number of frames per batch.", low=1, high=4096)
+    learning_rate: float = setting(
+        1e-3, "Learning rate of Adam while only the head is trained.", above=0, high=1
+    )
+    fine_learning_rate: float = setting(
+        1e-5, "Learning rate of Adam once layers of the CNN are unfrozen.", above=0, high=1
+    )
     augmentation: ViewsConfig = field(default_factory=lambda: ViewsConfig(augment="all"))
-    balanced: bool = True
-    precision: str = AUTO
-    seed: int = 0
+    balanced: bool = setting(
+        True,
+        "Class balancing: weights gives both classes the same total weight.",
+        option="--balance",
+        option_choices=("weights", "none"),
+        read=lambda text: text == "weights",
+        write=lambda balanced: "weights" if balanced else "none",
+    )
+    precision: str = setting(
+        AUTO,
+        "Floating-point type of the training; auto is bfloat16 on a GPU and float32 on a CPU.",
+        choices=(AUTO, *PRECISIONS),
+    )
+    seed: int = setting(
+        0,
+        "Seed of the split, the initial weights, the batch order, dropout and augmentation.",
+        low=0,
+        high=2**32 - 1,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("head", self.head, tuple(HEADS))
-        check_choice("precision", self.precision, (AUTO, *PRECISIONS))
-        check(0.0 <= self.dropout < 1.0, "dropout must be at least 0 and below 1", self.dropout)
-        size = self.input_size
-        least, most = INPUT_SIZES
-        check(
-            size == 0 or least <= size <= most,
-            f"input size must be from {least} to {most}, or 0 for the CNN's own",
-            size,
-        )
-        for name in ("head_epochs", "epochs"):
-            check(
-                0 <= getattr(self, name) <= 10_000, f"{name} must be 0 to 10000", vars(self)[name]
-            )
-        check(self.head_epochs + self.epochs > 0, "at least one epoch is needed", 0)
-        check(self.unfreeze >= -1, "unfreeze is a number of layers, or all", self.unfreeze)
-        check(1 <= self.batch_size <= 4096, "batch size must be 1 to 4096", self.batch_size)
-        for name in ("learning_rate", "fine_learning_rate"):
-            rate = getattr(self, name)
-            check(0 < rate <= 1, f"{name.replace('_', ' ')} must be in (0, 1]", rate)
-        check(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
+        check_settings(self)
+        check(self.head_epochs + self.epochs > 0, "at least one epoch is required", 0)
+        check(self.unfreeze >= -1, "unfreeze must be a number of layers, or all", self.unfreeze)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepfake_seq.config.checks import check, check_choice
+from deepfake_seq.config.checks import check
+from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
 MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic")
@@ -17,17 +18,20 @@ SPLITS = ("auto", "official", "group")
 MAX_MEMBERS = 100
 
 RECURRENT_UNITS = (64, 32, 16)
-"""Of runs that do not say their units."""
+"""Units of runs that were written before the units were a setting."""
 
 _MAX_LAYERS, _MAX_UNITS = 4, 512
-"""Five networks as large as these allow, on 2,048 features, fit into the weights file of a run."""
+"""Five networks of this size on 2,048 features fit in the weights file of a run."""
+
+_MAX_SEED = 2**32 - 1
+_NO_BALANCE = "none"
 
 
 def read_units(text: str) -> tuple[int, ...]:
-    """The units that `64,32,16` stands for.
+    """Return the units that a text such as `64,32,16` lists.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The text is not a list of whole numbers.
     """
     try:
         return tuple(int(units) for units in text.split(","))
@@ -38,176 +42,198 @@ def read_units(text: str) -> tuple[int, ...]:
 
 
 def write_units(units: tuple[int, ...]) -> str:
-    """The inverse of `read_units`."""
+    """Return units as a text such as `64,32,16`."""
     return ",".join(map(str, units))
 
 
+def read_balance(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the value of `TrainConfig.balance` for the values of --balance.
+
+    Raises:
+        UsageError: `none` is combined with another value.
+    """
+    if _NO_BALANCE in values and len(values) > 1:
+        raise UsageError(
+            f"--balance none cannot be combined with other values. Received: {' '.join(values)}"
+        )
+    return () if values == (_NO_BALANCE,) else values
+
+
+def write_balance(balance: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of --balance for a value of `TrainConfig.balance`."""
+    return balance or (_NO_BALANCE,)
+
+
 def default_inputs(model: str) -> str:
-    """What a model is shown where nobody says it: logistic regression sees no order by itself."""
+    """Return the default of `ModelConfig.inputs`: logistic regression ignores the frame order."""
     return "both" if model == "logistic" else "features"
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sequence model.
+    """The sequence model."""
 
-    Attributes:
-        name: A key of `sequence.models.MODEL_TABLE`.
-        bidirectional: Wrap every recurrent layer in `Bidirectional`.
-        dropout: The rate of the dropout before the last layer.
-        inputs: `features` shows the model what each frame's features are, `delta` how much they
-            change from one frame to the next (|Δ|), `both` the two side by side.
-        shuffle_frames: Show it the frames of each clip in random order: the control that tells
-            whether their order is used at all.
-        units: Of the recurrent layers, from the first to the last.
-    """
-
-    name: str = "gru"
-    bidirectional: bool = False
-    dropout: float = 0.3
-    inputs: str = "features"
-    shuffle_frames: bool = False
-    units: tuple[int, ...] = RECURRENT_UNITS
+    name: str = setting("gru", "Sequence model.", choices=MODELS, option="--model")
+    bidirectional: bool = setting(False, "Read the frames in both directions (gru and lstm only).")
+    dropout: float = setting(0.3, "Dropout rate before the last layer.", low=0, below=1)
+    inputs: str = setting(
+        "features",
+        "Model inputs: the features, their absolute change from frame to frame, or both.",
+        choices=INPUTS,
+    )
+    shuffle_frames: bool = setting(
+        False, "Shuffle the frames of each clip: a control that shows whether their order matters."
+    )
+    units: tuple[int, ...] = setting(
+        RECURRENT_UNITS,
+        f"Units of the recurrent layers, first to last: 1 to {_MAX_LAYERS} numbers from 1 to "
+        f"{_MAX_UNITS}, separated by commas.",
+        metavar="N,N,...",
+        read=read_units,
+        write=write_units,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("model", self.name, MODELS)
-        check_choice("inputs", self.inputs, INPUTS)
-        check(0.0 <= self.dropout < 1.0, "dropout must be at least 0 and below 1", self.dropout)
-        for name in ("bidirectional", "shuffle_frames"):
-            value = getattr(self, name)
-            check(type(value) is bool, f"{name} is true or false", value)
+        check_settings(self)
+        recurrent = " and ".join(RECURRENT)
         check(
             self.name in RECURRENT or not self.bidirectional,
-            f"only {' and '.join(RECURRENT)} can be bidirectional",
+            f"only {recurrent} can be bidirectional",
             self.name,
         )
         check(
             self.name != "logistic" or not self.shuffle_frames,
-            "logistic regression knows no frames to shuffle",
+            "logistic regression has no frames to shuffle",
             self.name,
         )
         check(
             type(self.units) is tuple
             and 1 <= len(self.units) <= _MAX_LAYERS
             and all(type(units) is int and 1 <= units <= _MAX_UNITS for units in self.units),
-            f"units are 1 to {_MAX_LAYERS} whole numbers from 1 to {_MAX_UNITS}",
+            f"units must be 1 to {_MAX_LAYERS} whole numbers from 1 to {_MAX_UNITS}",
             self.units,
         )
         check(
             self.name in RECURRENT or self.units == RECURRENT_UNITS,
-            f"only {' and '.join(RECURRENT)} have units",
+            f"only {recurrent} have units",
             self.name,
         )
 
     @property
     def title(self) -> str:
-        """The name that people read, such as `gru`, `bigru` or `gru-shuffled`."""
+        """Display name of the model, such as `gru`, `bigru` or `gru-shuffled`."""
         title = f"bi{self.name}" if self.bidirectional else self.name
         return f"{title}-shuffled" if self.shuffle_frames else title
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Which clips a model is trained on, and which it is judged on.
+    """How clips are split into training, validation and test clips."""
 
-    Attributes:
-        strategy: `official` takes the parts that the data set assigns, `group` deals out the groups
-            anew, `auto` is `official` where the data set assigns parts.
-        validation: The share of clips kept for early stopping, calibration and the threshold.
-        test: The share of clips that is looked at once, at the end.
-        allow_shared: Whether an official split may have an identity in two parts.
-        seed: Of the dealing.
-    """
-
-    strategy: str = "auto"
-    validation: float = 0.2
-    test: float = 0.2
-    allow_shared: bool = False
-    seed: int = 0
+    strategy: str = setting(
+        "auto",
+        "How to split: official uses the data set's own split, group splits its groups anew, auto "
+        "uses the official split if there is one.",
+        choices=SPLITS,
+        option="--split",
+    )
+    validation: float = setting(
+        0.2,
+        "Fraction of clips held out for early stopping, calibration and the threshold.",
+        above=0,
+        below=1,
+    )
+    test: float = setting(0.2, "Fraction of clips held out for the final test.", low=0, below=1)
+    allow_shared: bool = setting(
+        False, "Accept an official split in which an identity appears in several splits."
+    )
+    seed: int = setting(0, "Seed of the split.", low=0, high=_MAX_SEED)
 
     def __post_init__(self) -> None:
-        check_choice("split", self.strategy, SPLITS)
-        check(0 < self.validation < 1, "validation must be between 0 and 1", self.validation)
-        check(0 <= self.test < 1, "test must be at least 0 and below 1", self.test)
+        check_settings(self)
         check(
             self.validation + self.test < 1,
-            "validation and test must leave something to train on",
+            "validation and test fractions must add up to less than 1",
             self.validation + self.test,
         )
-        check(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How a sequence model is trained.
 
-    Attributes:
-        epochs: The most passes over the training clips.
-        batch_size: Clips in a batch.
-        learning_rate: Adam's step size.
-        patience: Epochs without a better validation score before training stops.
-        gamma: The focusing parameter of the focal loss; 0 is weighted cross-entropy.
-        balance: What makes up for the classes' unequal numbers: `alpha` (of the focal loss),
-            `weights` (of the classes), `batches` (as many clips of each class in every batch).
-        members: How many networks the model averages; 0 means five where there are few clips, and
-            else one. Each of several is trained with another share of the clips that are not for
-            testing held out, so that all of these serve for validation.
-        seed: Of the initial weights, the shuffling and the dropout.
-        runtime: What computes: `numpy` on a CPU, or `keras` (TensorFlow, or JAX for GPUs).
+    An ensemble holds out a different share of the clips that are not test clips for each of its
+    members, so that together all of these clips serve for validation.
     """
 
-    epochs: int = 100
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    patience: int = 15
-    gamma: float = 2.0
-    balance: tuple[str, ...] = ("alpha",)
-    members: int = 0
-    seed: int = 0
-    runtime: str = "numpy"
+    epochs: int = setting(100, "Maximum number of epochs.", low=1, high=10_000)
+    batch_size: int = setting(32, "Number of clips per batch.", low=1, high=65_536)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", above=0, high=1)
+    patience: int = setting(
+        15,
+        "Number of epochs without a better validation score before training stops.",
+        low=1,
+        high=10_000,
+    )
+    gamma: float = setting(
+        2.0, "Focusing exponent of the focal loss; 0 is weighted cross-entropy.", low=0, high=10
+    )
+    balance: tuple[str, ...] = setting(
+        ("alpha",),
+        "Correction for unequal class counts: focal-loss alpha, class weights, or batches with "
+        "equal classes. Repeat the option for several.",
+        choices=BALANCES,
+        option_choices=(*BALANCES, _NO_BALANCE),
+        read=read_balance,
+        write=write_balance,
+    )
+    members: int = setting(
+        0,
+        "Number of networks to average, each validated on different clips.",
+        low=1,
+        high=MAX_MEMBERS,
+        auto=0,
+        default_text="5 below 400 clips, else 1",
+    )
+    seed: int = setting(
+        0,
+        "Seed of the split, the initial weights, the batch order and dropout.",
+        low=0,
+        high=_MAX_SEED,
+    )
+    runtime: str = setting(
+        "numpy",
+        "Library that trains: NumPy on the CPU, or Keras on the backend named by KERAS_BACKEND.",
+        choices=TRAINERS,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("runtime", self.runtime, TRAINERS)
-        check(1 <= self.epochs <= 10_000, "epochs must be from 1 to 10000", self.epochs)
-        check(1 <= self.batch_size <= 65_536, "batch size must be 1 to 65536", self.batch_size)
-        check(0 < self.learning_rate <= 1, "learning rate must be in (0, 1]", self.learning_rate)
-        check(1 <= self.patience <= 10_000, "patience must be from 1 to 10000", self.patience)
-        check(0 <= self.gamma <= 10, "gamma must be from 0 to 10", self.gamma)
-        for way in self.balance:
-            check_choice("balance", way, BALANCES)
-        check(
-            0 <= self.members <= MAX_MEMBERS,
-            f"members must be from 1 to {MAX_MEMBERS}, or 0 for the default",
-            self.members,
-        )
-        check(0 <= self.seed < 2**32, "seed must be from 0 to 4294967295", self.seed)
+        check_settings(self)
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """How the threshold is chosen, on validation clips only.
+    """How the threshold is chosen, on validation clips only."""
 
-    Attributes:
-        threshold: `fpr` keeps the share of real clips that are called fake at `target_fpr` or
-            below; `balanced` has the best balanced accuracy.
-        target_fpr: That share, from 0 to 1.
-    """
-
-    threshold: str = "fpr"
-    target_fpr: float = 0.05
+    threshold: str = setting(
+        "fpr",
+        "Rule for the threshold: fpr meets the target false-positive rate, balanced has the best "
+        "balanced accuracy.",
+        choices=THRESHOLDS,
+    )
+    target_fpr: float = setting(
+        0.05,
+        "Target false-positive rate: maximum fraction of real clips called fake.",
+        above=0,
+        below=0.5,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("threshold", self.threshold, THRESHOLDS)
-        check(
-            0 < self.target_fpr < 0.5,
-            "the target false-positive rate must be between 0 and 0.5",
-            self.target_fpr,
-        )
+        check_settings(self)
 
 
 MIN_VALID_FRAMES = 8
-"""Clips with fewer frames that show the face are not trained on, and get no verdict."""
+"""Minimum number of frames with a face; clips with fewer are not trained on and get no verdict."""
 
 TRAINING_MEMORY_BYTES = 1 << 30
-"""Features up to this size are trained on from memory; larger ones are read from the store again in
-every epoch."""
+"""Features up to this size are kept in memory; larger ones are read again in every epoch."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepfake_seq.config.checks import check, check_choice
 from deepfake_seq.config.learning import MODELS, RECURRENT
+from deepfake_seq.config.setting import check_settings, setting
 
 STRATEGIES = ("grid", "random", "tpe")
 
@@ -27,20 +27,21 @@ MAX_SETTINGS = 10_000
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """How settings are searched.
+    """How settings are searched."""
 
-    Attributes:
-        strategy: `grid` tries every combination of listed values; `random` samples settings, `tpe`
-            samples near those that did well (tree-structured Parzen estimator).
-        trials: Number of trials of `random` and `tpe`.
-        seeds: Number of seeds to train each setting with; settings are ranked by their mean.
-    """
-
-    strategy: str = "grid"
-    trials: int = 20
-    seeds: int = 3
+    strategy: str = setting(
+        "grid",
+        "Search strategy: grid tries every combination, random samples settings, tpe samples near "
+        "good ones (tree-structured Parzen estimator).",
+        choices=STRATEGIES,
+    )
+    trials: int = setting(20, "Number of settings that random and tpe try.", low=1, high=100_000)
+    seeds: int = setting(
+        3,
+        "Number of seeds to train each setting with; settings are ranked by their mean.",
+        low=1,
+        high=100,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("strategy", self.strategy, STRATEGIES)
-        check(1 <= self.trials <= 100_000, "trials must be from 1 to 100000", self.trials)
-        check(1 <= self.seeds <= 100, "seeds must be from 1 to 100", self.seeds)
+        check_settings(self)

@@ -1,1 +1,1 @@
-"""The demonstration: the whole main job on clips made on the spot."""
+"""The demonstration: the whole workflow on generated clips."""

@@ -1,7 +1,7 @@
-"""Short clips made from one portrait: camera motion, light and compression.
+"""Generate short clips from one portrait, with camera motion, lighting and compression.
 
-The portrait is Rear Admiral Grace Hopper's, in the public domain, from matplotlib's sample data.
-Half of the clips get an altered face region blended back in, anew in each frame.
+The portrait shows Rear Admiral Grace Hopper (public domain, from matplotlib's sample data). In a
+fake clip, the face is altered and blended back in, differently in each frame.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ SIZE = 256
 FRAMES = 48
 FPS = 24
 _FACE_BOX = (0.31, 0.13, 0.70, 0.52)
-"""Left, top, right and bottom of the face, as shares of the portrait's sides."""
+"""Left, top, right and bottom of the face, as fractions of the portrait's sides."""
 
 Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Take:
-    """How one clip was "filmed".
+    """Recording conditions of one clip.
 
     Attributes:
-        seed: Of the camera's path, the light and the noise.
-        crf: The strength of the H.264 compression: higher is coarser.
+        seed: Seed of the camera path, the lighting and the noise.
+        crf: Constant rate factor of H.264; a higher value compresses more.
     """
 
     seed: int
@@ -40,34 +40,36 @@ class Take:
 
 
 def portrait() -> Image:
-    """The portrait, uint8 (600, 512, 3), RGB."""
+    """Return the portrait, uint8 (600, 512, 3), RGB."""
     from matplotlib import get_data_path
 
     path = Path(get_data_path(), "sample_data", "grace_hopper.jpg")
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise EngineError(f"matplotlib came without its sample data: {path} is missing")
+        raise EngineError(
+            f"the sample data of matplotlib is missing: no {path}. Reinstall matplotlib."
+        )
     return image.astype(np.uint8)
 
 
 def frames(take: Take, *, fake: bool) -> Iterator[Image]:
-    """The frames of a take, uint8 (SIZE, SIZE, 3), RGB; real and fake share camera and light."""
+    """Yield the frames, uint8 (SIZE, SIZE, 3), RGB; real and fake share camera and lighting."""
     generator = np.random.default_rng(take.seed)
     camera = _camera_path(generator)
     light = 1.0 + 0.15 * np.sin(np.linspace(0, generator.uniform(2, 6), FRAMES))
     gain = generator.uniform(0.8, 1.2, size=3)
-    forger = np.random.default_rng(take.seed + 1_000_000)
+    face_generator = np.random.default_rng(take.seed + 1_000_000)
     source = portrait()
     for number in range(FRAMES):
-        image = _alter_face(source, forger) if fake else source
-        seen = cv2.warpAffine(image, camera[number], (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT)
-        lit = seen.astype(np.float32) * gain * light[number]
+        image = _alter_face(source, face_generator) if fake else source
+        view = cv2.warpAffine(image, camera[number], (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT)
+        lit = view.astype(np.float32) * gain * light[number]
         noisy = lit + generator.normal(0, 2.0, size=lit.shape)
         yield np.clip(noisy, 0, 255).astype(np.uint8)
 
 
 def write_clip(path: Path, take: Take, *, fake: bool) -> None:
-    """Encode a take as H.264 in MP4."""
+    """Write a clip as H.264 in MP4."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
@@ -80,7 +82,7 @@ def write_clip(path: Path, take: Take, *, fake: bool) -> None:
 
 
 def _camera_path(generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """One 2×3 affine matrix a frame, from the portrait to the clip: a slow pan, zoom and roll."""
+    """Return float64 (FRAMES, 2, 3), affine maps from portrait to clip: slow pan, zoom and roll."""
     steps = np.linspace(0, 1, FRAMES)
     phase, speed = generator.uniform(0, 2 * np.pi, 4), generator.uniform(1, 4, 4)
     sway = np.sin(phase[:, None] + speed[:, None] * steps)
@@ -97,15 +99,15 @@ def _camera_path(generator: np.random.Generator) -> npt.NDArray[np.float64]:
 
 
 def _alter_face(image: Image, generator: np.random.Generator) -> Image:
-    """Bend, blur and tint the face, and blend it back in with a soft edge."""
+    """Warp, blur and tint the face, and blend it back in with a soft edge."""
     height, width = image.shape[:2]
     left, top, right, bottom = (
-        round(share * length)
-        for share, length in zip(_FACE_BOX, (width, height, width, height), strict=True)
+        round(fraction * length)
+        for fraction, length in zip(_FACE_BOX, (width, height, width, height), strict=True)
     )
     face = image[top:bottom, left:right].astype(np.float32)
     rows, columns = face.shape[:2]
-    # A smooth random displacement of a few pixels, as a face swap's warp jitters between frames.
+    # Smooth random displacement of a few pixels, like the frame-to-frame jitter of a face swap.
     field = generator.normal(0, 1, size=(4, 4, 2)).astype(np.float32)
     bend = cv2.resize(field, (columns, rows), interpolation=cv2.INTER_CUBIC) * 6.0
     grid_x, grid_y = np.meshgrid(np.arange(columns), np.arange(rows))

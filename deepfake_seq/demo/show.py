@@ -1,4 +1,4 @@
-"""Make clips, extract, fit both models, judge held-out clips, sum up."""
+"""Run the demonstration: generate clips, extract, fit two models, and predict test clips."""
 
 from __future__ import annotations
 
@@ -36,40 +36,42 @@ from deepfake_seq.store import FeatureStore
 TAKES = 15
 _CRF = (20, 26, 32)
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 
-def run_demo(out: Path, say: Say) -> dict[str, Any]:
-    """Run the main job from end to end in `out`.
+def run_demo(out: Path, echo: Echo) -> dict[str, Any]:
+    """Run the whole workflow in `out`.
 
     Args:
-        out: A folder that is not there yet, or empty.
-        say: Takes each line of the story.
+        out: Folder to create, or an empty folder.
+        echo: Called with each line of the report.
 
     Returns:
-        `clips`, `extract`, `fit` (by model), `predict`, `weights` and `seconds`.
+        Dictionary with `clips`, `extract`, `fit` (by model), `predict`, `weights` and `seconds`.
 
     Raises:
-        UsageError: `out` holds something already.
+        UsageError: `out` exists and is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already. Remove it, or give another --out.")
+        raise UsageError(
+            f"{out} already exists. Remove it, or give another --out. Received: --out {out}"
+        )
     begin = time.monotonic()
-    say(f"1. making {2 * TAKES} clips of one portrait in {out / 'clips'}: half with a forged face")
+    echo(f"1. generate {2 * TAKES} clips from one portrait in {out / 'clips'}, half of them fake")
     _make_clips(out / "clips")
 
-    resolved = _resolve(say)
-    say("2. extract: frames, faces (mtcnn), crops, InceptionV3")
+    resolved = _resolve(echo)
+    echo("2. extract: sample frames, detect faces (mtcnn), crop, apply InceptionV3")
     store, summary = _extract(out, resolved)
-    say(f"   {summary.ok} of {summary.videos} clips in {summary.seconds:.0f} s → {store.path}")
+    echo(f"   {summary.ok} of {summary.videos} clips in {summary.seconds:.0f} s → {store.path}")
 
     fits: dict[str, Any] = {}
     experiment = load_experiment(store, SplitConfig())
     for number, model in enumerate((ModelConfig(), ModelConfig(bidirectional=True)), start=3):
-        say(f"{number}. fit: {model.title}")
-        recipe = ExperimentConfig(model, TrainConfig(epochs=60, members=1))
-        result = fit(experiment, out / "runs" / model.title, recipe)
-        say(_indent(console.table(metrics_rows(model.title, result.metrics))))
+        echo(f"{number}. fit: {model.title}")
+        config = ExperimentConfig(model, TrainConfig(epochs=60, members=1))
+        result = fit(experiment, out / "runs" / model.title, config)
+        echo(_indent(console.table(metrics_rows(model.title, result.metrics))))
         fits[model.title] = {
             "run": str(result.folder),
             "parameters": result.parameters,
@@ -77,18 +79,18 @@ def run_demo(out: Path, say: Say) -> dict[str, Any]:
             **result.metrics,
         }
     run = out / "runs" / "bigru"
-    say("5. predict: one real and one forged clip that bigru was not trained on")
+    echo("5. predict: one real and one fake test clip with bigru")
     verdicts = _predict(out, run)
     for verdict in verdicts:
         score = "no score" if verdict.score is None else f"score {verdict.score:.3f}"
-        say(f"   {verdict.path}: {verdict.verdict} ({score}, threshold {verdict.threshold:.3f})")
+        echo(f"   {verdict.path}: {verdict.verdict} ({score}, threshold {verdict.threshold:.3f})")
     seconds = time.monotonic() - begin
     weights = resolved.config.backbone.weights
-    say("")
-    say(f"Done in {seconds:.0f} s. All of it is in {out}: clips, features, runs with plots.")
-    say(f"  the training curves: {run / 'plots' / 'training.png'}")
-    say(f"  the model card:      {run / 'README.md'}")
-    say(_meaning(weights))
+    echo("")
+    echo(f"Done in {seconds:.0f} s. {out} contains the clips, the features and the runs.")
+    echo(f"  training curves: {run / 'plots' / 'training.png'}")
+    echo(f"  model card:      {run / 'README.md'}")
+    echo(_meaning(weights))
     return {
         "clips": 2 * TAKES,
         "extract": {"store": str(store.path), "ok": summary.ok, "failed": summary.failed},
@@ -100,7 +102,7 @@ def run_demo(out: Path, say: Say) -> dict[str, Any]:
 
 
 def _make_clips(folder: Path) -> None:
-    """Real and fake clips of the same takes; the two of a take are one group."""
+    """Write a real and a fake clip for each take; the two form one group."""
     rows = []
     for number in range(TAKES):
         take = Take(seed=number, crf=_CRF[number % len(_CRF)])
@@ -114,7 +116,7 @@ def _make_clips(folder: Path) -> None:
         writer.writerows(rows)
 
 
-def _resolve(say: Say) -> ResolvedConfig:
+def _resolve(echo: Echo) -> ResolvedConfig:
     def config(weights: str) -> ExtractConfig:
         return ExtractConfig(
             faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights=weights)
@@ -123,16 +125,16 @@ def _resolve(say: Say) -> ResolvedConfig:
     try:
         return resolve(config(IMAGENET))
     except WeightsError:
-        say(
-            "   ImageNet weights cannot be had here, so the CNN is UNTRAINED: it shows how "
-            "everything works, and its numbers mean nothing."
+        echo(
+            "   ImageNet weights are not available, so the CNN is UNTRAINED: the workflow is real, "
+            "but its metrics mean nothing."
         )
         return resolve(config(UNTRAINED))
 
 
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
-    found, _ = datasets.discover([out / "clips"])
-    items, _ = datasets.apply_labels(found, out / "clips" / "labels.csv")
+    unlabelled, _ = datasets.discover([out / "clips"])
+    items, _ = datasets.apply_labels(unlabelled, out / "clips" / "labels.csv")
     with (
         StoreWriters.create(out / "features", resolved) as cache,
         console.progress("   extract", len(items), "clips") as step,
@@ -150,23 +152,24 @@ def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipelin
 def _predict(out: Path, run: Path) -> list[Verdict]:
     import json
 
-    held_out = json.loads((run / "split.json").read_text())["test"]
-    chosen = [
-        out / "clips" / next(clip for clip in held_out if clip.startswith(label))
+    test_clips = json.loads((run / "split.json").read_text())["test"]
+    paths = [
+        out / "clips" / next(clip for clip in test_clips if clip.startswith(label))
         for label in ("real", "fake")
     ]
-    return list(predict(chosen, run, ExecutionConfig()))
+    return list(predict(paths, run, ExecutionConfig()))
 
 
 def _meaning(weights: str) -> str:
+    """Return what the metrics mean, and what they do not."""
     if weights == UNTRAINED:
         return (
-            "The CNN was untrained and the fakes were made to be seen: these numbers mean nothing. "
-            "With a network, or after `deepseq weights import inception_v3 FILE`, the demo uses "
-            "ImageNet weights."
+            "The CNN is untrained and the fakes are obvious: these metrics mean nothing. With a "
+            "network connection, or after `deepseq weights import inception_v3 FILE`, the demo "
+            "uses ImageNet weights."
         )
     return (
-        "The fakes were made to be seen, from one portrait: these numbers say that the tool works, "
+        "The fakes are obvious and made from one portrait: these metrics show that the tool works, "
         "and nothing about deepfakes."
     )
 
