@@ -40,11 +40,11 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
 
 def _summary(collection: Collection) -> dict[str, Any]:
     """Return the JSON document."""
-    from deepfake_seq.datasets import count_classes, distribution, straddling_groups
+    from deepfake_seq.datasets import count_classes, distribution, groups_in_several_splits
 
     items = collection.items
     tables = distribution(items)
-    shared_groups = straddling_groups(items)
+    shared_groups = groups_in_several_splits(items)
     return {
         "videos": len(items),
         "data_sets": [

@@ -78,10 +78,10 @@ def finetune(faces: Path, out: Path | None, as_json: bool, **options: Any) -> No
     experiment = tuning.finetune_experiment(
         settings, from_options(SplitConfig, options), from_options(DecisionConfig, options)
     )
-    task = tuning.prepare(open_faces(faces), backbone, experiment, settings)
+    task = tuning.load_task(open_faces(faces), backbone, experiment, settings)
     echo_message(f"run: {out}. After an interruption, resume with the same command and --out {out}")
     with console.progress(f"finetune {title}", task.batches, "batches") as step:
-        result = tuning.tune(task, out, step)
+        result = tuning.finetune(task, out, step)
     echo_notes(result.warnings)
     if as_json:
         print_json(run_report(result))

@@ -190,7 +190,7 @@ def _print(folder: Path, result: SweepResult, fit_command: str) -> None:
     from deepfake_seq import console
     from deepfake_seq.sequence.sweep.files import TRIALS, rows
 
-    clips, seeds = result.parts, len(result.plan.seeds)
+    clips, seeds = result.splits, len(result.plan.seeds)
     networks = f", {result.members} networks each" if result.members > 1 else ""
     echo_line(
         f"{len(result.ranked) + len(result.failed)} settings, {seeds} "

@@ -128,7 +128,7 @@ def _groups_line(items: Sequence[VideoItem]) -> str:
     groups = {group for item in items for group in item.groups}
     if not groups:
         return "groups: none given (column `group` in --labels); splits may leak identities"
-    shared = datasets.straddling_groups(items)
+    shared = datasets.groups_in_several_splits(items)
     if not shared:
         return f"groups: {len(groups):,}, none in more than one split"
     names = ", ".join(shared[:_MAX_NAMES]) + (" …" if len(shared) > _MAX_NAMES else "")

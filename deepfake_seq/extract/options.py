@@ -7,38 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_seq.config import ViewsConfig
+from deepfake_seq.datasets.leakage import CNN_FACT, FinetuneOverlap
 from deepfake_seq.store import SourceFile
 from deepfake_seq.store.record_ids import person_of
-
-
-@dataclass(frozen=True)
-class FinetuneOverlap:
-    """The clips that a finetuned CNN was trained, validated and tested on.
-
-    Attributes:
-        contents: Split of each clip (`train`, `validation` or `test`), by the SHA-256 of its video
-            followed by its person (`#0` … or "").
-        videos: SHA-256s and ids of the videos in the training and validation splits, whichever
-            person was used.
-        groups: Groups (identities and source videos) in the training and validation splits.
-    """
-
-    contents: Mapping[str, str]
-    videos: frozenset[str]
-    groups: frozenset[str]
-
-    def part_of(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
-        """Return how the CNN knows a clip: `train`, `validation`, `test`, `related` or `unseen`.
-
-        A clip is `related` if it shares a group with a training or validation clip, shows another
-        person of the same video, or has the id of such a video and so may be another version of it.
-        """
-        person = person_of(video_id)
-        split = self.contents.get(f"{sha256}{person}")
-        if split in ("train", "validation", "test"):
-            return split
-        same_video = {sha256, video_id.removesuffix(person)} & self.videos
-        return "related" if same_video or self.groups.intersection(groups) else "unseen"
 
 
 @dataclass(frozen=True)
@@ -69,7 +40,9 @@ class ExtractOptions:
         if self.cnn_clips is None:
             return {}
         clip_id = str(facts.get("view", {}).get("of", video_id))
-        return {"cnn_part": self.cnn_clips.part_of(clip_id, source.sha256, groups)}
+        person = person_of(clip_id)
+        video = clip_id.removesuffix(person)
+        return {CNN_FACT: self.cnn_clips.overlap_of(video, person, source.sha256, groups)}
 
 
 NO_OPTIONS = ExtractOptions()

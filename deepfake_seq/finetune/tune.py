@@ -75,12 +75,12 @@ class FinetuneTask:
     @property
     def training(self) -> SequenceData:
         """Training clips."""
-        return self.experiment.data.take(self.experiment.parts.split.train)
+        return self.experiment.train
 
     @property
     def validation(self) -> SequenceData:
         """Validation clips, for the best epoch, the calibration and the threshold."""
-        return self.experiment.data.take(self.experiment.parts.split.validation)
+        return self.experiment.validation
 
     @property
     def stream(self) -> FrameStream:
@@ -104,7 +104,7 @@ class FinetuneTask:
         fields = self.resolved.fingerprint.fields
         clips = {
             name: [[clip.key, clip.label] for clip in self.experiment.data.take(positions).clips]
-            for name, positions in self.experiment.parts.split.parts().items()
+            for name, positions in self.experiment.split.positions.by_name().items()
         }
         return {
             "backbone": fields["backbone"],
@@ -163,7 +163,8 @@ def load_task(
     faces = load_faces(store, row)
     blends = config.augmentation.self_blend > 0
     pseudo_fakes = [blends and clip.label == REAL for clip in faces.data.clips]
-    experiment = build_experiment(faces.data, store, experiment_config.split, pseudo_fakes)
+    clips = describe_clips(faces.data, store, experiment_config.split.seed)
+    experiment = split_clips(clips, experiment_config.split, pseudo_fakes)
     return FinetuneTask(experiment, faces, resolved, row, experiment_config, config)
 
 
@@ -194,11 +195,9 @@ def finetune(task: FinetuneTask, folder: Path, on_batch: OnBatch = lambda note: 
         trainer = _CnnTrainer(task, cnn, checkpoints, on_batch)
         pairs = [(task.training, task.validation)]
         ensemble = fit_ensemble(pairs, task.experiment_config, trainer)
-        contents = _evaluate(task, cnn, ensemble, frozen)
-        with new_folder(folder) as draft:
-            weights_file = draft / finetuned_weights.FILE_NAME
-            shutil.copyfile(trainer.weights_file, weights_file)
-            result = contents.write(draft, folder, _model(task, ensemble, weights_file))
+        model = _model(task, ensemble, trainer.weights_file)
+        contents = _evaluate(task, cnn, ensemble, model, frozen)
+        result = write_run(folder, contents, [trainer.weights_file])
         weights_file = folder / finetuned_weights.FILE_NAME
         weights.remember_given(weights_file, weights.digest_of(weights_file))
     checkpoints.remove()
@@ -248,20 +247,25 @@ class _CnnTrainer:
 
 
 def _evaluate(
-    task: FinetuneTask, cnn: FinetunableCnn, ensemble: TrainedEnsemble, frozen: SequenceData
+    task: FinetuneTask,
+    cnn: FinetunableCnn,
+    ensemble: TrainedEnsemble,
+    model: SequenceModel,
+    frozen: SequenceData,
 ) -> RunContents:
     """Evaluate the model, and baselines on the features of the CNN before fine-tuning."""
-    split = task.experiment.parts.split
-    test = task.experiment.data.take(split.test)
+    split = task.experiment.split.positions
     frozen_pairs = [(frozen.take(split.train), frozen.take(split.validation))]
     baseline_metrics: dict[str, Any] = {}
     if ensemble.decision.knows_fakes and all(task.training.counts.values()):
-        baseline_metrics = baselines(frozen_pairs, frozen.take(split.test), task.experiment_config)
-    scores, metrics = evaluate_test(ensemble, test, baseline_metrics)
+        baseline_metrics = evaluate_baselines(
+            frozen_pairs, frozen.take(split.test), task.experiment_config
+        )
+    scores, metrics = evaluate_ensemble(ensemble, task.experiment.test, baseline_metrics)
     backbone = task.resolved.config.backbone
     return RunContents(
         experiment=task.experiment,
-        recipe=task.experiment_config,
+        config=task.experiment_config,
         pairs=[(task.training, task.validation)],
         ensemble=ensemble,
         model=model,

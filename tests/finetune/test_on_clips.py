@@ -25,7 +25,7 @@ from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.writers import StoreWriters
-from deepfake_seq.finetune.tune import finetune_experiment, prepare, tune
+from deepfake_seq.finetune.tune import finetune, finetune_experiment, load_task
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.store import FaceStore, open_faces

@@ -85,7 +85,7 @@ class RayEngine(Engine):
             stack.enter_context(cluster.connected(job.execution.address))
             self._share = cluster.share_of_process(job.execution.runtime)
             store = writer.writers.features
-            mark = store.found().absolute()
+            mark = store.initialise().absolute()
             self._stack = stack.pop_all()
         self._config = WorkerConfig(job, store.path.absolute(), mark, self._share.cpus)
         self._queue = ChunkQueue(self._share.cpus, _VIDEOS_PER_CPU * self._share.cpus)

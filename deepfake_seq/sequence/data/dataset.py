@@ -66,7 +66,7 @@ class SequenceData:
     @property
     def groups_with_duplicates(self) -> list[tuple[str, ...]]:
         """Groups of each clip; duplicates of the same file share one more group."""
-        return with_duplicates(self.groups, [clip.sha256 for clip in self.clips])
+        return add_duplicate_groups(self.groups, [clip.sha256 for clip in self.clips])
 
     @property
     def clips_with_duplicates(self) -> tuple[Clip, ...]:

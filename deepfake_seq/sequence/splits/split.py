@@ -83,7 +83,7 @@ def split_data(
     pseudo_fakes = data.pseudo_fakes if pseudo_fakes is None else pseudo_fakes
     if config.strategy != "group" and needs_cnn_split(data.clips):
         inherited = inherited_split(data, config, pseudo_fakes)
-        shared_groups = require_disjoint(data, inherited.split.parts(), shared_allowed=True)
+        shared_groups = require_disjoint(data, inherited.split.by_name(), shared_allowed=True)
         return DataSplit(
             inherited.split, False, _count_duplicates(data), shared_groups, inherited.warnings
         )
@@ -160,15 +160,17 @@ def require_disjoint(
     Raises:
         DatasetError: Two splits share a clip, a duplicate, or an identity that they must not share.
     """
-    by_name = shared([(clip.video_id,) for clip in data.clips], splits)
-    by_content = shared([(clip.sha256,) if clip.sha256 else () for clip in data.clips], splits)
+    by_name = shared_between_splits([(clip.video_id,) for clip in data.clips], splits)
+    by_content = shared_between_splits(
+        [(clip.sha256,) if clip.sha256 else () for clip in data.clips], splits
+    )
     for key, names in (by_name | by_content).items():
         video_ids = [clip.video_id for clip in data.clips if key in (clip.video_id, clip.sha256)]
         raise DatasetError(
             f"the split leaks: the same video appears in both {' and '.join(names)} "
             f"({' = '.join(video_ids)}). Correct the split column, or use --split group."
         )
-    by_group = shared(data.groups, splits)
+    by_group = shared_between_splits(data.groups, splits)
     if by_group and not shared_allowed:
         group, names = next(iter(by_group.items()))
         raise DatasetError(

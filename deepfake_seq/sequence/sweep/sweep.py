@@ -24,7 +24,12 @@ from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
 from deepfake_seq.sequence.sweep import files, trials
 from deepfake_seq.sequence.sweep.space import Setting, Space, apply_setting, key
-from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, fit_ensemble, pairs_of
+from deepfake_seq.sequence.training.ensemble import (
+    ExperimentConfig,
+    Pair,
+    fit_ensemble,
+    member_pairs,
+)
 from deepfake_seq.store import Fingerprint
 
 if TYPE_CHECKING:
@@ -66,7 +71,7 @@ class Plan:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything the result of a trial depends on, as nested JSON values."""
-        data, split = self.experiment.data, self.experiment.parts.split.parts()
+        data, split = self.experiment.data, self.experiment.split.positions.by_name()
         splits = {name: [data.clips[row].video_id for row in rows] for name, rows in split.items()}
         clips = [
             [clip.video_id, clip.sha256, clip.label, sorted(clip.groups)] for clip in data.clips
@@ -202,8 +207,8 @@ def sweep(
 
 def _pairs(plan: Plan) -> list[Pair]:
     """Return the training and validation clips of each ensemble member."""
-    split = plan.experiment.parts.split
-    pairs = pairs_of(plan.experiment.data, split.train, split.validation, plan.base)
+    positions = plan.experiment.split.positions
+    pairs = member_pairs(plan.experiment.data, positions, plan.base)
     counts = SequenceData.joined([validation for _, validation in pairs]).counts
     if not all(counts.values()):
         raise DatasetError(
