@@ -301,4 +301,4 @@ def _gone(record: AnyRecord, people: int) -> AnyRecord:
     reason = f"the video as it is now shows {people} people"
     if "view" in record.facts:
         reason = "made from a version of the video that is no longer there"
-    return record.emptied("no_face", reason)
+    return record.without_frames("no_face", reason)

@@ -111,7 +111,7 @@ def test_a_study_by_folds_is_refused_for_its_folds_not_for_a_split_that_it_does_
     store = write_store(tmp_path / "s", records)
     result = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", "--folds", 3)
     assert result.exit_code == 1
-    assert "cannot be dealt into 3 folds" in result.stderr and "validation" not in result.stderr
+    assert "cannot be split into 3 folds" in result.stderr and "validation" not in result.stderr
 
 
 def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:

@@ -1,4 +1,4 @@
-"""A thousand flipped bits and cut files: no wrong value comes out of a store."""
+"""Flipped bits and truncated files: a store never returns a wrong value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORDS = {
 
 
 def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], bool]:
-    """The digests and the metadata of all that a store gives, and whether it gave all."""
+    """Return digest and metadata of every readable record, and whether all are readable."""
     digests, metadata = {}, []
     try:
         store = open_store(path)
@@ -47,7 +47,7 @@ def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], b
         pytest.param("cut", 250, marks=pytest.mark.slow),
     ],
 )
-def test_damage_is_found_or_harmless(
+def test_damage_is_detected_or_harmless(
     tmp_path: Path, kind: StoreKind, harm: str, times: int
 ) -> None:
     path = tmp_path / "s"
@@ -79,7 +79,7 @@ def test_damage_is_found_or_harmless(
     assert found > times / 4
 
 
-def test_a_record_under_anothers_place_is_not_given_back(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_record_in_the_wrong_row_is_not_returned(tmp_path: Path, kind: StoreKind) -> None:
     store = kind.write(tmp_path / "s", RECORDS[kind.name][:2])
     one, other = sorted((tmp_path / "s").glob("*.h5"))
     one.write_bytes(other.read_bytes())

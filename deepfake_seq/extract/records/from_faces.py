@@ -67,7 +67,7 @@ class CachedCropSource:
             if cuts and not all(type(size) is int and size > 0 for size in sizes):
                 raise StoreError(f"the size of its frames is not known. Received: {sizes}")
         except StoreError as error:
-            return record.emptied("rejected", str(error)), []
+            return record.without_frames("rejected", str(error)), []
         return record, cuts
 
 

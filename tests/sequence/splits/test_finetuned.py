@@ -111,7 +111,7 @@ def test_validation_that_the_store_lacks_comes_from_what_may_be_trained_on() -> 
 def test_a_split_of_the_cnn_that_lacks_a_class_is_refused_with_what_to_do() -> None:
     clips = [replace(own, label=0) for own in of_kinds(train=4)]
     clips += [clip(10 + n, "validation") for n in range(4)]
-    with pytest.raises(DatasetError, match=r"no train part .* extract features with another CNN"):
+    with pytest.raises(DatasetError, match=r"training set .* extract features with another CNN"):
         split_data(data_of(clips), SplitConfig())
 
 
