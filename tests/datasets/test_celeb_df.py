@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from trees import CELEB_DF, by_id, found, plant
+from trees import CELEB_DF, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL, lists
 from deepfake_seq.errors import DatasetError
@@ -49,7 +49,7 @@ def test_a_list_with_inverted_labels_is_refused(
 ) -> None:
     (root / LIST).write_text(f"1 Celeb-real/id1_0000.mp4\n{line}\n")
     with pytest.raises(DatasetError) as caught:
-        found(root)
+        find_data_sets(root)
     message = str(caught.value)
     assert f"{LIST}:2: the list labels this video {label} ({line[0]}; 1 means real" in message
     assert f"but videos in {folder}" in message
@@ -74,7 +74,7 @@ def test_a_list_with_inverted_labels_is_refused(
 def test_an_invalid_line_is_reported_with_its_number(root: Path, line: str) -> None:
     (root / LIST).write_text(f"\n1 YouTube-real/00170.mp4\n{line}\n")
     with pytest.raises(DatasetError, match=rf"{LIST}:3: not a line such as") as caught:
-        found(root)
+        find_data_sets(root)
     assert len(str(caught.value)) < 500
 
 
@@ -84,7 +84,7 @@ def test_an_invalid_line_is_reported_with_its_number(root: Path, line: str) -> N
 def test_a_list_that_is_not_text_is_refused(root: Path, content: bytes) -> None:
     (root / LIST).write_bytes(content)
     with pytest.raises(DatasetError, match=f"{LIST} is not text in UTF-8"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_list_above_the_size_limit_is_refused(
@@ -92,7 +92,7 @@ def test_a_list_above_the_size_limit_is_refused(
 ) -> None:
     monkeypatch.setattr(lists, "MAX_BYTES", 20)
     with pytest.raises(DatasetError, match=f"{LIST} is larger than"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_list_with_windows_line_ends_spaces_and_capitals_is_read(root: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_list_with_windows_line_ends_spaces_and_capitals_is_read(root: Path) -
 
 def test_a_partial_download_is_counted_without_an_error(root: Path) -> None:
     (root / "YouTube-real" / "00170.mp4").unlink()
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert data_set.is_partial
     assert [tuple(row) for row in data_set.coverage] == [
         ("Celeb-real", 2, 590),
@@ -117,7 +117,7 @@ def test_a_partial_download_is_counted_without_an_error(root: Path) -> None:
 
 def test_a_missing_list_means_no_official_split_and_a_note(root: Path) -> None:
     (root / LIST).unlink()
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert {item.split for item in data_set.items} == {""}
     assert f"no {LIST}" in data_set.notes[0]
 
@@ -125,7 +125,7 @@ def test_a_missing_list_means_no_official_split_and_a_note(root: Path) -> None:
 def test_a_pipe_in_place_of_the_list_does_not_block(root: Path) -> None:
     (root / LIST).unlink()
     os.mkfifo(root / LIST)
-    assert f"no {LIST}" in found(root)[0].notes[0]
+    assert f"no {LIST}" in find_data_sets(root)[0].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_the_version_follows_from_the_length_of_the_list_or_the_folder_name(
     tmp_path: Path, folder: str, listed: int, name: str
 ) -> None:
     lines = "".join(f"1 YouTube-real/{number:05}.mp4\n" for number in range(listed))
-    (data_set,) = found(plant(tmp_path / folder, {**CELEB_DF, LIST: lines}))
+    (data_set,) = find_data_sets(plant(tmp_path / folder, {**CELEB_DF, LIST: lines}))
     assert data_set.name == name
     assert {item.dataset for item in data_set.items} == {name}
     assert data_set.coverage[0].of == {"celeb-df-v1": 158, "celeb-df-v2": 590}[name]

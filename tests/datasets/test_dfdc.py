@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import DFDC, by_id, found, plant
+from trees import DFDC, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN
 from deepfake_seq.errors import DatasetError
@@ -35,7 +35,7 @@ def test_the_split_field_is_ignored(root: Path) -> None:
 def test_several_dfdc_folders_are_one_data_set(root: Path) -> None:
     metadata = json.dumps({"other.mp4": {"label": "FAKE", "original": "real.mp4"}})
     plant(root, {"dfdc_train_part_1/other.mp4": "", "dfdc_train_part_1/metadata.json": metadata})
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert [tuple(row) for row in data_set.coverage] == [("metadata.json", 3, 3)]
     assert not data_set.is_partial
     groups = {group for item in data_set.items for group in item.groups}
@@ -46,7 +46,7 @@ def test_entries_without_a_file_and_files_without_an_entry_are_counted(root: Pat
     rewrite(
         root, {"fake.mp4": {"label": "FAKE", "original": "x.mp4"}, "gone.mp4": {"label": "REAL"}}
     )
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert [tuple(row) for row in data_set.coverage] == [("metadata.json", 1, 2)]
     assert data_set.notes == ("1 videos are missing from their metadata.json: no label",)
     unlabelled = by_id(root)[f"{FOLDER}/real.mp4"]
@@ -63,7 +63,7 @@ def test_case_and_spaces_of_a_label_are_ignored(root: Path, label: str) -> None:
 def test_an_unknown_label_is_reported_with_its_entry(root: Path, label: Any) -> None:
     rewrite(root, {"fake.mp4": {"label": label}})
     with pytest.raises(DatasetError, match=r"metadata\.json: entry 'fake\.mp4': the label must be"):
-        found(root)
+        find_data_sets(root)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_unknown_label_is_reported_with_its_entry(root: Path, label: Any) -> 
 def test_an_original_that_is_not_a_file_name_is_refused(root: Path, original: Any) -> None:
     rewrite(root, {"fake.mp4": {"label": "FAKE", "original": original}})
     with pytest.raises(DatasetError, match=r"entry 'fake\.mp4': `original` must be") as caught:
-        found(root)
+        find_data_sets(root)
     assert len(str(caught.value)) < 500
 
 
@@ -90,7 +90,7 @@ def test_an_original_that_is_not_a_file_name_is_refused(root: Path, original: An
 def test_malformed_metadata_is_refused(root: Path, content: str | bytes, message: str) -> None:
     plant(root, {f"{FOLDER}/metadata.json": content})
     with pytest.raises(DatasetError, match=message):
-        found(root)
+        find_data_sets(root)
 
 
 def test_an_entry_with_a_path_outside_the_folder_matches_no_video(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_entry_with_a_path_outside_the_folder_matches_no_video(tmp_path: Path
     outside = {"label": "FAKE", "original": "a.mp4"}
     entries = {"../secret.mp4": outside, f"{tmp_path}/secret.mp4": outside}
     plant(tmp_path, {"in/metadata.json": json.dumps(entries)})
-    (data_set,) = found(tmp_path / "in")
+    (data_set,) = find_data_sets(tmp_path / "in")
     assert [(item.video_id, item.label) for item in data_set.items] == [("real.mp4", UNKNOWN)]
     assert [tuple(row) for row in data_set.coverage] == [("metadata.json", 0, 2)]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from trees import FACEFORENSICS, by_id, found, plant
+from trees import FACEFORENSICS, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
@@ -67,13 +67,13 @@ def test_mask_videos_are_skipped_with_a_note(root: Path) -> None:
     before = by_id(root)
     plant(root, {"manipulated_sequences/Deepfakes/masks/videos/000_003.mp4": ""})
     assert by_id(root) == before
-    assert "1 videos of masks are skipped" in found(root)[0].notes
+    assert "1 videos of masks are skipped" in find_data_sets(root)[0].notes
 
 
 def test_a_folder_with_only_mask_videos_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, {"manipulated_sequences/Deepfakes/masks/videos/000_003.mp4": ""})
     with pytest.raises(DatasetError, match=r"no videos to use.*masks"):
-        found(tmp_path)
+        find_data_sets(tmp_path)
 
 
 def test_split_files_may_be_in_a_folder_called_splits(root: Path) -> None:
@@ -92,13 +92,13 @@ def test_missing_split_files_are_named(root: Path, gone: list[str], missing: str
     for name in gone:
         (root / name).unlink()
     with pytest.raises(DatasetError, match=f"lacks {missing}:"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_missing_split_files_mean_no_official_split_and_a_note(root: Path) -> None:
     for name in ("train.json", "val.json", "test.json"):
         (root / name).unlink()
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert {item.split for item in data_set.items} == {""}
     assert "no official split" in data_set.notes[0]
 
@@ -106,13 +106,13 @@ def test_missing_split_files_mean_no_official_split_and_a_note(root: Path) -> No
 def test_a_clip_whose_sources_are_in_different_splits_is_refused(root: Path) -> None:
     plant(root, {f"{DEEPFAKES}/000_071.mp4": ""})
     with pytest.raises(DatasetError, match=r"000 in train and 071 in validation.*000_071\.mp4"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_source_in_two_split_files_is_refused(root: Path) -> None:
     (root / "test.json").write_text('[["003", "999"]]')
     with pytest.raises(DatasetError, match=r"train\.json and in .*test\.json, so .*Received: 003"):
-        found(root)
+        find_data_sets(root)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_source_in_two_split_files_is_refused(root: Path) -> None:
 def test_a_malformed_split_file_is_refused(root: Path, content: str | bytes, message: str) -> None:
     plant(root, {"train.json": content})
     with pytest.raises(DatasetError, match=rf"train\.json.*{message}|train\.json {message}"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_split_file_may_begin_with_a_byte_order_mark(root: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_split_file_may_begin_with_a_byte_order_mark(root: Path) -> None:
 
 
 def test_coverage_lists_the_videos_of_each_method(root: Path) -> None:
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert [tuple(row) for row in data_set.coverage] == [
         ("youtube c23", 3, 1000),
         ("Deepfakes c23", 1, 1000),
@@ -155,7 +155,10 @@ def test_coverage_lists_the_videos_of_each_method(root: Path) -> None:
 def test_clips_without_a_source_in_their_name_are_counted_in_a_note(root: Path) -> None:
     items = by_id(plant(root, {f"{ORIGINAL}/holiday.mp4": ""}))
     assert items[f"{ORIGINAL}/holiday.mp4"].groups == ()
-    assert "1 videos have no source in their name: they are in no group" in found(root)[0].notes
+    assert (
+        "1 videos have no source in their name: they are in no group"
+        in find_data_sets(root)[0].notes
+    )
 
 
 def test_a_single_method_is_read_with_the_folders_above_it(root: Path) -> None:

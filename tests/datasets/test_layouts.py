@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, found, plant
+from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, find_data_sets, plant
 
 from deepfake_seq.commands import videos
 from deepfake_seq.datasets import LAYOUTS, all_items, apply_labels
@@ -36,8 +36,8 @@ def test_the_commands_know_every_layout() -> None:
 
 @each
 def test_a_layout_is_recognised_automatically_and_by_name(root: Path, layout: str) -> None:
-    assert [data_set.layout for data_set in found(root)] == [layout]
-    assert found(root) == found(root, layout=layout)
+    assert [data_set.layout for data_set in find_data_sets(root)] == [layout]
+    assert find_data_sets(root) == find_data_sets(root, layout=layout)
 
 
 @each
@@ -65,7 +65,7 @@ def test_every_subfolder_may_be_given_alone(root: Path, layout: str) -> None:
 
 @each
 def test_every_video_is_in_one_data_set_with_its_path_unchanged(root: Path, layout: str) -> None:
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     videos_there = {path.relative_to(root).as_posix() for path in root.rglob("*.mp4")}
     assert {item.video_id for item in data_set.items} == videos_there
     assert all(item.path == root / item.video_id for item in data_set.items)
@@ -93,7 +93,7 @@ def test_a_layout_that_does_not_match_lists_the_expected_folders(
     with pytest.raises(
         DatasetError, match=f"--dataset {layout} does not match: looked for"
     ) as caught:
-        found(tmp_path, layout=layout)
+        find_data_sets(tmp_path, layout=layout)
     assert str(caught.value).endswith(f"Received: {tmp_path}")
 
 
@@ -101,12 +101,12 @@ def test_a_layout_that_does_not_match_lists_the_expected_folders(
 def test_a_root_that_does_not_match_is_named(root: Path, layout: str, tmp_path: Path) -> None:
     other = plant(tmp_path / "other", FOLDERS)
     with pytest.raises(DatasetError, match=f"Received: {other}"):
-        found(root, other, layout=layout)
+        find_data_sets(root, other, layout=layout)
 
 
 @each_official
 def test_plain_folders_have_no_split_method_or_data_set(root: Path, layout: str) -> None:
-    (data_set,) = found(root, layout="folders")
+    (data_set,) = find_data_sets(root, layout="folders")
     assert {(item.split, item.method, item.dataset) for item in data_set.items} == {("", "", "")}
 
 
@@ -114,7 +114,7 @@ def test_plain_folders_have_no_split_method_or_data_set(root: Path, layout: str)
 def test_a_csv_file_replaces_labels_from_the_layout(
     root: Path, layout: str, tmp_path: Path
 ) -> None:
-    items = all_items(found(root))
+    items = all_items(find_data_sets(root))
     rows = ["path,label,group,split,method"]
     rows += [f"{item.video_id},fake,somebody,train,mine" for item in items[:1]]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
@@ -128,9 +128,9 @@ def test_a_csv_file_replaces_labels_from_the_layout(
 
 def test_different_data_sets_are_read_with_their_own_layouts(tmp_path: Path) -> None:
     roots = [plant(tmp_path / name, tree) for name, tree in TREES.items()]
-    apart = found(*roots)
+    apart = find_data_sets(*roots)
     assert {data_set.layout for data_set in apart} == set(TREES)
-    together = found(tmp_path)
+    together = find_data_sets(tmp_path)
     assert {data_set.layout for data_set in together} == set(TREES)
     facts = [
         sorted((i.path, i.label, i.groups, i.split, i.method, i.dataset) for i in all_items(sets))
@@ -150,13 +150,13 @@ def test_a_link_to_another_data_set_is_followed_only_on_request(tmp_path: Path) 
     outside = plant(tmp_path / "outside", CELEB_DF)
     root = plant(tmp_path / "in", FOLDERS)
     (root / "linked").symlink_to(outside)
-    assert {data_set.layout for data_set in found(root)} == {"folders"}
-    followed = found(root, follow_links=True)
+    assert {data_set.layout for data_set in find_data_sets(root)} == {"folders"}
+    followed = find_data_sets(root, follow_links=True)
     assert {data_set.name for data_set in followed} == {"folders", "celeb-df-v2"}
 
 
 def test_identities_in_both_official_splits_are_listed(tmp_path: Path) -> None:
     root = plant(tmp_path / "set", CELEB_DF)
-    assert groups_in_several_splits(all_items(found(root))) == ["id0", "id1"]
+    assert groups_in_several_splits(all_items(find_data_sets(root))) == ["id0", "id1"]
     shutil.rmtree(root / "Celeb-synthesis")
-    assert groups_in_several_splits(all_items(found(root))) == []
+    assert groups_in_several_splits(all_items(find_data_sets(root))) == []

@@ -43,10 +43,10 @@ from deepfake_seq.store.upkeep.verify import verify
 
 ID = FINGERPRINT.id
 RECORDS = [
-    make_faces("0.mp4", seed=0, most_bytes=20),
-    make_faces("1.mp4", seed=1, valid=3, most_bytes=900),
+    make_faces("0.mp4", seed=0, max_bytes=20),
+    make_faces("1.mp4", seed=1, valid=3, max_bytes=900),
     make_faces("2.mp4", valid=0, label=1),
-    make_faces("3.mp4", seed=3, most_bytes=300),
+    make_faces("3.mp4", seed=3, max_bytes=300),
 ]
 
 
@@ -269,8 +269,8 @@ def test_reading_a_record_reads_no_other_record(
 def test_only_one_block_of_bytes_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [make_faces(f"{n:02}.mp4", seed=n, most_bytes=100) for n in range(20)]
-    records[7] = make_faces("07.mp4", most_bytes=1000)  # more than a block by itself
+    records = [make_faces(f"{n:02}.mp4", seed=n, max_bytes=100) for n in range(20)]
+    records[7] = make_faces("07.mp4", max_bytes=1000)  # more than a block by itself
     store = FACES.write(tmp_path / "s", records, shard_records=20)
     monkeypatch.setattr(payload_module, "BLOCK_BYTES", 5000)
     sizes = record_reads(monkeypatch)
@@ -285,8 +285,8 @@ def test_only_one_block_of_bytes_is_in_memory(
 
 def test_shards_are_sealed_by_bytes_and_full_shards_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    records = [make_faces(f"{n:02}.mp4", seed=n, most_bytes=40 + n % 5 * 20) for n in range(40)]
-    records[11] = make_faces("11.mp4", most_bytes=2000)  # larger than a shard
+    records = [make_faces(f"{n:02}.mp4", seed=n, max_bytes=40 + n % 5 * 20) for n in range(40)]
+    records[11] = make_faces("11.mp4", max_bytes=2000)  # larger than a shard
     limit = 5000
     for start in range(0, 40, 5):
         FACES.write(path, records[start : start + 5], shard_bytes=limit)
@@ -304,7 +304,7 @@ def test_shards_are_sealed_by_bytes_and_full_shards_are_kept(tmp_path: Path) -> 
 
 
 def test_commits_are_sealed_once_they_fill_a_shard_by_bytes(tmp_path: Path) -> None:
-    records = [make_faces(f"{n}.mp4", seed=n, most_bytes=100) for n in range(8)]
+    records = [make_faces(f"{n}.mp4", seed=n, max_bytes=100) for n in range(8)]
     FACES.write(tmp_path / "s", records, shard_bytes=4 * 1000)
     assert len(shards(tmp_path / "s")) < 8
 
@@ -312,7 +312,7 @@ def test_commits_are_sealed_once_they_fill_a_shard_by_bytes(tmp_path: Path) -> N
 def test_a_shard_with_mostly_replaced_records_is_sealed_again(tmp_path: Path) -> None:
     path = tmp_path / "s"
     records = [make_faces(f"{n}.mp4", seed=n) for n in range(4)]
-    records[0] = make_faces("0.mp4", most_bytes=400)  # most of the shard's bytes
+    records[0] = make_faces("0.mp4", max_bytes=400)  # most of the shard's bytes
     limit = sum(record.size_bytes for record in records)
     FACES.write(path, records, shard_records=4)
     with FaceStoreWriter.create(path, FACES_DESCRIPTION, shard_bytes=limit) as writer:
@@ -331,7 +331,7 @@ def test_a_group_is_yielded_before_the_next_is_read() -> None:
     def records() -> Any:
         for n in range(20):
             read.append(f"{n}")
-            yield make_faces(f"{n}.mp4", seed=n, most_bytes=100)
+            yield make_faces(f"{n}.mp4", seed=n, max_bytes=100)
 
     groups = ShardLimits(256, 5000).groups(records())
     assert len(next(groups)) == len(read) - 1 < 8

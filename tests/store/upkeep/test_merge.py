@@ -171,7 +171,7 @@ def test_face_caches_are_skipped_if_a_store_has_none(tmp_path: Path) -> None:
 
 def test_nothing_is_merged_if_only_the_faces_conflict(tmp_path: Path) -> None:
     write_both(tmp_path / "a", "a")
-    write_both(tmp_path / "b", "a", most_bytes=40)
+    write_both(tmp_path / "b", "a", max_bytes=40)
     with pytest.raises(StoreError, match=r"a\.mp4 \(image_bytes, images, in"):
         merge_with_faces([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
