@@ -152,11 +152,11 @@ def test_a_power_failure_at_any_step_loses_no_committed_record(
     expected, histories = run.contents(disk.folder), possible(run)
     assert len(states) > 200 / every
     for number, (state, certain) in enumerate(states):
-        found = run.contents(state)
+        digests = run.contents(state)
         for video_id, digest in certain.items():
             history = histories[video_id]  # the current commit may be complete or not
-            assert found[video_id] in history[history.index(digest) :], state
-        assert all(found[video_id] in histories[video_id] for video_id in found), state
+            assert digests[video_id] in history[history.index(digest) :], state
+        assert all(digests[video_id] in histories[video_id] for video_id in digests), state
         if number % 3 == 0:
             run.small_run(state)
             assert run.contents(state) == expected, state

@@ -23,8 +23,10 @@ def test_every_record_is_in_the_merged_store_once(tmp_path: Path, kind: StoreKin
     kind.write(tmp_path / "a", records(kind, "a", "b", "c"))
     kind.write(tmp_path / "b", records(kind, "c", "d"))
     assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out") == (4, 4)
-    found = {record.video_id: record.sha256 for record in kind.store.open(tmp_path / "out")}
-    assert found == {record.video_id: record.sha256 for record in records(kind, "a", "b", "c", "d")}
+    merged = {record.video_id: record.sha256 for record in kind.store.open(tmp_path / "out")}
+    assert merged == {
+        record.video_id: record.sha256 for record in records(kind, "a", "b", "c", "d")
+    }
     assert verify(tmp_path / "out").is_whole
     assert len(list((tmp_path / "out").glob("*.h5"))) == 1
 
