@@ -96,7 +96,7 @@ def test_inverted_labels_in_an_official_list_are_one_line_and_exit_code_1(tmp_pa
     result = deepseq("dataset", tmp_path)
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert "List_of_testing_videos.txt:1: the list says fake" in line
+    assert "List_of_testing_videos.txt:1: the list labels this video fake" in line
 
 
 def test_a_layout_that_does_not_fit_is_exit_code_1(tmp_path: Path) -> None:

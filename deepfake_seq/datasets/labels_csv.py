@@ -32,7 +32,7 @@ class _Row(NamedTuple):
 
 
 def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
-    """Replace what is known about each video by its row in `csv_path`.
+    """Replace label, groups, split and method of each video by its row in `csv_path`.
 
     The file has a header with the columns `path` and `label` (`fake`/`1`, `real`/`0`), and
     optionally `group` (several are separated by `;`), `split` (`train`, `validation`, `test`) and
