@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_seq.config import SHARD_RECORDS, ExtractConfig, ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.sequence.experiment import prepare
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import (
@@ -80,7 +80,7 @@ def main() -> None:
         for _ in store.records(store.reading_order):
             pass
         read_seconds = time.perf_counter() - begin
-        experiment = prepare(store, SplitConfig())
+        experiment = load_experiment(store, SplitConfig())
         config = ExperimentConfig(ModelConfig(), TrainConfig(epochs=1 + epochs, members=1))
         ends: list[float] = []
         result = fit(

@@ -258,8 +258,7 @@ def _check_version(file: h5py.File, path: Path) -> None:
     number = int(file.attrs["format_version"])
     if number != FORMAT_VERSION:
         raise StoreError(
-            f"{path} is in format {number}; this version of deepseq reads format {FORMAT_VERSION}. "
-            "Use the version that wrote it."
+            f"{path} is in format {number}; this version of deepseq reads format {FORMAT_VERSION}"
         )
 
 
