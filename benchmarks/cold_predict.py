@@ -1,32 +1,33 @@
-"""A cold `deepseq predict` of one clip, beside importing TensorFlow alone.
+"""Time a cold `deepseq predict` of one clip, compared with importing TensorFlow.
 
 python benchmarks/cold_predict.py RUN CLIP
 
-Each command is a process of its own, in turn with the others. The floor is to import what predict
-needs: OpenVINO, PyAV, OpenCV, h5py.
+Each command is run several times in a new process, interleaved with the others. The baseline is the
+import of TensorFlow, the floor the import of the packages that `predict` needs: OpenVINO, PyAV,
+OpenCV, h5py.
 """
 
 from __future__ import annotations
 
 import sys
 
-from interleaved_timing import medians
+from interleaved_timing import median_seconds
 
 ROUNDS = 5
-NEEDED = "import av, cv2, h5py, numpy, openvino, safetensors"
+NEEDED_IMPORTS = "import av, cv2, h5py, numpy, openvino, safetensors"
 
 
 def main() -> None:
     run, clip = sys.argv[1:]
     commands = {
         "import tensorflow": ("-c", "import tensorflow"),
-        "import what predict needs": ("-c", NEEDED),
+        "import what predict needs": ("-c", NEEDED_IMPORTS),
         "deepseq predict": ("-m", "deepfake_seq", "predict", clip, "--run", run),
     }
-    times = medians(commands, ROUNDS, good=(0, 4))  # 4: the clip is inconclusive
-    baseline = times["import tensorflow"]
-    for name, middle in times.items():
-        print(f"{name:26} {middle:6.2f} s  {middle / baseline:.2f} x")
+    medians = median_seconds(commands, ROUNDS, accepted=(0, 4))  # 4: the clip is inconclusive
+    baseline = medians["import tensorflow"]
+    for name, seconds in medians.items():
+        print(f"{name:26} {seconds:6.2f} s  {seconds / baseline:.2f} x the baseline")
 
 
 if __name__ == "__main__":

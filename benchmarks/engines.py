@@ -1,9 +1,10 @@
-"""What Ray costs on one machine: the same clips by the local engine and by a Ray of one node.
+"""Measure the overhead of Ray on one machine: the Ray engine compared with the local engine.
 
-python benchmarks/engines.py VIDEOS [extract's other options]
+python benchmarks/engines.py VIDEOS [further options of `deepseq extract`]
 
-Each run is a process with a store of its own, in turn with the others; the Ray engine starts a Ray
-of its own. The baseline is the local engine; "work" is the time without start-up, from the profile.
+Each run is a new process with a new store, and the engines alternate. The Ray engine starts a
+cluster of one node. The baseline is the local engine; "work" is the time without start-up, taken
+from the profile.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ENGINES = ("local", "ray")
 
 
 def run(engine: str, arguments: list[str]) -> tuple[float, float]:
-    """Wall time of the whole command and of the work in it, in seconds."""
+    """Extract, and return the wall time of the whole command and of the work in it, in seconds."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "deepfake_seq", "extract", *arguments]
         command += ["--engine", engine, "--out", out, "--json", "--profile"]
@@ -35,7 +36,7 @@ def run(engine: str, arguments: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    run("local", arguments)  # so that nothing is translated or compiled while the clock runs
+    run("local", arguments)  # warm up: exported networks and compiled modules are cached
     times: dict[str, list[tuple[float, float]]] = {engine: [] for engine in ENGINES}
     for _ in range(ROUNDS):
         for engine in ENGINES:

@@ -1,11 +1,12 @@
-"""Extraction from end to end, beside its floor and beside the loop that one would write first.
+"""Time extraction from end to end, compared with its floor and with a naive loop.
 
 python benchmarks/extraction.py CLIPS --weights FILE [--detector yunet --detector-weights FILE]
     [--precision bfloat16] [--naive 8] [--clips N]
 
-The floor is to decode the same clips and nothing else, plus to run the CNN on the same faces and
-nothing else, each with the whole machine. Start-up is left out everywhere. With --naive, so many
-clips also go through the naive loop: seek to each frame, MTCNN on it, `predict` on its one face.
+The floor is the time of only decoding the clips plus that of only running the CNN on their faces,
+each on the whole machine. No time includes start-up. With --naive N, N of the clips are also
+processed by a naive loop, the baseline: seek to each frame, run MTCNN on it, call `predict` on one
+face.
 """
 
 from __future__ import annotations
@@ -51,38 +52,38 @@ Crops = npt.NDArray[np.uint8]
 
 def main() -> None:
     options = _options()
-    given = options.detector_weights and str(options.detector_weights)
+    detector_weights = options.detector_weights and str(options.detector_weights)
     config = ExtractConfig(
-        faces=FaceConfig(options.detector, given),
+        faces=FaceConfig(options.detector, detector_weights),
         backbone=BackboneConfig(weights=str(options.weights), precision=options.precision),
     )
     resolved, execution = resolve(config), ExecutionConfig(runtime=options.runtime)
-    found, _ = datasets.discover([options.clips_folder])
-    items = datasets.all_items(datasets.recognise(found))[: options.clips]
+    discovered, _ = datasets.discover([options.clips_folder])
+    items = datasets.all_items(datasets.recognise(discovered))[: options.clips]
 
     decoding = _decode_only(items)
     cnn = build_runtime(options.runtime, config.backbone, options.weights)
     crops = _faces(items, resolved)
     compute = _cnn_only(crops, cnn)
-    profile = _end_to_end(items, resolved, execution)
-    floor, ours = decoding + compute, profile.seconds
+    machine = _end_to_end(items, resolved, execution)
+    floor, extraction = decoding + compute, machine.seconds
 
     print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
     _line("decode only", decoding, floor, len(items))
     _line("CNN only", compute, floor, len(items))
     _line("floor: both", floor, floor, len(items))
-    _line("extract", ours, floor, len(items))
-    for name, stage in profile.stages.items():
+    _line("extract", extraction, floor, len(items))
+    for name, stage in machine.stages.items():
         print(f"    {name:8} {stage.busy_seconds:7.2f} s in {stage.lanes}, {stage.done} done")
     if options.naive:
         step = len(items) / options.naive
-        few = [items[int(step * number)] for number in range(options.naive)]
-        naive = _naive(few, options.weights)
-        same = _end_to_end(few, resolved, execution).seconds
-        print(f"the same {len(few)} clips")
-        _line("naive loop", naive, same, len(few))
-        _line("extract", same, same, len(few))
-        print(f"extract is {naive / same:.1f} times as fast as the naive loop")
+        sample = [items[int(step * number)] for number in range(options.naive)]
+        naive = _naive(sample, options.weights)
+        extraction = _end_to_end(sample, resolved, execution).seconds
+        print(f"{len(sample)} of these clips")
+        _line("naive loop", naive, extraction, len(sample))
+        _line("extract", extraction, extraction, len(sample))
+        print(f"extract is {naive / extraction:.1f} times as fast as the naive loop")
 
 
 def _options() -> argparse.Namespace:
@@ -100,9 +101,7 @@ def _options() -> argparse.Namespace:
 
 def _line(what: str, seconds: float, unit: float, clips: int) -> None:
     each = seconds / clips
-    print(
-        f"  {what:12} {seconds:7.2f} s  {each:6.3f} s a clip  {seconds / unit:5.2f} x", flush=True
-    )
+    print(f"  {what:12} {seconds:7.2f} s  {each:6.3f} s/clip  {seconds / unit:5.2f} x", flush=True)
 
 
 def _timed(call: Callable[[], Any]) -> float:
@@ -111,30 +110,30 @@ def _timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def decode_and_forget(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
+def decode_only(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
     return decode(path, sampling, limits).status
 
 
-class _Forgetful(Decoders):
-    """Decodes, but nothing leaves the processes."""
+class _DecodeOnly(Decoders):
+    """Decoders that discard the frames instead of returning them."""
 
-    def forget(self, path: Path) -> str:
-        return str(self._call(decode_and_forget, path, self._sampling, self._limits))
+    def decode_only(self, path: Path) -> str:
+        return str(self._call(decode_only, path, self._sampling, self._limits))
 
 
 def _decode_only(items: Sequence[VideoItem]) -> float:
     workers = default_workers()
     with (
-        _Forgetful(workers, SamplingConfig(), LimitsConfig()) as decoders,
+        _DecodeOnly(workers, SamplingConfig(), LimitsConfig()) as decoders,
         ThreadPoolExecutor(workers) as threads,
     ):
         paths = [item.path for item in items]
-        list(threads.map(decoders.forget, paths[:1] * 4 * workers))  # start-up
-        return _timed(lambda: list(threads.map(decoders.forget, paths)))
+        list(threads.map(decoders.decode_only, paths[:1] * 4 * workers))  # start-up
+        return _timed(lambda: list(threads.map(decoders.decode_only, paths)))
 
 
 def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
-    """The faces of all clips: uint8 (N, S, S, 3)."""
+    """Return the face crops of all clips, uint8 (N, S, S, 3)."""
     config = resolved.config
     detector = build_detector(config.faces.detector, resolved.detector_weights)
     with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
@@ -168,7 +167,7 @@ def _end_to_end(
 
 
 def _naive(items: Sequence[VideoItem], weights: Path) -> float:
-    """Seconds of the loop that one would write first."""
+    """Return the seconds that a naive loop takes."""
     import cv2
 
     from deepfake_seq.backend import load_keras

@@ -1,9 +1,9 @@
-"""What cached faces cost in each image format: bytes, and time to write and to read.
+"""Compare image formats for the face cache: size, and time to write and read.
 
-    python benchmarks/faces.py features/faces
+python benchmarks/faces.py features/faces
 
-The images are those of a face store. Video codecs, which hold one size only, get the crops of a
-clip with their borders repeated up to the largest. The baseline is the plain pixels.
+The images are the crops of a face cache. Video codecs need frames of one size, so crops of a clip
+are padded to the largest by repeating their border. The baseline is uncompressed pixels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Decode = Callable[[Sequence[bytes]], Images]
 
 
 def with_pillow(image_format: str, **options: object) -> tuple[Encode, Decode]:
-    """Each image by itself, as the face cache does."""
+    """Return functions that encode and decode each image separately, as the face cache does."""
 
     def one(image: npt.NDArray[np.uint8]) -> bytes:
         buffer = io.BytesIO()
@@ -41,7 +41,7 @@ def with_pillow(image_format: str, **options: object) -> tuple[Encode, Decode]:
 
 
 def as_video(encoder: str, pixels: str, **options: str) -> tuple[Encode, Decode]:
-    """All images of a clip as one video."""
+    """Return functions that encode and decode the images of a clip as one video."""
 
     def encode(images: Images) -> list[bytes]:
         side = max(map(len, images))
@@ -66,8 +66,8 @@ def as_video(encoder: str, pixels: str, **options: str) -> tuple[Encode, Decode]
     return encode, decode
 
 
-WAYS = {
-    "plain pixels": (lambda images: [image.tobytes() for image in images], None),
+FORMATS = {
+    "uncompressed": (lambda images: [image.tobytes() for image in images], None),
     "PNG, level 1": with_pillow("png", compress_level=1),
     "PNG, level 6": with_pillow("png", compress_level=6),
     "WebP, lossless, method 0 (the default)": with_pillow(
@@ -90,35 +90,33 @@ def main() -> None:
     with FaceStore.open(parser.parse_args().store) as store:
         clips = [image_codec.decode(record.encoded) for record in store if not record.failed]
     count = sum(map(len, clips))
-    plain = sum(image.nbytes for clip in clips for image in clip)
+    uncompressed = sum(image.nbytes for clip in clips for image in clip)
     sides = sorted(len(image) for clip in clips for image in clip)
     print(
-        f"{len(clips)} clips, {count} crops, {sides[0]} to {sides[-1]} pixels wide, half of them "
-        f"up to {sides[len(sides) // 2]}\n"
+        f"{len(clips)} clips, {count} crops, {sides[0]} to {sides[-1]} pixels wide, median "
+        f"{sides[len(sides) // 2]}\n"
     )
-    rows = [
-        ["format", "KiB a clip", "of plain", "write, ms a crop", "read, ms a crop", "largest error"]
-    ]
-    for name, (encode, decode) in WAYS.items():
+    rows = [["format", "KiB/clip", "ratio", "write, ms/crop", "read, ms/crop", "max. error"]]
+    for name, (encode, decode) in FORMATS.items():
         begin = time.perf_counter()
         files = [encode(clip) for clip in clips]
-        written = time.perf_counter() - begin
+        write_seconds = time.perf_counter() - begin
         size = sum(len(file) for clip in files for file in clip)
         begin = time.perf_counter()
-        read = [decode(clip) for clip in files] if decode else clips
-        reading = time.perf_counter() - begin
+        decoded = [decode(clip) for clip in files] if decode else clips
+        read_seconds = time.perf_counter() - begin
         error = max(
-            int(np.abs(own[: len(image), : len(image)].astype(int) - image).max())
-            for clip, back in zip(clips, read, strict=True)
-            for image, own in zip(clip, back, strict=True)
+            int(np.abs(copy[: len(image), : len(image)].astype(int) - image).max())
+            for clip, copies in zip(clips, decoded, strict=True)
+            for image, copy in zip(clip, copies, strict=True)
         )
         rows.append(
             [
                 name,
                 f"{size / len(clips) / 1024:,.0f}",
-                f"{size / plain:.2f}",
-                f"{1000 * written / count:.2f}",
-                f"{1000 * reading / count:.2f}" if decode else "",
+                f"{size / uncompressed:.2f}",
+                f"{1000 * write_seconds / count:.2f}",
+                f"{1000 * read_seconds / count:.2f}" if decode else "",
                 str(error),
             ]
         )

@@ -1,11 +1,11 @@
-"""Memory and time of fine-tuning: each CNN, and a face cache that is twice as large.
+"""Measure memory and time of fine-tuning each CNN, and of reading face caches of two sizes.
 
-    python benchmarks/finetune.py [BACKBONE ...]
+python benchmarks/finetune.py [BACKBONE ...]
 
-Makes a face cache of 16 crops of 320 pixels a clip. For each CNN, in a process of its own: the most
-memory that is held, and the time of a step of 64 frames with the CNN frozen and with its end
-unfrozen; the floor is the CNN's own pass over the same frames. Then an epoch of frames is read
-from 256 clips and from 512, without a CNN: the memory must not grow with them.
+Makes a face cache with 16 crops of 320 pixels per clip. For each CNN, in a separate process, prints
+the maximum memory and the time of a training step on 64 frames with the CNN frozen and with its
+last layers unfrozen; the floor is a forward pass of the CNN on the same frames. Then reads an epoch
+of frames of 256 and of 512 clips without a CNN: the memory must not grow with their number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SMALL, LARGE = 256, 512
 
 
 def write_faces(path: Path, clips: int) -> None:
-    """Clips of textured noise, each with a label and somebody of its own."""
+    """Write clips of textured noise, each with a label and an identity of its own."""
     config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)
@@ -72,8 +72,8 @@ def _untrained(config: ExtractConfig) -> ExtractConfig:
     return ExtractConfig(config.sampling, config.faces, BackboneConfig(weights="untrained"))
 
 
-def most_memory() -> float:
-    """In GB, since the process began."""
+def max_memory() -> float:
+    """Return the maximum resident memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
@@ -83,7 +83,7 @@ def stream_of(store: Path, name: str) -> FrameStream:
 
 
 def train(store: Path, name: str) -> None:
-    """Steps of a CNN; prints a line of figures."""
+    """Time training steps of a CNN, and print the times in seconds and the maximum memory in GB."""
     from deepfake_seq.finetune.network import FinetunableCnn
 
     config, row = FinetuneConfig(), BACKBONE_TABLE[name]
@@ -93,7 +93,7 @@ def train(store: Path, name: str) -> None:
     for unfrozen in (0, row.unfreeze or cnn.layers):
         cnn.begin_phase(unfrozen, 1e-5)
         times.append(_timed(lambda: cnn.step(*batch)))
-    print(*times, most_memory())
+    print(*times, max_memory())
 
 
 def _timed(action: object) -> float:
@@ -107,18 +107,19 @@ def _timed(action: object) -> float:
 
 
 def read(store: Path, name: str) -> None:
-    """An epoch of frames without a CNN; prints a line of figures."""
+    """Read an epoch of frames, and print the frames/s and the maximum memory in GB."""
     stream = stream_of(store, name)
     begin = time.perf_counter()
     for _ in stream.epoch(1):
         pass
-    print(stream.frames / (time.perf_counter() - begin), most_memory())
+    print(stream.frames / (time.perf_counter() - begin), max_memory())
 
 
-def _child(what: str, store: Path, name: str) -> list[float]:
-    command = [sys.executable, __file__, what, str(store), name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [float(figure) for figure in done.stdout.split()]
+def _run_child(task: str, store: Path, name: str) -> list[float]:
+    """Run `train` or `read` in a new process, and return the numbers that it prints."""
+    command = [sys.executable, __file__, task, str(store), name]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(number) for number in result.stdout.split()]
 
 
 def main(names: list[str]) -> None:
@@ -126,19 +127,21 @@ def main(names: list[str]) -> None:
         small, large = Path(folder, "small"), Path(folder, "large")
         write_faces(small, SMALL)
         write_faces(large, LARGE)
-        rows = [["CNN", "features, s", "head, s", "ratio", "end, s", "ratio", "most memory, GB"]]
+        rows = [
+            ["CNN", "features, s", "head, s", "ratio", "unfrozen, s", "ratio", "max. memory, GB"]
+        ]
         for name in names or BACKBONES:
-            floor, head, end, memory = _child("train", small, name)
-            figures = (floor, head, head / floor, end, end / floor, memory)
-            rows.append([name, *(f"{figure:.2f}" for figure in figures)])
+            floor, head, unfrozen, memory = _run_child("train", small, name)
+            numbers = (floor, head, head / floor, unfrozen, unfrozen / floor, memory)
+            rows.append([name, *(f"{number:.2f}" for number in numbers)])
         print(console.table(rows))
         print()
         sizes = {
-            count: _child("read", path, "inception_v3")
+            count: _run_child("read", path, "inception_v3")
             for count, path in ((SMALL, small), (LARGE, large))
         }
         for count, (speed, memory) in sizes.items():
-            print(f"{count} clips: {speed:.0f} frames a second, {memory:.2f} GB at most")
+            print(f"{count} clips: {speed:.0f} frames/s, maximum memory {memory:.2f} GB")
 
 
 if __name__ == "__main__":

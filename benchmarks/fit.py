@@ -1,13 +1,13 @@
-"""Training throughput on a CPU, beside plain Keras and beside what the matrix products allow.
+"""Measure the training throughput on a CPU, compared with Keras and with matrix products.
 
 python benchmarks/fit.py [--clips 2048] [--batch 32 128]
 
-An epoch is what `deepseq fit` does in one: clips drawn in random order from memory, batch by batch,
-forwards, backwards and a step of Adam. The limit is the number of operations in the matrix products
-over the rate of a large float32 matrix product in this run. Two counts of the operations are given:
-forwards and twice as much backwards, as is usual; and exactly, without the gradient of the inputs
-that nobody needs. The baseline is the same network of Keras's own layers, compiled and run by
-KERAS_BACKEND (TensorFlow unless told otherwise).
+An epoch is that of `deepseq fit`: batches of clips in random order from memory, a forward pass, a
+backward pass and a step of Adam. The limit is the rate of a large float32 matrix product, measured
+in the same run, divided by the number of operations in the matrix products of one clip. Operations
+are counted in two ways: the usual estimate, where the backward pass takes twice the forward pass;
+and exactly, without the unused gradient of the inputs. The baseline is the same network in Keras
+layers, compiled for KERAS_BACKEND (default: tensorflow).
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
     options = parser.parse_args()
     data = _clips(options.clips)
-    shown = BatchLoader.of(Preprocessor.fit(ModelConfig(), data.batches()), data)
+    loader = BatchLoader.of(Preprocessor.fit(ModelConfig(), data.batches()), data)
     backend = load_keras().backend.backend()
     for bidirectional in (False, True):
         config = ModelConfig(bidirectional=bidirectional)
         usual, exact = (_operations(bidirectional, count) for count in (True, False))
-        print(f"{config.title}: {usual / 1e6:.1f} MFLOP a clip, {exact / 1e6:.1f} exactly")
+        print(f"{config.title}: {usual / 1e6:.1f} MFLOP per clip, {exact / 1e6:.1f} exactly")
         for batch in options.batch:
             rate = _matrix_rate()
             limit = rate / usual
             print(f"  batches of {batch}; limit {limit:,.0f} clips/s at {rate / 1e9:.0f} GFLOP/s")
             baseline = 0.0
             for runtime, name in (("keras", f"Keras on {backend}"), ("numpy", "NumPy")):
-                speed, start = _speed(runtime, config, shown, batch)
+                speed, start = _speed(runtime, config, loader, batch)
                 baseline = baseline or speed
                 print(
                     f"    {name:20} {speed:6,.0f} clips/s  {speed / limit:4.0%} of the limit "
-                    f"({speed * exact / rate:4.0%} exactly)  {speed / baseline:4.2f} x  "
+                    f"({speed * exact / rate:4.0%} exactly)  {speed / baseline:4.2f} x Keras  "
                     f"first step after {start:.1f} s",
                     flush=True,
                 )
@@ -66,36 +66,36 @@ def _clips(count: int) -> SequenceData:
 
 
 def _speed(
-    runtime: str, config: ModelConfig, shown: BatchLoader, batch: int
+    runtime: str, config: ModelConfig, loader: BatchLoader, batch: int
 ) -> tuple[float, float]:
-    """Clips/s of the best of three epochs, and the seconds that the first step took."""
+    """Return the clips/s of the fastest of three epochs, and the seconds of the first step."""
     trainer = build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, 1e-3)
     trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
     times, start = [], 0.0
     for _ in range(3):
         begin = time.perf_counter()
-        for arrays, labels in shown.epoch(batch, generator, balanced=False):
+        for arrays, labels in loader.epoch(batch, generator, balanced=False):
             weights = np.ones(len(labels), dtype=np.float32)
             trainer.step(*arrays, labels.astype(np.float32), weights, batch)
             start = start or time.perf_counter() - begin
         times.append(time.perf_counter() - begin)
-    return len(shown) / min(times), start
+    return len(loader) / min(times), start
 
 
 def _operations(bidirectional: bool, usual: bool) -> float:
-    """Multiplications and additions in the matrix products of one step for one clip."""
+    """Count the operations in the matrix products of one training step for one clip."""
     total, width, ways = 0.0, WIDTH, 1 + bidirectional
     for number, units in enumerate(UNITS):
         inputs, recurrent = (ways * 2 * FRAMES * 3 * units * size for size in (width, units))
-        # Forwards, for the weights, for the inputs.
+        # Forward pass, gradient of the weights, gradient of the inputs.
         total += (3 if usual or number else 2) * inputs + 3 * recurrent
         width = ways * units
     return total
 
 
 def _matrix_rate() -> float:
-    """Operations/s of a float32 matrix product, the best of five."""
+    """Return the operations/s of a float32 matrix product, the fastest of five."""
     matrix = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
     times = []
     for _ in range(5):

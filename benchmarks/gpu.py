@@ -1,10 +1,11 @@
-"""Both stages on Keras's JAX backend, beside the device's own matrix-product rate.
+"""Measure both stages on Keras's JAX backend, compared with the device's matrix products.
 
 python benchmarks/gpu.py [--images 2048] [--batch 16 128 256] [--videos 8192]
 
-Needs jax (for a GPU: pip install "jax[cuda12]") and no TensorFlow. Prints images/s of InceptionV3
-and videos/s of training GRU and BiGRU, and how much of the device's measured rate that is. On a CPU
-it takes less, so that it ends within a minute or two.
+Needs jax (for a GPU: pip install "jax[cuda12]") and no TensorFlow. Prints the images/s of
+InceptionV3 and the videos/s of training the GRU and the BiGRU, each with its share of the measured
+rate of a matrix product on the same device, the limit. The default sizes are smaller on a CPU, so
+that the program ends within a few minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 os.environ["KERAS_BACKEND"] = "jax"
 
-GFLOP_AN_IMAGE = 11.5  # InceptionV3 at 299x299: 5.7 billion multiplications with their additions
+GFLOP_PER_IMAGE = 11.5  # InceptionV3 at 299x299: 5.7 billion multiplications with their additions
 UNITS = (64, 32, 16)
 FRAMES, WIDTH = 16, 2048
 
@@ -59,7 +60,7 @@ def _dtypes(on_gpu: bool) -> list[str]:
 
 
 def _matrix_rate(dtype: str, side: int) -> float:
-    """GFLOP/s of a matrix product as XLA does it, the best of five."""
+    """Return the GFLOP/s of a matrix product in XLA, the fastest of five."""
     import jax
     import jax.numpy as jnp
 
@@ -69,7 +70,7 @@ def _matrix_rate(dtype: str, side: int) -> float:
 
 
 def _best(call: Callable[[], object], rounds: int = 3) -> float:
-    """Seconds of the fastest of several calls, after one that compiles."""
+    """Return the seconds of the fastest of several calls, after one that compiles."""
     call()
     times = []
     for _ in range(rounds):
@@ -87,7 +88,7 @@ def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
     shape = (max(images // batch, 1) * batch, 299, 299, 3)
     crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     speed = len(crops) / _best(lambda: runtime.features(crops), 2)
-    share = speed * GFLOP_AN_IMAGE / rate
+    share = speed * GFLOP_PER_IMAGE / rate
     print(
         f"  {precision:9} batches of {batch:4}: {speed:8,.1f} images/s, "
         f"{speed / 16:7,.2f} videos/s, {share:.0%} of the matrix products' rate",
@@ -103,14 +104,14 @@ def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
     trainer = build_trainer("keras", config, (FRAMES, WIDTH), 2.0, 1e-3)
     trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
-    shown = generator.standard_normal((batch, FRAMES, WIDTH), dtype=np.float32)
+    inputs = generator.standard_normal((batch, FRAMES, WIDTH), dtype=np.float32)
     mask = np.ones((batch, FRAMES), dtype=bool)
     targets = (np.arange(batch) % 2).astype(np.float32)
     weights = np.ones(batch, dtype=np.float32)
 
     def epoch() -> None:
         for _ in range(max(videos // batch, 1)):
-            trainer.step(shown, mask, targets, weights, batch)
+            trainer.step(inputs, mask, targets, weights, batch)
 
     speed = max(videos // batch, 1) * batch / _best(epoch, 2)
     share = speed * training_gflop(bidirectional) / rate
@@ -122,10 +123,11 @@ def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
 
 
 def training_gflop(bidirectional: bool) -> float:
-    """Billions of operations in the matrix products of one step for one video.
+    """Count the operations in the matrix products of one step for one video, in billions.
 
-    Forwards, and backwards once for the weights and once for the inputs: three times a product, as
-    is usual to count (the first layer's inputs need no gradient, so a little less would do).
+    The usual estimate of three times the forward pass: the backward pass computes the gradients of
+    the weights and of the inputs. It counts the gradient of the first layer's inputs, which is not
+    needed.
     """
     total, width, ways = 0, WIDTH, 1 + bidirectional
     for units in UNITS:

@@ -1,11 +1,11 @@
-"""What a store loses when its writer is killed: nothing.
+"""Kill the writer of a store at random moments, and count lost or torn records.
 
 python benchmarks/kills.py [KILLS]
 
-Writes records of 16×2048 and kills the writer (SIGKILL) at a random moment, again and again. After
-each kill the store is read in full: every record that was committed must be there, and none may be
-other than it was written. The next writer goes on with the same store; one that gets through must
-have made the same store as a writer that nobody killed.
+A process writes records of 16×2048 and is killed (SIGKILL) at a random moment, again and again.
+After each kill the store is read in full: every committed record must exist, and every record must
+equal one that was written. The next writer continues with the same store. A store that is completed
+in this way must equal one whose writer was never killed. Fails if a record is lost or torn.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def make_record(number: int) -> FeatureRecord:
 
 
 def write(path: Path, acknowledge: int | None = None) -> None:
-    """Bring the store to its final state; each committed record's number goes to a descriptor."""
+    """Complete the store; write the number of each committed record to a descriptor."""
     with StoreWriter.create(path, DESCRIPTION, SHARD_RECORDS) as writer:
         for number in range(RECORDS):
             record = make_record(number)
@@ -62,15 +62,15 @@ def write(path: Path, acknowledge: int | None = None) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """The digest of each record's content, whatever its revision."""
+    """Return the SHA-256 of each record's content without its revision, by video id."""
     if not (path / "store.json").exists():
         return {}
     with FeatureStore.open(path) as store:
         return {record.video_id: replace(record, revision=1).sha256 for record in store}
 
 
-def killed(path: Path, after: float) -> tuple[bool, set[int]]:
-    """Whether a writer was killed before its end, and the records that it had committed."""
+def kill_writer(path: Path, after: float) -> tuple[bool, set[int]]:
+    """Kill a writer after some seconds; return whether it was killed, and what it committed."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -86,7 +86,7 @@ def killed(path: Path, after: float) -> tuple[bool, set[int]]:
     with os.fdopen(reading, "rb") as pipe:
         committed = set(pipe.read())
     if code not in (0, -signal.SIGKILL):
-        sys.exit(f"the writer failed by itself, with exit code {code}")
+        sys.exit(f"the writer failed without being killed, with exit code {code}")
     return code != 0, committed
 
 
@@ -107,13 +107,13 @@ def main() -> None:
         expected = contents(Path(folder, "whole"))
         path, committed = Path(folder, "0"), set[int]()
         while done < kills:
-            died, more = killed(path, generator.uniform(0, duration / 2))
-            done += died
-            committed |= more
-            found = contents(path)
-            lost += sum(f"{number:03}.mp4" not in found for number in committed)
-            torn += sum(digest not in possible for digest in found.values())
-            if not died:
+            was_killed, numbers = kill_writer(path, generator.uniform(0, duration / 2))
+            done += was_killed
+            committed |= numbers
+            digests = contents(path)
+            lost += sum(f"{number:03}.mp4" not in digests for number in committed)
+            torn += sum(digest not in possible for digest in digests.values())
+            if not was_killed:
                 write(path)
                 completed += 1
                 if contents(path) != expected:

@@ -1,12 +1,12 @@
-"""What becomes of damaged videos: each gets a status, and none is silently short.
+"""Decode mutated videos: each must get a status, and none may lose frames silently.
 
 python benchmarks/mutations.py [CLIPS]
 
-Makes a short clip in each of eight containers and codecs, and mutates it (seeded): flipped bytes,
-cut ends, holes, doubled and zeroed stretches. Every mutant is decoded as `deepseq extract` decodes
-it, in processes of its own. A mutant is silently short if it is called ok or too short while more
-than 5 % and a quarter of a second of the clip are missing, although its container says how long it
-should be.
+Makes a short clip in each of eight containers and codecs, and mutates it with a fixed seed: flipped
+bits, random bytes, truncated ends, and removed, repeated or zeroed ranges. Every mutant is decoded
+as in `deepseq extract`, in isolated processes. A mutant is silently short if its status is `ok` or
+`too_few_frames` although more than 5 % of its frames plus a quarter of a second are missing and its
+container states the full duration. Fails if there is one.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ KINDS = {
     "vp9.webm": "libvpx-vp9",
     "mjpeg.mov": "mjpeg",
 }
-NO_LENGTH = (".ts", ".mpg")
-"""Streams that nowhere say how long they are: what is cut off their end cannot be missed."""
+NO_DURATION = (".ts", ".mpg")
+"""Suffixes of containers without a duration; a truncated end cannot be detected in them."""
 
 
 def write_clip(path: Path, codec: str) -> None:
     generator = np.random.default_rng(0)
     scene = generator.integers(0, 256, (96, 160, 3), dtype=np.uint8)
-    # The same bytes each time: no random identifiers, no race between threads.
+    # Reproducible bytes: no random identifiers, and one thread.
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec, rate=RATE)
         stream.thread_count = 1
@@ -62,7 +62,7 @@ def write_clip(path: Path, codec: str) -> None:
         container.mux(stream.encode(None))
 
 
-def mutated(data: bytes, generator: random.Random) -> bytes:
+def mutate(data: bytes, generator: random.Random) -> bytes:
     content = bytearray(data)
     for _ in range(generator.choice([1, 1, 2, 5])):
         start = generator.randrange(len(content))
@@ -89,7 +89,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else CLIPS
     generator = random.Random(0)
     statuses: dict[str, Counter[str]] = {name: Counter() for name in KINDS}
-    short: list[str] = []
+    silently_short: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         originals = {}
         for name, codec in KINDS.items():
@@ -99,7 +99,7 @@ def main() -> None:
         for number in range(count):
             name = list(KINDS)[number % len(KINDS)]
             path = Path(folder, f"{number}-{name}")
-            path.write_bytes(mutated(originals[name], generator))
+            path.write_bytes(mutate(originals[name], generator))
             items.append(VideoItem(path, path.name))
         with (
             Decoders(2, SamplingConfig(), LimitsConfig()) as decoders,
@@ -110,18 +110,18 @@ def main() -> None:
                 name = item.video_id.split("-", 1)[1]
                 statuses[name][video.status] += 1
                 missing = FRAMES - video.facts.get("frames_total", 0)
-                quiet = video.status in ("ok", "too_few_frames")
-                much = missing > 0.05 * FRAMES + 0.25 * RATE
-                if quiet and much and not name.endswith(NO_LENGTH):
-                    short.append(f"{item.video_id}: {missing} of {FRAMES} frames missing")
-    for name, found in statuses.items():
-        print(f"{name:12} {', '.join(f'{n} {status}' for status, n in found.most_common())}")
-    total = sum(found.total() for found in statuses.values())
-    known = all(status in STATUSES for found in statuses.values() for status in found)
-    print(f"{total} of {count} mutants have a status; {len(short)} silently short")
-    for line in short:
+                is_silent = video.status in ("ok", "too_few_frames")
+                is_short = missing > 0.05 * FRAMES + 0.25 * RATE
+                if is_silent and is_short and not name.endswith(NO_DURATION):
+                    silently_short.append(f"{item.video_id}: {missing} of {FRAMES} frames missing")
+    for name, counts in statuses.items():
+        print(f"{name:12} {', '.join(f'{n} {status}' for status, n in counts.most_common())}")
+    total = sum(counts.total() for counts in statuses.values())
+    all_known = all(status in STATUSES for counts in statuses.values() for status in counts)
+    print(f"{total} of {count} mutants have a status; {len(silently_short)} silently short")
+    for line in silently_short:
         print(line)
-    sys.exit(total != count or not known or bool(short))
+    sys.exit(total != count or not all_known or bool(silently_short))
 
 
 if __name__ == "__main__":

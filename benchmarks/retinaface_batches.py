@@ -1,10 +1,10 @@
-"""RetinaFace as deepseq runs it, beside its package's own loop over images.
+"""Time RetinaFace in deepseq, compared with the loop over images in its own package.
 
 python benchmarks/retinaface_batches.py [--weights retinaface.onnx] [--images 16]
 
-Without --weights, the package's architecture is built with random weights, which costs the same;
-that needs torch (pip install torch). The floor is what the network's convolutions take at the rate
-of a float32 matrix product.
+Without --weights, the network gets random weights, which take the same time; this needs torch (pip
+install torch). The baseline is the loop of the `retina-face` package, the floor the time of the
+network's convolutions at the rate of a float32 matrix product.
 """
 
 from __future__ import annotations
@@ -38,28 +38,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = options.weights or _write_random(Path(folder, "retinaface.onnx"))
         work, rate = _gflop(weights), _matrix_rate()
-        print(f"{WIDTH}x{HEIGHT}: {work:.1f} GFLOP an image; a matrix product: {rate:.0f} GFLOP/s")
-        baseline = _each(_package_loop(weights), images)
-        _line("the package, one by one", baseline, baseline, work / rate)
+        print(f"{WIDTH}x{HEIGHT}: {work:.1f} GFLOP per image; matrix product: {rate:.0f} GFLOP/s")
+        baseline = _seconds_per_image(_package_loop(weights), images)
+        _print_line("package, image by image", baseline, baseline, work / rate)
         for precision in ("float32", "bfloat16"):
             try:
                 detector = RetinaFaceDetector.from_file(weights, precision)
             except EngineError as error:
                 print(f"  {precision}: {error}")
                 continue
-            _line(f"deepseq, {precision}", _each(detector.detect, images), baseline, work / rate)
+            seconds = _seconds_per_image(detector.detect, images)
+            _print_line(f"deepseq, {precision}", seconds, baseline, work / rate)
 
 
-def _line(what: str, seconds: float, baseline: float, floor: float) -> None:
+def _print_line(what: str, seconds: float, baseline: float, floor: float) -> None:
     print(
-        f"  {what:24} {1000 * seconds:6.1f} ms an image  {baseline / seconds:4.2f} x as fast  "
+        f"  {what:24} {1000 * seconds:6.1f} ms/image  {baseline / seconds:4.2f} x as fast  "
         f"{seconds / floor:4.2f} x the float32 floor"
     )
 
 
-def _each(detect: Callable[[Images], Any], images: Images) -> float:
-    """Seconds an image, the best of three rounds."""
-    detect(images[:2])  # start-up
+def _seconds_per_image(detect: Callable[[Images], Any], images: Images) -> float:
+    """Return the seconds per image in the fastest of three rounds."""
+    detect(images[:2])  # warm up
     times = []
     for _ in range(3):
         begin = time.perf_counter()
@@ -90,7 +91,7 @@ def _package_loop(weights: Path) -> Callable[[Images], Any]:
 
 
 def _gflop(weights: Path) -> float:
-    """Billions of multiplications and additions in the convolutions of one image."""
+    """Count the multiplications and additions in the convolutions of one image, in billions."""
     import openvino
 
     model = openvino.Core().read_model(weights)
@@ -106,7 +107,7 @@ def _gflop(weights: Path) -> float:
 
 
 def _matrix_rate() -> float:
-    """GFLOP/s of a float32 matrix product, the best of five."""
+    """Return the GFLOP/s of a float32 matrix product, the fastest of five."""
     matrix = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
     times = []
     for _ in range(5):
@@ -117,7 +118,7 @@ def _matrix_rate() -> float:
 
 
 def _write_random(path: Path) -> Path:
-    """The package's own architecture with random weights, exported as it exports the real one."""
+    """Export the package's network with random weights, as the package exports the real one."""
     import torch
     from retinaface.model.retinaface_pth_model import RetinaFace
 

@@ -1,10 +1,10 @@
-"""Size and speed of ways to lay out and pack features in HDF5, on the features of a store.
+"""Compare the size and speed of HDF5 layouts and compression filters for features.
 
 python benchmarks/shard_layouts.py STORE
 
-Every layout holds the same 256 records (those of the store, repeated where it has fewer). Files are
-written to memory and read from the page cache, so that the disk plays no part; the last two columns
-show what packing costs in time.
+Every layout stores the same 256 records, taken from the store and repeated if it has fewer. Files
+are written to memory and read from the page cache, so that the speed of the disk has no effect. The
+baseline is the first layout, contiguous and uncompressed.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from deepfake_seq.store import FeatureStore
 RECORDS = 256
 ROUNDS = 5
 LAYOUTS: dict[str, dict[str, Any]] = {
-    "one block, not packed": {},
-    "a record a chunk, not packed": {"chunks": 1},
-    "a record a chunk, lzf": {"chunks": 1, "compression": "lzf"},
-    "a record a chunk, shuffle + lzf": {"chunks": 1, "shuffle": True, "compression": "lzf"},
-    "a record a chunk, gzip 1": {"chunks": 1, "compression": "gzip", "compression_opts": 1},
-    "a record a chunk, shuffle + gzip 1": {
+    "contiguous, uncompressed": {},
+    "1 record per chunk, uncompressed": {"chunks": 1},
+    "1 record per chunk, lzf": {"chunks": 1, "compression": "lzf"},
+    "1 record per chunk, shuffle + lzf": {"chunks": 1, "shuffle": True, "compression": "lzf"},
+    "1 record per chunk, gzip 1": {"chunks": 1, "compression": "gzip", "compression_opts": 1},
+    "1 record per chunk, shuffle + gzip 1": {
         "chunks": 1,
         "shuffle": True,
         "compression": "gzip",
         "compression_opts": 1,
     },
-    "a record a chunk, shuffle + gzip 6": {
+    "1 record per chunk, shuffle + gzip 6": {
         "chunks": 1,
         "shuffle": True,
         "compression": "gzip",
         "compression_opts": 6,
     },
-    "16 records a chunk, not packed": {"chunks": 16},
-    "16 records a chunk, shuffle + gzip 1": {
+    "16 records per chunk, uncompressed": {"chunks": 16},
+    "16 records per chunk, shuffle + gzip 1": {
         "chunks": 16,
         "shuffle": True,
         "compression": "gzip",
@@ -52,7 +52,8 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def encoded(features: np.ndarray, options: dict[str, Any]) -> bytes:
+def encode(features: np.ndarray, options: dict[str, Any]) -> bytes:
+    """Return the bytes of an HDF5 file with the features in one dataset."""
     options = dict(options)
     if "chunks" in options:
         options["chunks"] = (options["chunks"], *features.shape[1:])
@@ -63,6 +64,7 @@ def encoded(features: np.ndarray, options: dict[str, Any]) -> bytes:
 
 
 def seconds(action: Any) -> float:
+    """Return the median wall time of several calls in seconds."""
     times = []
     for _ in range(ROUNDS):
         begin = time.perf_counter()
@@ -78,7 +80,7 @@ def read_all(path: Path) -> None:
             dataset[start : start + 32]
 
 
-def read_singly(path: Path, order: np.ndarray) -> None:
+def read_one_by_one(path: Path, order: np.ndarray) -> None:
     with h5py.File(path, "r", locking=False) as file:
         dataset = file["features"]
         for position in order:
@@ -89,24 +91,26 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     store = FeatureStore.open(Path(sys.argv[1]))
-    found = [record.features for record in store if not record.failed]
-    features = np.stack([found[number % len(found)] for number in range(RECORDS)])
+    stored = [record.features for record in store if not record.failed]
+    features = np.stack([stored[number % len(stored)] for number in range(RECORDS)])
     order = np.random.default_rng(0).permutation(RECORDS)
-    size = features.nbytes / 1e6
-    print(f"{len(found)} different records of {found[0].nbytes / 1024:.0f} KiB, float16")
-    print("| layout | KiB a record | of plain | write MB/s | read MB/s | one record, ms |")
+    megabytes = features.nbytes / 1e6
+    print(f"{len(stored)} different records of {stored[0].nbytes / 1024:.0f} KiB, float16")
+    print("| layout | KiB/record | ratio to uncompressed | write MB/s | read MB/s | ms/record |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.h5")
         for name, options in LAYOUTS.items():
-            path.write_bytes(encoded(features, options))
-            stored = path.stat().st_size
-            writing = seconds(lambda options=options: encoded(features, options))
-            reading = seconds(lambda: read_all(path))
-            singly = seconds(lambda: read_singly(path, order)) / RECORDS
+            path.write_bytes(encode(features, options))
+            file_bytes = path.stat().st_size
+            write_seconds = seconds(lambda options=options: encode(features, options))
+            read_seconds = seconds(lambda: read_all(path))
+            record_seconds = seconds(lambda: read_one_by_one(path, order)) / RECORDS
             print(
-                f"| {name} | {stored / RECORDS / 1024:.1f} | {stored / features.nbytes:.2f} "
-                f"| {size / writing:.0f} | {size / reading:.0f} | {singly * 1e3:.3f} |"
+                f"| {name} | {file_bytes / RECORDS / 1024:.1f} "
+                f"| {file_bytes / features.nbytes:.2f} "
+                f"| {megabytes / write_seconds:.0f} | {megabytes / read_seconds:.0f} "
+                f"| {record_seconds * 1e3:.3f} |"
             )
 
 

@@ -1,11 +1,11 @@
-"""How long `deepseq --help` takes, beside what Python and click take alone.
+"""Time `deepseq --help`, compared with starting Python and importing click.
 
 python benchmarks/startup.py
 """
 
 from __future__ import annotations
 
-from interleaved_timing import medians
+from interleaved_timing import median_seconds
 
 ROUNDS = 15
 
@@ -16,10 +16,13 @@ def main() -> None:
         "deepseq --help": ("-m", "deepfake_seq", "--help"),
         "deepseq extract --help": ("-m", "deepfake_seq", "extract", "--help"),
     }
-    times = medians(commands, ROUNDS)
-    floor = times["python -c 'import click'"]
-    for name, middle in times.items():
-        print(f"{name:28} {middle:.3f} s  {middle - floor:+.3f} s  {middle / floor:.2f} x")
+    medians = median_seconds(commands, ROUNDS)
+    floor = medians["python -c 'import click'"]
+    for name, seconds in medians.items():
+        print(
+            f"{name:28} {seconds:.3f} s  {seconds - floor:+.3f} s  "
+            f"{seconds / floor:.2f} x the floor"
+        )
 
 
 if __name__ == "__main__":

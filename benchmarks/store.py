@@ -1,15 +1,15 @@
-"""How fast a large store opens, is read and is written, beside plain h5py and plain files.
+"""Time opening, reading and writing a large store, compared with plain h5py and plain files.
 
 python benchmarks/store.py [RECORDS]
 
 Makes a store of 50,000 records of 16×2048 (3.4 GB) in the temporary directory, and removes it. The
-floors:
+floors are:
 
-- iterating: the same bytes (every row of every data set of every shard) read with h5py record by
-  record, and in blocks of 32 records, by which h5py checks nothing; from the disk (after the system
-  was told to forget the files) and from the page cache, where the cost of the checks shows most;
-- one record: one `h5py` read of a chunk from an open file, and reading the whole shard;
-- commits: the same bytes written to a new file, synced and renamed, and the directory synced.
+- iterating: reading the same bytes (every row of every dataset of every shard) with h5py, without
+  any checks, record by record and in blocks of 32 records; from the disk (after dropping the files
+  from the page cache) and from the page cache, where the cost of the checks is most visible;
+- one record: reading one row of features with h5py from an open file, and reading a whole shard;
+- commits: writing the same bytes to a new file, with fsync, rename and fsync of the directory.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def fill(path: Path, count: int) -> None:
 
 
 def seconds(action: Callable[[], Any], rounds: int = ROUNDS) -> float:
+    """Return the median wall time of several calls in seconds."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -82,7 +83,8 @@ def seconds(action: Callable[[], Any], rounds: int = ROUNDS) -> float:
     return statistics.median(times)
 
 
-def datasets(path: Path) -> Iterator[tuple[int, list[h5py.Dataset]]]:
+def open_datasets(path: Path) -> Iterator[tuple[int, list[h5py.Dataset]]]:
+    """Yield the number of records and the datasets of each shard."""
     for shard in sorted(path.glob("*.h5")):
         with h5py.File(shard, "r", locking=False) as file:
             rows = [file[name] for name in file if name not in ("index", "description")]
@@ -90,14 +92,14 @@ def datasets(path: Path) -> Iterator[tuple[int, list[h5py.Dataset]]]:
 
 
 def plain_by_record(path: Path) -> None:
-    for count, rows in datasets(path):
+    for count, rows in open_datasets(path):
         for position in range(count):
             for dataset in rows:
                 dataset[position]
 
 
 def plain_by_block(path: Path) -> None:
-    for count, rows in datasets(path):
+    for count, rows in open_datasets(path):
         for start in range(0, count, 32):
             for dataset in rows:
                 dataset[start : start + 32]
@@ -115,7 +117,8 @@ def batches(path: Path) -> None:
             pass
 
 
-def opened_in_a_new_process(path: Path) -> float:
+def open_in_new_process(path: Path) -> float:
+    """Return the seconds that opening the store takes in a new process."""
     code = (
         "import sys, time; from pathlib import Path; from deepfake_seq.store import FeatureStore\n"
         "begin = time.perf_counter(); store = FeatureStore.open(Path(sys.argv[1]))\n"
@@ -126,8 +129,8 @@ def opened_in_a_new_process(path: Path) -> float:
     return float(output)
 
 
-def forget(path: Path) -> None:
-    """Tell the system to drop the store from its page cache."""
+def drop_from_page_cache(path: Path) -> None:
+    """Ask the system to drop the store from its page cache."""
     os.sync()
     for shard in path.glob("*.h5"):
         with shard.open("rb") as file:
@@ -137,7 +140,7 @@ def forget(path: Path) -> None:
 def measure_reading(path: Path, count: int) -> None:
     size = sum(file.stat().st_size for file in path.glob("*.h5"))
     print(f"\n{count} records, {len(list(path.glob('*.h5')))} shards, {size / 1e9:.2f} GB")
-    opening = statistics.median(opened_in_a_new_process(path) for _ in range(5))
+    opening = statistics.median(open_in_new_process(path) for _ in range(5))
     print(f"open, in a new process: {opening:.3f} s")
     block = bytes(65536)
     hashing = seconds(lambda: [hashlib.sha256(block).digest() for _ in range(2000)]) / 2000
@@ -150,17 +153,17 @@ def measure_reading(path: Path, count: int) -> None:
     }
     for source in ("disk", "page cache"):
         times: dict[str, list[float]] = {name: [] for name in readers}
-        for _ in range(ROUNDS):  # in turn, so that other load falls on all alike
+        for _ in range(ROUNDS):  # alternate, so that other load affects all readers equally
             for name, reader in readers.items():
                 if source == "disk":
-                    forget(path)
+                    drop_from_page_cache(path)
                 times[name].append(seconds(lambda reader=reader: reader(path), rounds=1))
         first, second, *_ = (statistics.median(values) for values in times.values())
         for name, values in times.items():
-            took = statistics.median(values)
+            median = statistics.median(values)
             print(
-                f"from {source:10} {name:28} {count / took:7.0f} records/s"
-                f"  {first / took:5.2f} of the first, {second / took:5.2f} of the second"
+                f"from {source:10} {name:28} {count / median:7.0f} records/s"
+                f"  {first / median:5.2f} x the first, {second / median:5.2f} x the second"
             )
 
 
@@ -169,15 +172,15 @@ def measure_one(path: Path) -> None:
     order = np.random.default_rng(0).permutation(store.video_ids)[:2000]
     for video_id in order[:500]:
         store[video_id]
-    own = seconds(lambda: [store[video_id] for video_id in order]) / len(order)
+    single = seconds(lambda: [store[video_id] for video_id in order]) / len(order)
     shard = next(path.glob("*.h5"))
     with h5py.File(shard, "r", locking=False) as file:
         rows = file["features"]
-        chunk = seconds(lambda: [rows[n] for n in range(len(rows))]) / len(rows)
+        row = seconds(lambda: [rows[n] for n in range(len(rows))]) / len(rows)
         whole = seconds(lambda: rows[:])
-    print(f"\none chunk with h5py                    {chunk * 1e6:8.0f} us")
-    print(f"one record of the store, any, checked  {own * 1e6:8.0f} us  {own / chunk:.1f} x")
-    print(f"one whole shard with h5py              {whole * 1e6:8.0f} us  {whole / chunk:.1f} x")
+    print(f"\none row of features with h5py          {row * 1e6:8.0f} us")
+    print(f"one record of the store, checked       {single * 1e6:8.0f} us  {single / row:.1f} x")
+    print(f"one whole shard with h5py              {whole * 1e6:8.0f} us  {whole / row:.1f} x")
 
 
 def measure_writing(folder: Path) -> None:
@@ -196,19 +199,21 @@ def measure_writing(folder: Path) -> None:
             os.fsync(descriptor)
             os.close(descriptor)
 
-    def own() -> None:
+    def commit() -> None:
         with StoreWriter.create(Path(tempfile.mkdtemp(dir=folder)), DESCRIPTION) as writer:
             for record in records:
                 writer.commit(record)
 
-    floor, took = seconds(plain) / len(records), seconds(own) / len(records)
+    floor, taken = seconds(plain) / len(records), seconds(commit) / len(records)
     print(f"\nwrite, sync, rename, sync              {1 / floor:8.0f} records/s")
-    print(f"commit                                 {1 / took:8.0f} records/s  {took / floor:.1f} x")
+    print(
+        f"commit                                 {1 / taken:8.0f} records/s  {taken / floor:.1f} x"
+    )
     with StoreWriter.create(Path(tempfile.mkdtemp(dir=folder)), DESCRIPTION) as writer:
         for record in records:
             writer.commit(record)
-        sealing = seconds(writer.seal, rounds=1)
-    print(f"sealing {len(records)} of them, checks included   {sealing:8.3f} s")
+        seal_seconds = seconds(writer.seal, rounds=1)
+    print(f"sealing {len(records)} of them, with checks       {seal_seconds:8.3f} s")
 
 
 def main() -> None:

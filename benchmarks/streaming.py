@@ -1,11 +1,10 @@
-"""Memory and time of training on a store that is larger than what training may hold in memory.
+"""Measure memory and time of training on a store that is larger than the memory it may use.
 
 python benchmarks/streaming.py [RECORDS] [EPOCHS]
 
-Makes a store of 50,000 records of 16×2048 (3.3 GB on the disk, in the folder for temporary files)
-and fits the GRU to it for a few epochs by the ordinary command. Prints the most memory that the
-process held, against the size of the features, and the time of an epoch, against that of reading
-every record once.
+Makes a store of 50,000 records of 16×2048 (3.3 GB) in the temporary directory, and trains the GRU
+on it for a few epochs. Prints the maximum memory of the process, compared with the size of the
+features, and the time of an epoch, compared with that of reading every record once, the floor.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from deepfake_seq.config import SHARD_RECORDS, ExtractConfig, ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.sequence.experiment import prepare
+from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import (
@@ -37,7 +36,7 @@ FRAMES, WIDTH = 16, 2048
 
 
 def write_store(path: Path, count: int) -> None:
-    """Fakes move up a little in a hundred features; every tenth clip is real."""
+    """Write a store in which every tenth clip is real and 100 features are higher in fakes."""
     generator = np.random.default_rng(0)
     noise = generator.normal(size=(64, FRAMES, WIDTH)).astype(np.float16)
     description = StoreDescription(Fingerprint({"made": "up"}), ExtractConfig().to_dict())
@@ -65,8 +64,8 @@ def write_store(path: Path, count: int) -> None:
                 shard = []
 
 
-def most_memory() -> float:
-    """In GB, since the process began."""
+def max_memory() -> float:
+    """Return the maximum resident memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
@@ -80,23 +79,24 @@ def main() -> None:
         begin = time.perf_counter()
         for _ in store.records(store.reading_order):
             pass
-        reading = time.perf_counter() - begin
-        experiment = prepare(store, SplitConfig())
-        recipe = ExperimentConfig(ModelConfig(), TrainConfig(epochs=1 + epochs, members=1))
+        read_seconds = time.perf_counter() - begin
+        experiment = load_experiment(store, SplitConfig())
+        config = ExperimentConfig(ModelConfig(), TrainConfig(epochs=1 + epochs, members=1))
         ends: list[float] = []
         result = fit(
             experiment,
             Path(folder, "run"),
-            recipe,
+            config,
             on_epoch=lambda *_: ends.append(time.perf_counter()),
         )
     size = count * FRAMES * WIDTH * 2 / 1e9
-    epoch = (ends[-1] - ends[0]) / (len(ends) - 1)  # the first one traces the network
-    held = most_memory()
+    epoch_seconds = (ends[-1] - ends[0]) / (len(ends) - 1)  # without the first, which warms up
+    memory = max_memory()
     print(f"features             {size:.2f} GB in {count:,} records")
-    print(f"most memory held     {held:.2f} GB, {held / size:.2f} of the features")
-    print(f"reading them once    {reading:.1f} s")
-    print(f"one epoch of the GRU {epoch:.1f} s, {epoch / reading:.1f} times that")
+    print(f"maximum memory       {memory:.2f} GB, {memory / size:.2f} x the size of the features")
+    print(f"floor: reading once  {read_seconds:.1f} s")
+    ratio = epoch_seconds / read_seconds
+    print(f"one epoch of the GRU {epoch_seconds:.1f} s, {ratio:.1f} x the floor")
     print(f"test AUC after {len(ends)} epochs: {result.metrics['test']['auc']:.3f}")
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TEMPORARY_PREFIX = ".tmp-"
 
 @contextmanager
 def replacing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
-    """A binary file to write to, which takes `path`'s place once the block ends well.
+    """Open a temporary binary file that replaces `path` when the block ends without an error.
 
-    The bytes are on the disk before the name points at them: write, flush, fsync, rename, fsync of
-    the directory. If the block raises, `path` stays as it was and the temporary file is removed.
+    The data is on the disk before the name refers to it: write, flush, fsync, rename, fsync of the
+    directory. If the block raises, `path` does not change and the temporary file is removed.
 
     Args:
-        path: The file to make or to replace.
-        scratch: Where the temporary file lies, on the same disk; beside `path` by default.
+        path: Path of the file to create or replace.
+        scratch: Folder for the temporary file, on the same disk; by default the folder of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=scratch or path.parent)
@@ -42,13 +42,13 @@ def replacing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes, scratch: Path | None = None) -> None:
-    """Write `data` to `path`, whole or not at all; see `replacing`."""
+    """Write `data` to `path` atomically; see `replacing`."""
     with replacing(path, scratch) as file:
         file.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, whole or not at all."""
+    """Write `value` to `path` as indented JSON, atomically; see `replacing`."""
     text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
     write_bytes(path, f"{text}\n".encode())
 
@@ -60,7 +60,7 @@ def _umask() -> int:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those above it, and bring their names to the disk."""
+    """Create a directory and its missing parents, and fsync the directories that list them."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -68,7 +68,7 @@ def make_directory(path: Path) -> None:
 
 
 def fsync_directory(path: Path) -> None:
-    """Bring what was renamed or removed in a directory to the disk."""
+    """Flush the entries of a directory to the disk, after a rename or removal in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

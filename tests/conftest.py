@@ -1,4 +1,4 @@
-"""What all tests share: a home that is not the user's, a portrait, and the shared folder."""
+"""Fixtures of all tests: a temporary home, a portrait, and the shared folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import tiny_cnn as tiny_cnn_module
 from clips import write_images
 from hypothesis import settings
 
-# Two shared cores: how long one example takes says nothing.
+# No deadline: on shared cores, the time of one example is not meaningful.
 settings.register_profile("deepseq", deadline=None, derandomize=True)
 settings.load_profile("deepseq")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for the session, so that networks are translated once; never the user's own."""
+    """Set a temporary home for the session, so that networks are exported only once."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HOME", "DEEPFACE_HOME"):
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own with nothing in it."""
+    """Set an empty home for one test."""
     for name in ("HOME", "DEEPFACE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home" / "deepseq"))
@@ -48,24 +48,24 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny_cnn(tiny_home: Path) -> Iterator[None]:
-    """A CNN of two layers in the place of InceptionV3 and VGG16."""
+    """Replace InceptionV3 and VGG16 by CNNs of two layers."""
     with tiny_cnn_module.in_place(tiny_home):
         yield
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with networks and clips that lies beside the repository, where there is one."""
+    """Return the folder with networks and clips next to the repository; skip if there is none."""
     folder = Path(__file__).parents[2] / "shared"
     if not folder.is_dir():
-        pytest.skip("no folder named shared beside the repository")
+        pytest.skip("no folder named shared next to the repository")
     return folder
 
 
 @pytest.fixture(scope="session")
 def portrait_rgb() -> npt.NDArray[np.uint8]:
-    """One person, head and shoulders: uint8 (600, 512, 3)."""
-    from matplotlib.cbook import get_sample_data  # makes a folder in the home when imported
+    """Return a portrait of one person, RGB uint8 (600, 512, 3)."""
+    from matplotlib.cbook import get_sample_data  # creates a folder in the home when imported
 
     with get_sample_data("grace_hopper.jpg") as file:
         data = np.frombuffer(file.read(), dtype=np.uint8)
@@ -76,7 +76,7 @@ def portrait_rgb() -> npt.NDArray[np.uint8]:
 def portrait_clip(
     portrait_rgb: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Twenty frames, 256x300, in which the person moves a little to the right."""
+    """Write a clip of 20 frames, 256x300, in which the person moves slightly to the right."""
     small = cv2.resize(portrait_rgb, (256, 300), interpolation=cv2.INTER_AREA)
     images = [np.asarray(np.roll(small, step, axis=1), dtype=np.uint8) for step in range(20)]
     return write_images(tmp_path_factory.mktemp("clips") / "portrait.mp4", images)

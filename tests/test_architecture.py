@@ -1,4 +1,4 @@
-"""Imports run one way, and nothing heavy is imported early."""
+"""Imports run one way, and heavy packages are imported only where they are needed."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SUBPACKAGES = {
         "data", "models", "evaluation", "splits", "reports", "training", "runs", "sweep",
     ],
 }  # fmt: skip
-"""The sub-packages of a package, lowest first: none imports from one that follows."""
+"""Sub-packages of each package, lowest first; none may import from a later one."""
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, wherever in the file."""
+    """Return every module that a file imports, at any place in the file."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -67,7 +67,7 @@ def test_imports_run_one_way() -> None:
     for path in MODULES:
         package = package_of(path)
         if package in {"cli", "commands", "demo", "__init__", "__main__"}:
-            continue  # the top may use everything
+            continue  # these may import everything
         used = {name.split(".")[1] for name in imports(path) if name.startswith("deepfake_seq.")}
         forbidden = used - MAY_IMPORT[package] - {package, "__version__"}
         if package in {"store", "datasets"} or path.is_relative_to(PACKAGE / "sequence" / "data"):
@@ -82,43 +82,44 @@ def test_imports_run_one_way() -> None:
     assert not wrong
 
 
-def test_no_imports_form_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     modules = {name_of(path): path for path in MODULES}
 
     def imported(path: Path) -> set[str]:
-        found = set()
+        names = set()
         for name in imports(path):
             while name and name not in modules:
                 name = name.rpartition(".")[0]
-            found.add(name)
-        return found - {"", "deepfake_seq", name_of(path)}
+            names.add(name)
+        return names - {"", "deepfake_seq", name_of(path)}
 
     TopologicalSorter({name: imported(path) for name, path in modules.items()}).prepare()
 
 
 def loaded_by(statement: str) -> set[str]:
+    """Return the top-level packages that are loaded after a statement in a new process."""
     code = f"import sys; {statement}; print(*(name.split('.')[0] for name in sys.modules))"
     return set(run_python(code).split())
 
 
-def test_a_decoding_worker_loads_no_framework() -> None:
+def test_a_decoding_process_loads_no_framework() -> None:
     assert not loaded_by("import deepfake_seq.extract.video.decoder_pool") & (
         FRAMEWORKS | {"sklearn", "cv2"}
     )
 
 
-def test_the_help_needs_little_more_than_click() -> None:
+def test_the_help_loads_no_heavy_package() -> None:
     loaded = loaded_by("import deepfake_seq.cli")
     heavy = FRAMEWORKS | {"numpy", "cv2", "av", "h5py", "jinja2", "matplotlib", "rich", "sklearn"}
     assert not loaded & heavy
 
 
-def test_every_file_that_is_not_a_module_is_packaged() -> None:
+def test_every_data_file_is_packaged() -> None:
     settings = configparser.ConfigParser()
     settings.read(PACKAGE.parent / "setup.cfg")
     packaged = set()
     for package, patterns in settings["options.package_data"].items():
         folder = PACKAGE.parent.joinpath(*package.split("."))
         packaged |= {path for pattern in patterns.split() for path in folder.glob(pattern)}
-    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".py"}
-    assert {path for path in there if path.parent.name != "__pycache__"} == packaged
+    data_files = {path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".py"}
+    assert {path for path in data_files if path.parent.name != "__pycache__"} == packaged

@@ -38,9 +38,9 @@ def test_the_report_compares_the_folder_with_the_published_data_set(tmp_path: Pa
         "Celeb-synthesis 1 of 5,639",
         "test list 2 of 2",
         "",
-        "part real fake unknown groups",
+        "split real fake unknown groups",
         "test 1 1 0 2",
-        "no part 2 0 0 2",
+        "no split 2 0 0 2",
         "",
         "method real fake unknown groups",
         "real 3 0 0 2",
@@ -96,7 +96,7 @@ def test_inverted_labels_in_an_official_list_are_an_error(tmp_path: Path) -> Non
     result = deepseq("dataset", tmp_path)
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert "List_of_testing_videos.txt:1: the list says fake" in line
+    assert "List_of_testing_videos.txt:1: the list labels this video fake" in line
 
 
 def test_a_layout_that_does_not_fit_is_exit_code_1(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What training is shown beside the clips themselves: pure functions of crops and a generator.
+"""Augmentation of training clips: pure functions of crops and a random generator.
 
-Whatever is drawn is drawn once for a clip, so that nothing jumps from frame to frame.
+Random values are drawn once per clip, so that they do not change from frame to frame.
 """
 
 from deepfake_seq.augment.blending import self_blend
@@ -9,8 +9,8 @@ from deepfake_seq.augment.degradation import degrade
 from deepfake_seq.augment.view import IDENTITY, Draw, apply_view, draw_view
 
 RANGES_VERSION = 2
-"""To be raised by whatever gives other pixels for the same seed; records made before it are then
-made anew."""
+"""Version of the augmentations. Increase it with every change that gives other pixels for the same
+seed, so that older records are made again."""
 
 __all__ = [
     "IDENTITY",

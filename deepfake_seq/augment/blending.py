@@ -1,11 +1,12 @@
-"""Self-blended fakes: a real face, a little changed and blended into itself.
+"""Self-blended fakes: a real face, slightly changed and blended into itself.
 
 Kaede Shiohara and Toshihiko Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022
-(https://arxiv.org/abs/2204.08376). What is left are the traces that face swaps have in common: the
-seam of a mask, features in two places, and colours and detail that do not match. The paper blends
-single images; here everything is drawn once for a clip, and follows the face. The paper changes
-the colours of either copy, and shows the model that copy in the place of the real clip; here it is
-always those of the face, so that nothing but the face tells a fake from the clip as it is.
+(https://arxiv.org/abs/2204.08376). The result has the artefacts that face swaps share: the edge of
+a mask, displaced facial features, and colours and detail that do not match. There are two
+differences from the paper. It blends single images; here, random values are drawn once per clip and
+follow the face. It changes the colours of one of the two copies at random and uses that copy as the
+real image; here, only the blended face is changed, so that the background of a fake equals that of
+its real clip.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.augment.crops import Crops, Images
-from deepfake_seq.augment.masks import about, draw_mask, laid_over
-from deepfake_seq.augment.placement import Placement, placements
-from deepfake_seq.augment.retouching import Retouch, draw_retouch, retouched
+from deepfake_seq.augment.masks import draw_mask, scale_about_face, warp_mask
+from deepfake_seq.augment.placement import Placement, locate_faces
+from deepfake_seq.augment.retouching import Retouch, apply_retouch, draw_retouch
 
-_ENLARGED = (0.01, 0.05)
-_SHIFTED_ACROSS = (0.02, 0.1)
-_SHIFTED_DOWN = (0.01, 0.05)
-"""How much the source is resized, and moved in units of the face, one way or the other. The most is
-what the paper has: 5 %, and 3 and 1.5 % of the image. The least leaves no fake without a trace."""
+_SCALE_CHANGE = (0.01, 0.05)
+_SHIFT_ACROSS = (0.02, 0.1)
+_SHIFT_DOWN = (0.01, 0.05)
+"""Ranges of the source's change in scale, and of its shift in units of the face, in either
+direction. The maxima are those of the paper: 5 %, and 3 and 1.5 % of the image. The minima ensure
+that every fake has artefacts."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """What is done to every frame of a clip.
+    """Parameters of a self-blended fake, the same for all frames of a clip.
 
     Attributes:
-        mask: float32 (masks.SIDE, masks.SIDE); how much of the source is seen.
-        retouch: What is done to the source.
-        scale: What the source is enlarged by, about the middle of the face.
-        shift: Of the source, along the axes of the face, in units of the face.
+        mask: float32 (masks.SIDE, masks.SIDE); opacity of the source, from 0 to 1.
+        retouch: Changes of colour and sharpness of the source.
+        scale: Factor that enlarges the source about the centre of the face.
+        shift: Shift of the source along the axes of the face, in units of the face.
     """
 
     mask: npt.NDArray[np.float32]
@@ -45,42 +47,43 @@ class Blend:
 
 
 def self_blend(crops: Crops, generator: np.random.Generator) -> Images:
-    """A fake that is made from a clip alone.
+    """Make a fake from a real clip.
 
     Args:
-        crops: The clip.
-        generator: What is drawn from.
+        crops: Crops of the clip.
+        generator: Source of random numbers.
 
     Returns:
-        Images of the same sides.
+        Images of the same sizes as the crops.
     """
     return apply_blend(crops, draw_blend(generator))
 
 
 def draw_blend(generator: np.random.Generator) -> Blend:
-    """One draw."""
+    """Draw the parameters of a fake."""
     mask, retouch = draw_mask(generator), draw_retouch(generator)
-    scale = 1 + abs(_either_way(generator, _ENLARGED))
+    scale = 1 + abs(_random_sign(generator, _SCALE_CHANGE))
     if generator.random() < 0.5:
         scale = 1 / scale
-    shift = (_either_way(generator, _SHIFTED_ACROSS), _either_way(generator, _SHIFTED_DOWN))
+    shift = (_random_sign(generator, _SHIFT_ACROSS), _random_sign(generator, _SHIFT_DOWN))
     return Blend(mask, retouch, scale, shift)
 
 
 def apply_blend(crops: Crops, blend: Blend) -> Images:
-    """The fake that a draw describes."""
+    """Return the fake with the given parameters."""
     return [
-        _blended(image, placement, blend)
-        for image, placement in zip(crops.images_rgb, placements(crops), strict=True)
+        _blend_frame(image, placement, blend)
+        for image, placement in zip(crops.images_rgb, locate_faces(crops), strict=True)
     ]
 
 
-def mask_of(placement: Placement, size: int, blend: Blend) -> npt.NDArray[np.float32]:
-    """How much of the source is seen, float32 (size, size), 0 to 1; it moves with the source."""
-    return laid_over(blend.mask, _moved(placement, blend) @ _square(placement.to_pixels()), size)
+def warp_blend_mask(placement: Placement, size: int, blend: Blend) -> npt.NDArray[np.float32]:
+    """Return the opacity of the moved source in a crop, float32 (size, size), from 0 to 1."""
+    to_pixels = _source_transform(placement, blend) @ _homogeneous(placement.to_pixels())
+    return warp_mask(blend.mask, to_pixels, size)
 
 
-def _blended(
+def _blend_frame(
     image_rgb: npt.NDArray[np.uint8], placement: Placement, blend: Blend
 ) -> npt.NDArray[np.uint8]:
     import cv2
@@ -88,25 +91,25 @@ def _blended(
     size = len(image_rgb)
     target = image_rgb.astype(np.float32)
     source = cv2.warpAffine(
-        retouched(target, blend.retouch),
-        _moved(placement, blend),
+        apply_retouch(target, blend.retouch),
+        _source_transform(placement, blend),
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    mask = mask_of(placement, size, blend)[..., None]
-    mixed = source * mask + target * (1 - mask)
-    return np.asarray(mixed.clip(0, 255).round(), dtype=np.uint8)
+    mask = warp_blend_mask(placement, size, blend)[..., None]
+    blended = source * mask + target * (1 - mask)
+    return np.asarray(blended.clip(0, 255).round(), dtype=np.uint8)
 
 
-def _moved(placement: Placement, blend: Blend) -> npt.NDArray[np.float64]:
-    return about(placement, blend.scale, blend.shift)
+def _source_transform(placement: Placement, blend: Blend) -> npt.NDArray[np.float64]:
+    return scale_about_face(placement, blend.scale, blend.shift)
 
 
-def _square(transform: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _homogeneous(transform: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.vstack([transform, [0.0, 0.0, 1.0]])
 
 
-def _either_way(generator: np.random.Generator, most: tuple[float, float]) -> float:
-    size = generator.uniform(*most)
+def _random_sign(generator: np.random.Generator, size_range: tuple[float, float]) -> float:
+    size = generator.uniform(*size_range)
     return size if generator.random() < 0.5 else -size

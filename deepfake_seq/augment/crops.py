@@ -1,4 +1,4 @@
-"""A clip as augmentation sees it: the squares with the face, and where in them the face is."""
+"""Crops of a face in a clip, with the position of the face in each crop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Images = list[npt.NDArray[np.uint8]]
-"""uint8 (S, S, 3) RGB each, in order of time; S may differ from frame to frame."""
+"""RGB images in order of time, uint8 (S, S, 3) each; S may differ between frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,11 +16,11 @@ class Crops:
     """The crops of one person in a clip, in order of time.
 
     Attributes:
-        images_rgb: uint8 (S, S, 3) each; S may differ.
-        boxes_xyxy: float32 (4,) each; the face's box in pixels of its own crop.
-        landmarks: float32 (5, 2) each, in pixels of its own crop: the eye on the image's left, the
-            eye on its right, the nose, and the corners of the mouth on the left and on the right.
-            None where the detector tells none.
+        images_rgb: Crops, uint8 (S, S, 3) each; S may differ between frames.
+        boxes_xyxy: Boxes of the face, float32 (4,) each, in pixels of the crop.
+        landmarks: Landmarks, float32 (5, 2) each, in pixels of the crop: left eye, right eye, nose,
+            left and right corner of the mouth, with left and right as seen in the image. None if
+            the detector returns none.
     """
 
     images_rgb: Images

@@ -1,4 +1,4 @@
-"""What videos go through on their way through the net: blur, and compression once more."""
+"""Degradations of videos shared online: blur and repeated compression."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ from deepfake_seq.augment.crops import Images
 from deepfake_seq.errors import EngineError
 
 CHANCE = 0.5
-"""That a way is gone, where it is asked for."""
+"""Probability that each requested degradation is applied."""
 
 BLUR_SIGMA = (0.002, 0.01)
-"""Of the image's side: 0.6 to 3 pixels of the 299 that InceptionV3 sees."""
+"""Range of the blur's sigma as a fraction of the image side: 0.6 to 3 pixels of 299."""
 
 JPEG_QUALITY = (40, 90)
-"""From what messengers send to what cameras write."""
+"""Range of the JPEG quality: from that of messengers to that of cameras."""
 
 H264_CRF = (23, 35)
-"""From x264's own default, and FaceForensics++'s c23, to its c40."""
+"""Range of the constant rate factor: from 23, x264's default and FaceForensics++ c23, towards its
+c40."""
 
-_LEAST_CODED = 16  # pixels of a macroblock; x264 is not made for less
+_MIN_CODED_SIDE = 16  # pixels; the size of a macroblock, the smallest that x264 supports
 
 
 def degrade(
     images_rgb: Sequence[npt.NDArray[np.uint8]],
-    ways: Collection[str],
+    names: Collection[str],
     generator: np.random.Generator,
 ) -> Images:
-    """Some of `ways`, each by chance and with a strength that is drawn once for all images.
+    """Apply each named degradation with probability `CHANCE` and one random strength per clip.
 
-    The order is that of the world, whatever the order of `ways`: `blur`, `jpeg`, `h264`.
+    The order is always that in which videos are degraded in practice: `blur`, `jpeg`, `h264`.
 
     Args:
-        images_rgb: uint8 (S, S, 3) each, in order of time; S may differ.
-        ways: Of `config.DEGRADATIONS`.
-        generator: What is drawn from.
+        images_rgb: Images in order of time, uint8 (S, S, 3) each; S may differ.
+        names: Names from `config.DEGRADATIONS`.
+        generator: Source of random numbers.
 
     Returns:
-        Images of the same sides.
+        Images of the same sizes.
     """
     images = list(images_rgb)
-    for way, apply in _WAYS.items():
-        if way in ways and generator.random() < CHANCE:
+    for name, apply in _DEGRADATIONS.items():
+        if name in names and generator.random() < CHANCE:
             images = apply(images, generator)
     return images
 
 
 def blur(images_rgb: Images, sigma: float) -> Images:
-    """Gaussian blur.
+    """Apply a Gaussian blur.
 
     Args:
-        images_rgb: uint8 (S, S, 3) each.
-        sigma: As a fraction of S.
+        images_rgb: Images, uint8 (S, S, 3) each.
+        sigma: Standard deviation of the blur as a fraction of S.
     """
     import cv2
 
@@ -67,31 +68,31 @@ def blur(images_rgb: Images, sigma: float) -> Images:
 
 
 def jpeg(images_rgb: Images, quality: int) -> Images:
-    """Each image as JPEG makes it, with halved colour resolution.
+    """Compress each image as JPEG with 4:2:0 chroma subsampling.
 
     Args:
-        images_rgb: uint8 (S, S, 3) each.
-        quality: 1 to 95.
+        images_rgb: Images, uint8 (S, S, 3) each.
+        quality: JPEG quality, from 1 to 95.
     """
     return [_as_jpeg(image, quality) for image in images_rgb]
 
 
 def h264(images_rgb: Images, crf: int) -> Images:
-    """The images as the frames of a short H.264 video.
+    """Compress the images as the frames of a short H.264 video.
 
-    Smaller ones stand in the top left corner of a frame as large as the largest, whose rest repeats
-    their border.
+    Images smaller than the largest are padded on the right and at the bottom by repeating their
+    border, and cut to their size again afterwards.
 
     Args:
-        images_rgb: uint8 (S, S, 3) each, in order of time.
-        crf: The constant rate factor, 0 to 51; higher is worse.
+        images_rgb: Images in order of time, uint8 (S, S, 3) each; S may differ.
+        crf: Constant rate factor, from 0 to 51; higher means lower quality.
 
     Raises:
-        EngineError: PyAV was built without the encoder.
+        EngineError: PyAV was built without libx264.
     """
     if not images_rgb:
         return []
-    side = max(_LEAST_CODED, *map(len, images_rgb))
+    side = max(_MIN_CODED_SIDE, *map(len, images_rgb))
     side += side % 2
     coded = _through_x264([_padded(image, side) for image in images_rgb], crf)
     return [
@@ -115,23 +116,24 @@ def _padded(image_rgb: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8
 
 
 def _through_x264(images_rgb: Images, crf: int) -> Images:
-    """Images of one even side, coded and decoded in memory."""
+    """Encode and decode square images of one even size in memory."""
     import av
 
     try:
         encoder: Any = av.CodecContext.create("libx264", "w")
     except av.codec.codec.UnknownCodecError as error:
         raise EngineError(
-            "the degradation h264 needs PyAV with libx264, which its wheels on PyPI have: install "
-            f"av from there, or leave out --degrade h264. Received: {error}"
+            "the degradation h264 needs PyAV with libx264, which its wheels on PyPI include. "
+            f"Install av from PyPI, or omit --degrade h264. Received: {error}"
         ) from error
     decoder: Any = av.CodecContext.create("h264", "r")
     encoder.width = encoder.height = len(images_rgb[0])
     encoder.pix_fmt, encoder.framerate = "yuv420p", 25
-    # x264's macroblock tree with B-frames reads memory that it has not written: with it, equal
-    # frames give different bits from one call to the next.
+    # x264's macroblock tree with B-frames reads uninitialised memory, so that equal frames would
+    # give different bits from call to call.
     encoder.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
-    # One thread each: clips are dealt to threads already, and x264's bits depend on their number.
+    # One thread: clips are already processed in parallel, and the number of threads changes the
+    # output of x264.
     encoder.thread_count = decoder.thread_count = 1
     packets = []
     for position, image in enumerate(images_rgb):
@@ -144,20 +146,20 @@ def _through_x264(images_rgb: Images, crf: int) -> Images:
     return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames]
 
 
-def _blur_drawn(images: Images, generator: np.random.Generator) -> Images:
+def _random_blur(images: Images, generator: np.random.Generator) -> Images:
     return blur(images, generator.uniform(*BLUR_SIGMA))
 
 
-def _jpeg_drawn(images: Images, generator: np.random.Generator) -> Images:
+def _random_jpeg(images: Images, generator: np.random.Generator) -> Images:
     return jpeg(images, int(generator.integers(*JPEG_QUALITY, endpoint=True)))
 
 
-def _h264_drawn(images: Images, generator: np.random.Generator) -> Images:
+def _random_h264(images: Images, generator: np.random.Generator) -> Images:
     return h264(images, int(generator.integers(*H264_CRF, endpoint=True)))
 
 
-_WAYS: dict[str, Callable[[Images, np.random.Generator], Images]] = {
-    "blur": _blur_drawn,
-    "jpeg": _jpeg_drawn,
-    "h264": _h264_drawn,
+_DEGRADATIONS: dict[str, Callable[[Images, np.random.Generator], Images]] = {
+    "blur": _random_blur,
+    "jpeg": _random_jpeg,
+    "h264": _random_h264,
 }

@@ -1,7 +1,7 @@
-"""Changes of colour and of sharpness, by which two images of one face come to differ.
+"""Random changes of colour and sharpness of the face in a self-blended fake.
 
-After the source-target generator of Shiohara and Yamasaki (CVPR 2022, section 3.1). What it does to
-a pixel does not depend on the frame, so that nothing flickers.
+Follows the source-target generator of Shiohara and Yamasaki (CVPR 2022, section 3.1). The changes
+are the same in all frames, so that nothing flickers.
 """
 
 from __future__ import annotations
@@ -13,37 +13,40 @@ import numpy.typing as npt
 
 _RGB_SHIFT = 20.0
 _RGB_SHIFT_CHANCE = 0.3
-"""Grey levels at most for each channel, and how often, as in the authors' code."""
+"""Maximum shift of each channel in grey levels, and its probability, as in the authors' code."""
 
 _HUE = 6.0
 _SATURATION = 0.2
 _VALUE = 0.05
-"""Degrees, a share of what is there, and a fraction of the range, at most. Skin stays skin."""
+"""Maximum changes: of the hue in degrees, of the saturation as a fraction of itself, of the value
+as a fraction of its range. Small enough to keep skin colours natural."""
 
 _BRIGHTNESS = 0.1
 _CONTRAST = 0.1
-"""At most, as in the paper."""
+"""Maximum changes of brightness and contrast, as in the paper."""
 
 _SHRINK = (1.5, 3.0)
-"""2 or 4 in the authors' code; of a crop of 200 pixels a quarter leaves no features."""
+"""Range of the factor of downscaling. The authors' code uses 2 or 4, but a quarter of a crop of 200
+pixels shows no facial features."""
 
 _SHARPEN = (0.5, 1.5)
 _SHARPEN_SIGMA = 1.0
+"""Range of the strength of unsharp masking, and its sigma in pixels."""
 
 
 @dataclass(frozen=True)
 class Retouch:
-    """What is done to an image.
+    """Changes of colour and sharpness.
 
     Attributes:
-        rgb: Added to the channels, in grey levels.
-        hue: Added, in degrees.
-        saturation: What it is multiplied by.
-        value: Added, as a fraction of the range.
-        brightness: Likewise.
-        contrast: What the distance from middle grey is multiplied by.
-        shrink: How much smaller the image is made, before it is made as large as before; 1 for not.
-        sharpen: How much of what a blur takes away is added; 0 for none.
+        rgb: Shift of each channel in grey levels.
+        hue: Shift of the hue in degrees.
+        saturation: Factor of the saturation.
+        value: Shift of the value, as a fraction of its range.
+        brightness: Shift of the brightness, as a fraction of its range.
+        contrast: Factor of the distance from middle grey.
+        shrink: Factor by which the image is downscaled and upscaled again; 1 leaves it as it is.
+        sharpen: Strength of unsharp masking; 0 leaves the image as it is.
     """
 
     rgb: tuple[float, float, float]
@@ -57,7 +60,7 @@ class Retouch:
 
 
 def draw_retouch(generator: np.random.Generator) -> Retouch:
-    """One draw: colours always, and either less detail or more of it."""
+    """Draw changes of colour, and either a loss of detail or sharpening."""
     shifts = generator.uniform(-_RGB_SHIFT, _RGB_SHIFT, 3)
     shifted = generator.random() < _RGB_SHIFT_CHANCE
     red, green, blue = (float(shift) if shifted else 0.0 for shift in shifts)
@@ -80,33 +83,37 @@ def draw_retouch(generator: np.random.Generator) -> Retouch:
     )
 
 
-def retouched(image_rgb: npt.NDArray[np.float32], retouch: Retouch) -> npt.NDArray[np.float32]:
-    """The image with other colours, and less or more detail.
+def apply_retouch(image_rgb: npt.NDArray[np.float32], retouch: Retouch) -> npt.NDArray[np.float32]:
+    """Change the colours and the sharpness of an image.
 
     Args:
-        image_rgb: float32 (S, S, 3), 0 to 255.
-        retouch: What to do.
+        image_rgb: float32 (S, S, 3), from 0 to 255.
+        retouch: Changes to apply.
 
     Returns:
-        float32 (S, S, 3), 0 to 255.
+        float32 (S, S, 3), from 0 to 255.
     """
-    return _refocused(_recoloured(image_rgb, retouch), retouch)
+    return _change_sharpness(_change_colours(image_rgb, retouch), retouch)
 
 
-def _recoloured(image_rgb: npt.NDArray[np.float32], retouch: Retouch) -> npt.NDArray[np.float32]:
+def _change_colours(
+    image_rgb: npt.NDArray[np.float32], retouch: Retouch
+) -> npt.NDArray[np.float32]:
     import cv2
 
     image = (image_rgb + np.array(retouch.rgb, dtype=np.float32)).clip(0, 255) / np.float32(255)
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + retouch.hue) % 360
-    # Multiplied, so that grey stays grey: an addition would bring out the noise of its hue.
+    # Multiply, so that grey stays grey: adding would make the random hue of grey pixels visible.
     hsv[..., 1] = (hsv[..., 1] * retouch.saturation).clip(0, 1)
     hsv[..., 2] = (hsv[..., 2] + retouch.value).clip(0, 1)
     toned = (cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) - 0.5) * retouch.contrast + 0.5
     return np.asarray((toned + retouch.brightness).clip(0, 1) * 255, dtype=np.float32)
 
 
-def _refocused(image_rgb: npt.NDArray[np.float32], retouch: Retouch) -> npt.NDArray[np.float32]:
+def _change_sharpness(
+    image_rgb: npt.NDArray[np.float32], retouch: Retouch
+) -> npt.NDArray[np.float32]:
     import cv2
 
     size = len(image_rgb)

@@ -1,4 +1,4 @@
-"""An augmented view of a clip: crop, resize, flip, contrast and brightness, in this order."""
+"""Augmented views of a clip: crop, resize, flip, contrast and brightness, in this order."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ import numpy.typing as npt
 from deepfake_seq.augment.crops import Images
 
 CROP_SIDE = (0.8, 1.0)
-"""Of the square's side. The usual margin is 12 % of it on each side of the face, so that what is
-cut off is background, and at most 8 % on one side of the face."""
+"""Range of the side that is kept, as a fraction of the crop's side. The default margin around the
+face is 12 % of it, so a view loses background and at most 8 % on one side of the face."""
 
 FLIP_CHANCE = 0.5
+"""Probability of a horizontal flip."""
 
 CONTRAST = (0.8, 1.2)
-"""About what differs between two cameras in one room; beyond it skin begins to clip."""
+"""Range of the contrast factor: about the difference between two cameras in one room. Beyond it,
+skin starts to clip."""
 
 BRIGHTNESS = (-0.1, 0.1)
-"""Of 255: about a third of a stop for a face of middle grey."""
+"""Range of the brightness shift, as a fraction of 255: about a third of a stop for middle grey."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What is done to every frame of a clip.
+    """Parameters of a view, the same for all frames of a clip.
 
     Attributes:
-        left: Of the square that is kept, as a fraction of the image's side.
-        top: Likewise.
-        side: Likewise; 0 to 1 with `left` and with `top`.
-        flip: Whether left and right change places.
-        contrast: What the distance from the image's own mean, of each channel, is multiplied by.
-        brightness: What is added, as a fraction of 255.
+        left: Left edge of the square that is kept, as a fraction of the image's side.
+        top: Top edge of that square, as a fraction of the image's side.
+        side: Side of that square, as a fraction of the image's side; `left + side` and
+            `top + side` are at most 1.
+        flip: Whether to flip the image horizontally.
+        contrast: Factor of the distance from the mean of each channel.
+        brightness: Shift of all channels, as a fraction of 255.
     """
 
     left: float = 0.0
@@ -45,11 +48,11 @@ class Draw:
 
 
 IDENTITY = Draw()
-"""Changes nothing."""
+"""Parameters that leave the clip unchanged."""
 
 
 def draw_view(generator: np.random.Generator) -> Draw:
-    """One draw, each part of it uniform in its range."""
+    """Draw the parameters of a view, each uniformly from its range."""
     side = generator.uniform(*CROP_SIDE)
     return Draw(
         left=generator.uniform(0.0, 1.0 - side),
@@ -62,28 +65,28 @@ def draw_view(generator: np.random.Generator) -> Draw:
 
 
 def apply_view(images_rgb: Sequence[npt.NDArray[np.uint8]], draw: Draw) -> Images:
-    """The view of each image that a draw describes.
+    """Return the view of each image with the given parameters.
 
-    `finetune.augmentation` does the same on a GPU.
+    `finetune.augmentation` implements the same on a GPU.
 
     Args:
-        images_rgb: uint8 (S, S, 3) each; S may differ.
-        draw: The same for all.
+        images_rgb: Images, uint8 (S, S, 3) each; S may differ.
+        draw: Parameters of the view.
 
     Returns:
-        Images of the same sides.
+        Images of the same sizes.
     """
-    return [_applied(image, draw) for image in images_rgb]
+    return [_apply_to_image(image, draw) for image in images_rgb]
 
 
-def _applied(image_rgb: npt.NDArray[np.uint8], draw: Draw) -> npt.NDArray[np.uint8]:
+def _apply_to_image(image_rgb: npt.NDArray[np.uint8], draw: Draw) -> npt.NDArray[np.uint8]:
     import cv2
 
     image = image_rgb.astype(np.float32)
     size = len(image)
     warped = cv2.warpAffine(
         image,
-        _to_source(draw, size),
+        _view_to_image(draw, size),
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -93,11 +96,11 @@ def _applied(image_rgb: npt.NDArray[np.uint8], draw: Draw) -> npt.NDArray[np.uin
     return np.asarray(toned.clip(0, 255).round(), dtype=np.uint8)
 
 
-def _to_source(draw: Draw, size: int) -> npt.NDArray[np.float64]:
-    """(2, 3): from a pixel's x and y in the view to those in the image that it is taken from."""
+def _view_to_image(draw: Draw, size: int) -> npt.NDArray[np.float64]:
+    """Return the affine transform from pixels of the view to pixels of the image, (2, 3)."""
     corner = np.array([draw.left, draw.top]) * size
     step = np.array([-draw.side if draw.flip else draw.side, draw.side])
-    first = corner + draw.side / 2 - 0.5  # where the centre of the pixel at 0 is taken from
+    first = corner + draw.side / 2 - 0.5  # position in the image of the view's pixel (0, 0)
     if draw.flip:
         first[0] = corner[0] + draw.side * (size - 0.5) - 0.5
     return np.array([[step[0], 0.0, first[0]], [0.0, step[1], first[1]]])

@@ -61,7 +61,7 @@ def _summary(collection: Collection) -> dict[str, Any]:
         ],
         "labels": str(collection.labels) if collection.labels else None,
         "all": asdict(count_classes("all videos", items)),
-        "by_part": [asdict(row) for row in tables.get("part", [])],
+        "by_part": [asdict(row) for row in tables.get("split", [])],
         "by_method": [asdict(row) for row in tables.get("method", [])],
         "groups_in_several_parts": {"count": len(shared_groups), "first": shared_groups[:10]},
         "links_left_out": len(collection.links),

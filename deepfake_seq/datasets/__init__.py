@@ -1,4 +1,4 @@
-"""Labelled videos: where they are, what they show, who is in them, and how they are split."""
+"""Labelled videos: find them, read their labels and groups, and split them."""
 
 from deepfake_seq.datasets.discovery import discover
 from deepfake_seq.datasets.group_assignment import connected_components

@@ -1,4 +1,4 @@
-"""Plain folders: the nearest one with a telling name gives the label."""
+"""Layout of plain folders: the nearest folder called `real`, `fake` or similar sets the label."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER_LABELS = {"real": REAL, "fake": FAKE, **celeb_df.FOLDER_LABELS}
 
 
 def label_of(path: Path) -> int:
-    """The label that the nearest telling folder name of `path` gives, or unknown."""
+    """Return the label of the nearest folder of `path` in `FOLDER_LABELS`, or unknown."""
     for parent in path.parents:
         label = FOLDER_LABELS.get(parent.name.lower())
         if label is not None:
@@ -25,11 +25,11 @@ def label_of(path: Path) -> int:
 
 
 def home(folder: Path, root: Path) -> Path | None:
-    """Where the search began: any folder will do."""
+    """Return the root of the search: any folder matches; see `Layout`."""
     del folder
     return root
 
 
 def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
-    """The videos with the labels that they have: folder names are read when they are found."""
+    """Return the videos unchanged: `discover` has already set their labels."""
     return DataSet(NAME, NAME, home, tuple(items))

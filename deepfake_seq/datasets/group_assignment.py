@@ -1,4 +1,4 @@
-"""Dealing groups out, so that every part gets the share of each class that it should have.
+"""Assign groups to splits so that each split gets the requested fraction of each class.
 
 Pure functions of labels and groups.
 """
@@ -13,32 +13,36 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets.items import FAKE, REAL
 
-_CANDIDATES = 400
-_POLISHED = 200
+_RANDOM_CANDIDATES = 400
+_MAX_MOVED_GROUPS = 200
 _DROP_COST = 2.0
 
 IntArray = npt.NDArray[np.int64]
 
 
 def connected_components(groups: Sequence[tuple[str, ...]]) -> IntArray:
-    """The unit of each clip, (N,), numbered from 0: clips that groups tie together are one.
+    """Return the connected component of each clip; clips that share a group are connected.
 
     Args:
-        groups: The groups of each clip; one without any is a unit of its own.
+        groups: Groups of each clip; a clip without groups is a component of its own.
+
+    Returns:
+        int64 (N,); components are numbered from 0.
     """
     if not groups:
         return np.zeros(0, dtype=np.int64)
-    return np.unique(Membership.of(groups).tied(), return_inverse=True)[1].astype(np.int64)
+    components = GroupMembership.from_groups(groups).components()
+    return np.unique(components, return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Membership:
-    """Which clip belongs to which groups, as flat arrays sorted by clip.
+class GroupMembership:
+    """Groups of each clip, as flat arrays sorted by clip.
 
     Attributes:
-        group: The number of a group, for each pair of a clip and one of its groups.
-        start: Where each clip's pairs begin in `group`.
-        count: How many groups there are.
+        group: int64 (P,); the group number in each pair of a clip and one of its groups.
+        start: int64 (N,); position in `group` of each clip's first pair.
+        count: Number of groups.
     """
 
     group: IntArray
@@ -46,26 +50,34 @@ class Membership:
     count: int
 
     @classmethod
-    def of(cls, groups: Sequence[tuple[str, ...]]) -> Membership:
-        """With the groups as they are; a clip without one is a group of its own."""
-        names: dict[object, int] = {}
+    def from_groups(cls, groups: Sequence[tuple[str, ...]]) -> GroupMembership:
+        """Number the groups as given; a clip without groups is a group of its own."""
+        numbers_by_key: dict[object, int] = {}
         numbers: list[int] = []
         start: list[int] = []
         for clip, clip_groups in enumerate(groups):
             start.append(len(numbers))
             for key in clip_groups or (("clip without a group", clip),):
-                numbers.append(names.setdefault(key, len(names)))
-        return cls(np.array(numbers, dtype=np.int64), np.array(start, dtype=np.int64), len(names))
+                numbers.append(numbers_by_key.setdefault(key, len(numbers_by_key)))
+        return cls(
+            np.array(numbers, dtype=np.int64),
+            np.array(start, dtype=np.int64),
+            len(numbers_by_key),
+        )
 
     @classmethod
-    def to_deal_out(cls, groups: Sequence[tuple[str, ...]], most: float, clips: int) -> Membership:
-        """With groups that clips tie together as one, unless one had more than a share of all."""
-        single = cls.of(groups)
-        tied = cls.of([(str(unit),) for unit in single.tied()])
-        return tied if tied.largest <= most * clips else single
+    def merged(cls, groups: Sequence[tuple[str, ...]], max_fraction: float) -> GroupMembership:
+        """Merge groups that have clips in common, so that no clip has to be dropped.
 
-    def tied(self) -> IntArray:
-        """For each clip, the number of the connected component that its groups form."""
+        If a merged group would contain more than `max_fraction` of all clips, keep the groups as
+        they are.
+        """
+        separate = cls.from_groups(groups)
+        merged = cls.from_groups([(str(component),) for component in separate.components()])
+        return merged if merged.largest_size <= max_fraction * len(groups) else separate
+
+    def components(self) -> IntArray:
+        """Return the connected component of each clip, int64 (N,), as the number of a group."""
         parent = list(range(self.count))
 
         def root(group: int) -> int:
@@ -74,56 +86,64 @@ class Membership:
                 group = parent[group]
             return group
 
-        for own in np.split(self.group, self.start[1:]):
-            for group in own[1:]:
-                parent[root(int(group))] = root(int(own[0]))
+        for clip_groups in np.split(self.group, self.start[1:]):
+            for group in clip_groups[1:]:
+                parent[root(int(group))] = root(int(clip_groups[0]))
         return np.array([root(int(group)) for group in self.group[self.start]], dtype=np.int64)
 
     @property
-    def largest(self) -> int:
-        """The clips in the largest group."""
+    def largest_size(self) -> int:
+        """Number of clips in the largest group."""
         return int(np.bincount(self.group).max())
 
-    def sides(self, assignment: IntArray) -> IntArray:
-        """The part of each clip when group g goes to `assignment[g]`; -1 where groups disagree."""
-        parts = assignment[self.group]
-        low = np.minimum.reduceat(parts, self.start)
-        return np.where(low == np.maximum.reduceat(parts, self.start), low, -1)
+    def clip_splits(self, assignment: IntArray) -> IntArray:
+        """Return the split of each clip; -1 if its groups are assigned to different splits.
 
-    def touches(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Whether any group of each clip is among the chosen ones."""
-        return np.maximum.reduceat(chosen[self.group], self.start)
+        Args:
+            assignment: int64 (count,); the split of each group.
+        """
+        splits = assignment[self.group]
+        low = np.minimum.reduceat(splits, self.start)
+        return np.where(low == np.maximum.reduceat(splits, self.start), low, -1)
+
+    def has_any(self, selected: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return bool (N,): whether each clip has at least one of the selected groups.
+
+        Args:
+            selected: bool (count,); True for each selected group.
+        """
+        return np.maximum.reduceat(selected[self.group], self.start)
 
 
 def best_assignment(
     labels: IntArray,
-    membership: Membership,
-    shares: npt.NDArray[np.float64],
-    need: npt.NDArray[np.float64],
+    membership: GroupMembership,
+    fractions: npt.NDArray[np.float64],
+    missing_class_cost: npt.NDArray[np.float64],
     seed: int,
 ) -> IntArray:
-    """The part (0, 1 …) of each group.
+    """Return the split (0, 1 …) of each group: the best of many random assignments, improved.
 
     Args:
-        labels: Of the clips.
-        membership: Their groups.
-        shares: The share of clips wanted in each part.
-        need: (2, parts); how bad it is for each part to lack the class of a label.
-        seed: Of the dealing.
+        labels: Label of each clip, int64 (N,).
+        membership: Groups of each clip.
+        fractions: Fraction of the clips requested for each split, float64 (splits,).
+        missing_class_cost: float64 (2, splits); cost if a split has no clip of a label.
+        seed: Seed of the random assignments.
     """
     generator = np.random.default_rng(seed)
     best, best_cost = np.zeros(membership.count, dtype=np.int64), np.inf
-    for _ in range(_CANDIDATES):
-        candidate = generator.choice(len(shares), size=membership.count, p=shares)
-        cost = _cost(labels, membership.sides(candidate), shares, need)
+    for _ in range(_RANDOM_CANDIDATES):
+        candidate = generator.choice(len(fractions), size=membership.count, p=fractions)
+        cost = _cost(labels, membership.clip_splits(candidate), fractions, missing_class_cost)
         if cost < best_cost:
             best, best_cost = candidate, cost
-    # Random dealing comes near; moving single groups, the largest first, comes nearer.
-    for group in np.argsort(-np.bincount(membership.group), kind="stable")[:_POLISHED]:
-        for part in np.flatnonzero(shares > 0):
+    # Moving single groups, the largest first, improves on the best random assignment.
+    for group in np.argsort(-np.bincount(membership.group), kind="stable")[:_MAX_MOVED_GROUPS]:
+        for split in np.flatnonzero(fractions > 0):
             candidate = best.copy()
-            candidate[group] = part
-            cost = _cost(labels, membership.sides(candidate), shares, need)
+            candidate[group] = split
+            cost = _cost(labels, membership.clip_splits(candidate), fractions, missing_class_cost)
             if cost < best_cost:
                 best, best_cost = candidate, cost
     return best
@@ -131,17 +151,17 @@ def best_assignment(
 
 def _cost(
     labels: IntArray,
-    side: IntArray,
-    shares: npt.NDArray[np.float64],
-    need: npt.NDArray[np.float64],
+    clip_splits: IntArray,
+    fractions: npt.NDArray[np.float64],
+    missing_class_cost: npt.NDArray[np.float64],
 ) -> float:
-    """How far a split is from what was asked: 0 is exact."""
-    cost = _DROP_COST * float((side < 0).mean())
+    """Return how far an assignment is from the request; 0 is an exact match."""
+    cost = _DROP_COST * float((clip_splits < 0).mean())
     for label in (REAL, FAKE):
         total = int((labels == label).sum())
         if not total:
             continue
-        counts = np.bincount(side[labels == label] + 1, minlength=len(shares) + 1)[1:]
-        cost += float(np.abs(counts / total - shares).sum())
-        cost += float(np.dot(need[label], (counts == 0) & (shares > 0)))
+        counts = np.bincount(clip_splits[labels == label] + 1, minlength=len(fractions) + 1)[1:]
+        cost += float(np.abs(counts / total - fractions).sum())
+        cost += float(np.dot(missing_class_cost[label], (counts == 0) & (fractions > 0)))
     return cost

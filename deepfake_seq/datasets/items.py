@@ -1,4 +1,4 @@
-"""One labelled video."""
+"""A labelled video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ UNKNOWN = -1
 LABEL_NAMES = {FAKE: "fake", REAL: "real", UNKNOWN: "unknown"}
 
 _RESERVED = re.compile(rf"(?:#\d+|@(?:{'|'.join(VIEW_KINDS)})\d+)$")
-"""Endings of the ids of records that are made from a video: `VIDEO#0`, `VIDEO@view1` and so on."""
+"""Endings of the ids of records made from a video, such as `VIDEO#0` and `VIDEO@view1`.
+
+The grammar of record ids is in `store.record_ids`, which this package must not import.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,18 +27,18 @@ class VideoItem:
     """A video to extract, and what is known about it before it is opened.
 
     Attributes:
-        path: Where the file is.
-        video_id: Its path relative to the root it was found under, with forward slashes. Stays
-            the same when the folder or the store moves.
+        path: Path of the file.
+        video_id: Path relative to the root that the file was found under, with forward slashes.
+            Stays the same when the folder or the store moves.
         label: 1 = fake, 0 = real, -1 = unknown.
-        groups: The identities and source videos in the clip, as far as they are known. Clips that
-            share one never end up on two sides of a split. Empty: nothing is known.
-        split: The part that the data set itself assigns (`train`, `validation`, `test`), or "".
-        method: How a fake was made (`Deepfakes`); "" for real clips and where nobody says.
-        dataset: The published data set that the clip is of (`celeb-df-v2`), or "".
+        groups: Identities and source videos in the clip; empty if unknown. Clips that share a
+            group are never in different splits.
+        split: Split assigned by the data set (`train`, `validation`, `test`), or "".
+        method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
+        dataset: Name of the published data set (`celeb-df-v2`), or "".
 
     Raises:
-        UsageError: `video_id` ends like that of a person's record or of a view.
+        UsageError: `video_id` ends like the id of a person's record or of a view.
     """
 
     path: Path
@@ -49,22 +52,22 @@ class VideoItem:
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):
             raise UsageError(
-                f"{self.path} cannot be told from a record that is made from another video: names "
-                f"that end in {ending[0]!r} are reserved. Rename it, for example by adding .mp4."
+                f"{self.path}: names that end in {ending[0]!r} are reserved for records made from "
+                "other videos. Rename the file, for example by adding .mp4."
             )
 
     @property
     def absolute(self) -> Path:
-        """Where the file is, from the top; links stay as they are."""
+        """Absolute path of the file, without resolving links."""
         return Path(os.path.abspath(self.path))  # noqa: PTH100 - ".." must not remain
 
     @property
     def root(self) -> Path:
-        """The folder that `video_id` is relative to, absolute."""
+        """Absolute path of the folder that `video_id` is relative to."""
         return self.absolute.parents[self.video_id.count("/")]
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is known of `method` and `dataset`, as records keep it."""
+        """`method` and `dataset`, if known, in the form stored in a record."""
         facts = {"method": self.method, "dataset": self.dataset}
         return {name: value for name, value in facts.items() if value}

@@ -1,4 +1,4 @@
-"""Labels, groups, splits and methods from a CSV file."""
+"""Read labels, groups, splits and methods from a CSV file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPLITS = {
 
 
 class _Row(NamedTuple):
-    """What one row says of its video; without arguments, what is known without a row."""
+    """Content of one row; the defaults apply to a video without a row."""
 
     label: int = UNKNOWN
     groups: tuple[str, ...] = ()
@@ -32,34 +32,34 @@ class _Row(NamedTuple):
 
 
 def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
-    """Give each video what its row in `csv_path` says, and nothing else.
+    """Replace label, groups, split and method of each video by its row in `csv_path`.
 
-    The file has a header. `path` and `label` (`fake`/`1`, `real`/`0`) are needed; `group` (several
-    are separated by `;`), `split` (`train`, `validation`, `test`) and `method` may be there; other
-    columns are left alone. A path is relative to the root of the search or to the CSV file, or
-    absolute. What folders or a data set's own lists say is forgotten: videos without a row become
-    unknown.
+    The file has a header with the columns `path` and `label` (`fake`/`1`, `real`/`0`), and
+    optionally `group` (several are separated by `;`), `split` (`train`, `validation`, `test`) and
+    `method`; other columns are ignored. A path is absolute, or relative to the root of the search
+    or to the CSV file. Labels from folders or the data set's own lists are discarded: a video
+    without a row has no label, group, split or method.
 
     Returns:
-        The videos in their order, and the paths in the CSV that no video matches.
+        The videos in the given order, and the paths in the CSV that match no video.
 
     Raises:
-        DatasetError: The file cannot be read, lacks a column, or has a row that makes no sense; the
-            message names the line.
+        DatasetError: The file cannot be read, lacks a column, or has an invalid row; the message
+            names the line.
     """
     rows = _read(csv_path)
     unused = dict.fromkeys(rows)
     labelled = []
     for item in items:
-        own = {key: rows[key] for key in _keys(item, csv_path) if key in rows}
-        for key in own:
+        matches = {key: rows[key] for key in _keys(item, csv_path) if key in rows}
+        for key in matches:
             unused.pop(key, None)
-        if len(set(own.values())) > 1:
+        if len(set(matches.values())) > 1:
             raise DatasetError(
-                f"{csv_path} says different things of {item.video_id}, as {' and as '.join(own)}. "
-                "Leave one row."
+                f"{csv_path} has several rows for {item.video_id} that differ: "
+                f"{' and '.join(matches)}. Keep one of them."
             )
-        row = next(iter(own.values()), _Row())
+        row = next(iter(matches.values()), _Row())
         labelled.append(replace(item, dataset="", **row._asdict()))
     return labelled, list(unused)
 
@@ -78,7 +78,7 @@ def _read(csv_path: Path) -> dict[str, _Row]:
             missing = {"path", "label"} - set(reader.fieldnames or ())
             if missing:
                 raise DatasetError(
-                    f"{csv_path} has no column {' and '.join(sorted(missing))}. "
+                    f"{csv_path} has no column {' and '.join(sorted(missing))}. Add it. "
                     f"Received: {','.join(reader.fieldnames or ()) or 'an empty file'}"
                 )
             rows: dict[str, _Row] = {}
@@ -87,14 +87,16 @@ def _read(csv_path: Path) -> dict[str, _Row]:
                 parsed = _parse(row, f"{csv_path}:{reader.line_num}")
                 if rows.setdefault(path, parsed) != parsed:
                     raise DatasetError(
-                        f"{csv_path}:{reader.line_num}: {path} stands there twice and differs. "
-                        "Leave one row."
+                        f"{csv_path}:{reader.line_num}: an earlier row for {path} differs. "
+                        "Keep one of them."
                     )
             return rows
     except OSError as error:
         raise DatasetError(f"cannot read {csv_path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{csv_path} is not a CSV file in UTF-8: {error}") from error
+        raise DatasetError(
+            f"{csv_path} is not a CSV file in UTF-8: {error}. Save it as UTF-8."
+        ) from error
 
 
 def _parse(row: dict[str, str | None], where: str) -> _Row:

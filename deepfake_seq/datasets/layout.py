@@ -1,4 +1,4 @@
-"""What every layout of a data set on the disk offers, and what it makes of one."""
+"""The protocol of data set layouts, and the data set that a layout returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from deepfake_seq.datasets.items import VideoItem
 
 
 class Coverage(NamedTuple):
-    """How many videos of something were found, of how many that there are."""
+    """Number of videos found, compared with the number published or listed.
+
+    Attributes:
+        what: Name of the folder, method or list.
+        found: Number of videos found.
+        of: Number of videos that there should be.
+    """
 
     what: str
     found: int
@@ -20,15 +26,15 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as it was found.
+    """A data set found on the disk.
 
     Attributes:
-        layout: The layout that it was read by.
-        name: What it is called (`celeb-df-v2`); for plain folders, the layout's name.
-        home: The folder that holds it.
-        items: Its videos, with all that the layout tells of them.
-        coverage: What was found of what has been published or is listed; empty if nobody says.
-        notes: What people should know of it, a sentence each.
+        layout: Name of the layout that read it.
+        name: Name of the data set (`celeb-df-v2`); for plain folders, the name of the layout.
+        home: Folder of the data set.
+        items: Videos, with the labels, groups, splits and methods that the layout provides.
+        coverage: Videos found of those published or listed; empty if their number is unknown.
+        notes: Remarks for the user, one sentence each.
     """
 
     layout: str
@@ -40,33 +46,35 @@ class DataSet:
 
     @property
     def is_partial(self) -> bool:
-        """Whether something is missing that has been published or is listed."""
+        """Whether published or listed videos are missing."""
         return any(row.found < row.of for row in self.coverage)
 
 
 class Layout(Protocol):
-    """A way to lay out a data set; the modules of this package that have these four are layouts."""
+    """A data set layout. Modules of this package implement it by defining these four names."""
 
     NAME: str
-    """What `--dataset` calls it."""
+    """Value of `--dataset` that selects the layout."""
 
     LOOKS_FOR: str
-    """What makes a folder one, for people."""
+    """Description, for messages, of the files and folders that the layout expects."""
 
     def home(self, folder: Path, root: Path) -> Path | None:
-        """The data set's folder if videos that lie right in `folder` are of this layout, else None.
+        """Return the data set's folder if videos directly in `folder` are of this layout, or None.
 
         Args:
-            folder: Absolute.
-            root: Where the search began, absolute; `folder` is in it, the home may be above it.
+            folder: Absolute path of a folder with videos.
+            root: Absolute path of the root of the search. It contains `folder`; the data set's
+                folder may be above it.
 
         Raises:
             DatasetError: A list of the data set cannot be read.
         """
 
     def read(self, home: Path, items: Sequence[VideoItem]) -> DataSet:
-        """The data set of `items`, all of which have this home.
+        """Read the data set of `items`, which all have this home.
 
         Raises:
-            DatasetError: Its lists cannot be read, or contradict each other or the folders.
+            DatasetError: A list of the data set cannot be read, or contradicts another list or
+                the folders.
         """

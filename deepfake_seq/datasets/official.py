@@ -1,4 +1,4 @@
-"""Splits that a data set assigns itself, and what they share."""
+"""Splits assigned by the data set itself, and what their clips have in common."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.datasets.splits import (
     SPLITS,
     Split,
-    classes_of,
+    classes_at,
+    required_validation_classes,
     split_by_group,
-    to_validate_by,
 )
 from deepfake_seq.errors import DatasetError
 
-REMEDY = "Correct the split column, or have the groups dealt out anew with --split group."
+REMEDY = "Correct the split column, or split by group with --split group."
 
 
 def official_split(
     labels: Sequence[int],
     groups: Sequence[tuple[str, ...]],
-    parts: Sequence[str],
+    splits: Sequence[str],
     *,
     validation: float,
     seed: int,
@@ -31,90 +31,93 @@ def official_split(
     pseudo_fakes: Sequence[bool] = (),
     remedy: str = REMEDY,
 ) -> Split:
-    """The split that the data set itself assigns.
+    """Return the split that the data set assigns, completed by a validation set if it has none.
 
-    Many data sets name only their test clips. Clips without a part then make up training and
-    validation, of which validation is dealt out by group; so it is where training is named and
-    validation is not.
+    Many data sets name only their test clips. The clips without a split are then divided by group
+    into training and validation. If training is named and validation is not, the training clips
+    are divided in the same way.
 
     Args:
-        labels: 1 = fake, 0 = real.
-        groups: The groups of each clip.
-        parts: `train`, `validation`, `test` or "", one for each clip.
-        validation: The share of the clips that are not for testing wanted for validation, where the
-            data set does not say.
-        seed: Of that.
-        drop_unassigned: Whether to drop clips without a part where others are for training, as
-            those of FaceForensics++ that its split files do not name.
-        pseudo_fakes: See `split_by_group`: they stand in for fakes that training lacks, and then
-            validation may lack them too.
-        remedy: What to do about parts that lack a class.
+        labels: Label of each clip; 1 = fake, 0 = real.
+        groups: Groups of each clip.
+        splits: Split of each clip: `train`, `validation`, `test`, or "" if it has none.
+        validation: Fraction of the divided clips for validation, if the data set names no
+            validation clips.
+        seed: Seed of that division.
+        drop_unassigned: Whether to drop clips without a split if others are assigned to training
+            or validation, such as FaceForensics++ clips missing from its split files.
+        pseudo_fakes: See `split_by_group`; they stand in for fakes missing from training, and
+            validation may then lack fakes, too.
+        remedy: What the error message tells the user to do if a split lacks a class.
 
     Raises:
-        DatasetError: Some clips have a part and others lack one in a way that is not the above; or
-            training or validation lacks a class.
+        DatasetError: Some clips have no split although others are assigned to training or
+            validation, or training or validation lacks a class.
     """
-    label_array, part_array = np.asarray(labels), np.asarray(parts)
+    label_array, split_array = np.asarray(labels), np.asarray(splits)
     none = np.zeros(len(label_array), dtype=np.bool_)
-    made = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
-    train, validating, test, free = (np.flatnonzero(part_array == name) for name in (*SPLITS, ""))
+    has_pseudo_fake = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
+    train, validating, test, unassigned = (
+        np.flatnonzero(split_array == name) for name in (*SPLITS, "")
+    )
     dropped = np.zeros(0, dtype=np.int64)
-    if len(free) and (len(train) or len(validating)):
-        dropped, free = free, dropped
+    if len(unassigned) and (len(train) or len(validating)):
+        dropped, unassigned = unassigned, dropped
     if len(dropped) and not drop_unassigned:
         raise DatasetError(
-            f"{len(dropped)} of {len(labels)} clips have no part of the split while others have "
-            "one. Give every clip one, name the test clips only, or use --split group."
+            f"{len(dropped)} of {len(labels)} clips have no split while others have one. Give "
+            "every clip a split, name only the test clips, or use --split group."
         )
     if not len(validating):
-        pool = free if len(free) else train
-        rest = split_by_group(
+        pool = unassigned if len(unassigned) else train
+        division = split_by_group(
             label_array[pool].tolist(),
             [groups[position] for position in pool.tolist()],
             validation=validation,
             test=0.0,
             seed=seed,
-            pseudo_fakes=made[pool].tolist(),
+            pseudo_fakes=has_pseudo_fake[pool].tolist(),
         )
-        train, validating = pool[rest.train], pool[rest.validation]
-        dropped = np.sort(np.concatenate([dropped, pool[rest.dropped]]))
-    if not {REAL, FAKE} <= classes_of(label_array, train, made):
-        raise DatasetError(f"the given split has no train part with both classes. {remedy}")
-    if not to_validate_by(made[train]) <= classes_of(label_array, validating):
-        raise DatasetError(f"the given split has no validation part with both classes. {remedy}")
+        train, validating = pool[division.train], pool[division.validation]
+        dropped = np.sort(np.concatenate([dropped, pool[division.dropped]]))
+    if not {REAL, FAKE} <= classes_at(label_array, train, has_pseudo_fake):
+        raise DatasetError(f"the training set of the given split lacks a class. {remedy}")
+    required = required_validation_classes(has_pseudo_fake[train])
+    if not required <= classes_at(label_array, validating):
+        raise DatasetError(f"the validation set of the given split lacks a class. {remedy}")
     return Split(train, validating, test, dropped)
 
 
 def add_duplicate_groups(
     groups: Sequence[tuple[str, ...]], sha256s: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """The groups of each clip, with one more for clips that are the same file under two names.
+    """Return the groups of each clip, plus one shared by all copies of the same file.
 
     Args:
-        groups: Of each clip.
-        sha256s: Of each clip's file, in hex; "" where it is not known.
+        groups: Groups of each clip.
+        sha256s: SHA-256 of each clip's file, in hex; "" if unknown.
     """
-    names: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for digest in sha256s:
-        names[digest] = names.get(digest, 0) + 1
+        counts[digest] = counts.get(digest, 0) + 1
     return [
-        (*own, f"file {digest}") if digest and names[digest] > 1 else own
-        for own, digest in zip(groups, sha256s, strict=True)
+        (*clip_groups, f"file {digest}") if digest and counts[digest] > 1 else clip_groups
+        for clip_groups, digest in zip(groups, sha256s, strict=True)
     ]
 
 
 def shared_between_splits(
-    values: Sequence[tuple[str, ...]], parts: Mapping[str, IntArray]
+    values: Sequence[tuple[str, ...]], splits: Mapping[str, IntArray]
 ) -> dict[str, tuple[str, ...]]:
-    """Each value that stands in more than one part, and those parts.
+    """Return each value that occurs in more than one split, and the names of those splits.
 
     Args:
-        values: What each clip has: its groups, its id, its file's digest.
-        parts: Positions of the clips in each part.
+        values: Values of each clip, such as its groups, its id or the SHA-256 of its file.
+        splits: Positions of the clips in each split, by name.
     """
-    where: dict[str, dict[str, None]] = {}
-    for part, positions in parts.items():
+    names_by_value: dict[str, dict[str, None]] = {}
+    for name, positions in splits.items():
         for position in positions:
             for value in values[position]:
-                where.setdefault(value, {})[part] = None
-    return {value: tuple(found) for value, found in where.items() if len(found) > 1}
+                names_by_value.setdefault(value, {})[name] = None
+    return {value: tuple(names) for value, names in names_by_value.items() if len(names) > 1}

@@ -1,4 +1,4 @@
-"""The classes of a data set as a picture. Drawn without a display."""
+"""Plot the number of videos of each class; needs no display."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 _COLOURS = {"real": "#4477aa", "fake": "#ee6677", "unknown": "#aaaaaa"}
 _INK = "#333333"
-_GAP = 0.6  # between rows, in bars
+_GAP = 0.6  # between rows, as a multiple of a bar's height
 _BAR_INCHES = 0.27
 
 
 def draw_classes(panels: Mapping[str, Sequence[ClassCount]]) -> bytes:
-    """Bars with the number of videos of each class, as a PNG.
+    """Draw bars with the number of videos of each class.
 
     Args:
-        panels: Rows by what they are rows of (`part`, `method`), side by side in the picture.
+        panels: Rows of each panel by its title (`split`, `method`); panels are drawn side by side.
+
+    Returns:
+        Content of a PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -35,7 +38,7 @@ def draw_classes(panels: Mapping[str, Sequence[ClassCount]]) -> bytes:
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         _draw_panel(axes, rows)
-        axes.set_ylim(height - _GAP, -0.8)  # the first row on top, bars as thick in all panels
+        axes.set_ylim(height - _GAP, -0.8)  # first row on top; bars equally thick in all panels
         axes.set_title(f"Videos by {title}", fontsize=11, color=_INK)
     drawn = {name for rows in panels.values() for row in rows for name in _bars(row)}
     names = [name for name in _COLOURS if name in drawn]
@@ -69,6 +72,6 @@ def _draw_panel(axes: Axes, rows: Sequence[ClassCount]) -> None:
 
 
 def _bars(row: ClassCount) -> dict[str, int]:
-    """The classes that a row has, in a fixed order."""
+    """Return the counts of a row that are not zero, in a fixed order."""
     counts = {name: getattr(row, name) for name in _COLOURS}
     return {name: count for name, count in counts.items() if count}

@@ -1,4 +1,4 @@
-"""Which data set each video is of, by how the folders are laid out."""
+"""Recognise data sets by the layout of their folders."""
 
 from __future__ import annotations
 
@@ -17,50 +17,52 @@ AUTO = "auto"
 LAYOUTS: dict[str, Layout] = {
     layout.NAME: layout for layout in (faceforensics, celeb_df, dfdc, folders)
 }
-"""By name, in the order in which they are tried; plain folders come last and take all."""
+"""Layouts by name, in the order in which they are tried; plain folders match everything."""
 
 
 def recognise(items: Sequence[VideoItem], layout: str = AUTO) -> list[DataSet]:
-    """Find the data sets that `items` are of, and what these tell of them.
+    """Find the data sets that `items` belong to, and read their labels, groups and splits.
 
-    A data set may lie under the root of the search, be it, or hold it. Several may lie side by
-    side. What is of no known layout is read as plain folders.
+    The folder of a data set may be the root of the search, below it or above it, and there may be
+    several data sets. Videos of no known layout are read as plain folders.
 
     Args:
-        items: What `discover` found.
-        layout: The only layout to look for; `auto` looks for all.
+        items: Videos found by `discover`.
+        layout: Name of the only layout to look for; `auto` looks for all.
 
     Raises:
-        DatasetError: Nothing under a root is of the layout asked for, nothing is left to use, or a
-            list of a data set cannot be read or contradicts what it is a list of.
+        DatasetError: A root contains no video of the requested layout, no video remains, or a
+            list of a data set cannot be read or contradicts the files.
     """
-    tried = list(LAYOUTS.values()) if layout == AUTO else [LAYOUTS[layout], folders]
+    candidates = list(LAYOUTS.values()) if layout == AUTO else [LAYOUTS[layout], folders]
 
     @cache
-    def place(folder: Path, root: Path) -> tuple[str, Path]:
-        homes = ((candidate.NAME, candidate.home(folder, root)) for candidate in tried)
+    def find_home(folder: Path, root: Path) -> tuple[str, Path]:
+        homes = ((candidate.NAME, candidate.home(folder, root)) for candidate in candidates)
         return next((name, home) for name, home in homes if home)
 
-    found: dict[tuple[str, Path], list[VideoItem]] = defaultdict(list)
-    fits: dict[Path, bool] = {}
+    items_by_home: dict[tuple[str, Path], list[VideoItem]] = defaultdict(list)
+    matches: dict[Path, bool] = {}
     for item in items:
-        name, home = place(item.absolute.parent, item.root)
-        found[name, home].append(item)
-        fits[item.root] = fits.get(item.root, False) or layout in (AUTO, name)
-    for root, fit in fits.items():
-        if not fit:
+        name, home = find_home(item.absolute.parent, item.root)
+        items_by_home[name, home].append(item)
+        matches[item.root] = matches.get(item.root, False) or layout in (AUTO, name)
+    for root, is_match in matches.items():
+        if not is_match:
             raise DatasetError(
-                f"--dataset {layout} does not fit: looked for {LAYOUTS[layout].LOOKS_FOR}. "
-                f"Give the folder that holds it, or leave --dataset out. Received: {root}"
+                f"--dataset {layout} does not match: looked for {LAYOUTS[layout].LOOKS_FOR}. "
+                f"Give the folder of the data set, or omit --dataset. Received: {root}"
             )
-    read = [LAYOUTS[name].read(home, own) for (name, home), own in found.items()]
-    if items and not all_items(read):
-        notes = "; ".join(note for data_set in read for note in data_set.notes)
-        raise DatasetError(f"no videos to use: {notes}. Give the folder that holds the videos.")
-    return read
+    data_sets = [
+        LAYOUTS[name].read(home, members) for (name, home), members in items_by_home.items()
+    ]
+    if items and not all_items(data_sets):
+        notes = "; ".join(note for data_set in data_sets for note in data_set.notes)
+        raise DatasetError(f"no videos to use: {notes}. Give the folder that contains the videos.")
+    return data_sets
 
 
 def all_items(data_sets: Iterable[DataSet]) -> list[VideoItem]:
-    """The videos of all data sets, in the order of their ids."""
+    """Return the videos of all data sets, sorted by id."""
     items = (item for data_set in data_sets for item in data_set.items)
     return sorted(items, key=lambda item: item.video_id)

@@ -1,6 +1,6 @@
-"""Splits in which no identity and no source video stands on two sides.
+"""Split clips into training, validation and test sets that share no identity or source video.
 
-Pure functions of labels and groups: no video and no file is needed.
+Pure functions of labels and groups: they need no video and no file.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.datasets.group_assignment import IntArray, Membership, best_assignment
+from deepfake_seq.datasets.group_assignment import GroupMembership, IntArray, best_assignment
 from deepfake_seq.datasets.items import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 
 SPLITS = ("train", "validation", "test")
 
-_NEED = np.array([10.0, 10.0, 1.0])
-"""How bad it is for a part to lack a class; the test part is the least needed of the three."""
+_MISSING_CLASS_COST = np.array([10.0, 10.0, 1.0])
+"""Cost of a split without one of the classes; lowest for the test set, which needs both least."""
 
 Flags = npt.NDArray[np.bool_]
 _BOTH = frozenset((REAL, FAKE))
@@ -26,10 +26,13 @@ _BOTH = frozenset((REAL, FAKE))
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the clips in each part, in rising order.
+    """Positions of the clips in each split, in increasing order.
 
     Attributes:
-        dropped: Clips whose groups stand on two sides, left out of all parts.
+        train: Clips to train on.
+        validation: Clips to choose the epoch, threshold and calibration by.
+        test: Clips to evaluate on once, at the end.
+        dropped: Clips in no split because their groups are in different splits.
     """
 
     train: IntArray
@@ -38,7 +41,7 @@ class Split:
     dropped: IntArray
 
     def by_name(self) -> dict[str, IntArray]:
-        """The three parts by name."""
+        """Return the positions in the three splits by name."""
         return {name: getattr(self, name) for name in SPLITS}
 
 
@@ -51,79 +54,82 @@ def split_by_group(
     seed: int,
     pseudo_fakes: Sequence[bool] = (),
 ) -> Split:
-    """Split clips so that the parts share no group and hold both classes in like shares.
+    """Split clips so that no two splits share a group and each has the same class balance.
 
-    Groups, not clips, are dealt out. Of many seeded ways to deal them, the one is taken that comes
-    nearest to the asked share of each class in each part and drops the fewest clips. Clips that tie
-    groups together (a face of one person on the video of another) keep them in one part as long as
-    that leaves enough to deal out; otherwise the clips that straddle are dropped.
+    Groups, not clips, are assigned. Of many seeded assignments, the result is the one that comes
+    closest to the requested fraction of each class in each split and drops the fewest clips. Groups
+    that have clips in common (a face of one person on the video of another) stay together, unless
+    they would then contain more than half of all clips; in that case, clips whose groups end up in
+    different splits are dropped.
 
-    Where the clips do not suffice for both classes in training and in validation, fakes that are
-    made from real clips may stand in for those that training lacks; validation then has what fakes
-    there are, or none. Where they do suffice, pseudo-fakes change nothing.
+    If there are too few fakes for both training and validation, fakes made from real clips
+    (`pseudo_fakes`) may stand in for the fakes missing from training; validation then gets the
+    fakes that exist, or none. Otherwise, `pseudo_fakes` has no effect.
 
     Args:
-        labels: 1 = fake, 0 = real, one for each clip.
-        groups: The groups of each clip; a clip without one is a group of its own.
-        validation: The share of clips wanted for validation.
-        test: The share of clips wanted for testing; may be 0.
-        seed: Of the dealing; the same seed gives the same split.
-        pseudo_fakes: Of each clip, whether who trains on it trains on a fake that is made from it;
-            empty where there are no such fakes.
+        labels: Label of each clip; 1 = fake, 0 = real.
+        groups: Groups of each clip; a clip without groups is a group of its own.
+        validation: Fraction of clips for validation.
+        test: Fraction of clips for testing; may be 0.
+        seed: Seed of the assignment; the same seed gives the same split.
+        pseudo_fakes: For each clip, whether training adds a fake made from it; empty if there are
+            no such fakes.
 
     Raises:
-        DatasetError: There is a single class, or there are too few groups for both classes to stand
-            in training and in validation.
+        DatasetError: All clips have the same label, or there are too few groups to put both classes
+            into training and validation.
     """
     label_array = np.asarray(labels, dtype=np.int64)
-    shares = np.array([1.0 - validation - test, validation, test])
+    fractions = np.array([1.0 - validation - test, validation, test])
     none = np.zeros(len(label_array), dtype=np.bool_)
-    made = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
+    has_pseudo_fake = np.asarray(pseudo_fakes, dtype=np.bool_) if len(pseudo_fakes) else none
     try:
-        return _split(label_array, groups, shares, none, seed)
+        return _split(label_array, groups, fractions, none, seed)
     except DatasetError:
-        if not made.any():
+        if not has_pseudo_fake.any():
             raise
-    return _split(label_array, groups, shares, made, seed)
+    return _split(label_array, groups, fractions, has_pseudo_fake, seed)
 
 
 def _split(
     labels: IntArray,
     groups: Sequence[tuple[str, ...]],
-    shares: npt.NDArray[np.float64],
-    made: Flags,
+    fractions: npt.NDArray[np.float64],
+    has_pseudo_fake: Flags,
     seed: int,
 ) -> Split:
-    require_both_classes(labels, made)
-    membership = Membership.to_deal_out(groups, 0.5, len(labels))
+    require_both_classes(labels, has_pseudo_fake)
+    membership = GroupMembership.merged(groups, max_fraction=0.5)
     if membership.count < 2:
         raise DatasetError(
-            "all clips belong to one group, so nothing can be kept apart for validation: "
-            "at least two groups are needed. Add clips of other people."
+            "all clips belong to one group, so none can be held out for validation: at least two "
+            "groups are needed. Add clips of other people."
         )
-    need = np.stack([_NEED, _NEED])
-    if made.any():
-        need[FAKE, SPLITS.index("train")] = 0.0
-    side = membership.sides(best_assignment(labels, membership, shares, need, seed))
-    train, validating, testing = (np.flatnonzero(side == part) for part in range(3))
-    trained = classes_of(labels, train, made) >= _BOTH
-    if not trained or not to_validate_by(made[train]) <= classes_of(labels, validating):
+    missing_class_cost = np.stack([_MISSING_CLASS_COST, _MISSING_CLASS_COST])
+    if has_pseudo_fake.any():
+        missing_class_cost[FAKE, SPLITS.index("train")] = 0.0
+    assignment = best_assignment(labels, membership, fractions, missing_class_cost, seed)
+    clip_splits = membership.clip_splits(assignment)
+    train, validation, test = (np.flatnonzero(clip_splits == split) for split in range(3))
+    has_both = classes_at(labels, train, has_pseudo_fake) >= _BOTH
+    required = required_validation_classes(has_pseudo_fake[train])
+    if not has_both or not required <= classes_at(labels, validation):
         raise DatasetError(
             "no split by group puts both classes into training and validation: "
-            f"{membership.count} groups are too few, or one class sits in too few of them. "
+            f"{membership.count} groups are too few, or one class is in too few of them. "
             "Add clips of more people of the rarer class."
         )
-    return Split(train, validating, testing, dropped=np.flatnonzero(side < 0))
+    return Split(train, validation, test, dropped=np.flatnonzero(clip_splits < 0))
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One round of a grouped cross-validation, as positions of the clips in rising order.
+    """One fold of a grouped cross-validation: positions of clips in increasing order.
 
     Attributes:
         rest: Clips that share no group with `held_out`.
-        held_out: Clips whose groups all belong to this round.
-        dropped: Clips whose groups stand on both sides.
+        held_out: Clips whose groups are all in this fold.
+        dropped: Clips with groups both in this fold and in another.
     """
 
     rest: IntArray
@@ -139,76 +145,80 @@ def grouped_folds(
     *,
     pseudo_fakes: Sequence[bool] = (),
 ) -> list[Fold]:
-    """Deal the groups into `count` folds that hold both classes in like shares.
+    """Split clips by group into `count` folds with the same class balance.
 
-    Where there is not one fake, folds of real clips will do if fakes are made from the rest.
+    If there are no fakes at all, folds of real clips are accepted as long as training adds fakes
+    made from the other clips.
 
     Args:
-        labels: 1 = fake, 0 = real.
-        groups: The groups of each clip; a clip without one is a group of its own.
-        count: How many folds.
-        seed: Of the dealing.
+        labels: Label of each clip; 1 = fake, 0 = real.
+        groups: Groups of each clip; a clip without groups is a group of its own.
+        count: Number of folds.
+        seed: Seed of the assignment of groups to folds.
         pseudo_fakes: See `split_by_group`.
 
     Raises:
-        DatasetError: There is a single class, or there are too few groups for both classes to stand
-            in every fold.
+        DatasetError: All clips have the same label, or there are too few groups to put both classes
+            into every fold.
     """
     label_array = np.asarray(labels, dtype=np.int64)
-    made = np.zeros(len(label_array), dtype=np.bool_)
+    has_pseudo_fake = np.zeros(len(label_array), dtype=np.bool_)
     if len(pseudo_fakes) and not (label_array == FAKE).any():
-        made = np.asarray(pseudo_fakes, dtype=np.bool_)
-    require_both_classes(label_array, made)
-    membership = Membership.to_deal_out(groups, 1.0 / count, len(label_array))
-    shares = np.full(count, 1.0 / count)
-    need = np.full((2, count), 10.0)
-    assignment = best_assignment(label_array, membership, shares, need, seed)
-    side = membership.sides(assignment)
+        has_pseudo_fake = np.asarray(pseudo_fakes, dtype=np.bool_)
+    require_both_classes(label_array, has_pseudo_fake)
+    membership = GroupMembership.merged(groups, max_fraction=1.0 / count)
+    fractions = np.full(count, 1.0 / count)
+    missing_class_cost = np.full((2, count), 10.0)
+    assignment = best_assignment(label_array, membership, fractions, missing_class_cost, seed)
+    clip_folds = membership.clip_splits(assignment)
     folds = []
     for number in range(count):
-        held_out = side == number
-        apart = ~membership.touches(assignment == number)
-        folds.append(
-            Fold(*(np.flatnonzero(part) for part in (apart, held_out, ~apart & ~held_out)))
-        )
+        held_out = clip_folds == number
+        rest = ~membership.has_any(assignment == number)
+        folds.append(Fold(*(np.flatnonzero(mask) for mask in (rest, held_out, ~rest & ~held_out))))
+    required = required_validation_classes(has_pseudo_fake)
     for fold in folds:
-        whole = classes_of(label_array, fold.rest, made) >= _BOTH
-        if not whole or not to_validate_by(made) <= classes_of(label_array, fold.held_out):
+        has_both = classes_at(label_array, fold.rest, has_pseudo_fake) >= _BOTH
+        if not has_both or not required <= classes_at(label_array, fold.held_out):
             raise DatasetError(
-                f"{membership.count} groups cannot be dealt into {count} folds with both "
-                "classes in each. Ask for fewer, or add clips of more people of the rarer "
-                "class."
+                f"{membership.count} groups cannot be split into {count} folds with both classes "
+                "in each. Use fewer folds, or add clips of more people of the rarer class."
             )
     return folds
 
 
-def require_both_classes(labels: IntArray, made: Flags) -> None:
-    """Refuse clips of a single class, unless fakes are made from them.
+def require_both_classes(labels: IntArray, has_pseudo_fake: Flags) -> None:
+    """Raise unless there are real clips, and fake clips or fakes made from real ones.
 
     Args:
-        labels: Of the clips.
-        made: Of each, whether a fake is made from it.
+        labels: Label of each clip.
+        has_pseudo_fake: For each clip, whether training adds a fake made from it.
+
+    Raises:
+        DatasetError: A class is missing.
     """
     fakes, reals = int((labels == FAKE).sum()), int((labels == REAL).sum())
-    if not reals or not (fakes or made.any()):
+    if not reals or not (fakes or has_pseudo_fake.any()):
         raise DatasetError(
-            f"both classes are needed to tell them apart. Received: {reals} real and "
-            f"{fakes} fake clips"
+            "training needs both real and fake clips. Add clips of the missing class. "
+            f"Received: {reals} real and {fakes} fake clips"
         )
 
 
-def classes_of(labels: IntArray, positions: IntArray, made: Flags | None = None) -> set[int]:
-    """The labels of the clips at `positions`, and of the fakes that are made from them."""
-    found = set(labels[positions].tolist())
-    if made is not None and made[positions].any():
-        found.add(FAKE)
-    return found
+def classes_at(
+    labels: IntArray, positions: IntArray, has_pseudo_fake: Flags | None = None
+) -> set[int]:
+    """Return the labels of the clips at `positions`, and of the fakes made from them."""
+    classes = set(labels[positions].tolist())
+    if has_pseudo_fake is not None and has_pseudo_fake[positions].any():
+        classes.add(FAKE)
+    return classes
 
 
-def to_validate_by(made: Flags) -> frozenset[int]:
-    """The classes that validation cannot do without.
+def required_validation_classes(has_pseudo_fake: Flags) -> frozenset[int]:
+    """Return the classes that validation must contain.
 
     Args:
-        made: Of each training clip, whether a fake is made from it.
+        has_pseudo_fake: For each training clip, whether training adds a fake made from it.
     """
-    return frozenset((REAL,)) if made.any() else _BOTH
+    return frozenset((REAL,)) if has_pseudo_fake.any() else _BOTH

@@ -299,9 +299,9 @@ def _assigned_to(item: VideoItem) -> tuple[int, tuple[str, ...], str, dict[str, 
     return item.label, item.groups, item.split, item.facts
 
 
-def _emptied(record: AnyRecord, people: int) -> AnyRecord:
-    """The record of a person or view that the current version of the video does not have."""
-    reason = f"the current version of the video shows fewer people: {people}"
-    if VIEW_FACT in record.facts:
-        reason = "made from an older version of the video"
-    return record.emptied("no_face", reason)
+def _gone(record: AnyRecord, people: int) -> AnyRecord:
+    """The record of somebody, or of a view, that the video, as it is now, does not have."""
+    reason = f"the video as it is now shows {people} people"
+    if "view" in record.facts:
+        reason = "made from a version of the video that is no longer there"
+    return record.without_frames("no_face", reason)

@@ -1,7 +1,7 @@
-"""What is kept of videos, in shards that are written once: features and faces. No framework needed.
+"""Stores of features and faces, in HDF5 shards that are written once; needs no framework.
 
-A `FeatureStore` holds the features that stage 2 learns from, a `FaceStore` the crops that they were
-made of. Both give the same guarantees: docs/store-format.md.
+A `FeatureStore` holds the features that stage 2 trains on, a `FaceStore` the face crops that the
+features are computed from. Both give the same guarantees; see docs/store-format.md.
 """
 
 from deepfake_seq.store.faces import FaceStore, faces_of, has_faces, open_faces, open_store

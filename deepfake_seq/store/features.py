@@ -1,4 +1,4 @@
-"""The feature store: what stage 2 reads."""
+"""The feature store, which stage 2 reads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from deepfake_seq.store.store import Store
 
 @dataclass(frozen=True, eq=False)
 class FeatureBatch:
-    """Records side by side.
+    """A batch of records as arrays.
 
     Attributes:
-        video_ids: B of them.
-        features: float16 (B, T, D); rows that the mask does not hold mean nothing.
-        mask: bool (B, T).
+        video_ids: Ids of the B records.
+        features: float16 (B, T, D); rows outside the mask are padding.
+        mask: bool (B, T); True for valid frames.
         labels: int64 (B,); 1 = fake, 0 = real, -1 = unknown.
     """
 
@@ -33,7 +33,7 @@ class FeatureBatch:
 
 
 class FeatureStore(Store[FeatureRecord]):
-    """The features of videos by `video_id`; see `Store`."""
+    """Features of videos by `video_id`; see `Store`."""
 
     kind = FEATURES
 
@@ -43,25 +43,25 @@ class FeatureStore(Store[FeatureRecord]):
         return FeatureStore(Path(path), StoreDescription.read(Path(path), FEATURES))
 
     def batches(self, size: int, video_ids: Sequence[str] | None = None) -> Iterator[FeatureBatch]:
-        """Records as NumPy arrays, `size` at a time; no more than one batch is in memory.
+        """Yield records as NumPy arrays, `size` at a time; only one batch is in memory.
 
         Args:
-            size: How many records a batch holds; the last may hold fewer.
-            video_ids: Which, and in which order; all by default, in the order of their ids. A
-                failed video has a row too, with nothing in its mask.
+            size: Number of records per batch; the last batch may have fewer.
+            video_ids: Ids of the records, in the order to read them; by default all, sorted.
+                Failed videos have a row, too, with an empty mask.
 
         Raises:
-            KeyError: There is no record of one of them.
-            StoreError: One is damaged; the message names the video.
+            KeyError: There is no record with one of the ids.
+            StoreError: A record is damaged; the message names the video.
         """
         if size < 1:
             raise ValueError(f"size must be 1 or more. Received: {size}")
-        wanted = self.video_ids if video_ids is None else video_ids
-        for start in range(0, len(wanted), size):
-            part = wanted[start : start + size]
-            records = list(self.records(part))
+        selected = self.video_ids if video_ids is None else video_ids
+        for start in range(0, len(selected), size):
+            batch_ids = selected[start : start + size]
+            records = list(self.records(batch_ids))
             yield FeatureBatch(
-                tuple(part),
+                tuple(batch_ids),
                 np.stack([record.features for record in records]),
                 np.stack([record.mask for record in records]),
                 np.array([record.label for record in records], dtype=np.int64),

@@ -1,8 +1,8 @@
-"""Who may do what where several processes share a store.
+"""Locks between processes that share a store.
 
-The locks are files, taken by the `filelock` library: with `flock`, which the system releases when
-the process ends, however it ends; on a disk without it, by the file's existence and the process
-that it names. HDF5's own locks play no part.
+Locks are files, locked by the `filelock` library: with `flock`, which the system releases when the
+process ends for any reason; on a disk without `flock`, by the existence of the file, which names
+its process. HDF5's own locks are not used.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Lock:
-    """One lock file, gone once it is released.
+    """A lock file that is removed when it is released.
 
     Args:
-        path: The file; its folder is there.
-        kind: How it is locked.
+        path: Path of the file, in an existing folder.
+        kind: Class of `filelock` that locks it.
     """
 
     def __init__(self, path: Path, kind: type[BaseFileLock]) -> None:
@@ -39,7 +39,7 @@ class Lock:
         self._lock = kind(path, thread_local=False)
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take the lock, waiting for whoever holds it if asked to; whether it is held now."""
+        """Take the lock, waiting for it if `wait`; return whether it is held."""
         try:
             self._lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
@@ -47,23 +47,23 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
-        # Removed while it is held: whoever opened it meanwhile sees that it is gone and makes
-        # another.
-        with contextlib.suppress(OSError):  # if it stays, the next run clears it away
+        """Release the lock and remove its file."""
+        # Remove it while the lock is held: a process that opened it meanwhile then notices that the
+        # file is gone, and creates a new one.
+        with contextlib.suppress(OSError):  # a file that remains is removed by the next run
             self._path.unlink()
         self._lock.release()
 
-    def leave(self) -> None:
-        """Give the lock back and let its file be."""
+    def release_keeping_file(self) -> None:
+        """Release the lock without removing its file."""
         self._lock.release()
 
 
 class Locks:
-    """The locks of one store that is written to.
+    """Locks of a store that is being written.
 
     Args:
-        store: Its directory, which is there and can be written.
+        store: Existing, writable directory of the store.
     """
 
     def __init__(self, store: Path) -> None:
@@ -72,13 +72,13 @@ class Locks:
         (store / FOLDER).mkdir(exist_ok=True)
 
     def claim(self, video_id: str) -> Lock:
-        """The lock of whoever extracts or writes a video."""
+        """Return the lock that a process holds while it extracts or writes a video."""
         name = hashlib.sha256(video_id.encode("utf-8", "surrogatepass")).hexdigest()[:20]
         return Lock(self._store / FOLDER / f"{_CLAIM_PREFIX}{name}", self._kind)
 
     @contextlib.contextmanager
     def maintenance(self, *, wait: bool) -> Iterator[bool]:
-        """Be the only one to found, seal or repair the store; gives whether that is so."""
+        """Hold the lock for creating, sealing or repairing the store; yield whether it is held."""
         lock = Lock(self._store / FOLDER / "maintenance", self._kind)
         held = lock.acquire(wait=wait)
         try:
@@ -88,7 +88,7 @@ class Locks:
                 lock.release()
 
     def writer_folder(self) -> WriterFolder:
-        """A new folder for one writer."""
+        """Create a folder for the unfinished files of one writer."""
         while True:
             path = Path(tempfile.mkdtemp(prefix=WRITER_PREFIX, dir=self._store))
             lock = Lock(path / _LOCK, self._kind)
@@ -96,22 +96,25 @@ class Locks:
                 lock.acquire(wait=True)
                 return WriterFolder(path, lock)
             except (FileNotFoundError, FileExistsError):
-                # Taken for a dead writer's before it was locked. Where it goes while the lock makes
-                # sure of its folder, mkdir says that it exists and is_dir that it does not.
+                # Another process took the folder, not yet locked, for that of a dead writer and
+                # removed it. If that happens while filelock creates the lock's folder, mkdir
+                # reports that the folder exists and is_dir that it does not.
                 continue
 
     def remove_leftovers(self) -> list[str]:
-        """Remove the folders of dead writers, and their claims; gives the folders' names."""
+        """Remove the folders and claims of dead writers; return the names of the folders."""
         for path in (self._store / FOLDER).glob(f"{_CLAIM_PREFIX}*"):
             claim = Lock(path, self._kind)
             if claim.acquire(wait=False):
                 claim.release()
         for path in self._store.glob(f"{_REMOVED_PREFIX}*"):
             shutil.rmtree(path, ignore_errors=True)
-        return [folder.name for folder in _writer_folders(self._store) if self._removed(folder)]
+        return [
+            folder.name for folder in _writer_folders(self._store) if self._remove_if_dead(folder)
+        ]
 
-    def _removed(self, folder: Path) -> bool:
-        """Whether a folder's writer was dead; it is gone then."""
+    def _remove_if_dead(self, folder: Path) -> bool:
+        """Remove a folder if its writer is dead; return whether it was removed."""
         lock = Lock(folder / _LOCK, self._kind)
         try:
             if not lock.acquire(wait=False):
@@ -119,24 +122,24 @@ class Locks:
         except OSError:
             return False  # removed by another process
         try:
-            # Under a name that nobody looks for, so that nobody meets it half removed.
-            grave = folder.with_name(folder.name.replace(WRITER_PREFIX, _REMOVED_PREFIX, 1))
-            folder.rename(grave)
-            shutil.rmtree(grave, ignore_errors=True)
+            # Rename it first, so that no other process finds it half removed.
+            renamed = folder.with_name(folder.name.replace(WRITER_PREFIX, _REMOVED_PREFIX, 1))
+            folder.rename(renamed)
+            shutil.rmtree(renamed, ignore_errors=True)
         except OSError:
             return False
         finally:
-            lock.leave()
+            lock.release_keeping_file()
         return True
 
 
 class WriterFolder:
-    """A folder `.writer-…` in a store for the files that one writer has not finished.
+    """A folder `.writer-…` in a store with the unfinished files of one writer.
 
-    The lock in it tells whether its writer is alive.
+    The lock in it shows whether its writer is alive.
 
     Attributes:
-        path: The folder.
+        path: Path of the folder.
     """
 
     def __init__(self, path: Path, lock: Lock) -> None:
@@ -144,13 +147,13 @@ class WriterFolder:
         self._lock = lock
 
     def close(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.leave()
+        self._lock.release_keeping_file()
 
 
 def dead_writers(store: Path) -> list[str]:
-    """The names of the folders whose writer is gone; changes nothing."""
+    """Return the names of the folders of dead writers; change nothing."""
     return [folder.name for folder in _writer_folders(store) if _is_dead(folder)]
 
 
@@ -161,13 +164,13 @@ def _is_dead(folder: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False  # it is held; or nobody can say
+        return False  # locked, or unknown
     return True
 
 
 def _writer_folders(store: Path) -> list[Path]:
-    found = sorted(store.glob(f"{WRITER_PREFIX}*"))
-    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
+    folders = sorted(store.glob(f"{WRITER_PREFIX}*"))
+    return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
 
 
 def _has_flock(folder: Path) -> bool:

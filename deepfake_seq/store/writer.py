@@ -1,4 +1,4 @@
-"""Writing to a store: claim, commit, seal. Several processes may do so at once."""
+"""Write to a store: claim, commit, seal. Several processes may write at the same time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deepfake_seq.store.records.face_record import FaceRecord
 from deepfake_seq.store.records.record import FeatureRecord
 from deepfake_seq.store.shards.description import FILE_NAME, StoreDescription
 from deepfake_seq.store.shards.encode import IndexRow, write_shard
-from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.index import list_shards
 from deepfake_seq.store.shards.kinds import KINDS
 from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.shards.sealing import all_readable, is_sparse
@@ -29,16 +29,16 @@ _LOG = logging.getLogger(__name__)
 
 
 class Writer(Store[R]):
-    """A store to write to; a context manager, which gives back what it holds.
+    """A store to write to; a context manager that releases its claims on exit.
 
-    Nothing is made on the disk before it is founded, or the first claim or commit.
+    Nothing is created on the disk before `initialise`, the first claim or the first commit.
 
     Args:
-        path: The directory, which need not exist.
-        description: What the records depend on and were made with.
-        shard_records: How many records a sealed shard holds at most.
-        shard_bytes: How many bytes of their large arrays it holds, unless a single record has more;
-            what suits the kind by default.
+        path: Directory of the store; it need not exist.
+        description: Fingerprint of the records, and the settings that make them.
+        shard_records: Maximum number of records in a sealed shard.
+        shard_bytes: Maximum size of the large arrays in a sealed shard of more than one record, in
+            bytes; by default the limit of the kind.
     """
 
     def __init__(
@@ -63,21 +63,22 @@ class Writer(Store[R]):
         shard_records: int = SHARD_RECORDS,
         shard_bytes: float | None = None,
     ) -> Self:
-        """A writer for the store at `path`, or for one to be made there.
+        """Return a writer for the store at `path`, which need not exist.
 
         Raises:
-            FingerprintMismatchError: The store there has another fingerprint; says what differs.
-            StoreError: `path` is no directory, a store of another kind, or holds shards without a
-                description.
+            FingerprintMismatchError: The store has another fingerprint; the message lists the
+                differences.
+            StoreError: `path` is a file, a store of another kind, or a directory of shards without
+                a description.
         """
         if path.exists() and not path.is_dir():
-            raise StoreError(f"{path} is a file; a store is a directory. Give another --out.")
-        if (path / FILE_NAME).exists() or listing(path):
-            description = _agreed(path, description)
+            raise StoreError(f"{path} is a file, but a store is a directory. Give another --out.")
+        if (path / FILE_NAME).exists() or list_shards(path):
+            description = _matching_description(path, description)
         return cls(path, description, shard_records, shard_bytes)
 
     def initialise(self) -> Path:
-        """Make the store if it is not there; gives the folder in it that only this writer has.
+        """Create the store if it does not exist; return this writer's own folder in it.
 
         Raises:
             StoreError: The directory cannot be written.
@@ -86,24 +87,24 @@ class Writer(Store[R]):
             return folder.path
 
     def claim(self, video_id: str, *, wait: bool = False) -> bool:
-        """Keep a video for this writer until it is committed or released.
+        """Reserve a video for this writer until it is committed or released.
 
         Args:
-            video_id: The video.
-            wait: Whether to wait for another writer that has it. Nothing else must be claimed then,
+            video_id: Id of the video.
+            wait: Whether to wait for another writer's claim. No other video may be claimed then,
                 or two writers could wait for each other.
 
         Returns:
-            False where another writer has it. If True, whatever others have committed of it before
-            is known to this object.
+            False if another writer has claimed the video. If True, this object has been refreshed
+            with all earlier commits.
 
         Raises:
             StoreError: The directory cannot be written.
         """
         if video_id in self._claims:
             return True
-        with self._writing() as (own, _):
-            lock = own.claim(video_id)
+        with self._writing() as (locks, _):
+            lock = locks.claim(video_id)
             if not lock.acquire(wait=wait):
                 return False
             self._claims[video_id] = lock
@@ -111,33 +112,33 @@ class Writer(Store[R]):
         return True
 
     def release(self, video_id: str) -> None:
-        """Give a claimed video back to whoever wants it; nothing happens if it is not claimed."""
+        """Release the claim on a video; do nothing if it is not claimed."""
         claim = self._claims.pop(video_id, None)
         if claim:
             claim.release()
 
     def commit(self, record: R) -> None:
-        """Keep `record` for good, in the place of an older one of the same video.
+        """Write `record` durably, replacing an older record of the same video.
 
-        When this returns, the record survives a crash of the machine. Where it does not, the store
-        holds either what it held before or the new record, whole. A video that is not claimed is
-        claimed first, and waited for; it is given back in any case.
+        When this returns, the record survives a crash of the machine. If it raises, the store has
+        either its previous content or the complete new record. A video that is not claimed is
+        claimed first, waiting if necessary; the claim is released in any case.
 
         Raises:
-            StoreError: The disk does not take it.
+            StoreError: The disk refuses the write.
         """
         video_id = record.video_id
         self.claim(video_id, wait=True)
         try:
-            before = self._index.locations.get(video_id)
-            alone = before is not None and len(self._rows(before.shard)) == 1
-            if before:
-                record = replace(record, revision=before.revision + 1)
+            previous = self._index.locations.get(video_id)
+            alone = previous is not None and len(self._rows(previous.shard)) == 1
+            if previous:
+                record = replace(record, revision=previous.revision + 1)
             with self._writing():
                 self._write([record])
-                if before and alone:
-                    self._unlink([before.shard])
-                    self._index.forget({before.shard} & self._index.shards.keys())
+                if previous and alone:
+                    self._unlink([previous.shard])
+                    self._index.remove({previous.shard} & self._index.shards.keys())
         finally:
             self.release(video_id)
         self._unsealed += 1
@@ -147,10 +148,10 @@ class Writer(Store[R]):
             self.seal()
 
     def add(self, records: Sequence[R]) -> None:
-        """Keep records of claimed videos that the store does not hold, in one shard, as they are.
+        """Write new records of claimed videos into one shard, keeping their revisions.
 
         Raises:
-            StoreError: The disk does not take them.
+            StoreError: The disk refuses the write.
         """
         with self._writing():
             self._write(records)
@@ -158,19 +159,19 @@ class Writer(Store[R]):
     def seal(self) -> None:
         """Pack the records of small shards into full ones.
 
-        The small ones are removed once every record of theirs has been read back from a larger one.
-        A damaged shard is left alone. Does nothing while another process is at it.
+        A small shard is removed once each of its records has been read back from a larger shard.
+        Damaged shards stay as they are. Does nothing while another process seals or repairs.
 
         Raises:
-            StoreError: The disk does not take it.
+            StoreError: The disk refuses the write.
         """
-        with self._writing() as (own, _), own.maintenance(wait=False) as mine:
-            if mine:
+        with self._writing() as (locks, _), locks.maintenance(wait=False) as held:
+            if held:
                 self._seal()
                 self._unsealed = self._unsealed_bytes = 0
 
     def close(self) -> None:
-        """Give back what was claimed and not committed. The object can still be read."""
+        """Release all claims. The store can still be read through this object."""
         while self._claims:
             self._claims.popitem()[1].release()
         if self._started:
@@ -179,26 +180,26 @@ class Writer(Store[R]):
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Locks, WriterFolder]]:
-        """Be ready to write; what the disk then refuses becomes one clear line."""
+        """Prepare for writing, and turn an error of the disk into a `StoreError`."""
         try:
             self._started = self._started or self._start()
             yield self._started
         except OSError as error:
             raise StoreError(
-                f"cannot write to {self.path}: {error.strerror or error}. What was committed is "
-                "kept; the same command goes on from there."
+                f"cannot write to {self.path}: {error.strerror or error}. Committed records are "
+                "kept; run the same command again to continue."
             ) from error
 
     def _start(self) -> tuple[Locks, WriterFolder]:
-        """Found the store if it is not there, and clear away what dead writers left."""
+        """Create the store if it does not exist, and remove what dead writers left."""
         atomic.make_directory(self.path)
-        own = Locks(self.path)
-        own.remove_leftovers()
-        folder = own.writer_folder()
+        locks = Locks(self.path)
+        locks.remove_leftovers()
+        folder = locks.writer_folder()
         try:
-            with own.maintenance(wait=True):
+            with locks.maintenance(wait=True):
                 if (self.path / FILE_NAME).exists():
-                    self.description = _agreed(self.path, self.description)
+                    self.description = _matching_description(self.path, self.description)
                 else:
                     data = self.description.to_bytes()
                     atomic.write_bytes(self.path / FILE_NAME, data, folder.path)
@@ -206,12 +207,12 @@ class Writer(Store[R]):
         except BaseException:
             folder.close()
             raise
-        return own, folder
+        return locks, folder
 
     def _write(self, records: Sequence[R]) -> str:
-        """Write a shard, named by its content, and take it into the index; gives its name."""
+        """Write a shard, add it to the index and return its name."""
         self._require_shape(records)
-        assert self._started, "writing begins with _start"
+        assert self._started, "_start must be called before writing"
         folder = self._started[1]
         name = write_shard(self.path, records, self.description, folder.path)
         if name not in self._index.shards:
@@ -224,7 +225,10 @@ class Writer(Store[R]):
     def _require_shape(self, records: Sequence[R]) -> None:
         shapes = {record.shape for record in records} | {self._index.shape} - {None}
         if len(shapes) > 1:
-            raise StoreError(f"{self.path} can hold records of one shape. Received: {shapes}")
+            raise StoreError(
+                f"all records in {self.path} must have the same shape. Give another --out. "
+                f"Received: {shapes}"
+            )
 
     def _unlink(self, names: Collection[str]) -> None:
         for name in names:
@@ -234,15 +238,16 @@ class Writer(Store[R]):
     def _seal(self) -> None:
         self.refresh()
         sparse = [name for name in self._index.shards if is_sparse(self._index, name, self._limits)]
-        if len(sparse) == 1 and len(self._index.live(*sparse)) == len(self._rows(*sparse)):
-            return  # it would be written again as it is
-        written = {self._write(group) for group in self._limits.groups(self._standing(sparse))}
+        if len(sparse) == 1 and len(self._index.current(*sparse)) == len(self._rows(*sparse)):
+            return  # sealing would write the same shard again
+        records = self._current_records(sparse)
+        written = {self._write(group) for group in self._limits.groups(records)}
         outdated = {
             name: self._rows(name)
             for name in sparse
             if name in self._index.shards and name not in written
         }
-        self._index.forget(outdated)
+        self._index.remove(outdated)
         self._unlink(
             [name for name, rows in outdated.items() if all_readable(self._index, rows, outdated)]
         )
@@ -251,9 +256,9 @@ class Writer(Store[R]):
     def _rows(self, name: str) -> list[IndexRow]:
         return self._index.shards[name].rows
 
-    def _standing(self, shards: Collection[str]) -> Iterator[R]:
-        """The records that stand in some shards, by id."""
-        for video_id in sorted(name for shard in shards for _, name in self._index.live(shard)):
+    def _current_records(self, shards: Collection[str]) -> Iterator[R]:
+        """Yield the current records in some shards, sorted by id; skip damaged ones."""
+        for video_id in sorted(name for shard in shards for _, name in self._index.current(shard)):
             try:
                 yield self[video_id]
             except StoreError as error:
@@ -268,14 +273,14 @@ class FaceStoreWriter(Writer[FaceRecord], FaceStore):
     """A face cache to write to; see `Writer`."""
 
 
-def _agreed(path: Path, description: StoreDescription) -> StoreDescription:
-    """The description of the store at `path`, if it has the same kind and fingerprint."""
+def _matching_description(path: Path, description: StoreDescription) -> StoreDescription:
+    """Read the description of the store at `path`; raise if its kind or fingerprint differs."""
     existing = StoreDescription.read(path)
     require_kind(path, existing, KINDS[description.kind])
     differences = existing.fingerprint.differences(description.fingerprint)
     if differences:
         raise FingerprintMismatchError(
             f"{path} was extracted with other settings: {'; '.join(differences)}. "
-            "Use its settings, or give another --out."
+            "Use the same settings, or give another --out."
         )
     return existing

@@ -1,4 +1,4 @@
-"""Degradations: what videos go through on their way through the net."""
+"""Degradations of videos shared online: blur, JPEG and H.264."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deepfake_seq.config import DEGRADATIONS
 from deepfake_seq.errors import EngineError
 
 
-def lost(images: list[Image], others: list[Image]) -> float:
-    """Mean difference in grey levels."""
+def mean_difference(images: list[Image], others: list[Image]) -> float:
+    """Return the mean absolute difference in grey levels."""
     pairs = zip(images, others, strict=True)
     return float(np.mean([np.abs(one.astype(int) - other).mean() for one, other in pairs]))
 
@@ -34,36 +34,36 @@ def h264(images: list[Image]) -> list[Image]:
     return degradation.h264(images, 30)
 
 
-every_way = pytest.mark.parametrize("way", [blur, jpeg, h264])
+every_degradation = pytest.mark.parametrize("apply", [blur, jpeg, h264])
 
 
-def test_there_is_one_for_each_name() -> None:
-    assert sorted(DEGRADATIONS) == sorted(degradation._WAYS)
+def test_every_name_has_a_function() -> None:
+    assert sorted(DEGRADATIONS) == sorted(degradation._DEGRADATIONS)
 
 
-@every_way
+@every_degradation
 @settings(max_examples=25)
 @given(seeds, sizes)
-def test_sides_and_types_stay(way: Any, seed: int, sizes: list[int]) -> None:
-    images = way(noise(seed, sizes))
+def test_sizes_and_dtypes_are_kept(apply: Any, seed: int, sizes: list[int]) -> None:
+    images = apply(noise(seed, sizes))
     assert [image.shape for image in images] == [(size, size, 3) for size in sizes]
     assert {image.dtype for image in images} == {np.dtype(np.uint8)}
 
 
-@every_way
-def test_a_face_loses_some_detail_and_stays_a_face(way: Any, face: Crops) -> None:
-    degraded = way(face.images_rgb)
-    assert 0.5 < lost(degraded, face.images_rgb) < 13
+@every_degradation
+def test_a_face_loses_some_detail_and_stays_a_face(apply: Any, face: Crops) -> None:
+    degraded = apply(face.images_rgb)
+    assert 0.5 < mean_difference(degraded, face.images_rgb) < 13
     for image, original in zip(degraded, face.images_rgb, strict=True):
         assert np.abs(image.mean((0, 1)) - original.mean((0, 1))).max() < 2.5
 
 
-@every_way
-def test_it_is_the_same_every_time(way: Any, face: Crops) -> None:
-    assert same(way(face.images_rgb), way(face.images_rgb))
+@every_degradation
+def test_the_result_is_reproducible(apply: Any, face: Crops) -> None:
+    assert same(apply(face.images_rgb), apply(face.images_rgb))
 
 
-def test_h264_does_not_depend_on_what_was_in_memory_before() -> None:
+def test_h264_does_not_depend_on_earlier_memory_content() -> None:
     generator = np.random.default_rng(0)
     small = [generator.integers(0, 256, (9, 9, 3), dtype=np.uint8) for _ in range(4)]
     images = [np.asarray(cv2.resize(image, (139, 139)), dtype=np.uint8) for image in small]
@@ -73,39 +73,43 @@ def test_h264_does_not_depend_on_what_was_in_memory_before() -> None:
         assert same(degradation.h264(images, 30), first)
 
 
-@pytest.mark.parametrize("way", [blur, jpeg])
-def test_alike_frames_stay_alike(way: Any, face: Crops) -> None:
-    first, second, third = way(face.images_rgb[:1] * 3)
+@pytest.mark.parametrize("apply", [blur, jpeg])
+def test_equal_frames_stay_equal(apply: Any, face: Crops) -> None:
+    first, second, third = apply(face.images_rgb[:1] * 3)
     assert same([first, first], [second, third])
 
 
-def test_frames_come_back_in_their_order() -> None:
+def test_frames_keep_their_order() -> None:
     levels = [10, 240, 60, 200, 120, 30, 160, 90]
     images = [np.full((33, 33, 3), level, dtype=np.uint8) for level in levels]
     for image, level in zip(degradation.h264(images, 23), levels, strict=True):
         assert np.abs(image.astype(int) - level).max() < 13
 
 
-def test_worse_is_worse(face: Crops) -> None:
+def test_stronger_degradations_change_images_more(face: Crops) -> None:
     images = face.images_rgb
-    assert lost(degradation.blur(images, 0.01), images) > lost(
+    assert mean_difference(degradation.blur(images, 0.01), images) > mean_difference(
         degradation.blur(images, 0.002), images
     )
-    assert lost(degradation.jpeg(images, 40), images) > lost(degradation.jpeg(images, 90), images)
-    assert lost(degradation.h264(images, 35), images) > lost(degradation.h264(images, 23), images)
+    assert mean_difference(degradation.jpeg(images, 40), images) > mean_difference(
+        degradation.jpeg(images, 90), images
+    )
+    assert mean_difference(degradation.h264(images, 35), images) > mean_difference(
+        degradation.h264(images, 23), images
+    )
 
 
-def test_no_frames_are_no_video() -> None:
+def test_h264_of_no_frames_is_empty() -> None:
     assert degradation.h264([], 23) == []
 
 
 @given(seeds)
-def test_what_is_not_asked_for_is_not_done(seed: int) -> None:
+def test_no_requested_degradation_changes_nothing(seed: int) -> None:
     images = noise(seed, [8])
     assert same(degrade(images, (), np.random.default_rng(seed)), images)
 
 
-def test_each_way_is_gone_half_of_the_time(face: Crops) -> None:
+def test_a_degradation_is_applied_to_about_half_of_the_clips(face: Crops) -> None:
     images = face.images_rgb[-1:]
     changed = sum(
         not same(degrade(images, ["jpeg"], np.random.default_rng(seed)), images)
@@ -114,14 +118,14 @@ def test_each_way_is_gone_half_of_the_time(face: Crops) -> None:
     assert 35 < changed < 65
 
 
-def test_the_order_in_which_they_are_asked_for_does_not_matter(face: Crops) -> None:
+def test_the_order_of_the_names_does_not_matter(face: Crops) -> None:
     for seed in range(8):
         one = degrade(face.images_rgb, DEGRADATIONS, np.random.default_rng(seed))
         other = degrade(face.images_rgb, DEGRADATIONS[::-1], np.random.default_rng(seed))
         assert same(one, other)
 
 
-def test_a_missing_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_encoder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def create(name: str, mode: str) -> None:
         raise av.codec.codec.UnknownCodecError(name)
 

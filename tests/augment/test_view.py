@@ -1,4 +1,4 @@
-"""Augmented views: what is drawn, and what it does to the images."""
+"""Augmented views: their random parameters and their effect on images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepfake_seq.augment.view import BRIGHTNESS, CONTRAST, CROP_SIDE
 
 
 @given(seeds)
-def test_draws_are_in_range_and_depend_on_the_seed_alone(seed: int) -> None:
+def test_draws_are_in_range_and_depend_only_on_the_seed(seed: int) -> None:
     draw = draw_view(np.random.default_rng(seed))
     assert draw == draw_view(np.random.default_rng(seed))
     assert CROP_SIDE[0] <= draw.side <= CROP_SIDE[1]
@@ -24,7 +24,7 @@ def test_draws_are_in_range_and_depend_on_the_seed_alone(seed: int) -> None:
     assert BRIGHTNESS[0] <= draw.brightness <= BRIGHTNESS[1]
 
 
-def test_no_two_draws_are_alike_and_half_of_them_flip() -> None:
+def test_draws_differ_and_about_half_of_them_flip() -> None:
     generator = np.random.default_rng(0)
     many = [draw_view(generator) for _ in range(400)]
     assert len(set(many)) == 400
@@ -32,7 +32,7 @@ def test_no_two_draws_are_alike_and_half_of_them_flip() -> None:
 
 
 @given(seeds, sizes, draws())
-def test_sides_and_types_stay(seed: int, sizes: list[int], draw: Draw) -> None:
+def test_sizes_and_dtypes_are_kept(seed: int, sizes: list[int], draw: Draw) -> None:
     images = apply_view(noise(seed, sizes), draw)
     assert [image.shape for image in images] == [(size, size, 3) for size in sizes]
     assert {image.dtype for image in images} == {np.dtype(np.uint8)}
@@ -45,7 +45,7 @@ def test_the_identity_changes_nothing(seed: int, sizes: list[int]) -> None:
 
 
 @given(seeds, sizes)
-def test_a_flip_mirrors_and_two_of_them_change_nothing(seed: int, sizes: list[int]) -> None:
+def test_a_flip_mirrors_and_two_flips_change_nothing(seed: int, sizes: list[int]) -> None:
     images, flip = noise(seed, sizes), replace(IDENTITY, flip=True)
     flipped = apply_view(images, flip)
     assert same(flipped, [image[:, ::-1] for image in images])
@@ -53,28 +53,28 @@ def test_a_flip_mirrors_and_two_of_them_change_nothing(seed: int, sizes: list[in
 
 
 @given(seeds, draws())
-def test_alike_frames_stay_alike(seed: int, draw: Draw) -> None:
+def test_equal_frames_stay_equal(seed: int, draw: Draw) -> None:
     first, second, third = apply_view(noise(seed, [40]) * 3, draw)
     assert same([first, first], [second, third])
 
 
 def test_a_crop_of_a_quarter_is_that_quarter_enlarged() -> None:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    image[32:, 32:] = 200  # the quarter at the bottom right
-    (shown,) = apply_view([image], replace(IDENTITY, left=0.5, top=0.5, side=0.5))
-    assert (shown[1:, 1:] == 200).all()
-    (shown,) = apply_view([image], replace(IDENTITY, left=0.0, top=0.5, side=0.5, flip=True))
-    assert (shown[:, 1:] == 0).all()
+    image[32:, 32:] = 200  # the lower right quarter
+    (view,) = apply_view([image], replace(IDENTITY, left=0.5, top=0.5, side=0.5))
+    assert (view[1:, 1:] == 200).all()
+    (view,) = apply_view([image], replace(IDENTITY, left=0.0, top=0.5, side=0.5, flip=True))
+    assert (view[:, 1:] == 0).all()
 
 
-def test_contrast_is_round_the_mean_of_each_channel_and_comes_before_brightness() -> None:
+def test_contrast_is_relative_to_the_channel_means_and_precedes_brightness() -> None:
     image = np.empty((2, 2, 3), dtype=np.uint8)
     image[:] = [[[100, 50, 0]], [[140, 70, 0]]]
-    (shown,) = apply_view([image], replace(IDENTITY, contrast=0.5, brightness=0.2))
-    assert shown[:, 0].tolist() == [[161, 106, 51], [181, 116, 51]]
+    (view,) = apply_view([image], replace(IDENTITY, contrast=0.5, brightness=0.2))
+    assert view[:, 0].tolist() == [[161, 106, 51], [181, 116, 51]]
 
 
 @pytest.mark.parametrize(("brightness", "level"), [(1.0, 255), (-1.0, 0)])
-def test_nothing_wraps_round(brightness: float, level: int) -> None:
-    (shown,) = apply_view(noise(0, [9]), replace(IDENTITY, brightness=brightness))
-    assert (shown == level).all()
+def test_brightness_is_clipped(brightness: float, level: int) -> None:
+    (view,) = apply_view(noise(0, [9]), replace(IDENTITY, brightness=brightness))
+    assert (view == level).all()

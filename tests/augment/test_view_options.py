@@ -1,4 +1,4 @@
-"""The options by which views are asked for."""
+"""The options that request views."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def settings(bundle: Any, *arguments: str) -> config.ViewsConfig:
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     if result.exception:
         raise result.exception
-    asked: config.ViewsConfig = result.return_value
-    return asked
+    views: config.ViewsConfig = result.return_value
+    return views
 
 
-def test_by_default_nothing_is_kept_beside_the_clips() -> None:
+def test_no_views_are_made_by_default() -> None:
     assert settings(view_options) == config.ViewsConfig()
 
 
-def test_everything_can_be_asked_for() -> None:
-    asked = settings(
+def test_all_options_can_be_combined() -> None:
+    views = settings(
         view_options,
         *("--augment", "fake", "--views", "3", "--self-blend", "2"),
         *("--degrade", "jpeg", "--degrade", "h264", "--degrade", "jpeg"),
     )
-    assert asked == config.ViewsConfig("fake", 3, 2, ("jpeg", "h264"))
+    assert views == config.ViewsConfig("fake", 3, 2, ("jpeg", "h264"))
 
 
-def test_in_fine_tuning_all_classes_are_augmented_by_default() -> None:
+def test_finetuning_augments_all_classes_by_default() -> None:
     assert settings(augment_options) == config.ViewsConfig("all")
     assert settings(augment_options, "--augment", "none") == config.ViewsConfig()
     with pytest.raises(click.NoSuchOption):
         settings(augment_options, "--views", "2")
 
 
-def test_the_seed_of_a_command_is_that_of_its_views() -> None:
+def test_views_use_the_seed_of_the_command() -> None:
     options = {"augment": "all", "self_blend": 0, "degrade": (), "seed": 7}
     assert view_settings(options).seed == 7
 
@@ -60,13 +60,13 @@ def test_the_seed_of_a_command_is_that_of_its_views() -> None:
         (["--self-blend", "101"], "from 0 to 100"),
     ],
 )
-def test_what_would_do_nothing_is_refused(arguments: list[str], message: str) -> None:
+def test_options_without_effect_are_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         settings(view_options, *arguments)
 
 
 @pytest.mark.parametrize(
-    ("augment", "self_blend", "told"),
+    ("augment", "self_blend", "message"),
     [
         ("none", 1, "fake clips alone"),
         ("fake", 1, "fake clips alone"),
@@ -75,9 +75,9 @@ def test_what_would_do_nothing_is_refused(arguments: list[str], message: str) ->
         ("all", 0, ""),
     ],
 )
-def test_degrading_one_class_alone_is_told(
-    augment: str, self_blend: int, told: str, capsys: pytest.CaptureFixture[str]
+def test_degrading_only_one_class_prints_a_warning(
+    augment: str, self_blend: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     view_settings({"augment": augment, "self_blend": self_blend, "degrade": ("blur",)})
-    heard = capsys.readouterr().err
-    assert told in heard and bool(told) == bool(heard)
+    stderr = capsys.readouterr().err
+    assert message in stderr and bool(message) == bool(stderr)

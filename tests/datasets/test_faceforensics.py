@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from trees import FACEFORENSICS, by_id, found, plant
+from trees import FACEFORENSICS, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
@@ -20,12 +20,14 @@ def root(tmp_path: Path) -> Path:
     return plant(tmp_path / "FaceForensics++", FACEFORENSICS)
 
 
-def test_folders_tell_label_and_method_names_the_sources_pairs_the_part(root: Path) -> None:
-    told = {
+def test_labels_and_methods_come_from_folders_sources_from_names_splits_from_json(
+    root: Path,
+) -> None:
+    facts = {
         Path(name).stem: (item.label, item.method, item.groups, item.split)
         for name, item in by_id(root).items()
     }
-    assert told == {
+    assert facts == {
         "000": (REAL, "", ("000",), "train"),
         "003": (REAL, "", ("003",), "train"),
         "071": (REAL, "", ("071",), "validation"),
@@ -35,7 +37,7 @@ def test_folders_tell_label_and_method_names_the_sources_pairs_the_part(root: Pa
     assert {item.dataset for item in by_id(root).values()} == {"faceforensics++"}
 
 
-def test_clips_of_actors_are_grouped_by_actor_and_in_no_part(root: Path) -> None:
+def test_clips_of_actors_are_grouped_by_actor_and_have_no_split(root: Path) -> None:
     plant(
         root,
         {
@@ -54,27 +56,27 @@ def test_clips_of_actors_are_grouped_by_actor_and_in_no_part(root: Path) -> None
 
 
 @pytest.mark.parametrize("compression", ["raw", "c0", "c40", "C40"])
-def test_one_video_in_two_compressions_is_of_the_same_sources(root: Path, compression: str) -> None:
+def test_compressions_of_the_same_video_share_its_sources(root: Path, compression: str) -> None:
     other = f"manipulated_sequences/Deepfakes/{compression}/videos/000_003.mp4"
     items = by_id(plant(root, {other: ""}))
     assert items[other].groups == items[f"{DEEPFAKES}/000_003.mp4"].groups
     assert items[other].split == "train"
 
 
-def test_masks_are_left_out_and_said_to_be(root: Path) -> None:
+def test_mask_videos_are_skipped_with_a_note(root: Path) -> None:
     before = by_id(root)
     plant(root, {"manipulated_sequences/Deepfakes/masks/videos/000_003.mp4": ""})
     assert by_id(root) == before
-    assert "1 videos of masks are left out" in found(root)[0].notes
+    assert "1 videos of masks are skipped" in find_data_sets(root)[0].notes
 
 
-def test_masks_alone_are_nothing_to_use(tmp_path: Path) -> None:
+def test_a_folder_with_only_mask_videos_is_refused(tmp_path: Path) -> None:
     plant(tmp_path, {"manipulated_sequences/Deepfakes/masks/videos/000_003.mp4": ""})
     with pytest.raises(DatasetError, match=r"no videos to use.*masks"):
-        found(tmp_path)
+        find_data_sets(tmp_path)
 
 
-def test_the_split_files_may_lie_in_a_folder_of_their_own(root: Path) -> None:
+def test_split_files_may_be_in_a_folder_called_splits(root: Path) -> None:
     before = by_id(root)
     (root / "splits").mkdir()
     for name in ("train.json", "val.json", "test.json"):
@@ -86,52 +88,50 @@ def test_the_split_files_may_lie_in_a_folder_of_their_own(root: Path) -> None:
     ("gone", "missing"),
     [(["val.json"], "val.json"), (["train.json", "test.json"], "train.json and test.json")],
 )
-def test_a_split_file_that_is_missing_is_named(root: Path, gone: list[str], missing: str) -> None:
+def test_missing_split_files_are_named(root: Path, gone: list[str], missing: str) -> None:
     for name in gone:
         (root / name).unlink()
     with pytest.raises(DatasetError, match=f"lacks {missing}:"):
-        found(root)
+        find_data_sets(root)
 
 
-def test_without_split_files_there_is_no_official_split_and_it_is_said(root: Path) -> None:
+def test_missing_split_files_mean_no_official_split_and_a_note(root: Path) -> None:
     for name in ("train.json", "val.json", "test.json"):
         (root / name).unlink()
-    (data_set,) = found(root)
+    (data_set,) = find_data_sets(root)
     assert {item.split for item in data_set.items} == {""}
     assert "no official split" in data_set.notes[0]
 
 
-def test_a_clip_whose_sources_stand_on_two_sides_is_refused(root: Path) -> None:
+def test_a_clip_whose_sources_are_in_different_splits_is_refused(root: Path) -> None:
     plant(root, {f"{DEEPFAKES}/000_071.mp4": ""})
     with pytest.raises(DatasetError, match=r"000 in train and 071 in validation.*000_071\.mp4"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_source_in_two_split_files_is_refused(root: Path) -> None:
     (root / "test.json").write_text('[["003", "999"]]')
     with pytest.raises(DatasetError, match=r"train\.json and in .*test\.json, so .*Received: 003"):
-        found(root)
+        find_data_sets(root)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"000": "003"}', "is no list of pairs"),
+        ('{"000": "003"}', "is not a list of pairs"),
         ("[[71, 54]]", r"pair 1 is not like .*Received: \[71, 54\]"),
         ('[["000", "003"], ["000"]]', r"pair 2 is not like"),
         ('[["000", "../003"]]', "pair 1 is not like"),
         ('["000_003"]', "pair 1 is not like"),
         ('[["000", "00', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        (b"\xff", "is not a text in UTF-8"),
+        (b"\xff", "is not text in UTF-8"),
     ],
 )
-def test_a_split_file_of_another_shape_is_refused(
-    root: Path, content: str | bytes, message: str
-) -> None:
+def test_a_malformed_split_file_is_refused(root: Path, content: str | bytes, message: str) -> None:
     plant(root, {"train.json": content})
     with pytest.raises(DatasetError, match=rf"train\.json.*{message}|train\.json {message}"):
-        found(root)
+        find_data_sets(root)
 
 
 def test_a_split_file_may_begin_with_a_byte_order_mark(root: Path) -> None:
@@ -140,8 +140,8 @@ def test_a_split_file_may_begin_with_a_byte_order_mark(root: Path) -> None:
     assert by_id(root) == before
 
 
-def test_what_is_missing_of_each_method_is_plain_to_see(root: Path) -> None:
-    (data_set,) = found(root)
+def test_coverage_lists_the_videos_of_each_method(root: Path) -> None:
+    (data_set,) = find_data_sets(root)
     assert [tuple(row) for row in data_set.coverage] == [
         ("youtube c23", 3, 1000),
         ("Deepfakes c23", 1, 1000),
@@ -152,25 +152,28 @@ def test_what_is_missing_of_each_method_is_plain_to_see(root: Path) -> None:
     ]
 
 
-def test_a_clip_whose_name_tells_no_source_is_said(root: Path) -> None:
+def test_clips_without_a_source_in_their_name_are_counted_in_a_note(root: Path) -> None:
     items = by_id(plant(root, {f"{ORIGINAL}/holiday.mp4": ""}))
     assert items[f"{ORIGINAL}/holiday.mp4"].groups == ()
-    assert "1 videos have names that tell no source: they are in no group" in found(root)[0].notes
+    assert (
+        "1 videos have no source in their name: they are in no group"
+        in find_data_sets(root)[0].notes
+    )
 
 
-def test_one_method_alone_is_read_by_what_lies_above_it(root: Path) -> None:
+def test_a_single_method_is_read_with_the_folders_above_it(root: Path) -> None:
     (item,) = by_id(root / DEEPFAKES).values()
     assert (item.video_id, item.label, item.method) == ("000_003.mp4", FAKE, "Deepfakes")
     assert item.split == "train"
 
 
-def test_capitals_in_folder_names_do_not_matter(tmp_path: Path) -> None:
+def test_the_case_of_folder_names_is_ignored(tmp_path: Path) -> None:
     plant(tmp_path, {"Manipulated_Sequences/deepfakes/C23/Videos/000_003.mp4": ""})
     (item,) = by_id(tmp_path).values()
     assert (item.label, item.method) == (FAKE, "Deepfakes")
 
 
-def test_a_method_that_came_later_is_a_fake_by_its_folders_name(root: Path) -> None:
+def test_an_unlisted_method_is_read_from_its_folder_name(root: Path) -> None:
     items = by_id(plant(root, {"manipulated_sequences/NewSwap/c23/videos/000_003.mp4": ""}))
     item = items["manipulated_sequences/NewSwap/c23/videos/000_003.mp4"]
     assert (item.label, item.method, item.split) == (FAKE, "NewSwap", "train")

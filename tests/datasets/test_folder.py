@@ -14,12 +14,12 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def test_videos_are_found_to_the_bottom_in_a_fixed_order(tmp_path: Path) -> None:
+def test_videos_are_found_recursively_in_a_fixed_order(tmp_path: Path) -> None:
     touch(tmp_path, "b.mp4", "a/deep/c.MKV", "notes.txt", ".hidden.mp4", ".git/x.mp4")
     assert [item.video_id for item in discover([tmp_path])[0]] == ["a/deep/c.MKV", "b.mp4"]
 
 
-def test_the_nearest_telling_folder_gives_the_label(tmp_path: Path) -> None:
+def test_the_nearest_labelled_folder_sets_the_label(tmp_path: Path) -> None:
     touch(
         tmp_path,
         "real/a.mp4",
@@ -42,19 +42,19 @@ def test_the_nearest_telling_folder_gives_the_label(tmp_path: Path) -> None:
     }
 
 
-def test_a_folder_above_the_root_tells_nothing_but_the_roots_own_name_does(tmp_path: Path) -> None:
+def test_the_name_of_the_root_sets_the_label_but_folders_above_it_do_not(tmp_path: Path) -> None:
     touch(tmp_path, "real/project/a.mp4", "real/b.mp4")
     assert discover([tmp_path / "real" / "project"])[0][0].label == UNKNOWN
     assert discover([tmp_path / "real"])[0][0].label == REAL
 
 
-def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
+def test_a_file_given_directly_may_have_any_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "fake/-odd name")
     (item,) = discover([tmp_path / "fake" / "-odd name"])[0]
     assert (item.video_id, item.label) == ("-odd name", FAKE)
 
 
-def test_celeb_df_names_tell_who_is_in_the_clip(tmp_path: Path) -> None:
+def test_celeb_df_file_names_contain_the_identities(tmp_path: Path) -> None:
     touch(
         tmp_path,
         "Celeb-synthesis/id0_id16_0003.mp4",
@@ -71,9 +71,9 @@ def test_celeb_df_names_tell_who_is_in_the_clip(tmp_path: Path) -> None:
     }
 
 
-def test_two_files_that_would_share_an_id_are_refused(tmp_path: Path) -> None:
+def test_two_files_with_the_same_id_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "one/a.mp4", "two/a.mp4")
-    with pytest.raises(UsageError, match=r"both be called a\.mp4"):
+    with pytest.raises(UsageError, match=r"have the same id a\.mp4"):
         discover([tmp_path / "one", tmp_path / "two"])[0]
 
 
@@ -82,14 +82,14 @@ def test_the_same_file_given_twice_is_one_video(tmp_path: Path) -> None:
     assert len(discover([tmp_path, tmp_path / "a.mp4"])[0]) == 1
 
 
-def test_a_missing_path_and_an_empty_folder_are_said(tmp_path: Path) -> None:
+def test_a_missing_path_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         discover([tmp_path / "gone"])[0]
     with pytest.raises(DatasetError, match="no videos found in"):
         discover([tmp_path])[0]
 
 
-def test_links_are_followed_only_inside_what_was_given(tmp_path: Path) -> None:
+def test_links_are_followed_only_inside_the_given_folders(tmp_path: Path) -> None:
     for name in ("in/a.mp4", "out/b.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
@@ -104,22 +104,22 @@ def test_links_are_followed_only_inside_what_was_given(tmp_path: Path) -> None:
     assert len(discover([tmp_path / "in", tmp_path / "out"])[0]) == 2
 
 
-def test_a_link_that_is_named_itself_is_followed(tmp_path: Path) -> None:
+def test_a_link_given_directly_is_followed(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").touch()
     (tmp_path / "link.mp4").symlink_to(tmp_path / "b.mp4")
     (item,), links = discover([tmp_path / "link.mp4"])
     assert (item.video_id, links) == ("link.mp4", [])
 
 
-def test_a_folder_of_links_alone_says_so(tmp_path: Path) -> None:
+def test_a_folder_with_only_links_suggests_follow_links(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").touch()
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link.mp4").symlink_to(tmp_path / "b.mp4")
-    with pytest.raises(DatasetError, match="1 links lead out of there: --follow-links"):
+    with pytest.raises(DatasetError, match="Use --follow-links for 1 links"):
         discover([tmp_path / "in"])
 
 
-def test_a_linked_folder_is_entered_only_inside_what_was_given(tmp_path: Path) -> None:
+def test_a_linked_folder_is_searched_only_inside_the_given_folders(tmp_path: Path) -> None:
     for name in ("in/a.mp4", "out/deep/b.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())

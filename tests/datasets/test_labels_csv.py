@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_labels_groups_and_splits_are_taken_over(items: list[VideoItem], tmp_path: Path) -> None:
+def test_labels_groups_and_splits_are_read(items: list[VideoItem], tmp_path: Path) -> None:
     text = "\ufeffpath,label,group,split,licence\na.mp4,fake,ann; bob,val,MIT\nb.mp4,0,,test,\n"
     labelled, unused = apply_labels(items, write(tmp_path / "labels.csv", text))
     by_id = {item.video_id: item for item in labelled}
@@ -31,7 +31,7 @@ def test_labels_groups_and_splits_are_taken_over(items: list[VideoItem], tmp_pat
     assert unused == []
 
 
-def test_a_video_without_a_row_is_unknown_whatever_its_folder(
+def test_a_video_without_a_row_is_unknown_even_in_a_labelled_folder(
     items: list[VideoItem], tmp_path: Path
 ) -> None:
     labelled, _ = apply_labels(items, write(tmp_path / "labels.csv", "path,label\na.mp4,1\n"))
@@ -52,12 +52,12 @@ def test_a_path_may_be_absolute_or_relative_to_the_csv(
     [
         ("path,label\na.mp4,maybe\n", r"labels\.csv:2: unknown label.*'maybe'"),
         ("path,label,split\n\na.mp4,1,dev\n", r"labels\.csv:3: unknown split.*'dev'"),
-        ("path,label\na.mp4,1\na.mp4,0\n", r"labels\.csv:3: a\.mp4 stands there twice"),
+        ("path,label\na.mp4,1\na.mp4,0\n", r"labels\.csv:3: an earlier row for a\.mp4 differs"),
         ("file,label\na.mp4,1\n", "has no column path"),
         ("", "an empty file"),
     ],
 )
-def test_a_row_that_makes_no_sense_is_named(
+def test_an_invalid_row_is_reported_with_its_line(
     items: list[VideoItem], tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(DatasetError, match=message):

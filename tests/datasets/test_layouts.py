@@ -1,4 +1,4 @@
-"""What holds for every layout."""
+"""Contract of every layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, found, plant
+from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, find_data_sets, plant
 
 from deepfake_seq.commands import videos
 from deepfake_seq.datasets import LAYOUTS, all_items, apply_labels
@@ -35,24 +35,24 @@ def test_the_commands_know_every_layout() -> None:
 
 
 @each
-def test_it_is_recognised_by_itself_and_by_its_name(root: Path, layout: str) -> None:
-    assert [data_set.layout for data_set in found(root)] == [layout]
-    assert found(root) == found(root, layout=layout)
+def test_a_layout_is_recognised_automatically_and_by_name(root: Path, layout: str) -> None:
+    assert [data_set.layout for data_set in find_data_sets(root)] == [layout]
+    assert find_data_sets(root) == find_data_sets(root, layout=layout)
 
 
 @each
-def test_the_folder_above_may_be_given(root: Path, layout: str) -> None:
+def test_the_parent_folder_may_be_given(root: Path, layout: str) -> None:
     above = {name.removeprefix("set/"): item for name, item in by_id(root.parent).items()}
-    own = by_id(root)
-    assert above.keys() == own.keys()
-    for name, item in own.items():
+    items = by_id(root)
+    assert above.keys() == items.keys()
+    for name, item in items.items():
         other = above[name]
         assert (item.label, item.groups, item.split) == (other.label, other.groups, other.split)
         assert (item.method, item.dataset) == (other.method, other.dataset)
 
 
 @each
-def test_every_folder_in_it_may_be_given_alone(root: Path, layout: str) -> None:
+def test_every_subfolder_may_be_given_alone(root: Path, layout: str) -> None:
     for name, item in by_id(root).items():
         for folder in (root / name).parents:
             if folder == root:
@@ -64,75 +64,79 @@ def test_every_folder_in_it_may_be_given_alone(root: Path, layout: str) -> None:
 
 
 @each
-def test_every_video_is_of_one_data_set_and_stays_where_it_is(root: Path, layout: str) -> None:
-    (data_set,) = found(root)
+def test_every_video_is_in_one_data_set_with_its_path_unchanged(root: Path, layout: str) -> None:
+    (data_set,) = find_data_sets(root)
     videos_there = {path.relative_to(root).as_posix() for path in root.rglob("*.mp4")}
     assert {item.video_id for item in data_set.items} == videos_there
     assert all(item.path == root / item.video_id for item in data_set.items)
 
 
 @each_official
-def test_real_clips_have_no_method_and_all_name_their_data_set(root: Path, layout: str) -> None:
+def test_real_clips_have_no_method_and_all_clips_name_their_data_set(
+    root: Path, layout: str
+) -> None:
     items = by_id(root).values()
     assert not [item for item in items if item.label == 0 and item.method]
     assert all(item.dataset for item in items)
 
 
 @each_official
-def test_a_video_at_the_top_of_the_disk_is_of_none(layout: str) -> None:
+def test_a_video_in_the_root_directory_matches_no_layout(layout: str) -> None:
     assert LAYOUTS[layout].home(Path("/"), Path("/")) is None
 
 
 @each_official
-def test_a_name_that_does_not_fit_says_what_was_looked_for(tmp_path: Path, layout: str) -> None:
+def test_a_layout_that_does_not_match_lists_the_expected_folders(
+    tmp_path: Path, layout: str
+) -> None:
     plant(tmp_path, FOLDERS)
     with pytest.raises(
-        DatasetError, match=f"--dataset {layout} does not fit: looked for"
+        DatasetError, match=f"--dataset {layout} does not match: looked for"
     ) as caught:
-        found(tmp_path, layout=layout)
+        find_data_sets(tmp_path, layout=layout)
     assert str(caught.value).endswith(f"Received: {tmp_path}")
 
 
 @each_official
-def test_one_root_of_two_that_does_not_fit_is_named(
-    root: Path, layout: str, tmp_path: Path
-) -> None:
+def test_a_root_that_does_not_match_is_named(root: Path, layout: str, tmp_path: Path) -> None:
     other = plant(tmp_path / "other", FOLDERS)
     with pytest.raises(DatasetError, match=f"Received: {other}"):
-        found(root, other, layout=layout)
+        find_data_sets(root, other, layout=layout)
 
 
 @each_official
-def test_as_plain_folders_it_has_neither_parts_nor_a_name(root: Path, layout: str) -> None:
-    (data_set,) = found(root, layout="folders")
+def test_plain_folders_have_no_split_method_or_data_set(root: Path, layout: str) -> None:
+    (data_set,) = find_data_sets(root, layout="folders")
     assert {(item.split, item.method, item.dataset) for item in data_set.items} == {("", "", "")}
 
 
 @each_official
-def test_a_csv_alone_counts_where_it_is_given(root: Path, layout: str, tmp_path: Path) -> None:
-    items = all_items(found(root))
+def test_a_csv_file_replaces_labels_from_the_layout(
+    root: Path, layout: str, tmp_path: Path
+) -> None:
+    items = all_items(find_data_sets(root))
     rows = ["path,label,group,split,method"]
     rows += [f"{item.video_id},fake,somebody,train,mine" for item in items[:1]]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     labelled, _ = apply_labels(items, tmp_path / "labels.csv")
-    told = [(i.label, i.groups, i.split, i.method, i.dataset) for i in labelled]
-    assert told == [
+    facts = [(i.label, i.groups, i.split, i.method, i.dataset) for i in labelled]
+    assert facts == [
         (1, ("somebody",), "train", "mine", ""),
         *[(-1, (), "", "", "")] * (len(items) - 1),
     ]
 
 
-def test_different_data_sets_are_each_read_by_their_own_layout(tmp_path: Path) -> None:
+def test_different_data_sets_are_read_with_their_own_layouts(tmp_path: Path) -> None:
     roots = [plant(tmp_path / name, tree) for name, tree in TREES.items()]
-    apart = found(*roots)
+    apart = find_data_sets(*roots)
     assert {data_set.layout for data_set in apart} == set(TREES)
-    together = found(tmp_path)
+    together = find_data_sets(tmp_path)
     assert {data_set.layout for data_set in together} == set(TREES)
-    told = [
-        sorted((i.path, i.label, i.groups, i.split, i.method, i.dataset) for i in all_items(found_))
-        for found_ in (apart, together)
+    facts = [
+        sorted((i.path, i.label, i.groups, i.split, i.method, i.dataset) for i in all_items(sets))
+        for sets in (apart, together)
     ]
-    assert told[0] == told[1]
+    assert facts[0] == facts[1]
     names = [item.video_id for item in all_items(apart)]
     assert names == sorted(names)
 
@@ -142,17 +146,17 @@ def test_a_data_set_given_twice_is_one(tmp_path: Path) -> None:
     assert by_id(root, root / "Celeb-real") == by_id(root)
 
 
-def test_a_link_to_a_data_set_elsewhere_is_followed_only_when_asked(tmp_path: Path) -> None:
+def test_a_link_to_another_data_set_is_followed_only_on_request(tmp_path: Path) -> None:
     outside = plant(tmp_path / "outside", CELEB_DF)
     root = plant(tmp_path / "in", FOLDERS)
     (root / "linked").symlink_to(outside)
-    assert {data_set.layout for data_set in found(root)} == {"folders"}
-    followed = found(root, follow_links=True)
+    assert {data_set.layout for data_set in find_data_sets(root)} == {"folders"}
+    followed = find_data_sets(root, follow_links=True)
     assert {data_set.name for data_set in followed} == {"folders", "celeb-df-v2"}
 
 
-def test_an_identity_on_both_sides_of_the_official_list_is_found(tmp_path: Path) -> None:
+def test_identities_in_both_official_splits_are_listed(tmp_path: Path) -> None:
     root = plant(tmp_path / "set", CELEB_DF)
-    assert groups_in_several_splits(all_items(found(root))) == ["id0", "id1"]
+    assert groups_in_several_splits(all_items(find_data_sets(root))) == ["id0", "id1"]
     shutil.rmtree(root / "Celeb-synthesis")
-    assert groups_in_several_splits(all_items(found(root))) == []
+    assert groups_in_several_splits(all_items(find_data_sets(root))) == []

@@ -19,7 +19,7 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def test_a_root_given_as_dots_has_its_folders_own_name(
+def test_a_root_given_as_dots_is_labelled_by_its_real_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "real/sub/notes.txt", "real/a.mp4")
@@ -29,7 +29,7 @@ def test_a_root_given_as_dots_has_its_folders_own_name(
     assert discover([Path("..")])[0][0].label == REAL
 
 
-def test_a_csv_path_may_climb_out_of_the_csvs_folder(tmp_path: Path) -> None:
+def test_a_csv_path_may_lead_out_of_the_folder_of_the_csv_file(tmp_path: Path) -> None:
     touch(tmp_path, "videos/a.mp4", "labels/x")
     csv_path = tmp_path / "labels" / "labels.csv"
     csv_path.write_text("path,label\n../videos/a.mp4,fake\n")
@@ -44,14 +44,14 @@ def test_a_csv_path_may_begin_with_a_dot(tmp_path: Path) -> None:
     assert (item.label, unused) == (FAKE, [])
 
 
-def test_rows_that_name_one_video_in_two_ways_and_contradict_are_refused(tmp_path: Path) -> None:
+def test_contradicting_rows_for_the_same_video_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     (tmp_path / "labels.csv").write_text(f"path,label\na.mp4,fake\n{tmp_path}/a.mp4,real\n")
     with pytest.raises(DatasetError):
         apply_labels(discover([tmp_path])[0], tmp_path / "labels.csv")
 
 
-def test_one_file_found_by_two_roots_is_one_video(tmp_path: Path) -> None:
+def test_a_file_found_under_two_roots_is_one_video(tmp_path: Path) -> None:
     touch(tmp_path, "real/a.mp4")
     assert len(discover([tmp_path, tmp_path / "real"])[0]) == 1
 
@@ -59,23 +59,19 @@ def test_one_file_found_by_two_roots_is_one_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a@view1", "a.mp4@view12", "a.mp4@blend1", "a#0", "a.mp4#12", "a#0@view1", "@view1"]
 )
-def test_a_file_named_like_a_record_made_from_another_is_refused_by_name(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_file_named_like_a_person_or_view_is_refused(name: str, tmp_path: Path) -> None:
     touch(tmp_path, "real/a.mp4", f"real/{name}")
     result = deepseq("extract", tmp_path / "real" / name, "--out", tmp_path / "store")
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert f"real/{name} cannot be told" in line and "Rename it" in line
+    assert f"real/{name}: names that end in" in line and "Rename the file" in line
     assert not (tmp_path / "store").exists()
-    items, _ = discover([tmp_path])  # which takes no file without a video's suffix
+    items, _ = discover([tmp_path])  # skips files without a video suffix
     assert [item.video_id for item in items] == ["real/a.mp4"]
 
 
 @pytest.mark.parametrize("name", ["a#0.mp4", "a@view1.mp4", "#1/a.mp4", "@view1/a.mp4", "a@home"])
-def test_a_file_that_cannot_be_mistaken_is_taken_whatever_its_name(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_file_with_a_similar_but_unambiguous_name_is_accepted(name: str, tmp_path: Path) -> None:
     touch(tmp_path, name)
     (item,) = discover([tmp_path if name.endswith("mp4") else tmp_path / name])[0]
     assert item.video_id == name
@@ -88,7 +84,9 @@ def test_a_file_that_cannot_be_mistaken_is_taken_whatever_its_name(
     st.lists(st.sampled_from(["a", ".mp4", "#", "0", "17", "@view", "@blend", "1", "\n", "/"])),
     st.none() | st.integers(0, 20),
 )
-def test_whatever_is_taken_is_never_mistaken(parts: list[str], person: int | None) -> None:
+def test_an_accepted_name_is_never_taken_for_a_person_or_view(
+    parts: list[str], person: int | None
+) -> None:
     name = "".join(parts)
     try:
         item = VideoItem(Path("x"), name)

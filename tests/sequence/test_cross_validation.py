@@ -112,7 +112,7 @@ def test_too_few_groups_for_the_folds_are_reported_as_such(
     store = write_store(tmp_path / "s", records)
     result = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", "--folds", 3)
     assert result.exit_code == 1
-    assert "cannot be dealt into 3 folds" in result.stderr and "validation" not in result.stderr
+    assert "cannot be split into 3 folds" in result.stderr and "validation" not in result.stderr
 
 
 def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:

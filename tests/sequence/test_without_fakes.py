@@ -157,7 +157,7 @@ def test_fakes_made_from_test_clips_do_not_stand_in_for_those_that_training_lack
                 yield view_of(clip, "blend")
             yield clip
 
-    with pytest.raises(DatasetError, match="no train part with both classes"):
+    with pytest.raises(DatasetError, match="training set of the given split lacks a class"):
         load_experiment(write_store(tmp_path / "s", records()), SplitConfig())
 
 

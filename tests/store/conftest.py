@@ -1,4 +1,4 @@
-"""Both kinds of stores, for what they promise alike."""
+"""Fixtures for tests of both kinds of stores."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from records import KINDS, StoreKind
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> StoreKind:
-    found: StoreKind = request.param
-    return found
+    store_kind: StoreKind = request.param
+    return store_kind

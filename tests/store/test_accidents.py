@@ -1,4 +1,4 @@
-"""What happens when several processes, odd disks and odd files meet."""
+"""Concurrent processes, disks without locks, and files that are not shards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORDS = [make_record(f"{number}.mp4", seed=number) for number in range(4)]
 
 
 @pytest.mark.parametrize("target", ["nowhere", "shard.h5", "../other.h5"])
-def test_a_link_is_no_shard(tmp_path: Path, target: str) -> None:
+def test_a_link_is_not_read_as_a_shard(tmp_path: Path, target: str) -> None:
     path = tmp_path / "s"
     write_store(path, RECORDS)
     (tmp_path / "other.h5").write_bytes(encode(RECORDS, DESCRIPTION))
@@ -40,7 +40,7 @@ def test_a_link_is_no_shard(tmp_path: Path, target: str) -> None:
     assert len(FeatureStore.open(path)) == 4
 
 
-def test_a_folder_that_is_called_like_a_shard_is_set_aside(tmp_path: Path) -> None:
+def test_a_folder_named_like_a_shard_is_quarantined(tmp_path: Path) -> None:
     write_store(tmp_path / "s", RECORDS)
     (tmp_path / "s" / "x.h5").mkdir()
     with pytest.raises(StoreError, match="not a regular file"):
@@ -49,7 +49,7 @@ def test_a_folder_that_is_called_like_a_shard_is_set_aside(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
-def test_a_disk_without_flock_can_be_written_by_several(
+def test_several_writers_can_share_a_disk_without_flock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def flock(*arguments: object) -> None:
@@ -70,7 +70,7 @@ def test_a_disk_without_flock_can_be_written_by_several(
     assert not list((tmp_path / "s" / ".locks").iterdir())
 
 
-def test_a_shard_that_vanishes_while_it_is_opened_is_gone_and_not_damaged(
+def test_a_shard_removed_while_it_is_opened_is_missing_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.h5"
@@ -86,8 +86,8 @@ def test_a_shard_that_vanishes_while_it_is_opened_is_gone_and_not_damaged(
         Shard(path, DESCRIPTION.fingerprint.id)
 
 
-def at_the_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    """Do something right after the next shard is written, before its writer looks at it."""
+def after_next_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Call `action` after the next shard is written and before its writer indexes it."""
     from deepfake_seq.store import writer
 
     real = writer.write_shard
@@ -101,7 +101,7 @@ def at_the_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) 
     monkeypatch.setattr(writer, "write_shard", write_shard)
 
 
-def test_a_record_that_is_sealed_as_soon_as_it_is_written_is_committed(
+def test_a_record_sealed_right_after_its_write_is_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "s"
@@ -110,15 +110,15 @@ def test_a_record_that_is_sealed_as_soon_as_it_is_written_is_committed(
         StoreWriter.create(path, DESCRIPTION) as one,
         StoreWriter.create(path, DESCRIPTION) as two,
     ):
-        at_the_write(monkeypatch, two.seal)
+        after_next_write(monkeypatch, two.seal)
         one.commit(make_record("0.mp4", label=1))
-        assert two.claim("0.mp4"), "the claim was not given back"
+        assert two.claim("0.mp4"), "the claim was not released"
     store = FeatureStore.open(path)
     assert [record.label for record in store] == [1, 0, 0, 0]
     assert verify(path).is_whole
 
 
-def test_a_commit_that_fails_gives_its_claim_back(
+def test_a_failed_commit_releases_its_claim(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
@@ -129,16 +129,16 @@ def test_a_commit_that_fails_gives_its_claim_back(
         StoreWriter.create(tmp_path / "s", DESCRIPTION) as two,
     ):
         one.claim("x")
-        at_the_write(monkeypatch, refuse)
+        after_next_write(monkeypatch, refuse)
         with pytest.raises(StoreError, match="No space left"):
             one.commit(RECORDS[0])
         assert two.claim("0.mp4")
 
 
-def test_nothing_is_removed_whose_only_copy_could_not_be_read(
+def test_a_record_is_not_removed_if_its_copy_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One read fails for a moment while sealing, and another process changes the folder."""
+    """One read fails temporarily while sealing, and another process changes the folder."""
     path = tmp_path / "s"
     write_store(path, RECORDS)
     real = Shard.read
@@ -160,7 +160,7 @@ def test_nothing_is_removed_whose_only_copy_could_not_be_read(
     assert [record.video_id for record in FeatureStore.open(path)] == [r.video_id for r in RECORDS]
 
 
-def test_two_merges_at_once_bring_each_video_once(tmp_path: Path) -> None:
+def test_two_concurrent_merges_copy_each_video_once(tmp_path: Path) -> None:
     touched = [make_record(r.video_id, seed=n, facts={}) for n, r in enumerate(RECORDS)]
     write_store(tmp_path / "a", touched)
     write_store(tmp_path / "b", touched)
@@ -182,7 +182,7 @@ def test_two_merges_at_once_bring_each_video_once(tmp_path: Path) -> None:
     assert report.is_whole and report.videos == 4
 
 
-def test_a_writer_that_may_not_found_the_store_stays_shut(tmp_path: Path) -> None:
+def test_a_writer_with_other_settings_cannot_write_to_an_existing_store(tmp_path: Path) -> None:
     other = StoreDescription(Fingerprint({"other": 1}), {})
     with StoreWriter.create(tmp_path / "s", other) as late:
         write_store(tmp_path / "s", RECORDS)
@@ -193,7 +193,7 @@ def test_a_writer_that_may_not_found_the_store_stays_shut(tmp_path: Path) -> Non
     assert not list((tmp_path / "s").glob(".writer-*"))
 
 
-def test_many_writers_that_start_after_a_crash_all_start(tmp_path: Path) -> None:
+def test_many_writers_can_start_after_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "s"
     write_store(path, RECORDS)
     errors: list[BaseException] = []
@@ -218,7 +218,7 @@ def test_many_writers_that_start_after_a_crash_all_start(tmp_path: Path) -> None
     assert not errors
 
 
-def test_a_link_called_like_a_writers_folder_is_let_be(tmp_path: Path) -> None:
+def test_a_link_named_like_a_writers_folder_is_kept(tmp_path: Path) -> None:
     write_store(tmp_path / "s")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "s" / ".writer-x").symlink_to(tmp_path / "elsewhere")
@@ -226,7 +226,7 @@ def test_a_link_called_like_a_writers_folder_is_let_be(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_a_shard_that_may_not_be_opened_is_not_called_damaged(
+def test_a_shard_that_cannot_be_opened_is_not_reported_as_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_store(tmp_path / "s", RECORDS)
@@ -239,13 +239,13 @@ def test_a_shard_that_may_not_be_opened_is_not_called_damaged(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
-        for look in (FeatureStore.open, verify, repair):
+        for action in (FeatureStore.open, verify, repair):
             with pytest.raises(ShardAccessError, match="Too many open files"):
-                look(tmp_path / "s")
+                action(tmp_path / "s")
     assert len(FeatureStore.open(tmp_path / "s")) == 4
 
 
-def test_the_folders_above_a_new_store_are_brought_to_the_disk(
+def test_the_parent_folders_of_a_new_store_are_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
@@ -287,7 +287,7 @@ def no_records(file: h5py.File) -> None:
 
 
 @pytest.mark.parametrize("edit", [number_for_a_digest, long_text, no_records])
-def test_sizes_that_no_writer_makes_are_refused(
+def test_sizes_that_no_writer_produces_are_refused(
     tmp_path: Path, edit: Callable[[h5py.File], None]
 ) -> None:
     path = edited(tmp_path / "x.h5", edit)
@@ -295,7 +295,7 @@ def test_sizes_that_no_writer_makes_are_refused(
         Shard(path, DESCRIPTION.fingerprint.id)
 
 
-def test_a_sparse_file_that_claims_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+def test_a_sparse_file_with_gigabytes_of_metadata_is_refused_unread(tmp_path: Path) -> None:
     def edit(file: h5py.File) -> None:
         del file["metadata"]
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -306,16 +306,16 @@ def test_a_sparse_file_that_claims_gigabytes_is_refused_unread(tmp_path: Path) -
 
     path = edited(tmp_path / "x.h5", edit)
     assert path.stat().st_size > 10**12 > path.stat().st_blocks * 512
-    with pytest.raises(StoreError, match="its metadata is empty or far too large"):
+    with pytest.raises(StoreError, match="the metadata is empty or too large"):
         Shard(path, DESCRIPTION.fingerprint.id)
 
 
-def test_a_record_with_a_novel_in_it_cannot_be_made_into_a_shard() -> None:
+def test_a_record_with_too_much_metadata_cannot_be_encoded() -> None:
     with pytest.raises(ValueError, match="is larger than 65536 bytes"):
         encode([make_record(valid=0, reason="x" * 100_000)], DESCRIPTION)
 
 
-def test_an_older_record_that_stands_again_is_told(tmp_path: Path) -> None:
+def test_an_older_record_that_replaces_a_damaged_one_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "s"
     write_store(path, RECORDS, shard_records=4)
     newer = make_record("1.mp4", seed=1, label=1)

@@ -1,4 +1,4 @@
-"""Whatever ends a run, wherever: what was committed is there, and the next run completes it."""
+"""Crashes at any step: committed records survive, and the next run completes the store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUNS = pytest.mark.parametrize("run", [small_run, faces_run], ids=lambda run: ru
 
 
 def possible(run: ModuleType) -> dict[str, list[str]]:
-    """The digests that each video's record may have, in the order of the commits."""
+    """Return the possible digests of each video's record, in the order of the commits."""
     digests = {record.video_id: [record.sha256.hex()] for record in run.RECORDS}
     newer = run.RELABELLED
     digests[newer.video_id].append(replace(newer, revision=2).sha256.hex())
@@ -37,7 +37,7 @@ def possible(run: ModuleType) -> dict[str, list[str]]:
 
 
 def run_script(*arguments: object) -> str:
-    """What a script that forks printed; in a process of its own, because this one has threads."""
+    """Run a script that forks in a separate process, as this one has threads; return stdout."""
     result = subprocess.run(
         [sys.executable, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OPENBLAS_NUM_THREADS": "1"},
@@ -52,14 +52,14 @@ def run_script(*arguments: object) -> str:
 
 @pytest.mark.parametrize(("every", "crashes"), [(9, 7), pytest.param(1, 60, marks=ALL)])
 @RUNS
-def test_a_process_that_ends_at_any_step_loses_nothing_committed(
+def test_a_process_that_ends_at_any_step_loses_no_committed_record(
     tmp_path: Path, run: ModuleType, every: int, crashes: int
 ) -> None:
     assert int(run_script(SUPPORT / "crashing.py", tmp_path, run.__name__, every)) >= crashes
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=ALL)])
-def test_kills_lose_nothing(kills: int) -> None:
+def test_killed_writers_lose_no_committed_record(kills: int) -> None:
     output = run_script(BENCHMARKS / "kills.py", kills)
     assert f"{kills} kills" in output
     assert "0 committed records lost, 0 torn records read" in output
@@ -67,7 +67,7 @@ def test_kills_lose_nothing(kills: int) -> None:
 
 @dataclass
 class File:
-    """What was written to a file, and how much of it is on the disk for certain."""
+    """Content written to a file, and the number of bytes that are certainly on the disk."""
 
     data: bytes = b""
     synced: int = 0
@@ -75,16 +75,16 @@ class File:
 
 @dataclass
 class PowerLoss:
-    """What a disk may hold after the power fails, by the letter of POSIX.
+    """Possible states of a disk after a power failure, according to POSIX.
 
-    Content is safe once its file was synced, names once their folder was; what was not synced may
-    be there or not, each change by itself.
+    The content of a file is safe after its fsync, a name after the fsync of its folder. Each other
+    change may be lost independently.
 
     Attributes:
-        folder: Whose files are followed.
-        files: Every file that was written, by path.
-        safe: What names in the folder stand for, for certain.
-        unsafe: Names that were given to files (or to nothing) since the folder was last synced.
+        folder: Folder whose files are tracked.
+        files: Files that were written, by path.
+        safe: Files by name that certainly survive; None for a removed name.
+        unsafe: Changes of names since the last fsync of the folder.
     """
 
     folder: Path
@@ -92,8 +92,8 @@ class PowerLoss:
     safe: dict[str, File | None] = field(default_factory=dict)
     unsafe: list[tuple[str, File | None]] = field(default_factory=list)
 
-    def take(self, step: str, *arguments: Any) -> None:
-        """Follow one step."""
+    def apply(self, step: str, *arguments: Any) -> None:
+        """Apply one step."""
         if step in ("write", "fsync"):
             path = str(Path(f"/proc/self/fd/{arguments[0]}").readlink())
             file = self.files.setdefault(path, File())
@@ -109,8 +109,8 @@ class PowerLoss:
         elif step == "unlink" and Path(arguments[0]).parent == self.folder:
             self.unsafe.append((Path(arguments[0]).name, None))
 
-    def leave(self, target: Path, generator: random.Random) -> None:
-        """Make `target` one of the states in which the folder may be found."""
+    def write_state(self, target: Path, generator: random.Random) -> None:
+        """Write one of the possible states of the folder to `target`."""
         chance = generator.random()
         happened = [change for change in self.unsafe if generator.random() < chance]
         target.mkdir(parents=True)
@@ -125,7 +125,7 @@ class PowerLoss:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to follow files")
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=ALL)])
 @RUNS
-def test_a_power_failure_at_any_step_loses_nothing_committed(
+def test_a_power_failure_at_any_step_loses_no_committed_record(
     tmp_path: Path, run: ModuleType, every: int
 ) -> None:
     generator = random.Random(0)
@@ -139,9 +139,9 @@ def test_a_power_failure_at_any_step_loses_nothing_committed(
         steps += 1
         for _ in range(3 if steps % every == 0 else 0):
             state = tmp_path / "states" / f"{len(states)}"
-            disk.leave(state, generator)
+            disk.write_state(state, generator)
             states.append((state, dict(committed)))
-        disk.take(step, *arguments)
+        disk.apply(step, *arguments)
 
     def on_commit(record: Record) -> None:
         revision = 2 if record is run.RELABELLED else 1
@@ -152,18 +152,18 @@ def test_a_power_failure_at_any_step_loses_nothing_committed(
     expected, histories = run.contents(disk.folder), possible(run)
     assert len(states) > 200 / every
     for number, (state, certain) in enumerate(states):
-        found = run.contents(state)
+        digests = run.contents(state)
         for video_id, digest in certain.items():
-            history = histories[video_id]  # the commit under way may be through or not
-            assert found[video_id] in history[history.index(digest) :], state
-        assert all(found[video_id] in histories[video_id] for video_id in found), state
+            history = histories[video_id]  # the current commit may be complete or not
+            assert digests[video_id] in history[history.index(digest) :], state
+        assert all(digests[video_id] in histories[video_id] for video_id in digests), state
         if number % 3 == 0:
             run.small_run(state)
             assert run.contents(state) == expected, state
 
 
 def failing_at(step: int, number: int) -> Any:
-    """A disk on which the step fails, and every one after it."""
+    """Fail the given step of the disk and every later one."""
     left = step
 
     def before(name: str, *arguments: Any) -> None:
@@ -183,7 +183,7 @@ def failing_at(step: int, number: int) -> Any:
     ],
 )
 @RUNS
-def test_a_disk_that_fails_is_named_and_the_next_run_completes(
+def test_a_disk_error_is_reported_and_the_next_run_completes(
     tmp_path: Path, number: int, every: int, run: ModuleType
 ) -> None:
     run.small_run(tmp_path / "whole")
@@ -207,7 +207,7 @@ def noting(committed: list[str]) -> Callable[[Record], None]:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="Permission denied"):
         small_run.small_run(tmp_path / "s")
@@ -215,7 +215,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
 
 
 @RUNS
-def test_a_file_that_grows_beyond_the_limit_is_said(tmp_path: Path, run: ModuleType) -> None:
+def test_a_file_above_the_size_limit_is_reported(tmp_path: Path, run: ModuleType) -> None:
     import resource
     import signal
 

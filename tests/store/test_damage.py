@@ -1,4 +1,4 @@
-"""A thousand flipped bits and cut files: no wrong value comes out of a store."""
+"""Flipped bits and truncated files: a store never returns a wrong value."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ RECORDS = {
 }
 
 
-def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], bool]:
-    """The digests and the metadata of all that a store gives, and whether it gave all."""
+def read_all(path: Path) -> tuple[dict[str, str], list[dict[str, object]], bool]:
+    """Return digest and metadata of every readable record, and whether all are readable."""
     digests, metadata = {}, []
     try:
         store = open_store(path)
     except StoreError:
         return {}, [], False
-    whole = len(store) == 7
+    is_complete = len(store) == 7
     for video_id in store.video_ids:
         try:
             digests[video_id] = store[video_id].sha256.hex()
         except StoreError:
-            whole = False
+            is_complete = False
         try:
             entry = store.entry(video_id)
             metadata.append(entry.metadata if entry else {})
         except StoreError:
-            whole = False
-    return digests, metadata, whole
+            is_complete = False
+    return digests, metadata, is_complete
 
 
 @pytest.mark.parametrize(
@@ -47,18 +47,19 @@ def what_is_read(path: Path) -> tuple[dict[str, str], list[dict[str, object]], b
         pytest.param("cut", 250, marks=pytest.mark.slow),
     ],
 )
-def test_damage_is_found_or_harmless(
+def test_damage_is_detected_or_harmless(
     tmp_path: Path, kind: StoreKind, harm: str, times: int
 ) -> None:
     path = tmp_path / "s"
     records = RECORDS[kind.name]
     kind.write(path, records, shard_records=4)  # a sealed shard and three small ones
-    whole = what_is_read(path)
-    assert whole[2] and whole[0] == {record.video_id: record.sha256.hex() for record in records}
+    expected_digests, expected_metadata, is_complete = read_all(path)
+    assert is_complete
+    assert expected_digests == {record.video_id: record.sha256.hex() for record in records}
     generator = random.Random(0)
     shards = sorted(path.glob("*.h5"))
     assert len(shards) == 4
-    found = 0
+    detected = 0
     for _ in range(times):
         shard = generator.choice(shards)
         data = shard.read_bytes()
@@ -69,17 +70,17 @@ def test_damage_is_found_or_harmless(
             shard.write_bytes(broken)
         else:
             shard.write_bytes(data[: generator.randrange(len(data))])
-        digests, metadata, complete = what_is_read(path)
-        assert digests.items() <= whole[0].items()
-        assert all(values in whole[1] for values in metadata)
-        if not complete:
-            found += 1
-            assert found % 10 or not verify(path).is_whole
+        digests, metadata, is_complete = read_all(path)
+        assert digests.items() <= expected_digests.items()
+        assert all(values in expected_metadata for values in metadata)
+        if not is_complete:
+            detected += 1
+            assert detected % 10 or not verify(path).is_whole
         shard.write_bytes(data)
-    assert found > times / 4
+    assert detected > times / 4
 
 
-def test_a_record_under_anothers_place_is_not_given_back(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_record_in_the_wrong_row_is_not_returned(tmp_path: Path, kind: StoreKind) -> None:
     store = kind.write(tmp_path / "s", RECORDS[kind.name][:2])
     one, other = sorted((tmp_path / "s").glob("*.h5"))
     one.write_bytes(other.read_bytes())

@@ -1,4 +1,4 @@
-"""What is special to a face cache: records of any size, and how they lie side by side."""
+"""Face caches: records of different sizes in one shard."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from deepfake_seq.store.upkeep.verify import verify
 
 ID = FINGERPRINT.id
 RECORDS = [
-    make_faces("0.mp4", seed=0, most_bytes=20),
-    make_faces("1.mp4", seed=1, valid=3, most_bytes=900),
+    make_faces("0.mp4", seed=0, max_bytes=20),
+    make_faces("1.mp4", seed=1, valid=3, max_bytes=900),
     make_faces("2.mp4", valid=0, label=1),
-    make_faces("3.mp4", seed=3, most_bytes=300),
+    make_faces("3.mp4", seed=3, max_bytes=300),
 ]
 
 
@@ -59,8 +59,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def readable(shard: Shard) -> list[int]:
-    """The positions of the records that can be read; they are what was written."""
-    found = []
+    """Return the positions of the readable records, and check that they are unchanged."""
+    positions = []
     for position, record in enumerate(RECORDS):
         try:
             read = shard.read(position)
@@ -68,15 +68,15 @@ def readable(shard: Shard) -> list[int]:
             assert f"record {position}" in str(error)
             continue
         assert same_record(read, record)
-        found.append(position)
-    return found
+        positions.append(position)
+    return positions
 
 
 def shards(path: Path) -> list[tuple[str, int]]:
     return [(shard.name, shard.stat().st_ino) for shard in sorted(path.glob("*.h5"))]
 
 
-def test_images_of_different_sizes_come_back_byte_for_byte(tmp_path: Path) -> None:
+def test_images_of_different_sizes_are_returned_unchanged(tmp_path: Path) -> None:
     files = [[bytes([frame]) * size for frame in range(4)] for size in (1, 70_000, 13)]
     files[2][1:] = []
     records = []
@@ -92,7 +92,7 @@ def test_images_of_different_sizes_come_back_byte_for_byte(tmp_path: Path) -> No
         assert record.images.dtype == np.uint8 and record.size_bytes == sum(map(len, clip))
 
 
-def test_another_program_can_read_it_as_plain_hdf5(path: Path) -> None:
+def test_a_shard_can_be_read_as_plain_hdf5(path: Path) -> None:
     with h5py.File(path, "r") as file:
         assert file.attrs["format"] == b"deepseq-faces"
         assert set(FACE_ARRAYS) < set(file)
@@ -102,7 +102,7 @@ def test_another_program_can_read_it_as_plain_hdf5(path: Path) -> None:
         assert (file["landmarks"][1] == RECORDS[1].landmarks).all()
 
 
-def test_the_digest_follows_the_documented_bytes() -> None:
+def test_the_digest_covers_the_documented_bytes() -> None:
     record = RECORDS[1]
     data = record.metadata + b"\x0016 %d\0" % len(record.images)
     for name in ("mask", "frame_index", "pts_seconds", "boxes_xyxy", "scores", "landmarks"):
@@ -138,7 +138,7 @@ def test_a_change_in_any_array_changes_the_digest(name: str) -> None:
         {"images": make_faces().images[None]},
     ],
 )
-def test_a_record_that_contradicts_itself_cannot_be_made(changes: dict[str, Any]) -> None:
+def test_an_inconsistent_record_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         replace(make_faces(), **changes)
 
@@ -148,25 +148,25 @@ def test_padding_has_no_image() -> None:
     lengths, images = record.image_bytes.copy(), record.images
     lengths[4] = lengths[2]
     lengths[2] = 0
-    with pytest.raises(ValueError, match="image_bytes of 3 valid frames"):
+    with pytest.raises(ValueError, match="positive for the 3 valid frames"):
         replace(record, image_bytes=lengths, images=images)
 
 
 @pytest.mark.parametrize("make", [make_faces, make_record])
-def test_an_emptied_record_has_no_valid_frame(make: Any) -> None:
-    record = make(label=1, groups=("ann",)).emptied("no_face", "gone")
+def test_a_record_without_frames_keeps_its_other_fields(make: Any) -> None:
+    record = make(label=1, groups=("ann",)).without_frames("no_face", "gone")
     assert (record.status, record.reason, record.frames_valid) == ("no_face", "gone", 0)
     assert (record.label, record.groups, record.shape) == (1, ("ann",), make().shape)
-    assert record.same_content(replace(make(valid=0), **_told(record)))
-    with pytest.raises(ValueError, match="status ok with 0 valid frames"):
-        make().emptied("ok", "")
+    assert record.same_content(replace(make(valid=0), **_assigned(record)))
+    with pytest.raises(ValueError, match="Received: status ok with 0 valid frames"):
+        make().without_frames("ok", "")
 
 
-def _told(record: Any) -> dict[str, Any]:
+def _assigned(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in ("label", "groups", "reason", "facts")}
 
 
-def test_what_tells_of_faces_is_made_without_the_images() -> None:
+def test_empty_face_arrays_contain_no_images() -> None:
     arrays = empty_face_arrays(4)
     assert set(arrays) == set(FACE_ARRAYS) - {"image_bytes", "images"}
     assert (arrays.pop("frame_index") == -1).all()
@@ -174,7 +174,7 @@ def test_what_tells_of_faces_is_made_without_the_images() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1, 3])
-def test_a_flipped_bit_in_an_image_costs_its_record_alone(path: Path, position: int) -> None:
+def test_a_flipped_bit_in_an_image_damages_only_its_record(path: Path, position: int) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(payload(RECORDS[position])) + 5] ^= 4
     path.write_bytes(data)
@@ -182,7 +182,7 @@ def test_a_flipped_bit_in_an_image_costs_its_record_alone(path: Path, position: 
 
 
 @pytest.mark.parametrize("position", range(4))
-def test_any_flipped_bit_in_a_span_costs_its_record_alone(path: Path, position: int) -> None:
+def test_any_flipped_bit_in_a_span_damages_only_its_record(path: Path, position: int) -> None:
     whole = path.read_bytes()
     with h5py.File(path, "r") as file:
         offset = file["spans"].id.get_offset() + 16 * position
@@ -208,13 +208,13 @@ def test_any_flipped_bit_in_a_span_costs_its_record_alone(path: Path, position: 
         (-(1 << 63), (1 << 63) - 1),
     ],
 )
-def test_a_span_that_leads_anywhere_else_is_not_followed(path: Path, span: tuple[int, int]) -> None:
+def test_a_span_outside_the_dataset_is_refused(path: Path, span: tuple[int, int]) -> None:
     with h5py.File(path, "r+") as file:
         file["spans"][1] = span
     assert readable(Shard(path, ID)) == [0, 2, 3]
 
 
-def test_a_sparse_file_that_claims_gigabytes_of_images_is_not_read(path: Path) -> None:
+def test_a_sparse_file_with_gigabytes_of_images_is_not_read(path: Path) -> None:
     size = 1 << 40
     with h5py.File(path, "r+") as file:
         del file["images"]
@@ -229,7 +229,7 @@ def test_a_sparse_file_that_claims_gigabytes_of_images_is_not_read(path: Path) -
         Shard(path, ID).read(1)
 
 
-def test_a_damaged_span_is_found_and_the_rest_saved(tmp_path: Path) -> None:
+def test_a_damaged_span_is_found_and_the_other_records_are_kept(tmp_path: Path) -> None:
     from deepfake_seq.store.upkeep.repair import repair
 
     folder = tmp_path / "s"
@@ -244,8 +244,8 @@ def test_a_damaged_span_is_found_and_the_rest_saved(tmp_path: Path) -> None:
     assert [record.video_id for record in FaceStore.open(folder)] == ["0.mp4", "1.mp4", "2.mp4"]
 
 
-def reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes of images, spans and lengths are read at a time, from now on."""
+def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that collects the size in bytes of each later read of a shard."""
     sizes: list[int] = []
     real = payload_module.read_into
 
@@ -257,42 +257,44 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_reading_one_record_reads_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_record_reads_no_other_record(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shard = Shard(path, ID)
-    sizes = reading(monkeypatch)
+    sizes = record_reads(monkeypatch)
     shard.read(1)
     assert sizes == [16, 16 * 8, RECORDS[1].size_bytes]
 
 
-def test_no_more_than_a_block_of_bytes_is_in_memory(
+def test_only_one_block_of_bytes_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [make_faces(f"{n:02}.mp4", seed=n, most_bytes=100) for n in range(20)]
-    records[7] = make_faces("07.mp4", most_bytes=1000)  # more than a block by itself
+    records = [make_faces(f"{n:02}.mp4", seed=n, max_bytes=100) for n in range(20)]
+    records[7] = make_faces("07.mp4", max_bytes=1000)  # more than a block by itself
     store = FACES.write(tmp_path / "s", records, shard_records=20)
     monkeypatch.setattr(payload_module, "BLOCK_BYTES", 5000)
-    sizes = reading(monkeypatch)
+    sizes = record_reads(monkeypatch)
     most = 0
     for record, expected in zip(store.records(store.reading_order), records, strict=True):
         assert same_record(record, expected)
-        lately = [size for size in sizes if size not in (16 * n for n in range(1, 400))]
+        payload_sizes = [size for size in sizes if size not in (16 * n for n in range(1, 400))]
         sizes.clear()
-        most = max(most, sum(lately) if record.video_id != "07.mp4" else 0)
+        most = max(most, sum(payload_sizes) if record.video_id != "07.mp4" else 0)
     assert 3000 < most <= 5000
 
 
-def test_shards_are_sealed_by_bytes_and_full_ones_are_let_be(tmp_path: Path) -> None:
+def test_shards_are_sealed_by_bytes_and_full_shards_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    records = [make_faces(f"{n:02}.mp4", seed=n, most_bytes=40 + n % 5 * 20) for n in range(40)]
-    records[11] = make_faces("11.mp4", most_bytes=2000)  # larger than a shard
+    records = [make_faces(f"{n:02}.mp4", seed=n, max_bytes=40 + n % 5 * 20) for n in range(40)]
+    records[11] = make_faces("11.mp4", max_bytes=2000)  # larger than a shard
     limit = 5000
     for start in range(0, 40, 5):
         FACES.write(path, records[start : start + 5], shard_bytes=limit)
         with FaceStoreWriter.create(path, FACES_DESCRIPTION, shard_bytes=limit) as writer:
             writer.seal()
     sizes = [Shard(shard, ID).sizes for shard in path.glob("*.h5")]
-    assert all(sum(own) <= limit or len(own) == 1 for own in sizes)
-    assert sum(sum(own) <= limit / 2 for own in sizes) <= 1, "several are less than half full"
+    assert all(sum(shard) <= limit or len(shard) == 1 for shard in sizes)
+    assert sum(sum(shard) <= limit / 2 for shard in sizes) <= 1, "several are less than half full"
     assert sum(map(len, sizes)) == 40
     before = shards(path)
     with FaceStoreWriter.create(path, FACES_DESCRIPTION, shard_bytes=limit) as writer:
@@ -302,15 +304,15 @@ def test_shards_are_sealed_by_bytes_and_full_ones_are_let_be(tmp_path: Path) -> 
 
 
 def test_commits_are_sealed_once_they_fill_a_shard_by_bytes(tmp_path: Path) -> None:
-    records = [make_faces(f"{n}.mp4", seed=n, most_bytes=100) for n in range(8)]
+    records = [make_faces(f"{n}.mp4", seed=n, max_bytes=100) for n in range(8)]
     FACES.write(tmp_path / "s", records, shard_bytes=4 * 1000)
     assert len(shards(tmp_path / "s")) < 8
 
 
-def test_a_shard_of_which_most_records_were_replaced_is_packed_again(tmp_path: Path) -> None:
+def test_a_shard_with_mostly_replaced_records_is_sealed_again(tmp_path: Path) -> None:
     path = tmp_path / "s"
     records = [make_faces(f"{n}.mp4", seed=n) for n in range(4)]
-    records[0] = make_faces("0.mp4", most_bytes=400)  # most of the shard's bytes
+    records[0] = make_faces("0.mp4", max_bytes=400)  # most of the shard's bytes
     limit = sum(record.size_bytes for record in records)
     FACES.write(path, records, shard_records=4)
     with FaceStoreWriter.create(path, FACES_DESCRIPTION, shard_bytes=limit) as writer:
@@ -323,19 +325,19 @@ def test_a_shard_of_which_most_records_were_replaced_is_packed_again(tmp_path: P
     assert verify(path).is_whole and not verify(path).duplicates
 
 
-def test_a_group_is_given_before_the_next_is_read() -> None:
+def test_a_group_is_yielded_before_the_next_is_read() -> None:
     read: list[str] = []
 
     def records() -> Any:
         for n in range(20):
             read.append(f"{n}")
-            yield make_faces(f"{n}.mp4", seed=n, most_bytes=100)
+            yield make_faces(f"{n}.mp4", seed=n, max_bytes=100)
 
     groups = ShardLimits(256, 5000).groups(records())
     assert len(next(groups)) == len(read) - 1 < 8
 
 
-def test_a_store_says_which_kind_it_is_and_a_feature_store_goes_without_saying(
+def test_a_description_contains_its_kind_unless_it_is_features(
     tmp_path: Path,
 ) -> None:
     assert b"kind" not in DESCRIPTION.to_bytes()
@@ -344,20 +346,20 @@ def test_a_store_says_which_kind_it_is_and_a_feature_store_goes_without_saying(
         assert StoreDescription.from_bytes(description.to_bytes(), tmp_path) == description
     values = json.loads(FACES_DESCRIPTION.to_bytes())
     for kind in ("voices", None, ["faces"]):
-        with pytest.raises(StoreError, match="knows no store of"):
+        with pytest.raises(StoreError, match="reads stores of features and faces"):
             StoreDescription.from_bytes(json.dumps({**values, "kind": kind}).encode(), tmp_path)
 
 
-def test_a_store_of_the_other_kind_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_store_of_the_other_kind_is_refused_with_a_remedy(tmp_path: Path) -> None:
     FEATURES.write(tmp_path / "s", [make_record()])
     FACES.write(tmp_path / "f", [make_faces()])
     with pytest.raises(
-        StoreError, match=r"f is a face cache, and .*extract --from-faces .*f --out"
+        StoreError, match=r"f is a face cache, not .*extract --from-faces .*f --out"
     ):
         FeatureStore.open(tmp_path / "f")
     with pytest.raises(StoreError, match=r"f is a face cache"):
         StoreWriter.create(tmp_path / "f", DESCRIPTION)
-    with pytest.raises(StoreError, match=r"s is a feature store, and .*PATH --keep-faces --out"):
+    with pytest.raises(StoreError, match=r"s is a feature store, not .*PATH --keep-faces --out"):
         FaceStore.open(tmp_path / "s")
     with pytest.raises(StoreError, match=r"s is a feature store"):
         FaceStoreWriter.create(tmp_path / "s", FACES_DESCRIPTION)
@@ -365,7 +367,7 @@ def test_a_store_of_the_other_kind_is_refused_with_what_to_do(tmp_path: Path) ->
     assert isinstance(open_store(tmp_path / "f"), FaceStore)
 
 
-def test_faces_are_found_by_themselves_and_by_their_feature_store(tmp_path: Path) -> None:
+def test_a_face_cache_is_opened_by_its_path_or_that_of_its_feature_store(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with pytest.raises(StoreError, match=r"no face cache in .*PATH --keep-faces --out DIR"):
         open_faces(path)
@@ -374,14 +376,14 @@ def test_faces_are_found_by_themselves_and_by_their_feature_store(tmp_path: Path
         open_faces(path)
     FACES.write(faces_of(path), [make_faces()])
     assert faces_of(path) == path / "faces"
-    for given in (path, faces_of(path)):
-        with open_faces(given) as store:
+    for store_path in (path, faces_of(path)):
+        with open_faces(store_path) as store:
             assert store.path == faces_of(path)
             assert same_record(store["real/a.mp4"], make_faces())
     assert len(FeatureStore.open(path)) == 1
 
 
-def test_a_store_of_failures_alone_has_no_image(tmp_path: Path) -> None:
+def test_a_store_with_only_failures_has_no_images(tmp_path: Path) -> None:
     records = [make_faces(f"{n}.mp4", valid=0) for n in range(3)]
     store = FACES.write(tmp_path / "s", records, shard_records=3)
     assert [record.encoded for record in store] == [[], [], []]

@@ -1,4 +1,4 @@
-"""Several processes extract into one store at once."""
+"""Several processes extract into one store at the same time."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_four_writers_extract_each_video_exactly_once(folder: Path, keep_faces: 
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
     assert extracted(folder) == [f"{number:03}.mp4" for number in range(VIDEOS)]
     shares = [len(log.read_text().split()) for log in folder.glob("*.log")]
-    assert sum(share > 0 for share in shares) >= 2, "one process did it all: nothing was shown"
+    assert sum(share > 0 for share in shares) >= 2, "one process did all the work"
     for store in stores(folder, keep_faces):
         report = verify(store)
         assert report.is_whole and report.videos == VIDEOS
@@ -111,7 +111,7 @@ def test_four_writers_extract_each_video_exactly_once(folder: Path, keep_faces: 
 
 
 @KEEP_FACES
-def test_what_a_killed_writer_had_is_taken_over(folder: Path, keep_faces: bool) -> None:
+def test_claims_of_a_killed_writer_are_released(folder: Path, keep_faces: bool) -> None:
     processes = [start(folder, str(number), keep_faces) for number in range(3)]
     victim = processes[0]
     deadline = time.monotonic() + 60
@@ -133,7 +133,7 @@ def test_what_a_killed_writer_had_is_taken_over(folder: Path, keep_faces: bool) 
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError, FileExistsError])
-def test_a_writer_whose_new_folder_is_cleared_away_before_it_is_locked_takes_another(
+def test_a_writer_whose_folder_is_removed_before_it_is_locked_creates_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
 ) -> None:
     locks, acquire, met = Locks(tmp_path), Lock.acquire, list[Path]()

@@ -1,4 +1,4 @@
-"""Writing to a store: what is committed, replaced, sealed and cleared away."""
+"""Write to a store: commit, replace, seal, and remove leftovers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def visible(path: Path) -> list[str]:
     return sorted({entry.suffix for entry in path.iterdir() if not entry.name.startswith(".")})
 
 
-def test_nothing_is_made_before_something_is_claimed(tmp_path: Path, kind: StoreKind) -> None:
+def test_no_file_is_created_before_the_first_claim(tmp_path: Path, kind: StoreKind) -> None:
     with kind.writer.create(tmp_path / "s", kind.description) as writer:
         assert len(writer) == 0
     assert not (tmp_path / "s").exists()
 
 
-def test_a_commit_leaves_nothing_but_the_shard(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_commit_leaves_only_the_shard(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "s", [kind.make()])
     assert visible(tmp_path / "s") == [".h5", ".json"]
     assert [entry.name for entry in (tmp_path / "s").glob(".*")] == [".locks"]
     assert not list((tmp_path / "s" / ".locks").iterdir())
 
 
-def test_a_later_record_takes_the_place_of_the_earlier(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_later_record_replaces_the_earlier_one(tmp_path: Path, kind: StoreKind) -> None:
     newer = kind.make(seed=2, label=1)
     store = kind.write(tmp_path / "s", [kind.make(seed=1), newer])
     record = store[newer.video_id]
@@ -57,9 +57,7 @@ def test_a_record_in_a_sealed_shard_can_be_replaced(tmp_path: Path, kind: StoreK
     assert sealed.exists() and len(shards(tmp_path / "s")) == 2
 
 
-def test_settings_that_differ_are_refused_with_what_differs(
-    tmp_path: Path, kind: StoreKind
-) -> None:
+def test_different_settings_are_refused_and_listed(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "s")
     other = Fingerprint({**FINGERPRINT.fields, "faces": {"detector": "mtcnn", "margin": 0.3}})
     with pytest.raises(FingerprintMismatchError) as caught:
@@ -68,7 +66,7 @@ def test_settings_that_differ_are_refused_with_what_differs(
     assert "margin" not in str(caught.value)
 
 
-def test_two_writers_cannot_found_one_store_with_different_settings(
+def test_two_writers_cannot_create_one_store_with_different_settings(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     fingerprint = Fingerprint({"faces": {"detector": "mtcnn"}})
@@ -89,20 +87,20 @@ def test_shards_without_a_description_are_not_adopted(tmp_path: Path, kind: Stor
         kind.writer.create(tmp_path / "s", kind.description)
 
 
-def test_a_file_in_the_way_is_said(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_file_in_place_of_the_store_is_reported(tmp_path: Path, kind: StoreKind) -> None:
     (tmp_path / "s").write_text("")
-    with pytest.raises(StoreError, match="is a file; a store is a directory"):
+    with pytest.raises(StoreError, match="is a file, but a store is a directory"):
         kind.writer.create(tmp_path / "s", kind.description)
 
 
 def test_a_record_of_another_shape_is_refused(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "s", [kind.make("a.mp4")])
-    with pytest.raises(StoreError, match="records of one shape"):
+    with pytest.raises(StoreError, match="must have the same shape"):
         kind.write(tmp_path / "s", [kind.make("b.mp4", frames=9, valid=9)])
     assert len(kind.store.open(tmp_path / "s")) == 1
 
 
-def test_a_video_that_one_writer_has_is_not_given_to_another(
+def test_a_claimed_video_cannot_be_claimed_by_another_writer(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     with (
@@ -116,9 +114,7 @@ def test_a_video_that_one_writer_has_is_not_given_to_another(
         assert two.claim("a.mp4")
 
 
-def test_whoever_claims_a_video_knows_what_was_committed_of_it(
-    tmp_path: Path, kind: StoreKind
-) -> None:
+def test_a_claim_refreshes_earlier_commits_of_the_video(tmp_path: Path, kind: StoreKind) -> None:
     with (
         kind.writer.create(tmp_path / "s", kind.description) as one,
         kind.writer.create(tmp_path / "s", kind.description) as two,
@@ -130,9 +126,7 @@ def test_whoever_claims_a_video_knows_what_was_committed_of_it(
         assert "a.mp4" in two
 
 
-def test_what_was_claimed_is_given_back_when_the_writer_closes(
-    tmp_path: Path, kind: StoreKind
-) -> None:
+def test_closing_a_writer_releases_its_claims(tmp_path: Path, kind: StoreKind) -> None:
     with kind.writer.create(tmp_path / "s", kind.description) as two:
         with (
             pytest.raises(RuntimeError),
@@ -143,14 +137,14 @@ def test_what_was_claimed_is_given_back_when_the_writer_closes(
         assert two.claim("a.mp4")
 
 
-def test_small_shards_are_sealed_as_they_come(tmp_path: Path, kind: StoreKind) -> None:
+def test_small_shards_are_sealed_automatically(tmp_path: Path, kind: StoreKind) -> None:
     records = [kind.make(f"{number}.mp4", seed=number) for number in range(10)]
     store = kind.write(tmp_path / "s", records, shard_records=4)
     assert len(shards(tmp_path / "s")) == 4
     assert [record.sha256 for record in store] == [record.sha256 for record in records]
 
 
-def test_sealing_leaves_at_most_one_shard_that_is_less_than_half_full(
+def test_sealing_leaves_at_most_one_shard_less_than_half_full(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     path = tmp_path / "s"
@@ -169,7 +163,7 @@ def test_sealing_leaves_at_most_one_shard_that_is_less_than_half_full(
     assert [(shard.name, shard.stat().st_ino) for shard in shards(path)] == before
 
 
-def test_sealing_forgets_what_was_replaced(tmp_path: Path, kind: StoreKind) -> None:
+def test_sealing_drops_replaced_records(tmp_path: Path, kind: StoreKind) -> None:
     path = tmp_path / "s"
     records = [kind.make(f"{number}.mp4", seed=number) for number in range(8)]
     kind.write(path, records, shard_records=8)
@@ -182,7 +176,7 @@ def test_sealing_forgets_what_was_replaced(tmp_path: Path, kind: StoreKind) -> N
     assert len(shards(path)) == 1
 
 
-def test_a_damaged_shard_is_not_sealed_away(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_damaged_shard_is_kept_when_sealing(tmp_path: Path, kind: StoreKind) -> None:
     path = tmp_path / "s"
     records = [kind.make(f"{number}.mp4", seed=number) for number in range(3)]
     kind.write(path, records)
@@ -217,7 +211,7 @@ def test_copies_left_by_an_interrupted_seal_are_one_record(tmp_path: Path, kind:
     assert len(shards(path)) == 1 and not verify(path).duplicates
 
 
-def test_what_a_dead_writer_left_is_cleared_away_and_what_a_living_one_has_is_not(
+def test_leftovers_of_dead_writers_are_removed_and_folders_of_live_ones_kept(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     path = tmp_path / "s"
@@ -246,7 +240,7 @@ STEPS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1)) | st.no
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @settings(max_examples=30, deadline=None)
 @given(steps=STEPS)
-def test_a_store_is_a_mapping_whatever_is_committed_and_sealed(
+def test_a_store_behaves_like_a_mapping_after_any_commits_and_seals(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int] | None], kind: StoreKind
 ) -> None:
     path = tmp_path_factory.mktemp("stores") / "s"

@@ -1,4 +1,4 @@
-"""The commands, called as a user calls them."""
+"""Call the commands as a user does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deepfake_seq.cli import app
 
 
 def deepseq(*arguments: object) -> Result:
-    """What a command printed and its exit code; what is no exit is raised."""
+    """Run a command and return its result; raise any exception except an exit."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -1,4 +1,4 @@
-"""Python processes of their own, for what a process can do only once: import."""
+"""Run Python code in new processes, for example to measure imports."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SUPPORT = Path(__file__).parent
 ROOT = SUPPORT.parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 PATHS = [str(SUPPORT), str(ROOT)]
-"""Where other processes find what tests share, and the package."""
+"""Import paths of other processes: the shared test modules and the package."""
 
 
 def run_python(code: str, **environment: str) -> str:
-    """What `code` printed; fails with its stderr where it failed."""
+    """Run `code` and return its stdout; fail with its stderr if it fails."""
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -1,10 +1,10 @@
-"""Runs a small run again and again, each time ending the process some steps later. A script.
+"""Crash a small run at one step after another, and check the store after each crash. A script.
 
-Its arguments: a folder to work in, `small_run` or `faces_run`, and by how many steps later each
-process ends.
+crashing.py FOLDER RUN EVERY
 
-Prints how many processes were ended, or fails. After each crash, all that was committed must be
-there, nothing may be torn, and the next run must lead to the same store as one without a crash.
+RUN is `small_run` or `faces_run`; the process is ended before every EVERY-th step that changes the
+disk. After each crash, all committed records must be in the store, none may be torn, and the next
+run must give the same store as a run without a crash. Prints the number of crashes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUN = importlib.import_module(sys.argv[2])
 
 
 def run_until(step: int, path: Path, log: Path) -> None:
-    """Run, and be gone before the given step; what was committed is noted in `log`."""
+    """Run, exit before the given step, and append the committed ids to `log`."""
     left = step
 
     def before(name: str, *arguments: Any) -> None:
@@ -36,15 +36,16 @@ def run_until(step: int, path: Path, log: Path) -> None:
 
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     with watching(before):
-        RUN.small_run(path, lambda record: _note(descriptor, record.video_id))
+        RUN.small_run(path, lambda record: _append(descriptor, record.video_id))
     os._exit(0)
 
 
-def _note(descriptor: int, video_id: str) -> None:
+def _append(descriptor: int, video_id: str) -> None:
     os.write(descriptor, f"{video_id}\n".encode())
 
 
 def crash(step: int, path: Path, log: Path) -> bool:
+    """Run in a child process that ends at a step; return whether it got that far."""
     child = os.fork()
     if not child:
         try:
@@ -63,13 +64,13 @@ def main() -> None:
     step = crashes = 0
     while crash(step, folder / f"{step}", folder / f"{step}.log"):
         path, log = folder / f"{step}", folder / f"{step}.log"
-        found = RUN.contents(path)
+        digests = RUN.contents(path)
         committed = set(log.read_text().split()) if log.exists() else set()
-        assert committed <= found.keys(), f"step {step}: {committed - found.keys()} is lost"
-        if found:
+        assert committed <= digests.keys(), f"step {step}: {committed - digests.keys()} is lost"
+        if digests:
             assert verify(path).is_whole, f"step {step}"
         RUN.small_run(path)
-        assert RUN.contents(path) == expected, f"step {step}: resumed otherwise"
+        assert RUN.contents(path) == expected, f"step {step}: the resumed store differs"
         report = verify(path)
         assert report.is_whole and not report.leftovers, f"step {step}: {report}"
         step += int(sys.argv[3])

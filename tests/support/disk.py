@@ -1,7 +1,7 @@
-"""A look at, and a hand in, everything that is written to the disk.
+"""Observe and interrupt everything that is written to the disk.
 
-Inside `watching`, each step that changes a disk is announced before it is taken: `write` (each half
-of a file's content by itself), `fsync`, `replace`, `rename`, `unlink`, `mkdir` and `rmdir`.
+Inside `watching`, a callback is called before each step that changes the disk: `write` (once for
+each half of a file's content), `fsync`, `replace`, `rename`, `unlink`, `mkdir` and `rmdir`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Before = Callable[..., None]
 
 
 class _TornFile:
-    """A file that writes in two halves, so that whatever happens can happen between them."""
+    """A file that writes in two halves, so that a crash can happen between them."""
 
     def __init__(self, file: Any, before: Before) -> None:
         self._file = file
@@ -32,9 +32,9 @@ class _TornFile:
 
     def write(self, data: bytes) -> None:
         half = len(data) // 2
-        for part in (data[:half], data[half:]):
-            self._before("write", self._file.fileno(), part)
-            self._file.write(part)
+        for content in (data[:half], data[half:]):
+            self._before("write", self._file.fileno(), content)
+            self._file.write(content)
             self._file.flush()
 
     def flush(self) -> None:
@@ -46,10 +46,10 @@ class _TornFile:
 
 @contextmanager
 def watching(before: Before) -> Iterator[None]:
-    """Call `before` with the step's name and arguments ahead of each step.
+    """Call `before` with the name and the arguments of each step before it is executed.
 
-    Steps on names relative to an open directory are passed on without a word: only the removal of
-    folders that nobody needs any more uses them.
+    Steps relative to an open directory are not reported: only the removal of leftover folders uses
+    them.
     """
     real = {name: getattr(os, name) for name in STEPS}
     real_open = io.open
@@ -57,7 +57,7 @@ def watching(before: Before) -> Iterator[None]:
 
     def announce(*arguments: Any) -> None:
         nonlocal busy
-        if not busy:  # what `before` itself does is no step
+        if not busy:  # ignore steps of `before` itself
             busy = True
             try:
                 before(*arguments)

@@ -1,4 +1,4 @@
-"""What the tests of augmentation draw from."""
+"""Hypothesis strategies and images for the tests of augmentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sizes = st.lists(st.integers(1, 70), min_size=1, max_size=4)
 
 @st.composite
 def draws(draw: st.DrawFn) -> Draw:
-    """Any view, also beyond what `draw_view` gives."""
+    """Draw the parameters of a view, also beyond the ranges of `draw_view`."""
     side = draw(st.floats(0.05, 1))
     inside = st.floats(0, 1 - side)
     return Draw(
@@ -30,10 +30,11 @@ def draws(draw: st.DrawFn) -> Draw:
 
 
 def noise(seed: int, sizes: list[int]) -> list[Image]:
-    """Images of nothing."""
+    """Return images of random noise."""
     generator = np.random.default_rng(seed)
     return [generator.integers(0, 256, (size, size, 3), dtype=np.uint8) for size in sizes]
 
 
 def same(ones: list[Image], others: list[Image]) -> bool:
+    """Return whether all images are equal."""
     return all(np.array_equal(*pair) for pair in zip(ones, others, strict=True))

@@ -1,4 +1,4 @@
-"""What `small_run` does, with a face cache: it seals by bytes as well as by records."""
+"""`small_run` for a face cache, which is sealed by bytes as well as by records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RELABELLED = replace(RECORDS[1], label=1)
 
 
 def small_run(path: Path, on_commit: Callable[[FaceRecord], None] = lambda record: None) -> None:
-    """Bring a store to its final state from whatever an earlier run left."""
+    """Complete a store, continuing from the state that an earlier run left."""
     description = FACES.description
     with FACES.writer.create(path, description, shard_records=4, shard_bytes=1200) as writer:
         for record in RECORDS:
@@ -30,7 +30,7 @@ def small_run(path: Path, on_commit: Callable[[FaceRecord], None] = lambda recor
 
 
 def contents(path: Path) -> dict[str, str]:
-    """The digest of each record in a store, all of which are read."""
+    """Read all records of a store, and return their SHA-256 by video id."""
     if not (path / "store.json").exists():
         return {}
     with FaceStore.open(path) as store:

@@ -1,4 +1,4 @@
-"""Records and stores made on the spot."""
+"""Make records and stores for tests."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def make_record(
     shift: float = 0.0,
     **changes: Any,
 ) -> FeatureRecord:
-    """A record with `valid` frames of noise round `shift`."""
+    """Return a record with `valid` frames of noise with mean `shift`."""
     generator = np.random.default_rng(seed)
     arrays = empty_arrays(frames, width)
     arrays["features"][:valid] = generator.normal(shift, 1.0, size=(valid, width))
-    return FeatureRecord(**{**_seen(video_id, arrays, valid), **arrays, **changes})
+    return FeatureRecord(**{**_fill_frames(video_id, arrays, valid), **arrays, **changes})
 
 
 def make_faces(
@@ -55,22 +55,22 @@ def make_faces(
     seed: int = 0,
     valid: int = 16,
     frames: int = 16,
-    most_bytes: int = 60,
+    max_bytes: int = 60,
     **changes: Any,
 ) -> FaceRecord:
-    """A record with `valid` files of up to `most_bytes` of noise in the place of images."""
+    """Return a record with `valid` files of noise, up to `max_bytes` each, instead of images."""
     generator = np.random.default_rng(seed)
     arrays = empty_face_arrays(frames)
     arrays["landmarks"][:valid] = generator.uniform(10, 110, size=(valid, 5, 2))
     lengths = np.zeros(frames, dtype=np.int64)
-    lengths[:valid] = generator.integers(most_bytes // 2, most_bytes, size=valid, endpoint=True)
+    lengths[:valid] = generator.integers(max_bytes // 2, max_bytes, size=valid, endpoint=True)
     images = generator.integers(0, 256, size=lengths.sum(), dtype=np.uint8)
-    values = {**_seen(video_id, arrays, valid), "image_bytes": lengths, "images": images}
+    values = {**_fill_frames(video_id, arrays, valid), "image_bytes": lengths, "images": images}
     return FaceRecord(**{**values, **arrays, **changes})
 
 
-def _seen(video_id: str, arrays: dict[str, Any], valid: int) -> dict[str, Any]:
-    """What is known of a clip beside its arrays, into which goes where and when a face is seen."""
+def _fill_frames(video_id: str, arrays: dict[str, Any], valid: int) -> dict[str, Any]:
+    """Fill the frame arrays of a record in place, and return its other fields."""
     rows = slice(valid)
     arrays["mask"][rows] = True
     arrays["frame_index"][rows] = np.arange(valid) * 3
@@ -94,7 +94,7 @@ def _seen(video_id: str, arrays: dict[str, Any], valid: int) -> dict[str, Any]:
 def make_store(
     path: Path, *, clips: int = 40, people: int = 20, width: int = 8, shift: float = 1.0
 ) -> FeatureStore:
-    """Real and fake clips of several people; fakes are moved by `shift` in every feature."""
+    """Write a store of real and fake clips; all features of the fakes are higher by `shift`."""
     return write_store(
         path,
         (
@@ -112,25 +112,25 @@ def make_store(
 
 
 def write_store(path: Path, records: Iterable[FeatureRecord] = (), **changes: Any) -> FeatureStore:
-    """A store of `records`, each committed by itself; opened for reading."""
+    """Write a store of `records`, one commit each, and open it for reading."""
     return FEATURES.write(path, records, **changes)
 
 
 def same_record(one: Record, other: Record) -> bool:
-    """Whether two records are equal in all that is kept."""
+    """Return whether two records have the same SHA-256."""
     return one.sha256 == other.sha256
 
 
 @dataclass(frozen=True)
 class StoreKind:
-    """All that a test needs to make stores of one kind.
+    """Everything that a test needs to make stores of one kind.
 
     Attributes:
-        name: As in `StoreDescription`.
-        make: Makes a record.
-        description: Of a store.
-        store: Reads one.
-        writer: Writes one.
+        name: Kind, as in `StoreDescription`.
+        make: Function that makes a record.
+        description: Description of a store.
+        store: Class that reads stores.
+        writer: Class that writes stores.
     """
 
     name: str
@@ -140,9 +140,9 @@ class StoreKind:
     writer: Any
 
     def write(self, path: Path, records: Iterable[Record] = (), **changes: Any) -> Any:
-        """A store of `records`, each committed by itself; opened for reading."""
+        """Write a store of `records`, one commit each, and open it for reading."""
         with self.writer.create(path, self.description, **changes) as writer:
-            writer.claim("")  # makes the store, even one without records
+            writer.claim("")  # creates the store even without records
             for record in records:
                 writer.commit(record)
         return self.store.open(path)
@@ -154,6 +154,6 @@ KINDS = (FEATURES, FACES)
 
 
 def payload(record: Record) -> bytes:
-    """The bytes of a record's large array, as they are in its shard."""
+    """Return the bytes of a record's large array, as stored in its shard."""
     name = list(record.DTYPES)[-1]
     return bytes(getattr(record, name).tobytes())

@@ -1,4 +1,4 @@
-"""A small run that does everything that writes to a store: commit, replace, seal. It resumes."""
+"""A small, resumable run with all operations that write to a feature store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RELABELLED = replace(RECORDS[1], label=1)
 
 
 def small_run(path: Path, on_commit: Callable[[FeatureRecord], None] = lambda record: None) -> None:
-    """Bring a store to its final state from whatever an earlier run left."""
+    """Complete a store, continuing from the state that an earlier run left."""
     with StoreWriter.create(path, DESCRIPTION, shard_records=4) as writer:
         for record in RECORDS:
             if record.video_id not in writer:
@@ -29,7 +29,7 @@ def small_run(path: Path, on_commit: Callable[[FeatureRecord], None] = lambda re
 
 
 def contents(path: Path) -> dict[str, str]:
-    """The digest of each record in a store, all of which are read."""
+    """Read all records of a store, and return their SHA-256 by video id."""
     if not (path / "store.json").exists():
         return {}
     with FeatureStore.open(path) as store:

@@ -1,4 +1,4 @@
-"""CNNs of two layers that replace large ones in tests of everything around them."""
+"""A CNN of two layers that replaces a large one in tests of the code around it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CROP_SIZE = 32
 
 
 def InceptionV3(**options: Any) -> Any:  # noqa: N802 - as in Keras
-    """Called as `keras.applications.InceptionV3` is; 2,048 features, with batch normalisation."""
+    """Replace `keras.applications.InceptionV3`: 2,048 features, with batch normalisation."""
     return _build(2048, has_norm=True, **options)
 
 
 def VGG16(**options: Any) -> Any:  # noqa: N802
-    """Called as `keras.applications.VGG16` is; 512 features."""
+    """Replace `keras.applications.VGG16`: 512 features."""
     return _build(512, has_norm=False, **options)
 
 
@@ -54,10 +54,10 @@ def _build(
 
 @contextmanager
 def in_place(home: Path) -> Iterator[None]:
-    """Replace `inception_v3`, `vgg16` and `efficientnet_b1` by tiny CNNs.
+    """Replace `inception_v3` and `vgg16` by the tiny CNNs inside the block.
 
     Args:
-        home: Where translated networks are kept, apart from those of the real CNNs.
+        home: Folder for their exported networks, separate from those of the real CNNs.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, build, width in (
@@ -73,6 +73,6 @@ def in_place(home: Path) -> Iterator[None]:
             )
             patch.setitem(BACKBONE_TABLE, name, row)
         patch.setenv("DEEPSEQ_HOME", str(home))
-        # The process that translates networks imports this module, too.
+        # The process that exports networks imports this module, too.
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
         yield

@@ -1,4 +1,4 @@
-"""Data sets made on the spot, of empty files."""
+"""Make data sets of empty files for tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOLDERS = {"real/a.mp4": "", "fake/b.mp4": "", "other/c.mp4": ""}
 
 
 def plant(root: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Make files under `root`, and give it back."""
+    """Write files under `root`, and return `root`."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,11 @@ def plant(root: Path, files: Mapping[str, str | bytes]) -> Path:
     return root
 
 
-def found(*roots: Path, layout: str = "auto", **options: Any) -> list[DataSet]:
-    """The data sets under `roots`."""
+def find_data_sets(*roots: Path, layout: str = "auto", **options: Any) -> list[DataSet]:
+    """Return the data sets under `roots`."""
     return recognise(discover(roots, **options)[0], layout)
 
 
 def by_id(*roots: Path, layout: str = "auto") -> dict[str, VideoItem]:
-    """The videos under `roots`."""
-    return {item.video_id: item for item in all_items(found(*roots, layout=layout))}
+    """Return the videos under `roots` by id."""
+    return {item.video_id: item for item in all_items(find_data_sets(*roots, layout=layout))}

@@ -71,8 +71,8 @@ class CachedCropSource:
             if squares and not all(type(size) is int and size > 0 for size in sizes):
                 raise StoreError(f"the size of its frames is not known. Received: {sizes}")
         except StoreError as error:
-            return record.emptied("rejected", str(error)), []
-        return record, squares
+            return record.without_frames("rejected", str(error)), []
+        return record, cuts
 
 
 def cached_items(store: FaceStore, all_people: bool) -> list[VideoItem]:

@@ -6,21 +6,17 @@ view is never loaded as a clip, whatever else the store says about it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepfake_seq.config import VIEW_KINDS
+from deepfake_seq.store.record_ids import VIEW_FACT, clip_id_of, is_view_id, person_of
 
-FACT = "view"
-"""Fact that marks a record as a view."""
+FACT = VIEW_FACT
+"""The fact that marks a record as a view."""
 
 DAMAGED, WITHOUT_CLIP, UNUSABLE = "damaged views", "views without their clip", "unusable views"
 """Reasons for excluding views."""
-
-_ENDING = rf"@(?:{'|'.join(VIEW_KINDS)})\d+"
-_NAME = re.compile(rf"{_ENDING}(?:#\d+)?$")
-_PERSON = re.compile(rf"(#\d+)(?:{_ENDING})?$")
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,8 @@ class View:
 
 
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
-    """Return whether a record is a view, by its name or its facts."""
-    return FACT in facts or _NAME.search(video_id) is not None
+    """Whether a record is made from a clip, by its name or by what it says of itself."""
+    return FACT in facts or is_view_id(video_id)
 
 
 def clip_of(video_id: str) -> str:
@@ -62,10 +58,9 @@ def clip_of(video_id: str) -> str:
     >>> clip_of("a.mp4#0@view1")
     'a.mp4#0'
     """
-    return _NAME.sub("", video_id)
+    return clip_id_of(video_id)
 
 
 def person_in(video_id: str) -> str:
-    """Return the person (`#0`, `#1` …) in the name of a clip or view, or ""."""
-    person = _PERSON.search(video_id)
-    return person[1] if person else ""
+    """`#0`, `#1` … where a record, or what a view is made from, is one of several people; or ""."""
+    return person_of(video_id)

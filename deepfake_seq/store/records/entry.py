@@ -1,4 +1,4 @@
-"""What is known of a record without its arrays."""
+"""A record without its arrays."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from deepfake_seq.store.records.metadata import ASSIGNED_FACTS, SourceFile
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a record without its arrays.
+    """A record without its arrays.
 
     Attributes:
-        metadata: The fields of a record that are no arrays.
+        metadata: Fields of the record that are not arrays, by name.
     """
 
     metadata: dict[str, Any]
 
     @property
     def status(self) -> str:
-        """The record's status."""
+        """Status of the record, a key of `STATUSES`."""
         return str(self.metadata["status"])
 
     @property
     def transient(self) -> bool:
-        """Whether it is a failure that says nothing about the video."""
+        """Whether the record is a failure that was not caused by the video."""
         return bool(self.metadata["transient"])
 
     @property
     def revision(self) -> int:
-        """How many records of the video there have been, this one counted."""
+        """Number of records of the video so far, including this one."""
         return int(self.metadata["revision"])
 
     @property
     def assigned(self) -> tuple[int, tuple[str, ...], str, dict[str, Any]]:
-        """What the data set tells: label, groups, part of the split, and `ASSIGNED_FACTS`."""
+        """Values assigned by the data set: label, groups, split, and the `ASSIGNED_FACTS`."""
         values, facts = self.metadata, self.metadata["facts"]
-        told = {name: facts[name] for name in ASSIGNED_FACTS if name in facts}
-        return values["label"], values["groups"], values["split"], told
+        assigned_facts = {name: facts[name] for name in ASSIGNED_FACTS if name in facts}
+        return values["label"], values["groups"], values["split"], assigned_facts
 
     @property
     def source(self) -> SourceFile:
-        """The video file as it was when it was read."""
+        """Size, time and checksum of the video file when it was read."""
         source: SourceFile = self.metadata["source"]
         return source

@@ -1,4 +1,4 @@
-"""What is kept of the faces of one video: the crops, as image files."""
+"""The record of the faces in one video: crops, as image files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.store.records.record import SEEN_ARRAYS, Record, shapes_seen
+from deepfake_seq.store.records.record import FRAME_ARRAYS, Record, frame_array_shapes
 
 FACE_ARRAYS: dict[str, str] = {
-    **SEEN_ARRAYS,
+    **FRAME_ARRAYS,
     "landmarks": "<f4",
     "image_bytes": "<i8",
     "images": "|u1",
 }
-"""The arrays of a face record and their dtypes, in the order in which they are hashed."""
+"""Dtypes of a face record's arrays by name, in the order in which they are hashed."""
 
 MAX_IMAGES = 1 << 31
-"""The most bytes that the images of a face record may have."""
+"""Maximum total size of the images in a face record, in bytes."""
 
 
 def empty_face_arrays(frames: int) -> dict[str, Any]:
@@ -35,13 +35,13 @@ def empty_face_arrays(frames: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class FaceRecord(Record):
-    """The faces of one video as image files, or why there are none; see `Record` for the rest.
+    """The faces in one video as image files, or the reason that there are none; see `Record`.
 
     Attributes:
-        landmarks: float32 (T, 5, 2); in pixels of the upright frame, zeros where the detector tells
+        landmarks: float32 (T, 5, 2); in pixels of the upright frame, zeros if the detector returns
             none.
-        image_bytes: int64 (T,); the length of each image file, 0 in padding.
-        images: uint8 (sum of `image_bytes`,); the files, one after the other.
+        image_bytes: int64 (T,); size of each image file in bytes, 0 for padding.
+        images: uint8 (sum of `image_bytes`,); the concatenated image files.
     """
 
     DTYPES = FACE_ARRAYS
@@ -53,19 +53,19 @@ class FaceRecord(Record):
     @staticmethod
     @lru_cache(maxsize=8)
     def shapes(*shape: int) -> dict[str, tuple[int, ...]]:
-        """See `Record`; `images` has a size of its own in each."""
+        """See `Record`; `images` has a different size in each record."""
         (frames,) = shape
-        return {**shapes_seen(frames), "landmarks": (frames, 5, 2), "image_bytes": (frames,)}
+        return {**frame_array_shapes(frames), "landmarks": (frames, 5, 2), "image_bytes": (frames,)}
 
     @property
     def shape(self) -> tuple[int]:
-        """T alone."""
+        """Number of rows T, as a tuple."""
         (frames,) = self.mask.shape
         return (frames,)
 
     @property
     def encoded(self) -> list[memoryview]:
-        """The image file of each valid frame."""
+        """Image file of each valid frame."""
         data = np.ascontiguousarray(self.images).data
         stops = np.cumsum(self.image_bytes[: self.frames_valid]).tolist()
         return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
@@ -77,13 +77,18 @@ class FaceRecord(Record):
     def _check_frames(self, valid: int) -> None:
         lengths = self.image_bytes.tolist()
         if any(not 0 < length <= MAX_IMAGES for length in lengths[:valid]) or any(lengths[valid:]):
-            raise ValueError(f"image_bytes of {valid} valid frames. Received: {lengths}")
+            raise ValueError(
+                f"image_bytes must be positive for the {valid} valid frames and 0 after them. "
+                f"Received: {lengths}"
+            )
         if self.images.dtype != np.uint8 or self.images.shape != (sum(lengths),):
             raise ValueError(
                 f"images must be |u1 ({sum(lengths)},). "
                 f"Received: {self.images.dtype} {self.images.shape}"
             )
         if self.images.size > MAX_IMAGES:
-            raise ValueError(f"images of more than {MAX_IMAGES} bytes: {self.images.size}")
+            raise ValueError(
+                f"images must be {MAX_IMAGES} bytes or less. Received: {self.images.size}"
+            )
         if not np.isfinite(self.landmarks).all() or not np.isfinite(self.boxes_xyxy).all():
             raise ValueError("boxes and landmarks must be finite")

@@ -1,4 +1,4 @@
-"""What the numbers in a store depend on."""
+"""The fingerprint: everything that the features in a store depend on."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from typing import Any
 class Fingerprint:
     """Everything that changes the features, as nested JSON values.
 
-    Two stores whose fingerprints are equal hold interchangeable features. How fast they were made,
-    on which machine and by which runtime is no part of it.
+    Stores with equal fingerprints contain interchangeable features. The machine, the runtime and
+    settings that only affect speed are not part of the fingerprint.
 
     Attributes:
-        fields: Strings, numbers, booleans and None in nested mappings.
+        fields: Nested mappings of strings, numbers, booleans and None.
     """
 
     fields: Mapping[str, Any]
 
     @property
     def canonical(self) -> str:
-        """JSON with sorted keys and no spaces: equal fields give equal text."""
+        """JSON with sorted keys and no spaces: equal fingerprints give equal text."""
         return json.dumps(self.fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def id(self) -> str:
-        """The first 12 hex digits of the SHA-256 of `canonical`."""
+        """First 12 hex digits of the SHA-256 of `canonical`."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()[:12]
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """One readable phrase for each field in which `other` is not the same, by field name."""
-        own, others = dict(_flatten(self.fields)), dict(_flatten(other.fields))
+        """Describe each field that differs in `other`, one phrase per field, sorted by name."""
+        there, here = dict(_flatten(self.fields)), dict(_flatten(other.fields))
         return [
-            f"{name} is {own.get(name, 'not set')} there, {others.get(name, 'not set')} here"
-            for name in sorted(own.keys() | others.keys())
-            if _text(own, name) != _text(others, name)
+            f"{name} is {there.get(name, 'not set')} there, {here.get(name, 'not set')} here"
+            for name in sorted(there.keys() | here.keys())
+            if _text(there, name) != _text(here, name)
         ]
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
-    """The value as JSON, which tells 1 from true and from 1.0; "" where there is none."""
+    """Return a value as JSON, in which 1, true and 1.0 differ; "" if it is not set."""
     return json.dumps(fields[name]) if name in fields else ""
 
 

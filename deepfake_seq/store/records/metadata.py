@@ -1,4 +1,4 @@
-"""What is kept of one video beside its arrays: as JSON, and held to its types."""
+"""Encode, decode and check the metadata of a record: its fields that are not arrays."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 STATUSES = {
     "ok": "every sampled frame was read, and a face was found",
     "too_few_frames": "the video has fewer frames than are sampled; all of them were used",
-    "partial": "the file ended early or broke; what could be read was used",
+    "partial": "the file ends early or is damaged; the readable part was used",
     "no_face": "no sampled frame shows a face",
     "decode_error": "the file could not be decoded",
-    "timeout": "the time allowed for one video ran out",
-    "rejected": "a limit or a forbidden input",
+    "timeout": "the time limit for one video was exceeded",
+    "rejected": "the video exceeds a limit or is a forbidden input",
 }
-"""Every status that a record can have, and what it means."""
+"""Meaning of each status that a record can have."""
 
 FAILED_STATUSES = frozenset({"no_face", "decode_error", "timeout", "rejected"})
-"""The statuses of records without a single valid frame."""
+"""Statuses of records without valid frames."""
 
 ASSIGNED_FACTS = ("method", "dataset")
-"""The facts that the data set tells, not the video: how a fake was made, and what it is of."""
+"""Facts that come from the data set, not from the video: manipulation method and data set."""
 
 MAX_METADATA = 65_536
-"""The most bytes that a record's metadata may have."""
+"""Maximum size of a record's metadata in bytes."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """What a video file looked like when it was read.
+    """Size, time and checksum of a video file when it was read.
 
     Attributes:
-        size_bytes: Its size.
-        mtime_ns: Its modification time in nanoseconds since 1970.
-        sha256: Of its content, in hex; "" where the file could not be read.
+        size_bytes: Size of the file in bytes.
+        mtime_ns: Modification time in nanoseconds since 1970.
+        sha256: SHA-256 of the content in hex; "" if the file could not be read.
     """
 
     size_bytes: int
@@ -45,16 +45,18 @@ class SourceFile:
     def __post_init__(self) -> None:
         numbers = type(self.size_bytes) is int and type(self.mtime_ns) is int
         if not numbers or type(self.sha256) is not str:
-            raise ValueError(f"not what a file looks like. Received: {self}")
+            raise ValueError(
+                f"size_bytes and mtime_ns must be integers and sha256 text. Received: {self}"
+            )
 
 
 def encode_metadata(values: Mapping[str, Any]) -> bytes:
-    """The fields of a record that are no arrays, as canonical JSON in ASCII.
+    """Encode the fields of a record that are not arrays as canonical JSON in ASCII.
 
     Raises:
-        ValueError: They are too large.
+        ValueError: The result is larger than `MAX_METADATA`.
     """
-    plain = {
+    fields = {
         "facts": values["facts"],
         "groups": list(values["groups"]),
         "label": values["label"],
@@ -66,7 +68,7 @@ def encode_metadata(values: Mapping[str, Any]) -> bytes:
         "transient": values["transient"],
         "video_id": values["video_id"],
     }
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if len(text) > MAX_METADATA:
         raise ValueError(
             f"the metadata of {values['video_id']!r} is larger than {MAX_METADATA} bytes"
@@ -75,10 +77,10 @@ def encode_metadata(values: Mapping[str, Any]) -> bytes:
 
 
 def decode_metadata(metadata: bytes) -> dict[str, Any]:
-    """What `encode_metadata` wrote, as the fields of a record; their types are not checked.
+    """Decode the output of `encode_metadata` to fields of a record, without checking their types.
 
     Raises:
-        ValueError, KeyError, TypeError: It is something else.
+        ValueError, KeyError, TypeError: `metadata` is not such output.
     """
     values: dict[str, Any] = _JSON.decode(metadata.decode("ascii"))
     if type(values["groups"]) is not list:
@@ -89,10 +91,10 @@ def decode_metadata(metadata: bytes) -> dict[str, Any]:
 
 
 def parse_metadata(metadata: bytes) -> dict[str, Any]:
-    """What `encode_metadata` wrote, as the fields of a record; checked.
+    """Decode the output of `encode_metadata` to fields of a record, and check them.
 
     Raises:
-        ValueError, KeyError, TypeError: It is something else.
+        ValueError, KeyError, TypeError: `metadata` is not such output.
     """
     values = decode_metadata(metadata)
     check_metadata(values)
@@ -100,14 +102,14 @@ def parse_metadata(metadata: bytes) -> dict[str, Any]:
 
 
 def check_metadata(values: Mapping[str, Any]) -> None:
-    """Hold the fields of a record that are no arrays to their types and ranges.
+    """Check the types and ranges of a record's fields that are not arrays; untrusted input.
 
     Raises:
-        ValueError, KeyError, TypeError: One is not what it should be. Files may come from anybody.
+        ValueError, KeyError, TypeError: A field is missing or invalid.
     """
     status, revision, transient = values["status"], values["revision"], values["transient"]
     if status not in STATUSES:
-        raise ValueError(f"unknown status. Received: {status!r}")
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}. Received: {status!r}")
     texts = (values["video_id"], values["reason"], values["split"], *values["groups"])
     if {type(text) for text in texts} != {str} or type(values["groups"]) is not tuple:
         raise ValueError(f"video_id, reason, split and groups must be text. Received: {texts}")
@@ -116,13 +118,13 @@ def check_metadata(values: Mapping[str, Any]) -> None:
     if type(revision) is not int or not 1 <= revision < 2**63:
         raise ValueError(f"revision must be from 1 to 2^63 - 1. Received: {revision!r}")
     if type(transient) is not bool or (transient and status not in FAILED_STATUSES):
-        raise ValueError(f"transient, but {status}. Received: {transient!r}")
+        raise ValueError(f"transient must be false for status {status}. Received: {transient!r}")
     if type(values["facts"]) is not dict:
         raise ValueError(f"facts must be a mapping. Received: {values['facts']!r}")
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"no JSON number: {constant}")
+    raise ValueError(f"not a JSON number: {constant}")
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse)

@@ -1,4 +1,4 @@
-"""What is kept of one video: of whatever kind, and the features of its face."""
+"""Records: the base class for one video, and the record of its face's features."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = [
     "ARRAYS",
     "ASSIGNED_FACTS",
     "FAILED_STATUSES",
+    "FRAME_ARRAYS",
     "MAX_METADATA",
-    "SEEN_ARRAYS",
     "STATUSES",
     "FeatureRecord",
     "Record",
@@ -36,56 +36,56 @@ __all__ = [
     "canonical_bytes",
     "digest",
     "empty_arrays",
+    "frame_array_shapes",
     "sha256_of",
-    "shapes_seen",
 ]
 
-SEEN_ARRAYS: dict[str, str] = {
+FRAME_ARRAYS: dict[str, str] = {
     "mask": "|b1",
     "frame_index": "<i8",
     "pts_seconds": "<f8",
     "boxes_xyxy": "<f4",
     "scores": "<f4",
 }
-"""The arrays that tell where and when a face is seen, and their dtypes."""
+"""Dtypes of the arrays that describe the sampled frames and the face in them, by name."""
 
-ARRAYS: dict[str, str] = {**SEEN_ARRAYS, "features": "<f2"}
-"""The arrays of a feature record and their dtypes, in the order in which they are hashed."""
+ARRAYS: dict[str, str] = {**FRAME_ARRAYS, "features": "<f2"}
+"""Dtypes of a feature record's arrays by name, in the order in which they are hashed."""
 
 _INFINITE = 0x7C00
-"""The exponent bits of a float16: all of them set means infinity or NaN."""
+"""Exponent bits of a float16; if all are set, the value is infinite or NaN."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record(ABC):
-    """What is kept of one video, or why there is nothing; see `FeatureRecord` and `FaceRecord`.
+    """Base class of what is stored of one video: `FeatureRecord` and `FaceRecord`.
 
-    Rows of the arrays are sampled frames. Valid frames come first, in order of time; the rows after
-    them are padding, all zeros (`frame_index` -1), and mean nothing.
+    The rows of the arrays are sampled frames. Valid frames come first, in order of time; the rows
+    after them are padding of zeros (-1 in `frame_index`).
 
     Attributes:
-        video_id: The video's path relative to its root, with forward slashes.
-        status: A key of `STATUSES`.
+        video_id: Path of the video relative to its root, with forward slashes.
+        status: Status of the extraction, a key of `STATUSES`.
         reason: Why the status is not `ok`; "" otherwise.
-        mask: bool (T,); True where a row holds a frame that shows the face.
-        frame_index: int64 (T,); the frame's number in order of presentation.
-        pts_seconds: float64 (T,); its presentation time.
-        boxes_xyxy: float32 (T, 4); the face in pixels of the upright frame.
-        scores: float32 (T,); the detector's confidence.
-        label: 1 = fake, 0 = real, -1 = unknown.
+        mask: bool (T,); True for rows with a frame that shows the face.
+        frame_index: int64 (T,); number of the frame in order of presentation.
+        pts_seconds: float64 (T,); presentation time of the frame.
+        boxes_xyxy: float32 (T, 4); box of the face in pixels of the upright frame.
+        scores: float32 (T,); confidence of the detector.
+        label: Label of the video; 1 = fake, 0 = real, -1 = unknown.
         groups: Identities and source videos in the clip.
-        split: The part that the data set assigns, or "".
-        source: The file that was read.
-        facts: What else is known: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
-            `duration_seconds`, `codec`; and of `ASSIGNED_FACTS` those that are known.
-        transient: Whether a failure says nothing about the video itself (out of memory, out of
-            time, an I/O error), so that the next run tries again.
-        revision: 1 for the first record of a video in a store, one more for each that took its
-            place. The highest stands for the video.
+        split: Split assigned by the data set, or "".
+        source: File that was read.
+        facts: Further facts: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
+            `duration_seconds`, `codec`, and those of `ASSIGNED_FACTS` that are known.
+        transient: Whether a failure was not caused by the video itself (out of memory, timeout,
+            I/O error), so that the next run tries again.
+        revision: 1 for the first record of a video in a store, plus 1 for each replacement. The
+            record with the highest revision is the current one.
     """
 
     DTYPES: ClassVar[Mapping[str, str]]
-    """The dtypes of the arrays by name, in the order in which they are hashed."""
+    """Dtypes of the arrays by name, in the order in which they are hashed."""
 
     video_id: str
     status: str
@@ -104,12 +104,12 @@ class Record(ABC):
     revision: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        own = vars(self)
-        check_metadata(own)
+        fields = vars(self)
+        check_metadata(fields)
         if not all(self.shape):
-            raise ValueError(f"a record has rows and columns. Received: {self.shape}")
+            raise ValueError(f"no dimension of a record may be 0. Received: {self.shape}")
         for name, shape in self.shapes(*self.shape).items():
-            array = own[name]
+            array = fields[name]
             if array.shape != shape or array.dtype != _dtype(self.DTYPES[name]):
                 raise ValueError(
                     f"{name} must be {self.DTYPES[name]} {shape}. "
@@ -120,84 +120,89 @@ class Record(ABC):
             raise ValueError(f"valid frames must come first. Received mask: {self.mask}")
         self._check_frames(valid)
         if (self.status in FAILED_STATUSES) != (valid == 0):
-            raise ValueError(f"status {self.status} with {valid} valid frames")
+            raise ValueError(
+                f"a record must have valid frames unless its status is one of "
+                f"{', '.join(sorted(FAILED_STATUSES))}. "
+                f"Received: status {self.status} with {valid} valid frames"
+            )
 
     @staticmethod
     @abstractmethod
     def shapes(*shape: int) -> dict[str, tuple[int, ...]]:
-        """The shape of each array that has one size in all records of that `shape`."""
+        """Return the shape of each array whose size depends only on the record's `shape`."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """What all records of a store have in common: T, and D where there are features."""
+        """Dimensions that all records of a store share: T, and D for features."""
 
     @property
     def frames_valid(self) -> int:
-        """How many frames show the face."""
+        """Number of frames that show the face."""
         return int(np.count_nonzero(self.mask))
 
     @property
     def failed(self) -> bool:
-        """Whether there is nothing to train on or to judge by."""
+        """Whether the record has no valid frame."""
         return self.status in FAILED_STATUSES
 
     @property
     def size_bytes(self) -> int:
-        """The size of the last array, beside which the others are small."""
+        """Size in bytes of the last array, by far the largest."""
         return int(vars(self)[list(self.DTYPES)[-1]].nbytes)
 
     @property
     def metadata(self) -> bytes:
-        """All that is not an array, as canonical JSON in ASCII."""
+        """Fields that are not arrays, as canonical JSON in ASCII."""
         return encode_metadata(vars(self))
 
     @property
     def sha256(self) -> bytes:
-        """The digest (32 bytes) of all that is kept; see `digest`."""
+        """SHA-256 (32 bytes) of the record's content; see `digest`."""
         return digest(self.metadata, {name: getattr(self, name) for name in self.DTYPES})
 
     def same_content(self, other: Self) -> bool:
-        """Whether both say the same of the same video, whatever their revisions and file times."""
+        """Return whether two records are equal except for revision and modification time."""
         one, two = (
             replace(record, revision=1, source=replace(record.source, mtime_ns=0))
             for record in (self, other)
         )
         return one.sha256 == two.sha256
 
-    def emptied(self, status: str, reason: str) -> Self:
-        """The record without any valid frame, with a status of those that failed."""
+    def without_frames(self, status: str, reason: str) -> Self:
+        """Return a copy without valid frames, with one of the `FAILED_STATUSES`."""
         return replace(self, status=status, reason=reason, **self._empty(*self.shape))
 
     @classmethod
     def from_metadata(cls, metadata: bytes, arrays: dict[str, Any]) -> Self:
-        """The inverse of `metadata`, with the arrays beside it.
+        """Build a record from the output of `metadata` and its arrays.
 
         Raises:
-            ValueError, KeyError, TypeError: The metadata is not what `metadata` writes.
+            ValueError, KeyError, TypeError: The metadata or an array is invalid.
         """
         return cls(**decode_metadata(metadata), **arrays)
 
     @classmethod
     def _empty(cls, *shape: int) -> dict[str, Any]:
-        """Its arrays where no frame is valid."""
+        """Return arrays without valid frames."""
         arrays = {
-            name: np.zeros(own, dtype=cls.DTYPES[name]) for name, own in cls.shapes(*shape).items()
+            name: np.zeros(size, dtype=cls.DTYPES[name])
+            for name, size in cls.shapes(*shape).items()
         }
         arrays["frame_index"][:] = -1
         return arrays
 
     @abstractmethod
     def _check_frames(self, valid: int) -> None:
-        """Hold the content of the first `valid` rows to what it should be."""
+        """Check the content of the arrays, of which the first `valid` rows are valid."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureRecord(Record):
-    """The features of one video, or why there are none; see `Record` for the other attributes.
+    """The features of one video, or the reason that there are none; see `Record`.
 
     Attributes:
-        features: float16 (T, D).
+        features: float16 (T, D); features of the face in each frame.
     """
 
     DTYPES = ARRAYS
@@ -209,11 +214,11 @@ class FeatureRecord(Record):
     def shapes(*shape: int) -> dict[str, tuple[int, ...]]:
         """See `Record`."""
         frames, width = shape
-        return {"features": (frames, width), **shapes_seen(frames)}
+        return {"features": (frames, width), **frame_array_shapes(frames)}
 
     @property
     def shape(self) -> tuple[int, int]:
-        """T and D."""
+        """Number of rows T and of features per row D."""
         frames, width = self.features.shape
         return frames, width
 
@@ -235,16 +240,17 @@ def empty_arrays(frames: int, width: int) -> dict[str, Any]:
 
 
 def digest(metadata: bytes, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """SHA-256 (32 bytes) of a record's metadata, its shape and its arrays, in the order given."""
+    """Return the SHA-256 (32 bytes) of a record's metadata, shape and arrays, in that order."""
     return sha256_of(canonical_bytes(metadata, list(arrays.values())))
 
 
 def canonical_bytes(
     metadata: bytes, arrays: Sequence[npt.NDArray[Any]]
 ) -> tuple[bytes, memoryview]:
-    """What a record's digest is of: all but the last array, which is large, and that array.
+    """Return the bytes that a record's digest covers, in two pieces: the last array is not copied.
 
-    The shape is the number of frames, and of features in each or of bytes in all images.
+    The shape in the first piece is the number of rows, followed by the number of features per row
+    or the total size of the images.
     """
     *small, last = arrays
     shape = len(small[0]), last.shape[-1]
@@ -252,16 +258,16 @@ def canonical_bytes(
     return b"".join(head), np.ascontiguousarray(last).data
 
 
-def sha256_of(parts: tuple[bytes, memoryview]) -> bytes:
-    """SHA-256 (32 bytes) of two parts, one after the other."""
-    result = hashlib.sha256(parts[0])
-    result.update(parts[1])
+def sha256_of(pieces: tuple[bytes, memoryview]) -> bytes:
+    """Return the SHA-256 (32 bytes) of two concatenated pieces."""
+    result = hashlib.sha256(pieces[0])
+    result.update(pieces[1])
     return result.digest()
 
 
-def shapes_seen(frames: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of `SEEN_ARRAYS` in a record of `frames` rows."""
-    by_frame: dict[str, tuple[int, ...]] = dict.fromkeys(SEEN_ARRAYS, (frames,))
+def frame_array_shapes(frames: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of `FRAME_ARRAYS` in a record of `frames` rows."""
+    by_frame: dict[str, tuple[int, ...]] = dict.fromkeys(FRAME_ARRAYS, (frames,))
     return {**by_frame, "boxes_xyxy": (frames, 4)}
 
 

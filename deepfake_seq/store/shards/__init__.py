@@ -1,1 +1,1 @@
-"""How records are stored in files, and what a reader refuses."""
+"""Shards: how records are stored in HDF5 files, and what a reader refuses."""

@@ -1,4 +1,4 @@
-"""What a store says of itself: its fingerprint and the settings that it was made with."""
+"""The description of a store: its fingerprint and the settings that made it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from deepfake_seq.store.records.fingerprint import Fingerprint
 from deepfake_seq.store.shards.kinds import FEATURES, KINDS, Kind
 
 FORMAT_VERSION = 2
-"""Of the whole format: the description and the shards."""
+"""Version of the store format: the description and the shards."""
 
 FILE_NAME = "store.json"
 _FORMAT = "deepseq-store"
 
 
 class DamagedDescriptionError(StoreError):
-    """A store's description is lost, but can be restored from its shards."""
+    """The description of a store is missing or damaged, but its shards contain copies."""
 
 
 @dataclass(frozen=True)
 class StoreDescription:
-    """The content of `store.json`, of which every shard holds a copy.
+    """Content of `store.json`; every shard contains a copy.
 
     Attributes:
-        fingerprint: What the records depend on.
-        extract_config: The settings that the records were made with, as plain values.
-        kind: What they are: a name in `kinds.KINDS`.
+        fingerprint: Fingerprint of the records.
+        extract_config: Settings that made the records, as plain values.
+        kind: Kind of the records, a key of `kinds.KINDS`.
     """
 
     fingerprint: Fingerprint
@@ -38,11 +38,11 @@ class StoreDescription:
     kind: str = FEATURES.name
 
     def to_bytes(self) -> bytes:
-        """As indented JSON in ASCII."""
+        """Encode the description as indented JSON in ASCII."""
         values = {
             "format": _FORMAT,
             "format_version": FORMAT_VERSION,
-            # Features came first, and go without saying.
+            # Omitted for features, the only kind in the first version of the format.
             **({} if self.kind == FEATURES.name else {"kind": self.kind}),
             "fingerprint_id": self.fingerprint.id,
             "fingerprint": dict(self.fingerprint.fields),
@@ -52,15 +52,15 @@ class StoreDescription:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: Path) -> StoreDescription:
-        """The inverse of `to_bytes`.
+        """Decode the output of `to_bytes`.
 
         Args:
-            data: The JSON.
-            where: The file that it comes from, for errors.
+            data: Bytes of the JSON document.
+            where: Path of the file that contains it, for messages.
 
         Raises:
-            DamagedDescriptionError: It is no description.
-            StoreError: It is in another format.
+            DamagedDescriptionError: `data` is not a description.
+            StoreError: The format or the kind of store is not supported.
         """
         try:
             values = json.loads(data)
@@ -68,7 +68,7 @@ class StoreDescription:
             fingerprint = Fingerprint(dict(values["fingerprint"]))
             kind = values.get("kind", FEATURES.name)
             description = cls(fingerprint, dict(values["extract_config"]), kind)
-            whole = values["format"] == _FORMAT and values["fingerprint_id"] == fingerprint.id
+            is_intact = values["format"] == _FORMAT and values["fingerprint_id"] == fingerprint.id
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedDescriptionError(f"{where} is damaged: {error!r}") from error
         if version != FORMAT_VERSION:
@@ -78,24 +78,26 @@ class StoreDescription:
             )
         if kind not in list(KINDS):
             raise StoreError(
-                f"{where}: this version of deepseq knows no store of {kind!r}, only of "
-                f"{' and '.join(KINDS)}. Use the version that wrote it."
+                f"{where}: this version of deepseq reads stores of {' and '.join(KINDS)}. Use the "
+                f"version that wrote it. Received: {kind!r}"
             )
-        if not whole:
-            raise DamagedDescriptionError(f"{where} was altered: its fingerprint is not its own id")
+        if not is_intact:
+            raise DamagedDescriptionError(
+                f"{where} was altered: its fingerprint does not match its fingerprint_id"
+            )
         return description
 
     @classmethod
     def read(cls, folder: Path, wanted: Kind = FEATURES) -> StoreDescription:
-        """The description of the store in `folder`, of whatever kind.
+        """Read the description of the store in `folder`, of any kind.
 
         Args:
-            folder: The store.
-            wanted: What is looked for, to be named where there is nothing.
+            folder: Directory of the store.
+            wanted: Kind of store named in the message if there is none.
 
         Raises:
-            DamagedDescriptionError: There are shards, but no description that can be read.
-            StoreError: There is no store, or it is in another format.
+            DamagedDescriptionError: There are shards, but no readable description.
+            StoreError: There is no store, or its format is not supported.
         """
         path = folder / FILE_NAME
         try:
@@ -107,13 +109,13 @@ class StoreDescription:
                 raise StoreError(
                     f"no {wanted.title} in {folder}: it has no {FILE_NAME}. {wanted.remedy}"
                 ) from error
-            problem = f"{folder} holds .h5 files but no {FILE_NAME}"
+            problem = f"{folder} contains .h5 files but no {FILE_NAME}"
         except NotADirectoryError as error:
-            raise StoreError(f"{folder} is a file; a {wanted.title} is a directory") from error
+            raise StoreError(f"{folder} is a file, but a {wanted.title} is a directory") from error
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         except DamagedDescriptionError as error:
             problem = str(error)
         raise DamagedDescriptionError(
-            f"{problem}. `deepseq verify --repair {folder}` restores it from the shards."
+            f"{problem}. Restore it from the shards with `deepseq verify --repair {folder}`."
         )

@@ -1,4 +1,4 @@
-"""Records to the bytes of an HDF5 file, and to a file. The format is in docs/store-format.md."""
+"""Encode records as an HDF5 file and write it. docs/store-format.md describes the format."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from deepfake_seq.store.shards.kinds import KINDS, Kind
 SUFFIX = ".h5"
 
 TEXTS = ("description", "index", "metadata")
-"""The datasets whose SHA-256 is an attribute of the file."""
+"""Names of the datasets whose SHA-256 is an attribute of the file."""
 
 
 class IndexRow(NamedTuple):
-    """What a shard's index says of one record.
+    """One record in the index of a shard.
 
     Attributes:
-        video_id: The video.
-        revision: The record's revision.
-        sha256: Its digest in hex.
+        video_id: Id of the video.
+        revision: Revision of the record.
+        sha256: SHA-256 of the record, in hex.
     """
 
     video_id: str
@@ -39,7 +39,7 @@ class IndexRow(NamedTuple):
 
 
 def encode(records: Sequence[Record], description: StoreDescription) -> bytes:
-    """The bytes of a shard that holds `records`, which all have the same shape."""
+    """Return the bytes of a shard with `records`, which must all have the same shape."""
     return _encode(records, [record.sha256 for record in records], description).getvalue()
 
 
@@ -57,12 +57,12 @@ def _encode(
     texts = {
         "description": np.frombuffer(description.to_bytes(), dtype=np.uint8),
         "index": np.frombuffer(index.encode(), dtype=np.uint8),
-        # Rows of one length, padded with zeros: damage to one record's text leaves the others'.
+        # Rows of equal length, padded with zeros, so that damage to one leaves the others intact.
         "metadata": np.array(rows, dtype=np.bytes_).view(np.uint8).reshape(len(rows), -1),
     }
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
-        # Fixed-length text: HDF5 keeps other text in a heap that has no checksum.
+        # Fixed-length text, because HDF5 keeps other text in a heap without a checksum.
         file.attrs["format"] = np.bytes_(kind.format)
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["fingerprint_id"] = np.bytes_(description.fingerprint.id)
@@ -72,7 +72,7 @@ def _encode(
         file["sha256"] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
         for name in kind.small if kind.is_flat else kind.arrays:
             stacked = np.stack([getattr(record, name) for record in records])
-            # In one piece: a record's row is read by itself.
+            # Contiguous, so that a record's row can be read alone.
             file[name] = stacked.view(kind.stored[name])
         if kind.is_flat:
             _add_flat(file, kind, [getattr(record, kind.payload) for record in records])
@@ -80,9 +80,9 @@ def _encode(
 
 
 def _add_flat(file: h5py.File, kind: Kind, arrays: Sequence[npt.NDArray[Any]]) -> None:
-    """Arrays of different sizes one after the other, and where each is."""
+    """Write arrays of different sizes as one dataset, and `spans` with the bounds of each."""
     stops = np.cumsum([len(array) for array in arrays], dtype=np.int64)
-    # A zero at the end, so that there is a dataset even where there is no image.
+    # One zero at the end, so that the dataset is not empty if there are no images.
     flat = file.create_dataset(kind.payload, int(stops[-1]) + 1, kind.stored[kind.payload])
     for array, stop in zip(arrays, stops.tolist(), strict=True):
         if len(array):
@@ -98,20 +98,20 @@ def write_shard(
     scratch: Path,
     salt: bytes = b"",
 ) -> str:
-    """Write a new shard into a store, whole or not at all.
+    """Write a new shard into a store, atomically.
 
     Args:
-        folder: The store.
-        records: What it holds.
-        description: The store's.
-        scratch: Where the file lies until it is whole; on the same disk.
-        salt: Makes the name another one than the content alone would.
+        folder: Directory of the store.
+        records: Records of the shard.
+        description: Description of the store.
+        scratch: Folder for the temporary file, on the same disk.
+        salt: Bytes that change the file name of a shard with the same records.
 
     Returns:
-        The file's name, which follows from the content and the salt.
+        File name, derived from the records and the salt.
 
     Raises:
-        OSError: The disk does not take it.
+        OSError: The disk refuses the write.
     """
     digests = [record.sha256 for record in records]
     name = f"shard-{hashlib.sha256(salt + b''.join(digests)).hexdigest()[:24]}{SUFFIX}"

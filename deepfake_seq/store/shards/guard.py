@@ -1,8 +1,8 @@
-"""What is checked of an HDF5 file before any of its data is used: a shard is untrusted input.
+"""Check an HDF5 file before any of its data is used: a shard is untrusted input.
 
-HDF5 is asked only where things are. Links, storage outside the file, everything that would have to
-be unpacked (HDF5 loads filters from plug-ins) and sizes beyond the file's own are refused. The data
-is then read from the file itself, from the place that was found to be inside it.
+HDF5 is only used to find where the data is. Links, storage outside the file, filters (HDF5 loads
+them from plug-ins) and sizes beyond the end of the file are refused. The data is then read directly
+from the file, at an offset that was checked to be inside it.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ DAMAGE = (
     TypeError, ValueError,
 )
 # fmt: on
-"""What h5py, NumPy and JSON raise on damaged bytes."""
+"""Exceptions that h5py, NumPy and JSON raise on damaged data."""
 
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class ShardAccessError(StoreError):
-    """A shard cannot be opened here and now, which says nothing about what is in it."""
+    """A shard cannot be opened at the moment; its content may be intact."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where the data of a dataset lies in its file, row after row.
+    """Location of a contiguous dataset in its file.
 
     Attributes:
-        offset: Of its first byte.
-        shape: Of the array.
-        dtype: Of the array.
+        offset: Offset of the first byte.
+        shape: Shape of the array.
+        dtype: Dtype of the array.
     """
 
     offset: int
@@ -54,28 +54,28 @@ class Extent:
 
     @property
     def row_bytes(self) -> int:
-        """The size of one row."""
+        """Size of one row in bytes."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 @contextmanager
 def open_file(path: Path) -> Iterator[int]:
-    """A descriptor of a regular file, to read from.
+    """Open a regular file for reading and yield its descriptor.
 
     Raises:
-        FileNotFoundError: There is none.
-        ShardAccessError: It may not be read, or there is no room to open it.
-        StoreError: It is a link, or no file.
+        FileNotFoundError: There is no such file.
+        ShardAccessError: Permission is denied, or memory or file descriptors are exhausted.
+        StoreError: The path is a link or not a regular file.
     """
     try:
-        # A pipe would be waited for, and a link leads elsewhere.
+        # Do not block on a pipe, and do not follow a link.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in _NO_ACCESS:
             raise ShardAccessError(f"{path} cannot be opened: {error.strerror}") from error
-        raise StoreError(f"{path} is a link or no file: {error.strerror}") from error
+        raise StoreError(f"{path} is a link or not a regular file: {error.strerror}") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise StoreError(f"{path} is not a regular file")
@@ -86,30 +86,30 @@ def open_file(path: Path) -> Iterator[int]:
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file, open for reading, without HDF5's own locks.
+    """Open an HDF5 file for reading, without HDF5's own locks.
 
     Raises:
-        FileNotFoundError: There is none.
-        ShardAccessError: It may not be read, or there is no room to open it.
-        StoreError: It is no HDF5 file, or the block met damage in it.
+        FileNotFoundError: There is no such file.
+        ShardAccessError: Permission is denied, or memory or file descriptors are exhausted.
+        StoreError: The file is not HDF5, or the block found it damaged.
     """
     with open_file(path) as descriptor:
         try:
-            # By its number: the name may have gone, or stand for another file by now.
+            # By descriptor, because the path may have been removed or reused by now.
             name = f"/dev/fd/{descriptor}"
             with h5py.File(name, "r", driver="sec2", locking=False) as file:
                 if file.userblock_size:
-                    raise StoreError(f"{path} begins with something else than HDF5")
+                    raise StoreError(f"{path} has a user block in front of the HDF5 data")
                 yield file
         except DAMAGE as error:
             if not os.path.lexists(path):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise StoreError(f"{path} is not a whole deepseq shard: {reason}") from error
+            raise StoreError(f"{path} is not an intact deepseq shard: {reason}") from error
 
 
 def read_into(descriptor: int, path: Path, offset: int, array: npt.NDArray[Any]) -> None:
-    """Fill an array, which lies in one piece, with the bytes of a file from `offset` on.
+    """Fill a contiguous array with the bytes of a file from `offset` on.
 
     Raises:
         StoreError: The file cannot be read, or is too short.
@@ -118,54 +118,54 @@ def read_into(descriptor: int, path: Path, offset: int, array: npt.NDArray[Any])
         return
     view = array.data.cast("B")
     done = 0
-    while done < array.nbytes:  # the system may give less than was asked for
+    while done < array.nbytes:  # preadv may return fewer bytes than requested
         try:
             size = os.preadv(descriptor, [view[done:]], offset + done)
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         if not size:
-            raise StoreError(f"{path} is cut short")
+            raise StoreError(f"{path} is truncated")
         done += size
 
 
 def text_attribute(file: h5py.File, name: str, length: int) -> str:
-    """An attribute that is a text of a fixed length.
+    """Read a text attribute of a fixed length.
 
     Raises:
-        DAMAGE: There is none, or it is something else.
+        DAMAGE: The attribute is missing or of another type.
     """
     attribute = h5py.h5a.open(file.id, name.encode())
     if attribute.shape != () or attribute.dtype != np.dtype(f"S{length}"):
-        raise ValueError(f"attribute {name} is no text of {length} letters")
+        raise ValueError(f"attribute {name} is not a text of {length} bytes")
     value = np.zeros((), dtype=attribute.dtype)
     attribute.read(value)
     return bytes(value[()]).decode("ascii")
 
 
 def locate(file: h5py.File, path: Path, name: str, dtype: str) -> Extent:
-    """Where the dataset `name` of the file at `path` lies, of `dtype` and in one piece.
+    """Return the location of the contiguous dataset `name` of `dtype` in the file at `path`.
 
     Raises:
-        StoreError: It leads out of the file, is packed, or is not what it should be.
+        StoreError: The dataset is outside the file, compressed, chunked, or of another dtype.
     """
     where = f"{path}: {name}"
     name_bytes = name.encode()
     if file.id.links.get_info(name_bytes).type != h5py.h5l.TYPE_HARD:
-        raise StoreError(f"{where} is a link that leads elsewhere")
+        raise StoreError(f"{where} is a link")
     dataset = h5py.h5o.open(file.id, name_bytes)
     if not isinstance(dataset, h5py.h5d.DatasetID):
         raise StoreError(f"{where} is not a dataset")
     plist = dataset.get_create_plist()
     if plist.get_layout() != h5py.h5d.CONTIGUOUS or plist.get_nfilters():
-        raise StoreError(f"{where} is not stored in one piece as it is")
+        raise StoreError(f"{where} is not contiguous and uncompressed")
     if plist.get_external_count():
-        raise StoreError(f"{where} takes its data from another file")
+        raise StoreError(f"{where} has its data in another file")
     if dataset.dtype != np.dtype(dtype):
         raise StoreError(f"{where} must be {dtype}. Received: {dataset.dtype}")
     offset, size = dataset.get_offset(), file.id.get_filesize()
     if offset is None:
-        raise StoreError(f"{where} holds nothing")
+        raise StoreError(f"{where} has no data")
     extent = Extent(offset, dataset.shape, np.dtype(dtype))
     if offset + math.prod(extent.shape) * extent.dtype.itemsize > size:
-        raise StoreError(f"{where} claims more than is stored")
+        raise StoreError(f"{where} extends beyond the end of the file")
     return extent

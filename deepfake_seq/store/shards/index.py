@@ -1,7 +1,7 @@
-"""Which shard holds the record of which video.
+"""The index of a store: which shard contains the record of which video.
 
-A shard is written once and never changed, and its name follows from its content. So a name that was
-seen need not be looked at again, whatever other processes do meanwhile.
+A shard is written once and never changed, and its name is derived from its content. A shard that is
+indexed therefore need not be read again, even if other processes write to the store.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from deepfake_seq.store.shards.read import Shard
 
 
 class Location(NamedTuple):
-    """Where a record is.
+    """Location of a record.
 
     Attributes:
-        shard: The file's name.
-        position: The row there.
-        revision: The record's revision.
+        shard: File name of the shard.
+        position: Row of the record in the shard.
+        revision: Revision of the record.
     """
 
     shard: str
@@ -33,28 +33,28 @@ class Location(NamedTuple):
 
 
 class Indexed(NamedTuple):
-    """A shard and what its index lists."""
+    """A shard and the rows of its index."""
 
     shard: Shard
     rows: list[IndexRow]
 
 
 class Index:
-    """The shards of a directory and the record that stands for each video.
+    """The shards of a directory and the current record of each video.
 
-    Of several records of one video the highest revision stands. Equal ones with equal content are
-    copies, left by an interrupted run; equal ones with different content contradict each other, and
-    none stands.
+    The current record of a video is the one with the highest revision. Several records with that
+    revision and the same content are copies left by an interrupted run. If their content differs,
+    they are in conflict, and reading the video fails.
 
     Args:
-        folder: The directory, which need not exist yet.
-        fingerprint_id: Of the store.
-        kind: Of its records.
+        folder: Directory of the store; it need not exist.
+        fingerprint_id: Id of the store's fingerprint.
+        kind: Kind of the records.
 
     Attributes:
-        shards: Every shard, by name.
-        locations: The record that stands, by `video_id`.
-        conflicts: Records that contradict each other, by `video_id`.
+        shards: Indexed shards by file name.
+        locations: Location of the current record by `video_id`.
+        conflicts: Locations of two conflicting records by `video_id`.
 
     Raises:
         StoreError: A shard cannot be indexed.
@@ -71,60 +71,62 @@ class Index:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """What all records have in common, T or T and D; None where there are no records."""
+        """Dimensions that all records share, (T,) or (T, D); None if there are no records."""
         return next((indexed.shard.shape for indexed in self.shards.values()), None)
 
     def refresh(self) -> None:
-        """Take in what other processes have added and removed.
+        """Add and remove the shards that other processes have added and removed.
 
         Raises:
             StoreError: A new shard cannot be indexed.
         """
         while True:
-            names = listing(self._folder)
+            names = list_shards(self._folder)
             try:
-                self.forget(self.shards.keys() - names)
+                self.remove(self.shards.keys() - names)
                 for name in sorted(names - self.shards.keys()):
                     self.add(name)
                 return
             except FileNotFoundError:
-                continue  # sealed into a larger shard, and removed, since it was listed
+                continue  # sealed into a larger shard and removed after it was listed
 
     def add(self, name: str) -> None:
-        """Take in one shard.
+        """Index a shard.
 
         Raises:
-            FileNotFoundError: It is not there.
-            StoreError: It cannot be indexed.
+            FileNotFoundError: There is no such shard.
+            StoreError: The shard cannot be indexed.
         """
         path = self._folder / name
         try:
             shard = Shard(path, self._fingerprint_id, self._kind)
             rows = shard.index()
             if len({row.video_id for row in rows}) < len(rows):
-                raise StoreError(f"{path} holds a video twice")
+                raise StoreError(f"{path} contains several records of the same video")
             if self.shape not in (shard.shape, None):
-                raise StoreError(f"{path} holds records of {shard.shape}, others of {self.shape}")
+                raise StoreError(
+                    f"{path} contains records of shape {shard.shape}, other shards of {self.shape}"
+                )
         except ShardAccessError:
             raise
         except StoreError as error:
-            raise StoreError(with_remedy(error, self._folder)) from error
+            raise StoreError(with_repair_hint(error, self._folder)) from error
         self.shards[name] = Indexed(shard, rows)
         self._place(name)
 
-    def forget(self, names: Collection[str]) -> None:
-        """Leave shards out, as if they were not there."""
-        matter = self.conflicts or any(self.live(name) for name in names)
+    def remove(self, names: Collection[str]) -> None:
+        """Remove shards from the index; their files stay."""
+        changes_locations = self.conflicts or any(self.current(name) for name in names)
         for name in names:
             del self.shards[name]
-        if matter:
+        if changes_locations:
             self.locations.clear()
             self.conflicts.clear()
             for name in self.shards:
                 self._place(name)
 
-    def live(self, name: str) -> list[tuple[int, str]]:
-        """The positions and videos for which a record in this shard stands."""
+    def current(self, name: str) -> list[tuple[int, str]]:
+        """Return position and `video_id` of each current record in a shard."""
         return [
             (position, row.video_id)
             for position, row in enumerate(self.shards[name].rows)
@@ -144,24 +146,26 @@ class Index:
                 if row.sha256 != others[there.position].sha256:
                     self.conflicts[row.video_id] = (there, here)
                 elif len(rows) > len(others):
-                    self.locations[row.video_id] = here  # of copies, the one in the larger shard
+                    self.locations[row.video_id] = here  # prefer the copy in the larger shard
 
 
-def with_remedy(error: StoreError, folder: Path) -> str:
-    """What to do about damage, behind what is wrong; once."""
-    remedy = f"`deepseq verify --repair {folder}` saves what is whole; then extract again."
-    return str(error) if remedy in str(error) else f"{error}. {remedy}"
+def with_repair_hint(error: StoreError, folder: Path) -> str:
+    """Return the message of an error, followed by how to repair the store unless it says so."""
+    hint = f"Run `deepseq verify --repair {folder}` to keep the intact records; then extract again."
+    message = str(error)
+    return message if hint in message else f"{message.removesuffix('.')}. {hint}"
 
 
-def listing(folder: Path) -> set[str]:
-    """The names of the shards in a directory; empty where there is none.
+def list_shards(folder: Path) -> set[str]:
+    """Return the file names of the shards in a directory; empty if it does not exist.
 
-    A listing made while files come and go may miss the small shard that was just removed as well as
-    the large one that it was sealed into before. Two that agree have missed nothing.
+    A listing made while another process seals may miss both a small shard that was just removed and
+    the larger shard that it was sealed into. The directory is therefore listed until two listings
+    in a row agree.
     """
-    before = None
-    while (names := _names(folder)) != before:
-        before = names
+    previous = None
+    while (names := _names(folder)) != previous:
+        previous = names
     return names
 
 

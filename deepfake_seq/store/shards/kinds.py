@@ -1,4 +1,4 @@
-"""The two kinds of stores: what they hold, and how that lies in their shards."""
+"""The two kinds of stores: their records, and how shards store them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from deepfake_seq.store.records.record import FeatureRecord, Record
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of records, and of the stores that hold them.
+    """A kind of records, and of the stores that contain them.
 
     Attributes:
-        name: In `store.json`.
-        title: What people call such a store.
-        format: What its shards say of themselves.
-        record: The records.
-        shaped_by: The array whose shape is the one that all records of a store share.
-        is_flat: Whether the last array has another size in each record. It lies in one piece then,
-            with a dataset `spans` that tells where each record's part begins and ends.
-        shard_bytes: The most bytes of the last array that a sealed shard holds, if it is not a
-            single record's.
-        most_shape: Beyond this, a shard claims what no extraction makes.
-        remedy: How such a store is made.
+        name: Name in `store.json`.
+        title: Name of such a store in messages.
+        format: Value of the attribute `format` of its shards.
+        record: Class of the records.
+        shaped_by: Name of the array whose shape all records of a store share.
+        is_flat: Whether the size of the last array differs between records. These arrays are then
+            concatenated, and a dataset `spans` contains the bounds of each.
+        shard_bytes: Maximum size of the last array in a sealed shard of more than one record, in
+            bytes.
+        max_shape: Maximum dimensions of a record; larger shards are refused.
+        remedy: Message that says how to make such a store.
     """
 
     name: str
@@ -36,29 +36,29 @@ class Kind:
     shaped_by: str
     is_flat: bool
     shard_bytes: float
-    most_shape: tuple[int, ...]
+    max_shape: tuple[int, ...]
     remedy: str
 
     @property
     def arrays(self) -> Mapping[str, str]:
-        """The dtypes of a record's arrays, in the order in which they are hashed."""
+        """Dtypes of a record's arrays by name, in the order in which they are hashed."""
         return self.record.DTYPES
 
     @cached_property
     def payload(self) -> str:
-        """The last array, beside which the others are small."""
+        """Name of the last array, by far the largest."""
         return list(self.arrays)[-1]
 
     @cached_property
     def small(self) -> tuple[str, ...]:
-        """All arrays but the last."""
+        """Names of all arrays except the last."""
         return tuple(self.arrays)[:-1]
 
     @cached_property
     def stored(self) -> dict[str, str]:
-        """The dtypes on disk of the arrays, and of what tells where they are."""
-        own = {name: "|u1" if name == "mask" else dtype for name, dtype in self.arrays.items()}
-        return {**own, "spans": "<i8"} if self.is_flat else own
+        """Dtypes on disk of the arrays and, if there is one, of `spans`."""
+        dtypes = {name: "|u1" if name == "mask" else dtype for name, dtype in self.arrays.items()}
+        return {**dtypes, "spans": "<i8"} if self.is_flat else dtypes
 
 
 FEATURES = Kind(
@@ -69,8 +69,8 @@ FEATURES = Kind(
     shaped_by="features",
     is_flat=False,
     shard_bytes=math.inf,
-    most_shape=(4096, 65_536),
-    remedy="`deepseq extract PATH --out DIR` makes one.",
+    max_shape=(4096, 65_536),
+    remedy="Make one with `deepseq extract PATH --out DIR`.",
 )
 FACES = Kind(
     name="faces",
@@ -80,8 +80,8 @@ FACES = Kind(
     shaped_by="mask",
     is_flat=True,
     shard_bytes=64 << 20,
-    most_shape=(4096,),
-    remedy="`deepseq extract PATH --keep-faces --out DIR` makes one, in DIR/faces.",
+    max_shape=(4096,),
+    remedy="Make one in DIR/faces with `deepseq extract PATH --keep-faces --out DIR`.",
 )
 KINDS = {kind.name: kind for kind in (FEATURES, FACES)}
-"""Every kind, by name."""
+"""All kinds by name."""

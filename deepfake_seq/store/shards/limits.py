@@ -1,4 +1,4 @@
-"""How much goes into one shard."""
+"""Limits on the size of a shard."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ R = TypeVar("R", bound=Record)
 
 
 class ShardLimits(NamedTuple):
-    """The most that a sealed shard holds, if it is not a single record that is larger.
+    """Maximum content of a sealed shard; a single record may exceed `size_bytes`.
 
     Attributes:
-        records: How many records.
-        size_bytes: How many bytes of their large arrays.
+        records: Maximum number of records.
+        size_bytes: Maximum total size of their large arrays in bytes.
     """
 
     records: int
@@ -25,19 +25,19 @@ class ShardLimits(NamedTuple):
 
     @classmethod
     def of(cls, kind: Kind) -> ShardLimits:
-        """Those of shards of a kind."""
+        """Return the default limits of a kind."""
         return cls(SHARD_RECORDS, kind.shard_bytes)
 
     def is_reached(self, records: int, size_bytes: float) -> bool:
-        """Whether that much makes a full shard."""
+        """Return whether this many records or bytes fill a shard."""
         return records >= self.records or size_bytes >= self.size_bytes
 
     def is_sparse(self, records: int, size_bytes: float) -> bool:
-        """Whether that much is no more than half of a full shard."""
+        """Return whether this many records and bytes fill at most half a shard."""
         return records <= self.records // 2 and size_bytes <= self.size_bytes / 2
 
     def groups(self, records: Iterable[R]) -> Iterator[list[R]]:
-        """Records in their order, as many at a time as a shard holds."""
+        """Yield consecutive records in lists that fit into one shard each."""
         group: list[R] = []
         total = 0
         for record in records:

@@ -1,4 +1,4 @@
-"""Reading the large array of each record in a shard, a block of records at a time."""
+"""Read the large array of each record in a shard, in blocks of records."""
 
 from __future__ import annotations
 
@@ -14,69 +14,69 @@ from deepfake_seq.store.records.face_record import MAX_IMAGES
 from deepfake_seq.store.shards.guard import Extent, read_into
 
 BLOCK = 32
-"""How many records are read at once where several are wanted."""
+"""Maximum number of records in a block."""
 
 BLOCK_BYTES = 16 << 20
-"""How many bytes of them are read at once, if it is not a single record that is larger."""
+"""Maximum size in bytes of a block of more than one record."""
 
 Array = npt.NDArray[Any]
 
 
 class Payloads(Protocol):
-    """Reads the large array of each record."""
+    """Reader of the large array of each record."""
 
-    def read(self, descriptor: int, first: int, most: int) -> list[Array | None]:
-        """Those of the records from `first` on, as many as make a block.
+    def read(self, descriptor: int, first: int, max_count: int) -> list[Array | None]:
+        """Read the arrays of a block of records from `first` on.
 
         Args:
-            descriptor: Of the shard, open for reading.
-            first: The first record.
-            most: How many are wanted; `read` gives at least one.
+            descriptor: Descriptor of the shard, open for reading.
+            first: Position of the first record.
+            max_count: Maximum number of records to read, at least 1.
 
         Returns:
-            An array for each record, which may be overwritten by the next `read`; None where what
-            tells of its place is damaged.
+            The array of each record, which the next `read` may overwrite; None if its location is
+            damaged. At least one record is read.
 
         Raises:
             StoreError: The file cannot be read.
         """
         ...
 
-    def kept(self, array: Array) -> Array:
-        """The array, to outlive the next `read`."""
+    def keep(self, array: Array) -> Array:
+        """Return an array that the next `read` does not overwrite."""
         ...
 
     def will_need(self, descriptor: int, first: int, count: int) -> None:
-        """Let the system read further records from the disk while the last ones are checked."""
+        """Let the system prefetch the next records while the last ones are checked."""
         ...
 
 
 class RowPayloads:
-    """Arrays of one size, as rows of a dataset; see `Payloads`.
+    """Reader of arrays of equal size, the rows of a dataset; see `Payloads`.
 
     Args:
-        path: The shard.
-        extents: Where its datasets lie.
-        name: The dataset.
-        count: How many records will be read.
+        path: Path of the shard.
+        extents: Locations of its datasets by name.
+        name: Name of the dataset to read.
+        count: Number of records that will be read.
     """
 
     def __init__(self, path: Path, extents: Mapping[str, Extent], name: str, count: int) -> None:
         self._path = path
         self._extent = extents[name]
         self._block = max(min(BLOCK, BLOCK_BYTES // self._extent.row_bytes), 1)
-        # One buffer for all blocks: fresh memory costs as much as reading into it.
+        # Reuse one buffer: allocating memory for each block costs as much as reading it.
         shape = (min(self._block, count), *self._extent.shape[1:])
         self._buffer = np.empty(shape, dtype=self._extent.dtype)
 
-    def read(self, descriptor: int, first: int, most: int) -> list[Array | None]:
+    def read(self, descriptor: int, first: int, max_count: int) -> list[Array | None]:
         """See `Payloads`."""
-        rows = self._buffer[:most]
+        rows = self._buffer[:max_count]
         offset = self._extent.offset + first * self._extent.row_bytes
         read_into(descriptor, self._path, offset, rows)
         return list(rows)
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         """See `Payloads`."""
         return array.copy()
 
@@ -87,12 +87,12 @@ class RowPayloads:
 
 
 class FlatPayloads:
-    """Arrays of different sizes, one after the other in a dataset; see `Payloads`.
+    """Reader of arrays of different sizes, concatenated in a dataset; see `Payloads`.
 
     Args:
-        path: The shard.
-        extents: Where its datasets lie.
-        name: The dataset.
+        path: Path of the shard.
+        extents: Locations of its datasets by name.
+        name: Name of the dataset to read.
     """
 
     def __init__(self, path: Path, extents: Mapping[str, Extent], name: str) -> None:
@@ -102,33 +102,33 @@ class FlatPayloads:
         self._lengths = extents["image_bytes"]
         self._end = self._extent.offset
 
-    def places(self, descriptor: int, first: int, count: int) -> list[tuple[int, int] | None]:
-        """The offset and size of records' arrays; None where that is damaged.
+    def locations(self, descriptor: int, first: int, count: int) -> list[tuple[int, int] | None]:
+        """Return offset and size in bytes of each record's array; None if they are damaged.
 
-        A place is believed only if it lies in the dataset and is as long as the images in it.
+        A location must be inside the dataset and as long as the sum of its image sizes.
 
         Raises:
             StoreError: The file cannot be read.
         """
         spans = self._rows(descriptor, self._spans, first, count)
         lengths = self._rows(descriptor, self._lengths, first, count).tolist()
-        places: list[tuple[int, int] | None] = []
-        for (start, stop), own in zip(spans.tolist(), lengths, strict=True):
+        locations: list[tuple[int, int] | None] = []
+        for (start, stop), image_sizes in zip(spans.tolist(), lengths, strict=True):
             size = stop - start
-            inside = 0 <= start <= stop < self._extent.shape[0] and size <= MAX_IMAGES
-            whole = inside and size == sum(own)
-            places.append((self._extent.offset + start, size) if whole else None)
-        return places
+            is_inside = 0 <= start <= stop < self._extent.shape[0] and size <= MAX_IMAGES
+            is_valid = is_inside and size == sum(image_sizes)
+            locations.append((self._extent.offset + start, size) if is_valid else None)
+        return locations
 
-    def read(self, descriptor: int, first: int, most: int) -> list[Array | None]:
+    def read(self, descriptor: int, first: int, max_count: int) -> list[Array | None]:
         """See `Payloads`."""
         arrays: list[Array | None] = []
         total = 0
-        for place in self.places(descriptor, first, min(most, BLOCK)):
-            if place is None:
+        for location in self.locations(descriptor, first, min(max_count, BLOCK)):
+            if location is None:
                 arrays.append(None)
                 continue
-            offset, size = place
+            offset, size = location
             total += size
             if arrays and total > BLOCK_BYTES:
                 break
@@ -138,7 +138,7 @@ class FlatPayloads:
             self._end = offset + size
         return arrays
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         """See `Payloads`."""
         return array
 

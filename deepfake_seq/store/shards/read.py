@@ -1,4 +1,4 @@
-"""Reading a shard: one HDF5 file of records. The format is in docs/store-format.md."""
+"""Read a shard: an HDF5 file of records. docs/store-format.md describes the format."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from deepfake_seq.store.shards.kinds import KINDS, Kind
 from deepfake_seq.store.shards.payload import Array, FlatPayloads, Payloads, RowPayloads
 
 _MAX_DESCRIPTION = 1 << 20
-"""Beyond this, a shard claims what no extraction makes."""
+"""Maximum size of a description in bytes; larger shards are refused."""
 
 
 class _Row(NamedTuple):
-    """One record as it is stored: nothing of it is checked."""
+    """One record as stored, unchecked."""
 
     metadata: bytes
     sha256: bytes
@@ -45,22 +45,22 @@ class _Row(NamedTuple):
 
 
 class Shard:
-    """A shard whose structure was checked and whose records can be read.
+    """A shard with a checked structure, whose records can be read.
 
-    No file is kept open, so that an object can be copied to other processes and outlive the file.
+    No file is kept open, so a `Shard` can be sent to other processes and can outlive the file.
 
     Args:
-        path: The file.
-        fingerprint_id: Of the store that it should belong to; None for any.
-        kind: Of the records that it should hold; None for any.
+        path: Path of the file.
+        fingerprint_id: Required fingerprint id; None for any.
+        kind: Required kind of records; None for any.
 
     Attributes:
-        path: The file.
-        kind: Of its records.
+        path: Path of the file.
+        kind: Kind of the records.
 
     Raises:
-        FileNotFoundError: There is no such file; so do all methods that read.
-        StoreError: The file is not a shard of this format and fingerprint.
+        FileNotFoundError: There is no such file. All methods that read raise it, too.
+        StoreError: The file is not a shard of this format, fingerprint and kind.
     """
 
     def __init__(self, path: Path, fingerprint_id: str | None, kind: Kind | None = None) -> None:
@@ -68,7 +68,7 @@ class Shard:
         with open_plain(path) as file:
             self.kind = _kind_of(file, path)
             if kind not in (self.kind, None):
-                raise StoreError(f"{path} holds {self.kind.name}, not {kind.name}")
+                raise StoreError(f"{path} contains {self.kind.name}, not {kind.name}")
             _check_version(file, path)
             _check_fingerprint(file, path, fingerprint_id)
             dtypes = {**self.kind.stored, **dict.fromkeys((*TEXTS, "sha256"), "|u1")}
@@ -83,12 +83,12 @@ class Shard:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What its records have in common: T, and D where they are features."""
+        """Dimensions that all records share: T, and D for features."""
         return self._extents[self.kind.shaped_by].shape[1:]
 
     @cached_property
     def sizes(self) -> list[int]:
-        """How many bytes the large array of each record has; 0 where that is damaged.
+        """Size in bytes of each record's large array; 0 if its location is damaged.
 
         Raises:
             StoreError: The file cannot be read.
@@ -97,36 +97,36 @@ class Shard:
             return [self._extents[self.kind.payload].row_bytes] * len(self)
         flat = FlatPayloads(self.path, self._extents, self.kind.payload)
         with open_file(self.path) as descriptor:
-            places = flat.places(descriptor, 0, len(self))
-        return [place[1] if place else 0 for place in places]
+            locations = flat.locations(descriptor, 0, len(self))
+        return [location[1] if location else 0 for location in locations]
 
     def index(self) -> list[IndexRow]:
-        """What the shard says that it holds.
+        """Read the index of the shard.
 
         Raises:
-            StoreError: The index is damaged. The records may still be whole.
+            StoreError: The index is damaged. The records may still be intact.
         """
         text = self._text("index")
         try:
             rows = [IndexRow(*row) for row in json.loads(text)]
         except DAMAGE as error:
-            raise StoreError(f"{self.path}: its index is damaged: {error}") from error
+            raise StoreError(f"{self.path}: the index is damaged: {error}") from error
         if not all([type(value) for value in row] == [str, int, str] for row in rows):
-            raise StoreError(f"{self.path}: its index does not hold names and numbers")
+            raise StoreError(f"{self.path}: the index has rows of the wrong types")
         if len(rows) != len(self):
-            raise StoreError(f"{self.path}: its index lists {len(rows)} of {len(self)} records")
+            raise StoreError(f"{self.path}: the index lists {len(rows)} of {len(self)} records")
         return rows
 
     def description(self) -> StoreDescription:
-        """The store's description, of which every shard has a copy.
+        """Read the copy of the store's description.
 
         Raises:
-            StoreError: It is damaged.
+            StoreError: The copy is damaged.
         """
         return StoreDescription.from_bytes(self._text("description"), self.path)
 
     def metadata(self, position: int) -> dict[str, Any]:
-        """The fields of one record that are no arrays.
+        """Return the fields of one record that are not arrays.
 
         Raises:
             StoreError: The metadata of the shard is damaged.
@@ -138,23 +138,23 @@ class Shard:
             raise StoreError(f"{self.path}, record {position} is damaged: {error}") from error
 
     def read(self, position: int) -> Record:
-        """The record at `position`, checked against its digest.
+        """Read the record at `position` and check it against its SHA-256.
 
         Raises:
-            StoreError: The record is damaged. Nothing of it is returned.
+            StoreError: The record is damaged.
         """
         return next(self.read_range(position, position + 1))
 
     def read_range(self, start: int, stop: int) -> Iterator[Record]:
-        """The records from `start` up to `stop`, each checked against its digest.
+        """Yield the records from `start` up to `stop`, each checked against its SHA-256.
 
-        No more than a block of them is in memory.
+        Only one block of records is in memory.
 
         Raises:
-            StoreError: A record is damaged; those before it have been given.
+            StoreError: A record is damaged; the records before it have been yielded.
         """
         payloads = self._payloads(stop - start)
-        # The thread starts when it is given something to do.
+        # The thread starts with its first task.
         with open_file(self.path) as descriptor, ThreadPoolExecutor(1) as helper:
             first = start
             while first < stop:
@@ -171,7 +171,7 @@ class Shard:
         return RowPayloads(self.path, self._extents, self.kind.payload, count)
 
     def _rows(self, descriptor: int, first: int, payloads: Sequence[Array | None]) -> list[_Row]:
-        """The records from `first` on as they are stored, beside their large arrays."""
+        """Read a block of records from `first` on, and combine them with their large arrays."""
         count = len(payloads)
         block: dict[str, Array] = {}
         for name in (*self.kind.small, "metadata", "sha256"):
@@ -183,20 +183,20 @@ class Shard:
         texts = [text.tobytes().rstrip(b"\0") for text in block["metadata"]]
         digests = [value.tobytes() for value in block["sha256"]]
         arrays = zip(*(block[name] for name in self.kind.small), strict=True)
-        return [_Row(*parts) for parts in zip(texts, digests, arrays, payloads, strict=True)]
+        return [_Row(*fields) for fields in zip(texts, digests, arrays, payloads, strict=True)]
 
     def _record(self, position: int, row: _Row, computed: bytes, payloads: Payloads) -> Record:
         where = f"{self.path}, record {position}"
         if row.payload is None:
-            raise StoreError(f"{where} is damaged: its span is not that of its {self.kind.payload}")
+            raise StoreError(f"{where} is damaged: its span does not match its {self.kind.payload}")
         if row.sha256 != computed:
-            raise StoreError(f"{where} is damaged: its SHA-256 is not the one it was written with")
+            raise StoreError(f"{where} is damaged: its SHA-256 does not match its content")
         arrays = dict(zip(self.kind.small, row.arrays, strict=True))
-        arrays[self.kind.payload] = payloads.kept(row.payload)
+        arrays[self.kind.payload] = payloads.keep(row.payload)
         try:
             return self.kind.record.from_metadata(row.metadata, arrays)
         except DAMAGE as error:
-            raise StoreError(f"{where} is no record: {error}") from error
+            raise StoreError(f"{where} is not a valid record: {error}") from error
 
     @cached_property
     def _metadata_rows(self) -> npt.NDArray[np.uint8]:
@@ -204,24 +204,30 @@ class Shard:
         return np.frombuffer(self._text("metadata"), dtype=np.uint8).reshape(shape)
 
     def _text(self, name: str) -> bytes:
-        """The bytes of a text, checked against its digest."""
+        """Read a dataset of text and check it against its SHA-256."""
         extent = self._extents[name]
         text = np.empty(extent.shape, dtype=np.uint8)
         with open_file(self.path) as descriptor:
             read_into(descriptor, self.path, extent.offset, text)
         if hashlib.sha256(text.data).hexdigest() != self._text_sha256[name]:
-            raise StoreError(f"{self.path}: its {name} is damaged")
+            raise StoreError(f"{self.path}: the {name} is damaged")
         return text.tobytes()
 
     def _check_shapes(self) -> None:
         count, *shape = self._extents[self.kind.shaped_by].shape
-        most = {"metadata": MAX_METADATA * count, "index": 2 * MAX_METADATA * count}
+        max_sizes = {"metadata": MAX_METADATA * count, "index": 2 * MAX_METADATA * count}
         for name in TEXTS:
-            if not 0 < math.prod(self._extents[name].shape) <= most.get(name, _MAX_DESCRIPTION):
-                raise StoreError(f"{self.path}: its {name} is empty or far too large")
-        limits = zip(shape, self.kind.most_shape, strict=True)
+            if (
+                not 0
+                < math.prod(self._extents[name].shape)
+                <= max_sizes.get(name, _MAX_DESCRIPTION)
+            ):
+                raise StoreError(f"{self.path}: the {name} is empty or too large")
+        limits = zip(shape, self.kind.max_shape, strict=True)
         if not count or not all(0 < size <= limit for size, limit in limits):
-            raise StoreError(f"{self.path} cannot hold records of {'×'.join(map(str, shape))}")
+            raise StoreError(
+                f"{self.path} has records of a forbidden shape: {'×'.join(map(str, shape))}"
+            )
         rows = {**self.kind.record.shapes(*shape), "sha256": (32,)}
         rows["metadata"] = self._extents["metadata"].shape[1:2]
         if self.kind.is_flat:
@@ -229,9 +235,11 @@ class Shard:
             if len(self._extents[self.kind.payload].shape) != 1:
                 raise StoreError(f"{self.path}: {self.kind.payload} must have one dimension")
         for name, row in rows.items():
-            found = self._extents[name].shape
-            if found != (count, *row):
-                raise StoreError(f"{self.path}: {name} must be {(count, *row)}. Received: {found}")
+            actual = self._extents[name].shape
+            if actual != (count, *row):
+                raise StoreError(
+                    f"{self.path}: {name} must have shape {(count, *row)}. Received: {actual}"
+                )
 
 
 def _kind_of(file: h5py.File, path: Path) -> Kind:
@@ -246,7 +254,7 @@ def _kind_of(file: h5py.File, path: Path) -> Kind:
 def _check_version(file: h5py.File, path: Path) -> None:
     version = h5py.h5a.open(file.id, b"format_version")
     if version.shape != () or version.dtype.kind != "i":
-        raise StoreError(f"{path}: its format version is no number")
+        raise StoreError(f"{path}: format_version is not an integer")
     number = int(file.attrs["format_version"])
     if number != FORMAT_VERSION:
         raise StoreError(
@@ -255,26 +263,26 @@ def _check_version(file: h5py.File, path: Path) -> None:
 
 
 def _check_fingerprint(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
-    own = text_attribute(file, "fingerprint_id", 12)
-    if fingerprint_id not in (own, None):
+    actual = text_attribute(file, "fingerprint_id", 12)
+    if fingerprint_id not in (actual, None):
         raise StoreError(
-            f"{path} belongs to another store: its fingerprint is {own}, not {fingerprint_id}"
+            f"{path} belongs to another store: its fingerprint is {actual}, not {fingerprint_id}"
         )
 
 
 def _digests(rows: list[_Row], helper: Executor) -> list[bytes]:
-    """The digests of records, half of them computed by `helper`: hashing is most of reading."""
-    parts = [
+    """Compute the digests of records, half of them in `helper`: hashing dominates reading."""
+    contents = [
         (b"", memoryview(b""))
         if row.payload is None
         else canonical_bytes(row.metadata, [*row.arrays, row.payload])
         for row in rows
     ]
     half = len(rows) // 2
-    others = helper.submit(_hash_all, parts[:half]) if half else None
-    own = _hash_all(parts[half:])
-    return others.result() + own if others else own
+    first_half = helper.submit(_hash_all, contents[:half]) if half else None
+    second_half = _hash_all(contents[half:])
+    return first_half.result() + second_half if first_half else second_half
 
 
-def _hash_all(parts: list[tuple[bytes, memoryview]]) -> list[bytes]:
-    return [sha256_of(part) for part in parts]
+def _hash_all(contents: list[tuple[bytes, memoryview]]) -> list[bytes]:
+    return [sha256_of(content) for content in contents]

@@ -1,4 +1,4 @@
-"""Which shards are packed into larger ones, and which of them may go then."""
+"""Choose the shards to pack into larger ones, and check that they can then be removed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from deepfake_seq.store.shards.limits import ShardLimits
 
 
 def is_sparse(index: Index, name: str, limits: ShardLimits) -> bool:
-    """Whether little stands in a shard: beside what it could hold, or beside what it holds."""
-    live = index.live(name)
-    if not limits.is_sparse(len(live), 0):
+    """Return whether a shard has few current records for its size or for a full shard."""
+    current = index.current(name)
+    if not limits.is_sparse(len(current), 0):
         return False
     if math.isinf(limits.size_bytes):
         return True
     try:
         sizes = index.shards[name].shard.sizes
     except (FileNotFoundError, StoreError):
-        return False  # gone meanwhile, or damaged
-    size = sum(sizes[position] for position, _ in live)
-    return limits.is_sparse(len(live), size) or len(live) <= len(sizes) // 2
+        return False  # removed in the meantime, or damaged
+    size = sum(sizes[position] for position, _ in current)
+    return limits.is_sparse(len(current), size) or len(current) <= len(sizes) // 2
 
 
-def all_readable(index: Index, rows: Sequence[IndexRow], elsewhere: Collection[str]) -> bool:
-    """Whether each record, or a newer one, can be read outside the shards `elsewhere`."""
+def all_readable(index: Index, rows: Sequence[IndexRow], outside: Collection[str]) -> bool:
+    """Return whether each record or a newer one can be read from a shard not in `outside`."""
     for row in rows:
-        place = index.locations.get(row.video_id)
-        if place is None or place.shard in elsewhere or place.revision < row.revision:
+        location = index.locations.get(row.video_id)
+        if location is None or location.shard in outside or location.revision < row.revision:
             return False
         try:
-            record = index.shards[place.shard].shard.read(place.position)
+            record = index.shards[location.shard].shard.read(location.position)
         except (FileNotFoundError, StoreError):
             return False
-        if (record.video_id, record.revision) != (row.video_id, place.revision):
+        if (record.video_id, record.revision) != (row.video_id, location.revision):
             return False
     return True

@@ -1,1 +1,1 @@
-"""Verifying, repairing and merging stores."""
+"""Verify, repair and merge stores."""

@@ -1,4 +1,4 @@
-"""Several stores of one fingerprint into one."""
+"""Merge stores with the same fingerprint."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.store import R, Store, require_kind
 from deepfake_seq.store.writer import FaceStoreWriter, StoreWriter, Writer
 
-_SHOWN = 5
+_MAX_LISTED_CONFLICTS = 5
 
 
 class MergeResult(NamedTuple):
-    """What a merge came to.
+    """Result of a merge.
 
     Attributes:
-        videos: How many records the store holds now.
-        added: How many of them are new there.
+        videos: Number of records in the merged store.
+        added: Number of records that the merge added to it.
     """
 
     videos: int
@@ -34,30 +34,29 @@ class MergeResult(NamedTuple):
 
 
 def merge(sources: Sequence[Path], out: Path) -> MergeResult:
-    """Bring all records of `sources`, of one kind, into the store at `out`, made if need be.
+    """Copy all records of `sources` into the store at `out`, which need not exist.
 
-    A video that several stores hold must be the same in all of them; only a transient failure gives
-    way to any other record. Nothing is written before all of that is known. A merge that was
-    interrupted goes on when it is called again.
+    The records of a video in several stores must be equal; only a transient failure is replaced by
+    any other record. All stores are compared before anything is written. Calling `merge` again
+    continues an interrupted merge.
 
     Raises:
         UsageError: `out` is one of `sources`.
         FingerprintMismatchError: The stores were made with different settings.
-        StoreError: Stores contradict each other (the message names the videos), they are not of one
-            kind, or one is damaged.
+        StoreError: Records of a video differ (the message names the videos), the stores are not of
+            the same kind, or one is damaged.
     """
-    with _planned(sources, out) as plan:
-        return plan.carry_out()
+    with _plan(sources, out) as plan:
+        return plan.execute()
 
 
 def merge_with_faces(sources: Sequence[Path], out: Path) -> tuple[MergeResult, MergeResult | None]:
-    """Merge stores, and their face caches if all have one.
+    """Merge stores and, if all of them have one, their face caches.
 
-    Nothing is written before it is known that neither the stores nor the caches contradict each
-    other.
+    All stores and caches are compared before anything is written.
 
     Returns:
-        What became of the stores, and of the face caches; None where some store has none.
+        Results for the stores and for the face caches; None if a store has no face cache.
 
     Raises:
         UsageError, StoreError: See `merge`.
@@ -65,18 +64,19 @@ def merge_with_faces(sources: Sequence[Path], out: Path) -> tuple[MergeResult, M
     if without_faces(sources):
         return merge(sources, out), None
     faces = [faces_of(source) for source in sources]
-    with _planned(sources, out) as plan, _planned(faces, faces_of(out)) as plan_of_faces:
-        merged = plan_of_faces.carry_out()  # first, as in extraction: what has features has faces
-        return plan.carry_out(), merged
+    with _plan(sources, out) as plan, _plan(faces, faces_of(out)) as faces_plan:
+        # Faces first, as in extraction: every record of features then has its faces.
+        faces_result = faces_plan.execute()
+        return plan.execute(), faces_result
 
 
 def without_faces(sources: Sequence[Path]) -> list[Path]:
-    """The stores that have no face cache beside them."""
+    """Return the stores without a face cache."""
     return [source for source in sources if not has_faces(source)]
 
 
 class _Plan(Generic[R]):
-    """What has to be brought into a store, from where."""
+    """The records to copy into a store, and the store that each is copied from."""
 
     def __init__(self, writer: Writer[R], stores: Sequence[Store[R]]) -> None:
         self._writer = writer
@@ -84,29 +84,31 @@ class _Plan(Generic[R]):
         self._new = {name: store for name, store in sorted(chosen.items()) if store is not writer}
         self._before = len(writer)
 
-    def carry_out(self) -> MergeResult:
+    def execute(self) -> MergeResult:
+        """Copy the records."""
         writer, new = self._writer, self._new
         while new:
             group = list(new)[:SHARD_RECORDS]
-            # Nothing is waited for while something is claimed: what others have comes later.
-            claimed = [name for name in group if writer.claim(name)] or self._waited_for(group)
-            self._bring({name: new.pop(name) for name in claimed})
+            # Do not wait while holding claims: records claimed by other writers come later.
+            claimed = [name for name in group if writer.claim(name)] or self._claim_first(group)
+            self._copy({name: new.pop(name) for name in claimed})
         writer.seal()
         return MergeResult(len(writer), len(writer) - self._before)
 
-    def _waited_for(self, group: list[str]) -> list[str]:
+    def _claim_first(self, group: list[str]) -> list[str]:
+        """Wait for the claim on the first record of a group."""
         self._writer.claim(group[0], wait=True)
         return group[:1]
 
-    def _bring(self, chosen: dict[str, Store[R]]) -> None:
-        """Add claimed records to the store; it may hold some of them by now."""
+    def _copy(self, chosen: dict[str, Store[R]]) -> None:
+        """Copy claimed records, except those that other writers have added by now."""
         for group in ShardLimits.of(self._writer.kind).groups(self._missing(chosen)):
             self._writer.add(group)
         for video_id in chosen:
             self._writer.release(video_id)
 
     def _missing(self, chosen: dict[str, Store[R]]) -> Iterator[R]:
-        """The records that the store does not hold; better ones than it holds are committed."""
+        """Yield the missing records; commit those that replace a transient failure."""
         writer = self._writer
         for video_id, store in chosen.items():
             if video_id not in writer:
@@ -116,10 +118,10 @@ class _Plan(Generic[R]):
 
 
 @contextmanager
-def _planned(sources: Sequence[Path], out: Path) -> Iterator[_Plan[Any]]:
-    """What a merge has to do; raises what `merge` raises, before anything is written."""
+def _plan(sources: Sequence[Path], out: Path) -> Iterator[_Plan[Any]]:
+    """Compare the stores and yield the plan of a merge; raise what `merge` raises."""
     if out.resolve() in {source.resolve() for source in sources}:
-        raise UsageError(f"--out must be another directory than the stores. Received: {out}")
+        raise UsageError(f"--out must not be one of the stores to merge. Received: {out}")
     stores = [open_store(source) for source in sources]
     for store in stores[1:]:
         require_kind(store.path, store.description, stores[0].kind)
@@ -127,22 +129,22 @@ def _planned(sources: Sequence[Path], out: Path) -> Iterator[_Plan[Any]]:
         if differences:
             raise FingerprintMismatchError(
                 f"{stores[0].path} ('there') and {store.path} ('here') were made with different "
-                f"settings: {'; '.join(differences)}"
+                f"settings: {'; '.join(differences)}. Merge only stores with the same settings."
             )
-    kind: type[StoreWriter | FaceStoreWriter] = (
+    writer_class: type[StoreWriter | FaceStoreWriter] = (
         FaceStoreWriter if isinstance(stores[0], FaceStore) else StoreWriter
     )
-    with kind.create(out, stores[0].description) as writer:
+    with writer_class.create(out, stores[0].description) as writer:
         yield _Plan[Any](writer, stores)
 
 
 def _choose(
     stores: Sequence[Store[R]], video_ids: Sequence[str] | None = None
 ) -> dict[str, Store[R]]:
-    """The store from which each video is taken, of all videos or of some.
+    """Return the store to copy each video from, for all videos or for `video_ids`.
 
     Raises:
-        StoreError: Stores contradict each other.
+        StoreError: Records of a video differ.
     """
     chosen: dict[str, Store[R]] = {}
     conflicts = []
@@ -155,19 +157,22 @@ def _choose(
             if one.transient and not other.transient:
                 chosen[video_id] = store
             elif not other.transient and not one.same_content(other):
-                what = ", ".join(_differences(one, other))
-                conflicts.append(f"{video_id} ({what}, in {first.path} and {store.path})")
+                fields = ", ".join(_differences(one, other))
+                conflicts.append(f"{video_id} ({fields}, in {first.path} and {store.path})")
     if conflicts:
-        more = f" and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        listed = "; ".join(conflicts[:_MAX_LISTED_CONFLICTS])
+        unlisted = len(conflicts) - _MAX_LISTED_CONFLICTS
+        more = f" and {unlisted} more" if unlisted > 0 else ""
         raise StoreError(
-            f"{len(conflicts)} videos differ between the stores: {'; '.join(conflicts[:_SHOWN])}"
-            f"{more}. Nothing was merged. Where only label, groups or split differ, `deepseq "
-            "extract` with the same --labels brings them in line; else leave one store out."
+            f"{len(conflicts)} videos differ between the stores: {listed}{more}. Nothing was "
+            "merged. If only label, groups or split differ, run `deepseq extract` with the same "
+            "--labels on each store; otherwise omit one store."
         )
     return chosen
 
 
 def _differences(one: Record, other: Record) -> list[str]:
+    """Return the names of the fields and arrays that differ."""
     values, others = json.loads(one.metadata), json.loads(other.metadata)
     names = [name for name in values if name != "revision" and values[name] != others[name]]
     arrays = [

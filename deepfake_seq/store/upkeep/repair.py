@@ -1,4 +1,4 @@
-"""Save what is whole in a damaged store, and set the rest aside."""
+"""Repair a damaged store: keep intact records, quarantine damaged shards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepfake_seq.store.shards.description import (
     StoreDescription,
 )
 from deepfake_seq.store.shards.encode import write_shard
-from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.index import list_shards
 from deepfake_seq.store.shards.kinds import KINDS
 from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.shards.read import Shard
@@ -25,50 +25,52 @@ QUARANTINE = "quarantine"
 
 
 def repair(path: Path) -> StoreReport:
-    """Make the store at `path`, of whatever kind, whole, at the price of the records that are not.
+    """Repair the feature store or face cache at `path` by removing damaged records.
 
-    A shard in which something is wrong is moved to `quarantine/` once its good records stand in a
-    new shard. Nothing is deleted but what dead writers left. Others may go on writing meanwhile.
+    The intact records of a damaged shard are copied to a new shard, and the damaged shard is moved
+    to `quarantine/`. Only files that dead writers left are deleted. Other processes may write to
+    the store at the same time.
 
     Returns:
-        What was found, with `quarantined` filled in.
+        Report on the store before the repair, with `quarantined` filled in.
 
     Raises:
-        StoreError: There is no store, its description cannot be restored, or the disk does not take
-            what has to be written.
+        StoreError: There is no store, its description cannot be restored, or the disk refuses a
+            write.
     """
     try:
         return _repair(path)
     except OSError as error:
         raise StoreError(
-            f"cannot write to {path}: {error.strerror or error}. Nothing was lost; repair again."
+            f"cannot write to {path}: {error.strerror or error}. No data was lost. Free some space "
+            "or fix the permissions, then repair again."
         ) from error
 
 
 def _repair(path: Path) -> StoreReport:
-    description = _description(path)
-    own = Locks(path)
-    removed = own.remove_leftovers()
-    with own.maintenance(wait=True):
-        folder = own.writer_folder()
+    description = _read_description(path)
+    locks = Locks(path)
+    removed = locks.remove_leftovers()
+    with locks.maintenance(wait=True):
+        folder = locks.writer_folder()
         try:
             if description is None:
                 _restore_description(path, folder.path)
             report = verify(path)
             for name in report.bad_shards:
-                # A writer may have replaced its only record meanwhile, and removed it.
+                # A writer may just have replaced the only record of the shard and removed it.
                 with contextlib.suppress(FileNotFoundError):
                     if name not in report.strangers:
-                        _rescue(path, name, report, folder.path)
-                    report.quarantined.append(_set_aside(path, name))
+                        _copy_intact_records(path, name, report, folder.path)
+                    report.quarantined.append(_quarantine(path, name))
         finally:
             folder.close()
     report.leftovers = removed
     return report
 
 
-def _description(path: Path) -> StoreDescription | None:
-    """The store's description, or None where it has to be restored from the shards."""
+def _read_description(path: Path) -> StoreDescription | None:
+    """Read the description of the store; None if it must be restored from the shards."""
     try:
         return StoreDescription.read(path)
     except DamagedDescriptionError:
@@ -76,36 +78,39 @@ def _description(path: Path) -> StoreDescription | None:
 
 
 def _restore_description(path: Path, scratch: Path) -> None:
-    """Write the description that most shards hold."""
+    """Write the description that is in most shards."""
     copies: Counter[bytes] = Counter()
-    for name in listing(path):
+    for name in list_shards(path):
         with contextlib.suppress(StoreError):
             copies[Shard(path / name, None).description().to_bytes()] += 1
     if not copies:
-        raise StoreError(f"{path}: no shard holds a whole description; nothing can be restored")
+        raise StoreError(
+            f"{path}: no shard contains an intact description, so the store cannot be restored. "
+            "Extract again into another directory."
+        )
     if (path / FILE_NAME).exists():
-        _set_aside(path, FILE_NAME)
+        _quarantine(path, FILE_NAME)
     atomic.write_bytes(path / FILE_NAME, copies.most_common(1)[0][0], scratch)
 
 
-def _rescue(path: Path, name: str, report: StoreReport, scratch: Path) -> None:
-    """Write the good records of a bad shard into a new one, and read them back."""
+def _copy_intact_records(path: Path, name: str, report: StoreReport, scratch: Path) -> None:
+    """Copy the intact records of a damaged shard to a new one, and read them back."""
     bad = {record.position for record in report.bad_records if record.shard == name}
     description = StoreDescription.read(path)
     kind = KINDS[description.kind]
     try:
         shard = Shard(path / name, report.fingerprint_id, kind)
     except StoreError:
-        return  # not one record of it can be read
-    good = (shard.read(position) for position in range(len(shard)) if position not in bad)
-    for records in ShardLimits.of(kind).groups(good):
+        return  # none of its records can be read
+    intact = (shard.read(position) for position in range(len(shard)) if position not in bad)
+    for records in ShardLimits.of(kind).groups(intact):
         new = write_shard(path, records, description, scratch, salt=name.encode())
         for _ in Shard(path / new, report.fingerprint_id, kind).read_range(0, len(records)):
-            pass  # each one is checked as it is read
+            pass  # reading a record checks it
 
 
-def _set_aside(path: Path, name: str) -> str:
-    """Move a file to the quarantine under a name that is free there."""
+def _quarantine(path: Path, name: str) -> str:
+    """Move a file to the quarantine under an unused name; return its new relative path."""
     folder = path / QUARANTINE
     folder.mkdir(exist_ok=True)
     target, number = folder / name, 0

@@ -1,4 +1,4 @@
-"""Is all of a store whole? Reads every record; changes nothing."""
+"""Verify a store: read and check every record, and change nothing."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from deepfake_seq.store import locks
 from deepfake_seq.store.shards.description import StoreDescription
 from deepfake_seq.store.shards.encode import IndexRow
 from deepfake_seq.store.shards.guard import ShardAccessError
-from deepfake_seq.store.shards.index import listing
+from deepfake_seq.store.shards.index import list_shards
 from deepfake_seq.store.shards.kinds import KINDS, Kind
 from deepfake_seq.store.shards.read import Shard
 
 
 @dataclass(frozen=True)
 class BadRecord:
-    """A record that cannot be trusted.
+    """A record that is damaged or contradicts another.
 
     Attributes:
-        video_id: Its video; "" where even that is lost.
-        shard: The shard's name.
-        position: Its row there.
-        reason: What is wrong.
+        video_id: Id of the video; "" if it cannot be read.
+        shard: File name of the shard.
+        position: Row of the record in the shard.
+        reason: What is wrong with the record.
     """
 
     video_id: str
@@ -35,22 +35,22 @@ class BadRecord:
 
 @dataclass
 class StoreReport:
-    """What is in a store.
+    """Result of verifying a store.
 
     Attributes:
-        store: The directory.
-        fingerprint_id: The id of its fingerprint.
-        videos: How many videos have a whole record.
-        by_status: How many of them have each status.
-        bad_records: Records that are damaged, or contradict each other.
-        unreadable_shards: What is wrong with shards that cannot be read or indexed, by name.
-        duplicates: Ids of videos of which there are further whole records: older revisions, and
-            copies left by an interrupted run. They do no harm.
-        leftovers: What dead writers left. Does no harm; the next run removes it.
-        extract_again: Ids of videos without a whole record, as far as they are known.
-        older: The revision that stands in the place of a newer, bad one, by `video_id`.
-        quarantined: The shards that `repair` set aside.
-        strangers: Unreadable shards that hold records of another shape, of which none is saved.
+        store: Path of the directory.
+        fingerprint_id: Id of the store's fingerprint.
+        videos: Number of videos with an intact record.
+        by_status: Number of these videos by status.
+        bad_records: Records that are damaged or contradict each other.
+        unreadable_shards: Reason why a shard cannot be read or indexed, by file name.
+        duplicates: Ids of videos with several intact records: older revisions, or copies left by
+            an interrupted run. They are harmless.
+        leftovers: Folders left by dead writers. They are harmless; the next run removes them.
+        extract_again: Ids of videos without an intact record, as far as they can be read.
+        older: Revision that is used because a newer one is damaged, by `video_id`.
+        quarantined: Shards that `repair` moved to the quarantine.
+        strangers: Unreadable shards with records of another shape; `repair` copies none of them.
     """
 
     store: str
@@ -68,18 +68,18 @@ class StoreReport:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every shard and record can be trusted."""
+        """Whether every shard and record is intact."""
         return not self.bad_shards
 
     @property
     def bad_shards(self) -> list[str]:
-        """The shards in which something is wrong."""
+        """Names of the shards that are damaged or contain bad records, sorted."""
         return sorted({bad.shard for bad in self.bad_records} | self.unreadable_shards.keys())
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A whole record: where it is and what decides which one stands."""
+class _IntactRecord:
+    """Location, revision, status and digest of an intact record."""
 
     shard: str
     position: int
@@ -89,29 +89,32 @@ class _Found:
 
 
 def verify(path: Path) -> StoreReport:
-    """Look at every record of the store at `path`, of whatever kind; not at its face cache.
+    """Check every record of the feature store or face cache at `path`.
+
+    The face cache of a feature store is not checked with it.
 
     Raises:
-        StoreError: There is no store, its description is damaged, or a shard may not be read.
+        StoreError: There is no store, its description is damaged, or a shard cannot be opened.
     """
     description = StoreDescription.read(path)
     report = StoreReport(str(path), description.fingerprint.id)
-    found: defaultdict[str, list[_Found]] = defaultdict(list)
-    for shard in _of_one_shape(_shards(path, KINDS[description.kind], report), report):
-        _inspect(shard, report, found)
-    for video_id, records in sorted(found.items()):
-        _judge(video_id, records, report)
+    intact: defaultdict[str, list[_IntactRecord]] = defaultdict(list)
+    shards = _open_shards(path, KINDS[description.kind], report)
+    for shard in _with_common_shape(shards, report):
+        _check_records(shard, report, intact)
+    for video_id, records in sorted(intact.items()):
+        _find_current(video_id, records, report)
     bad = {record.video_id for record in report.bad_records} - {""}
-    report.extract_again = sorted(name for name in bad if not found.get(name))
+    report.extract_again = sorted(name for name in bad if not intact.get(name))
     report.leftovers = locks.dead_writers(path)
     return report
 
 
-def _shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
-    """Every shard that is one."""
+def _open_shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
+    """Return the shards that can be opened; report the others."""
     shards: list[Shard] = []
     seen: set[str] = set()
-    while names := listing(path) - seen:  # others may be writing
+    while names := list_shards(path) - seen:  # other processes may be writing
         seen |= names
         for name in sorted(names):
             try:
@@ -119,74 +122,79 @@ def _shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
             except ShardAccessError:
                 raise
             except FileNotFoundError:
-                continue  # sealed into a larger one, which the next listing has
+                continue  # sealed into a larger shard, which is in the next listing
             except StoreError as error:
                 report.unreadable_shards[name] = str(error)
     return shards
 
 
-def _of_one_shape(shards: list[Shard], report: StoreReport) -> list[Shard]:
-    """The shards whose records have the shape that most have; the others are strangers."""
+def _with_common_shape(shards: list[Shard], report: StoreReport) -> list[Shard]:
+    """Return the shards whose records have the most common shape; report the others."""
     shapes = Counter(shard.shape for shard in shards)
     usual = shapes.most_common(1)[0][0] if shapes else None
     for shard in shards:
         if shard.shape != usual:
             report.strangers.append(shard.path.name)
             report.unreadable_shards[shard.path.name] = (
-                f"{shard.path} holds records of {shard.shape}, others of {usual}"
+                f"{shard.path} contains records of shape {shard.shape}, other shards of {usual}"
             )
     return [shard for shard in shards if shard.shape == usual]
 
 
-def _inspect(shard: Shard, report: StoreReport, found: dict[str, list[_Found]]) -> None:
+def _check_records(
+    shard: Shard, report: StoreReport, intact: dict[str, list[_IntactRecord]]
+) -> None:
+    """Read every record of a shard; add it to `intact` or to the report's `bad_records`."""
     name = shard.path.name
     index: list[IndexRow] = []
-    whole: dict[int, tuple[str, _Found]] = {}
+    readable: dict[int, tuple[str, _IntactRecord]] = {}
     bad: list[BadRecord] = []
     try:
         try:
             index = shard.index()
         except StoreError as error:
-            report.unreadable_shards[name] = str(error)  # its records may be whole for all that
+            report.unreadable_shards[name] = str(error)  # its records may still be intact
         for position in range(len(shard)):
             try:
                 record = shard.read(position)
-                place = _Found(name, position, record.revision, record.status, record.sha256)
-                whole[position] = (record.video_id, place)
+                readable[position] = (
+                    record.video_id,
+                    _IntactRecord(name, position, record.revision, record.status, record.sha256),
+                )
             except StoreError as error:
                 video_id = index[position].video_id if index else ""
                 bad.append(BadRecord(video_id, name, position, str(error)))
     except FileNotFoundError:
         report.unreadable_shards.pop(name, None)
-        return  # sealed into a larger one meanwhile
+        return  # sealed into a larger shard in the meantime
     report.bad_records += bad
-    names = Counter(video_id for video_id, _ in whole.values())
-    for position, (video_id, place) in whole.items():
-        if names[video_id] > 1:
-            reason = f"{shard.path} holds {names[video_id]} records of this video"
+    counts = Counter(video_id for video_id, _ in readable.values())
+    for position, (video_id, checked) in readable.items():
+        if counts[video_id] > 1:
+            reason = f"{shard.path} contains {counts[video_id]} records of this video"
             report.bad_records.append(BadRecord(video_id, name, position, reason))
         else:
-            found[video_id].append(place)
-        row = IndexRow(video_id, place.revision, place.sha256.hex())
+            intact[video_id].append(checked)
+        row = IndexRow(video_id, checked.revision, checked.sha256.hex())
         if index and index[position] != row:
-            report.unreadable_shards[name] = f"{shard.path}: its index does not list its records"
+            report.unreadable_shards[name] = f"{shard.path}: the index does not match the records"
 
 
-def _judge(video_id: str, records: list[_Found], report: StoreReport) -> None:
-    """Which of a video's records stands; removes from `records` those that contradict it."""
+def _find_current(video_id: str, records: list[_IntactRecord], report: StoreReport) -> None:
+    """Find the current record of a video; remove contradicting ones from `records`."""
     newest = max(record.revision for record in records)
-    standing = [record for record in records if record.revision == newest]
-    if len({record.sha256 for record in standing}) > 1:
-        shards = " and ".join(sorted({record.shard for record in standing}))
-        for record in standing:
-            reason = f"{shards} hold different records of this video, and none is the newer"
+    current = [record for record in records if record.revision == newest]
+    if len({record.sha256 for record in current}) > 1:
+        shards = " and ".join(sorted({record.shard for record in current}))
+        for record in current:
+            reason = f"{shards} contain different records of this video with the same revision"
             report.bad_records.append(BadRecord(video_id, record.shard, record.position, reason))
             records.remove(record)
         if records:
-            _judge(video_id, records, report)
+            _find_current(video_id, records, report)
         return
     report.videos += 1
-    report.by_status[standing[0].status] += 1
+    report.by_status[current[0].status] += 1
     if len(records) > 1:
         report.duplicates.append(video_id)
     if any(bad.video_id == video_id for bad in report.bad_records):

@@ -115,7 +115,7 @@ def test_missing_validation_is_split_off_from_the_training_clips() -> None:
 def test_a_split_of_the_cnns_run_without_a_class_is_refused_with_a_remedy() -> None:
     clips = [replace(real, label=0) for real in of_kinds(train=4)]
     clips += [clip(10 + n, "validation") for n in range(4)]
-    with pytest.raises(DatasetError, match=r"no train part .* extract features with another CNN"):
+    with pytest.raises(DatasetError, match=r"training set .* extract features with another CNN"):
         split_data(data_of(clips), SplitConfig())
 
 

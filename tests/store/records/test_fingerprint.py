@@ -3,7 +3,7 @@ from __future__ import annotations
 from deepfake_seq.store import Fingerprint
 
 
-def test_equal_fields_in_any_order_are_the_same_fingerprint() -> None:
+def test_the_order_of_fields_does_not_change_the_fingerprint() -> None:
     one = Fingerprint({"a": 1, "b": {"c": "x", "d": 0.3}})
     two = Fingerprint({"b": {"d": 0.3, "c": "x"}, "a": 1})
     assert one.id == two.id
@@ -21,6 +21,6 @@ def test_each_difference_is_named_with_both_values() -> None:
     ]
 
 
-def test_a_number_is_not_its_text_and_none_is_not_absence() -> None:
+def test_a_number_differs_from_its_text_and_none_from_a_missing_field() -> None:
     assert Fingerprint({"a": 1}).differences(Fingerprint({"a": "1"}))
     assert Fingerprint({"a": None}).differences(Fingerprint({}))

@@ -34,7 +34,7 @@ from deepfake_seq.store.records.record import ARRAYS, empty_arrays
         {"video_id": None},
     ],
 )
-def test_a_record_that_contradicts_itself_cannot_be_made(changes: dict[str, Any]) -> None:
+def test_an_inconsistent_record_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         replace(make_record(), **changes)
 
@@ -69,7 +69,7 @@ def test_a_change_in_any_other_field_changes_the_digest(changes: dict[str, Any])
 
 
 @given(st.text(), st.text())
-def test_metadata_survives_whatever_the_names_hold(video_id: str, group: str) -> None:
+def test_any_text_in_names_survives_encoding(video_id: str, group: str) -> None:
     record = make_record(video_id, groups=(group,), frames=2, valid=2)
     arrays = {name: getattr(record, name) for name in ARRAYS}
     assert FeatureRecord.from_metadata(record.metadata, arrays).sha256 == record.sha256
@@ -81,13 +81,13 @@ def test_a_name_that_is_not_utf8_survives() -> None:
     assert FeatureRecord.from_metadata(record.metadata, arrays).video_id == record.video_id
 
 
-def test_padding_is_zeros_and_no_frame() -> None:
+def test_padding_is_zeros_with_frame_index_minus_one() -> None:
     arrays = empty_arrays(4, 3)
     assert (arrays.pop("frame_index") == -1).all()
     assert not any(array.any() for array in arrays.values())
 
 
-def test_the_digest_follows_the_documented_bytes() -> None:
+def test_the_digest_covers_the_documented_bytes() -> None:
     import hashlib
 
     record = make_record(valid=12)
@@ -96,7 +96,7 @@ def test_the_digest_follows_the_documented_bytes() -> None:
     assert hashlib.sha256(data + record.features.tobytes()).digest() == record.sha256
 
 
-def test_revisions_and_file_times_are_no_difference_in_content() -> None:
+def test_revisions_and_file_times_do_not_change_the_content() -> None:
     record = make_record()
     touched = replace(record, revision=3, source=replace(record.source, mtime_ns=1))
     assert record.same_content(touched)

@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_is_read_back(path: Path) -> None:
+def test_records_are_read_back_as_written(path: Path) -> None:
     shard = Shard(path, ID)
     assert len(shard) == 3
     assert shard.shape == (16, 8)
@@ -42,7 +42,7 @@ def test_what_was_written_is_read_back(path: Path) -> None:
     ]
 
 
-def test_a_range_gives_the_same_as_one_by_one(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_range_returns_the_same_records_as_single_reads(tmp_path: Path, kind: StoreKind) -> None:
     records = [kind.make(f"{number}.mp4", seed=number) for number in range(2 * BLOCK + 5)]
     (tmp_path / "x.h5").write_bytes(encode(records, kind.description))
     shard = Shard(tmp_path / "x.h5", ID)
@@ -51,7 +51,7 @@ def test_a_range_gives_the_same_as_one_by_one(tmp_path: Path, kind: StoreKind) -
         assert [one.sha256 for one in read] == [one.sha256 for one in records[start:stop]]
 
 
-def test_another_program_can_read_it_as_plain_hdf5(path: Path) -> None:
+def test_a_shard_can_be_read_as_plain_hdf5(path: Path) -> None:
     with h5py.File(path, "r") as file:
         assert (file["features"][1] == RECORDS[1].features).all()
         assert (file["mask"][1] == RECORDS[1].mask).all()
@@ -77,7 +77,7 @@ def test_a_changed_feature_is_never_returned(path: Path) -> None:
         shard.read(1)
 
 
-def test_a_changed_label_is_never_told(path: Path) -> None:
+def test_a_changed_label_is_never_returned(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data.replace(b'"label":1', b'"label":0'))
     shard = Shard(path, ID)
@@ -87,7 +87,7 @@ def test_a_changed_label_is_never_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", encode(RECORDS, DESCRIPTION)[:-2000]])
-def test_a_file_that_is_no_whole_shard_is_refused_by_name(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_intact_shard_is_refused_by_name(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"shard\.h5"):
         Shard(path, ID)
@@ -95,14 +95,14 @@ def test_a_file_that_is_no_whole_shard_is_refused_by_name(path: Path, content: b
 
 def test_a_shard_of_the_other_kind_is_refused(path: Path) -> None:
     assert Shard(path, ID).kind == FEATURES
-    with pytest.raises(StoreError, match="holds features, not faces"):
+    with pytest.raises(StoreError, match="contains features, not faces"):
         Shard(path, ID, FACES)
 
 
-def test_a_file_that_is_cut_after_it_was_opened_is_noticed(path: Path) -> None:
+def test_a_file_truncated_after_opening_is_detected(path: Path) -> None:
     shard = Shard(path, ID)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(StoreError, match="cut short"):
+    with pytest.raises(StoreError, match="truncated"):
         shard.read(0)
 
 

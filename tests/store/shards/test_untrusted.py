@@ -1,4 +1,4 @@
-"""A shard may come from anybody: what it must not be able to do."""
+"""Shards are untrusted input: crafted files are refused without side effects."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ FIELDS = st.dictionaries(
 
 @settings(max_examples=400)
 @given(FIELDS, FIELDS)
-def test_fingerprints_differ_exactly_when_a_difference_is_named(
+def test_fingerprints_differ_exactly_if_a_difference_is_listed(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     first, second = Fingerprint(one), Fingerprint(other)
     assert (first.id == second.id) == (not first.differences(second))
 
 
-def test_settings_that_differ_by_type_alone_are_refused(tmp_path: Path) -> None:
+def test_settings_that_differ_only_in_type_are_refused(tmp_path: Path) -> None:
     with StoreWriter.create(tmp_path / "s", StoreDescription(Fingerprint({"a": True}), {})) as one:
         one.claim("x")
     with pytest.raises(FingerprintMismatchError):
@@ -65,12 +65,12 @@ def shard_of(kind: StoreKind, folder: Path) -> Path:
 
 
 def large(file: h5py.File) -> str:
-    """The name of the dataset that is most of the file."""
+    """Return the name of the largest dataset in the file."""
     return "features" if "features" in file else "images"
 
 
 def replaced(file: h5py.File, name: str, **options: Any) -> None:
-    """The same values in a dataset that is stored in another way."""
+    """Replace a dataset by one with the same values and other storage options."""
     values = file[name][:]
     del file[name]
     file.create_dataset(name, data=values, **options)
@@ -232,7 +232,7 @@ def test_a_crafted_shard_is_refused_by_name(kind: StoreKind, tmp_path: Path, edi
 @pytest.mark.parametrize(
     "edit", [external_link, external_storage, virtual_storage], ids=lambda edit: edit.__name__
 )
-def test_nothing_but_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) -> None:
+def test_no_file_except_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) -> None:
     import shutil
     import subprocess
     import sys
@@ -260,7 +260,7 @@ def test_nothing_but_the_shard_is_opened(path: Path, tmp_path: Path, edit: Any) 
 
 
 def crafted(path: Path, metadata: bytes) -> None:
-    """A shard whose digests are right, and whose first record's metadata is anything."""
+    """Write a shard with valid digests and the given metadata in its first record."""
     from deepfake_seq.store.records.record import digest
 
     record = make_record("a.mp4")
@@ -288,13 +288,13 @@ def crafted(path: Path, metadata: bytes) -> None:
         make_record("a.mp4").metadata.replace(b'"a.mp4"', b"null"),
     ],
 )
-def test_metadata_with_a_right_digest_is_held_to_its_types(path: Path, metadata: bytes) -> None:
+def test_the_types_of_metadata_with_a_valid_digest_are_checked(path: Path, metadata: bytes) -> None:
     crafted(path, metadata)
     with pytest.raises(StoreError, match=r"shard\.h5"):
         Shard(path, ID).read(0)
 
 
-def test_features_that_are_no_numbers_are_refused_whatever_the_digest(path: Path) -> None:
+def test_features_that_are_not_finite_are_refused_even_with_a_valid_digest(path: Path) -> None:
     record = make_record("a.mp4")
     for bad in (np.nan, np.inf, -np.inf):
         features = record.features.copy()
@@ -305,14 +305,16 @@ def test_features_that_are_no_numbers_are_refused_whatever_the_digest(path: Path
             Shard(path, ID).read(0)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "shard.h5")
     with pytest.raises(StoreError, match="not a regular file"):
         Shard(tmp_path / "shard.h5", ID)
 
 
 @pytest.mark.parametrize("needle", [b"deepseq-features", ID.encode()])
-def test_a_flip_in_the_attributes_heap_is_not_read_for_ever(path: Path, needle: bytes) -> None:
+def test_a_flipped_bit_in_the_attribute_heap_does_not_hang_the_reader(
+    path: Path, needle: bytes
+) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(needle) - 8] ^= 0xFF  # the length of the attribute's text
     path.write_bytes(bytes(data))
@@ -326,7 +328,7 @@ def test_a_flip_in_the_attributes_heap_is_not_read_for_ever(path: Path, needle: 
     )
 
 
-def test_a_shard_with_something_before_it_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_shard_with_a_user_block_is_refused(path: Path, tmp_path: Path) -> None:
     behind = tmp_path / "behind.h5"
     behind.write_bytes(b"\0" * 512 + path.read_bytes())
     with pytest.raises(StoreError, match=r"behind\.h5"):
@@ -337,7 +339,7 @@ def test_a_shard_with_something_before_it_is_refused(path: Path, tmp_path: Path)
     "index",
     [b"", b"[]", b"{}", b'[["a.mp4"]]', b'[["a.mp4",1,"x"]]', b'[[1,1,"x"],["b.mp4",1,"x"]]'],
 )
-def test_an_index_of_another_shape_is_refused(path: Path, index: bytes) -> None:
+def test_a_malformed_index_is_refused(path: Path, index: bytes) -> None:
     import hashlib
 
     with h5py.File(path, "r+") as file:
@@ -349,11 +351,11 @@ def test_an_index_of_another_shape_is_refused(path: Path, index: bytes) -> None:
         Shard(path, ID).index()
 
 
-def test_one_video_twice_in_one_shard_is_refused(tmp_path: Path) -> None:
+def test_a_shard_with_two_records_of_a_video_is_refused(tmp_path: Path) -> None:
     write_store(tmp_path / "s")
     records = [make_record("a.mp4"), make_record("a.mp4", seed=1)]
     (tmp_path / "s" / "sealed.h5").write_bytes(encode(records, DESCRIPTION))
-    with pytest.raises(StoreError, match="holds a video twice"):
+    with pytest.raises(StoreError, match="contains several records of the same video"):
         FeatureStore.open(tmp_path / "s")
 
 
@@ -373,7 +375,7 @@ def test_a_broken_description_is_refused_by_name(tmp_path: Path, text: bytes) ->
         FeatureStore.open(tmp_path / "s")
 
 
-def test_a_description_of_the_wrong_shapes_is_refused(tmp_path: Path) -> None:
+def test_a_malformed_description_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "s", clips=2)
     path = tmp_path / "s" / "store.json"
     values = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Several stores into one."""
+"""Merge stores."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ def test_every_record_is_in_the_merged_store_once(tmp_path: Path, kind: StoreKin
     kind.write(tmp_path / "a", records(kind, "a", "b", "c"))
     kind.write(tmp_path / "b", records(kind, "c", "d"))
     assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out") == (4, 4)
-    found = {record.video_id: record.sha256 for record in kind.store.open(tmp_path / "out")}
-    assert found == {record.video_id: record.sha256 for record in records(kind, "a", "b", "c", "d")}
+    merged = {record.video_id: record.sha256 for record in kind.store.open(tmp_path / "out")}
+    assert merged == {
+        record.video_id: record.sha256 for record in records(kind, "a", "b", "c", "d")
+    }
     assert verify(tmp_path / "out").is_whole
     assert len(list((tmp_path / "out").glob("*.h5"))) == 1
 
 
-def test_a_merge_goes_on_in_a_store_that_is_there(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_merge_continues_in_an_existing_store(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "a", records(kind, "a", "b"))
     kind.write(tmp_path / "out", records(kind, "b", "c"))
     assert merge([tmp_path / "a"], tmp_path / "out") == (3, 1)
     assert merge([tmp_path / "a"], tmp_path / "out") == (3, 0)
 
 
-def test_a_contradiction_is_named_and_nothing_is_written(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_conflict_is_reported_and_nothing_is_written(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "a", records(kind, "a", "b"))
     kind.write(tmp_path / "b", [*records(kind, "b", label=1), *records(kind, "c")])
     with pytest.raises(StoreError, match=r"b\.mp4 \(label, in .*a and .*b\)") as caught:
@@ -45,23 +47,21 @@ def test_a_contradiction_is_named_and_nothing_is_written(tmp_path: Path, kind: S
     assert not (tmp_path / "out").exists()
 
 
-def test_many_contradictions_are_counted(tmp_path: Path, kind: StoreKind) -> None:
+def test_many_conflicts_are_counted(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "a", records(kind, *"abcdefgh"))
     kind.write(tmp_path / "b", [replace(r, split="test") for r in records(kind, *"abcdefgh")])
     with pytest.raises(StoreError, match=r"^8 videos differ.* and 3 more\. "):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
 
 
-def test_other_content_of_one_video_are_a_contradiction(tmp_path: Path, kind: StoreKind) -> None:
+def test_different_content_of_one_video_is_a_conflict(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "a", [kind.make("a.mp4", seed=1)])
     kind.write(tmp_path / "b", [kind.make("a.mp4", seed=2)])
     with pytest.raises(StoreError, match=r"a\.mp4 \((features|.*images), in"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
 
 
-def test_a_copied_video_file_and_a_revision_are_no_contradiction(
-    tmp_path: Path, kind: StoreKind
-) -> None:
+def test_file_times_and_revisions_are_not_a_conflict(tmp_path: Path, kind: StoreKind) -> None:
     (record,) = records(kind, "a")
     touched = replace(record, source=replace(record.source, mtime_ns=5))
     kind.write(tmp_path / "a", [record])
@@ -70,7 +70,7 @@ def test_a_copied_video_file_and_a_revision_are_no_contradiction(
 
 
 @pytest.mark.parametrize("order", ["ab", "ba"])
-def test_a_transient_failure_gives_way_and_another_does_not(
+def test_a_transient_failure_is_replaced_and_a_permanent_one_is_not(
     tmp_path: Path, order: str, kind: StoreKind
 ) -> None:
     stores = [tmp_path / name for name in order]
@@ -83,7 +83,7 @@ def test_a_transient_failure_gives_way_and_another_does_not(
         merge([*stores, tmp_path / "c"], tmp_path / "other")
 
 
-def test_a_transient_failure_in_the_store_that_is_there_is_replaced(
+def test_a_transient_failure_in_the_target_store_is_replaced(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     kind.write(tmp_path / "out", records(kind, "x", valid=0, transient=True))
@@ -92,7 +92,7 @@ def test_a_transient_failure_in_the_store_that_is_there_is_replaced(
     assert kind.store.open(tmp_path / "out")["x.mp4"].status == "ok"
 
 
-def test_stores_made_otherwise_are_refused_with_what_differs(
+def test_stores_with_different_settings_are_refused_and_the_settings_listed(
     tmp_path: Path, kind: StoreKind
 ) -> None:
     kind.write(tmp_path / "a", records(kind, "a"))
@@ -114,7 +114,7 @@ def test_a_store_cannot_be_merged_into_itself(tmp_path: Path, kind: StoreKind) -
         merge([tmp_path / "a"], tmp_path / "x" / ".." / "a")
 
 
-def test_a_damaged_record_stops_the_merge_by_name(tmp_path: Path, kind: StoreKind) -> None:
+def test_a_damaged_record_stops_the_merge_and_is_named(tmp_path: Path, kind: StoreKind) -> None:
     kind.write(tmp_path / "a", records(kind, "a", "b"))
     for shard in (tmp_path / "a").glob("*.h5"):
         data = shard.read_bytes()
@@ -134,24 +134,24 @@ def test_a_large_merge_fills_its_shards(tmp_path: Path, kind: StoreKind) -> None
     assert len(list((tmp_path / "out").glob("*.h5"))) == 2
 
 
-def test_stores_of_two_kinds_are_not_merged(tmp_path: Path) -> None:
+def test_stores_of_different_kinds_are_not_merged(tmp_path: Path) -> None:
     FEATURES.write(tmp_path / "a", records(FEATURES, "a"))
     FACES.write(tmp_path / "b", records(FACES, "b"))
-    with pytest.raises(StoreError, match="b is a face cache, and a feature store is needed"):
+    with pytest.raises(StoreError, match="b is a face cache, not a feature store"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
-    with pytest.raises(StoreError, match="b is a face cache, and a feature store is needed"):
+    with pytest.raises(StoreError, match="b is a face cache, not a feature store"):
         merge([tmp_path / "a"], tmp_path / "b")
-    with pytest.raises(StoreError, match="a is a feature store, and a face cache is needed"):
+    with pytest.raises(StoreError, match="a is a feature store, not a face cache"):
         merge([tmp_path / "b"], tmp_path / "a")
 
 
 def write_both(path: Path, *names: str, **changes: Any) -> None:
-    """A feature store of some videos with a face cache; `changes` are to its faces."""
+    """Write a feature store with a face cache; `changes` apply to the face records."""
     FEATURES.write(path, records(FEATURES, *names))
     FACES.write(faces_of(path), records(FACES, *names, **changes))
 
 
-def test_face_caches_are_merged_with_the_stores_that_they_belong_to(tmp_path: Path) -> None:
+def test_face_caches_are_merged_with_their_stores(tmp_path: Path) -> None:
     write_both(tmp_path / "a", "a", "b")
     write_both(tmp_path / "b", "b", "c")
     out = tmp_path / "out"
@@ -162,7 +162,7 @@ def test_face_caches_are_merged_with_the_stores_that_they_belong_to(tmp_path: Pa
     assert merge_with_faces([tmp_path / "a"], out) == ((3, 0), (3, 0))
 
 
-def test_face_caches_are_left_out_where_a_store_has_none(tmp_path: Path) -> None:
+def test_face_caches_are_skipped_if_a_store_has_none(tmp_path: Path) -> None:
     write_both(tmp_path / "a", "a")
     FEATURES.write(tmp_path / "b", records(FEATURES, "b"))
     sources = [tmp_path / "a", tmp_path / "b"]
@@ -171,9 +171,9 @@ def test_face_caches_are_left_out_where_a_store_has_none(tmp_path: Path) -> None
     assert not faces_of(tmp_path / "out").exists()
 
 
-def test_nothing_is_merged_where_the_faces_alone_contradict_each_other(tmp_path: Path) -> None:
+def test_nothing_is_merged_if_only_the_faces_conflict(tmp_path: Path) -> None:
     write_both(tmp_path / "a", "a")
-    write_both(tmp_path / "b", "a", most_bytes=40)
+    write_both(tmp_path / "b", "a", max_bytes=40)
     with pytest.raises(StoreError, match=r"a\.mp4 \(image_bytes, images, in"):
         merge_with_faces([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
