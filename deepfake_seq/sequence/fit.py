@@ -1,12 +1,8 @@
 """Train a model on a feature store and write its run directory.
 
-The whole way from a store to a run is five calls::
-
-    clips = load_clips(store, config.split.seed)
-    experiment = split_clips(clips, config.split)  # both calls: load_experiment
-    ensemble = fit_ensemble(pairs, config)
-    test_scores, metrics = evaluate_ensemble(ensemble, experiment.test, baselines)
-    result = write_run(folder, contents)
+Five steps lead from a store to a run: load the clips, split them (both in `experiment`), fit the
+ensemble (`training.ensemble`), evaluate it beside the baselines (`training.baselines`) and write
+the run (`runs.writer`). `load_experiment` takes the first two steps and `fit` the other three.
 """
 
 from __future__ import annotations

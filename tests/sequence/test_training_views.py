@@ -1,4 +1,4 @@
-"""Views serve for training, with their clip, and for nothing else, whatever a store says."""
+"""Views are used only in training, with their clip, for any content of a store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from viewing import clips, view_of, with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, StoreError, UsageError
-from deepfake_seq.sequence import experiment as posing
+from deepfake_seq.sequence import experiment as experiment_module
 from deepfake_seq.sequence.cross_validation import rounds
 from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
@@ -55,8 +55,8 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 @pytest.fixture(params=[IN_MEMORY, STREAMED], ids=["in memory", "from the store"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How much memory `fit` has for features."""
-    monkeypatch.setattr(posing, "load", lambda store: load(store, request.param))
+    """The memory in bytes that `fit` has for features."""
+    monkeypatch.setattr(experiment_module, "load", lambda store: load(store, request.param))
     return int(request.param)
 
 
@@ -64,23 +64,23 @@ def names(data: SequenceData) -> list[str]:
     return [clip.video_id for clip in data.clips]
 
 
-def test_a_view_is_no_clip_and_stays_with_its_own(
+def test_a_view_is_loaded_with_its_clip(
     plain: FeatureStore, viewed: FeatureStore, memory: int
 ) -> None:
     data = load(viewed, memory)
     assert names(data) == names(load(plain))
     assert data.counts == {"real": 20, "fake": 20} and not data.excluded
     assert data.view_counts == {"real": 40, "fake": 80}
-    odd = data.take(np.array([7, 2]))
-    both = SequenceData.joined([data.take(np.array([7])), data.take(np.array([2]))])
-    for few in (odd, both):
-        assert [[view.video_id for view in clip.views] for clip in few.clips] == [
+    taken = data.take(np.array([7, 2]))
+    joined = SequenceData.joined([data.take(np.array([7])), data.take(np.array([2]))])
+    for subset in (taken, joined):
+        assert [[view.video_id for view in clip.views] for clip in subset.clips] == [
             ["007.mp4@view1", "007.mp4@view2"],
             ["002.mp4@view1", "002.mp4@view2", "002.mp4@blend1", "002.mp4@blend2"],
         ]
 
 
-def test_what_is_trained_on_has_the_features_and_labels_of_its_own_records(
+def test_training_rows_have_the_features_and_labels_of_their_records(
     viewed: FeatureStore, memory: int
 ) -> None:
     rows = load(viewed, memory).take(np.array([5, 30, 0])).with_views()
@@ -91,63 +91,65 @@ def test_what_is_trained_on_has_the_features_and_labels_of_its_own_records(
         assert np.array_equal(row, record.features) and clip.label == record.label
         assert clip.groups == record.groups
     epoch = rows.epoch(4, np.random.default_rng(0))
-    shown = np.concatenate([batch[:, 0, 0] for (batch, _), _ in epoch])
-    assert sorted(shown.tolist()) == sorted(features[:, 0, 0].tolist())
-    assert names(rows.with_views()) == names(rows), "nothing is shown twice"
+    values = np.concatenate([batch[:, 0, 0] for (batch, _), _ in epoch])
+    assert sorted(values.tolist()) == sorted(features[:, 0, 0].tolist())
+    assert names(rows.with_views()) == names(rows)
 
 
-def test_both_classes_are_balanced_over_all_that_is_trained_on(viewed: FeatureStore) -> None:
-    seen: list[Balance] = []
+def test_classes_are_balanced_over_all_training_rows(viewed: FeatureStore) -> None:
+    balances: list[Balance] = []
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
-        seen.append(Balance.of(("weights",), training.labels))
+    def train_member(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
+        balances.append(Balance.of(("weights",), training.labels))
         raise KeyboardInterrupt
 
     data = load(viewed)
     with pytest.raises(KeyboardInterrupt):
-        fit_ensemble([(data.take(np.arange(20)), data.take(np.arange(20, 40)))], QUICK, trainer)
+        fit_ensemble(
+            [(data.take(np.arange(20)), data.take(np.arange(20, 40)))], QUICK, train_member
+        )
     # 10 real clips with two views and two fakes each, 10 fake clips with two views each.
-    assert (seen[0].real, seen[0].fake) == (30, 50)
+    assert (balances[0].real, balances[0].fake) == (30, 50)
 
 
 def written(folder: Path) -> tuple[bytes, ...]:
-    """All that a run decides by, and all that it says of clips."""
+    """Return the files and fields of a run that depend on its clips."""
     files = (run.WEIGHTS, "history.csv", "predictions.csv", "split.json", "metrics.json")
     description = json.loads((folder / run.DESCRIPTION).read_text())
-    kept = ("calibration", "decision", "shortcut", "split", "warnings")
+    keys = ("calibration", "decision", "shortcut", "split", "warnings")
     return (
         *((folder / name).read_bytes() for name in files),
-        json.dumps([description[key] for key in kept]).encode(),
+        json.dumps([description[key] for key in keys]).encode(),
     )
 
 
-def fitted(store: FeatureStore, folder: Path, recipe: ExperimentConfig = QUICK) -> FitResult:
-    return fit(load_experiment(store, recipe.split), folder, recipe)
+def fit_run(store: FeatureStore, folder: Path, config: ExperimentConfig = QUICK) -> FitResult:
+    return fit(load_experiment(store, config.split), folder, config)
 
 
-def test_views_of_clips_that_are_not_trained_on_change_nothing(
+def test_views_of_validation_and_test_clips_have_no_effect(
     plain: FeatureStore, tmp_path: Path, memory: int
 ) -> None:
-    before = fitted(plain, tmp_path / "before")
-    parts = json.loads((tmp_path / "before" / "split.json").read_text())
-    others = {*parts["validation"], *parts["test"]}
+    before = fit_run(plain, tmp_path / "before")
+    splits = json.loads((tmp_path / "before" / "split.json").read_text())
+    not_trained_on = {*splits["validation"], *splits["test"]}
     records = [
-        own
-        for record in clips()
-        for own in (with_views([record]) if record.video_id in others else [record])
+        record
+        for clip in clips()
+        for record in (with_views([clip]) if clip.video_id in not_trained_on else [clip])
     ]
-    after = fitted(write_store(tmp_path / "more" / "store", records), tmp_path / "after")
+    after = fit_run(write_store(tmp_path / "more" / "store", records), tmp_path / "after")
     assert written(tmp_path / "after") == written(tmp_path / "before")
     assert after.views == before.views == {"real": 0, "fake": 0}
 
 
 @pytest.mark.parametrize("name", ["gru", "frame_attention", "logistic"])
-def test_views_of_training_clips_are_trained_on_and_split_nothing(
+def test_views_of_training_clips_change_the_model_but_not_the_split(
     name: str, plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:
-    recipe = replace(QUICK, model=ModelConfig(name))
-    fitted(plain, tmp_path / "plain", recipe)
-    result = fitted(viewed, tmp_path / "viewed", recipe)
+    config = replace(QUICK, model=ModelConfig(name))
+    fit_run(plain, tmp_path / "plain", config)
+    result = fit_run(viewed, tmp_path / "viewed", config)
     one, other = (tmp_path / folder for folder in ("plain", "viewed"))
     assert (one / "split.json").read_bytes() == (other / "split.json").read_bytes()
     assert (one / run.WEIGHTS).read_bytes() != (other / run.WEIGHTS).read_bytes()
@@ -159,11 +161,11 @@ def test_views_of_training_clips_are_trained_on_and_split_nothing(
     assert result.views == {"real": 24, "fake": 48}
 
 
-def test_a_run_tells_its_views_and_names_none_of_them(viewed: FeatureStore, tmp_path: Path) -> None:
+def test_a_run_counts_its_views_but_lists_none(viewed: FeatureStore, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit_arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1)
-    told = deepseq(*fit_arguments, "--out", folder)
-    assert "views: 72 for training only (24 real, 48 fake)" in told.stdout
+    result = deepseq(*fit_arguments, "--out", folder)
+    assert "views: 72 for training only (24 real, 48 fake)" in result.stdout
     values = json.loads(deepseq(*fit_arguments, "--out", tmp_path / "x", "--json").stdout)
     assert values["views"] == {"real": 24, "fake": 48}
     assert sum(values["split"].values()) == 40
@@ -173,15 +175,15 @@ def test_a_run_tells_its_views_and_names_none_of_them(viewed: FeatureStore, tmp_
         assert "@" not in (folder / name).read_text()
     with (folder / "predictions.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == values["split"]["validation"] * 2
-    judged = deepseq("evaluate", folder, "--features", viewed.path, "--json")
-    counts = json.loads(judged.stdout)["clips"]
-    assert sum(sum(own.values()) for own in counts.values()) == 40
+    evaluated = deepseq("evaluate", folder, "--features", viewed.path, "--json")
+    counts = json.loads(evaluated.stdout)["clips"]
+    assert sum(sum(classes.values()) for classes in counts.values()) == 40
 
 
 def test_evaluate_does_not_read_views(
     plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:
-    fitted(plain, tmp_path / "run")
+    fit_run(plain, tmp_path / "run")
     shutil.copytree(viewed.path, tmp_path / "store")
     features = payload(viewed["004.mp4@view2"])
     for shard in (tmp_path / "store").glob("*.h5"):
@@ -190,67 +192,70 @@ def test_evaluate_does_not_read_views(
         load_experiment(FeatureStore.open(tmp_path / "store"), SplitConfig())
     result = deepseq("evaluate", tmp_path / "run", "--features", tmp_path / "store", "--json")
     assert result.exit_code == 0, result.stderr
-    assert sum(sum(own.values()) for own in json.loads(result.stdout)["clips"].values()) == 40
+    counts = json.loads(result.stdout)["clips"]
+    assert sum(sum(classes.values()) for classes in counts.values()) == 40
 
 
-def test_without_views_nothing_is_said_of_them(plain: FeatureStore, tmp_path: Path) -> None:
+def test_without_views_the_output_does_not_mention_them(
+    plain: FeatureStore, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
-    told = deepseq(
+    result = deepseq(
         *("fit", "--features", plain.path, "--epochs", 1, "--members", 1, "--out", folder)
     )
-    assert "views:" not in told.stdout and "Views" not in (folder / "README.md").read_text()
+    assert "views:" not in result.stdout and "Views" not in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("folds", [0, 4])
-def test_no_round_trains_on_a_view_of_a_clip_that_it_does_not_train_on(
+def test_a_round_trains_only_on_views_of_its_training_clips(
     viewed: FeatureStore, folds: int
 ) -> None:
-    shown: list[tuple[list[str], SequenceData, SequenceData]] = []
+    trained_on: list[list[str]] = []
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
-        shown.append((names(training), training, validation))
+    def train_member(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
+        trained_on.append(names(training))
         raise KeyboardInterrupt
 
-    recipe = replace(QUICK, train=replace(QUICK.train, members=3))
-    for own in rounds(load(viewed), recipe, folds, seeds=1):
-        for training, validation in own.pairs:
+    config = replace(QUICK, train=replace(QUICK.train, members=3))
+    for current in rounds(load(viewed), config, folds, seeds=1):
+        for training, validation in current.pairs:
             with pytest.raises(KeyboardInterrupt):
-                fit_ensemble([(training, validation)], recipe, trainer)
-            rows = shown.pop()[0]
+                fit_ensemble([(training, validation)], config, train_member)
+            rows = trained_on.pop()
             allowed = set(names(training))
             assert {name.partition("@")[0] for name in rows} == allowed
-            assert len(rows) > len(allowed) and not any("@" in one for one in names(validation))
-            assert not allowed & {*names(validation), *names(own.test)}
-        assert not any("@" in name for name in names(own.test))
+            assert len(rows) > len(allowed) and not any("@" in name for name in names(validation))
+            assert not allowed & {*names(validation), *names(current.test)}
+        assert not any("@" in name for name in names(current.test))
 
 
-def harmed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def changed_fact(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     values: dict[str, Any] = {"kind": "view", "number": 1, "of": "a.mp4", "settings": {}}
     change(values)
     return values
 
 
 MALFORMED: dict[str, tuple[str, object]] = {
-    "no mapping": ("a.mp4@view1", 5),
-    "nothing": ("a.mp4@view1", None),
+    "a number": ("a.mp4@view1", 5),
+    "null": ("a.mp4@view1", None),
     "empty": ("a.mp4@view1", {}),
     "a list": ("a.mp4@view1", ["view", 1, "a.mp4"]),
-    "another kind": ("a.mp4@view1", harmed(lambda own: own.update(kind="clip"))),
-    "a kind that is a list": ("a.mp4@view1", harmed(lambda own: own.update(kind=["view"]))),
-    "number zero": ("a.mp4@view0", harmed(lambda own: own.update(number=0))),
-    "a number that is true": ("a.mp4@viewTrue", harmed(lambda own: own.update(number=True))),
-    "a number that is text": ("a.mp4@view1", harmed(lambda own: own.update(number="1"))),
-    "of nothing": ("a.mp4@view1", harmed(lambda own: own.pop("of"))),
-    "of a number": ("a.mp4@view1", harmed(lambda own: own.update(of=3))),
-    "under the name of a clip": ("b.mp4", harmed(lambda own: None)),
-    "of another clip than its name says": ("b.mp4@view1", harmed(lambda own: None)),
-    "another number than its name says": ("a.mp4@view2", harmed(lambda own: None)),
-    "of itself": ("x@view1", harmed(lambda own: own.update(of="x@view1"))),
+    "another kind": ("a.mp4@view1", changed_fact(lambda fact: fact.update(kind="clip"))),
+    "a kind that is a list": ("a.mp4@view1", changed_fact(lambda fact: fact.update(kind=["view"]))),
+    "number zero": ("a.mp4@view0", changed_fact(lambda fact: fact.update(number=0))),
+    "a boolean number": ("a.mp4@viewTrue", changed_fact(lambda fact: fact.update(number=True))),
+    "a text number": ("a.mp4@view1", changed_fact(lambda fact: fact.update(number="1"))),
+    "without its clip": ("a.mp4@view1", changed_fact(lambda fact: fact.pop("of"))),
+    "a clip that is a number": ("a.mp4@view1", changed_fact(lambda fact: fact.update(of=3))),
+    "under the name of a clip": ("b.mp4", changed_fact(lambda fact: None)),
+    "of another clip than its name says": ("b.mp4@view1", changed_fact(lambda fact: None)),
+    "another number than its name says": ("a.mp4@view2", changed_fact(lambda fact: None)),
+    "of itself": ("x@view1", changed_fact(lambda fact: fact.update(of="x@view1"))),
 }
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_record_that_is_marked_as_a_view_never_becomes_a_clip(
+def test_a_record_marked_as_a_view_is_never_loaded_as_a_clip(
     name: str, tmp_path: Path, memory: int
 ) -> None:
     video_id, marked = MALFORMED[name]
@@ -262,7 +267,7 @@ def test_a_record_that_is_marked_as_a_view_never_becomes_a_clip(
 
 
 @pytest.mark.parametrize("name", ["a.mp4@view1", "a.mp4@blend12", "a.mp4#0@blend1", "a@view1#0"])
-def test_a_record_that_is_named_like_a_view_never_becomes_a_clip(name: str, tmp_path: Path) -> None:
+def test_a_record_named_like_a_view_is_never_loaded_as_a_clip(name: str, tmp_path: Path) -> None:
     odd = make_record(name, label=1)
     data = load(write_store(tmp_path / "s", [make_record("a.mp4"), odd]))
     assert names(data) == ["a.mp4"] and data.excluded == {DAMAGED: 1}
@@ -271,21 +276,22 @@ def test_a_record_that_is_named_like_a_view_never_becomes_a_clip(name: str, tmp_
 
 
 ROW = 2 * 16 * 8
-"""Bytes of a record's features."""
+"""Size of the features of a record in bytes."""
 
 
-def test_views_that_nothing_trains_on_take_no_memory(viewed: FeatureStore, tmp_path: Path) -> None:
+def test_unused_views_take_no_memory(viewed: FeatureStore, tmp_path: Path) -> None:
     without = load(viewed, 40 * ROW, views=False)
     assert isinstance(without.features, ArrayFeatures) and without.features.shape[0] == 40
     assert without.view_counts == {"real": 0, "fake": 0} and not without.excluded
     assert isinstance(load(viewed, 40 * ROW).features, StoreFeatures)
 
-    lost = [own for own in with_views(clips()) if own.video_id not in ("003.mp4", "004.mp4")]
-    data = load(write_store(tmp_path / "s", lost), (len(lost) - 3) * ROW)
+    missing = ("003.mp4", "004.mp4")
+    records = [record for record in with_views(clips()) if record.video_id not in missing]
+    data = load(write_store(tmp_path / "s", records), (len(records) - 3) * ROW)
     assert isinstance(data.features, ArrayFeatures) and len(data) == 38
     assert data.excluded == {WITHOUT_CLIP: 3}
     rows = data.with_views()
-    assert len(rows) == len(lost) - 3
+    assert len(rows) == len(records) - 3
     last = data.features.read(rows.rows[-1:])[0][0]
     assert np.array_equal(last, view_of(clips()[-1]).features)
 
@@ -294,19 +300,19 @@ CLIP = make_record("a.mp4", groups=("ann", "bob"), split="train")
 UNFIT: dict[str, tuple[FeatureRecord, FeatureRecord]] = {
     "another file": (CLIP, view_of(CLIP, source=SourceFile(1000, 123, "ab" * 32))),
     "another label": (CLIP, view_of(CLIP, label=1)),
-    "a fake that says it is real": (CLIP, view_of(CLIP, "blend", label=0)),
-    "somebody else": (CLIP, view_of(CLIP, groups=("eve",))),
-    "somebody more": (CLIP, view_of(CLIP, groups=("ann", "bob", "eve"))),
-    "another part": (CLIP, view_of(CLIP, split="test")),
+    "a fake labelled real": (CLIP, view_of(CLIP, "blend", label=0)),
+    "another person": (CLIP, view_of(CLIP, groups=("eve",))),
+    "an additional person": (CLIP, view_of(CLIP, groups=("ann", "bob", "eve"))),
+    "another split": (CLIP, view_of(CLIP, split="test")),
     "a clip without a label": (replace(CLIP, label=-1), view_of(CLIP)),
     "a clip without a face": (make_record("a.mp4", valid=0), view_of(CLIP)),
-    "a clip that is not there": (make_record("c.mp4"), view_of(CLIP)),
+    "a missing clip": (make_record("c.mp4"), view_of(CLIP)),
     "a clip that is a view": (CLIP, view_of(view_of(CLIP))),
 }
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_a_view_of_something_else_than_its_clip_is_not_used(name: str, tmp_path: Path) -> None:
+def test_a_view_that_does_not_fit_its_clip_is_excluded(name: str, tmp_path: Path) -> None:
     clip, odd = UNFIT[name]
     store = write_store(tmp_path / "s", [odd, clip, make_record("z.mp4")])
     data = load(store)
@@ -315,16 +321,16 @@ def test_a_view_of_something_else_than_its_clip_is_not_used(name: str, tmp_path:
     assert set(names(data)) <= {"a.mp4", "c.mp4", "z.mp4"}
 
 
-def test_views_that_show_too_little_are_counted_by_themselves(tmp_path: Path) -> None:
+def test_views_with_too_few_valid_frames_are_counted_separately(tmp_path: Path) -> None:
     clip = make_record("a.mp4")
-    gone = make_record(
+    faceless = make_record(
         "a.mp4@view1", valid=0, facts={"view": {"kind": "view", "number": 1, "of": "a.mp4"}}
     )
-    data = load(write_store(tmp_path / "s", [clip, gone]))
+    data = load(write_store(tmp_path / "s", [clip, faceless]))
     assert data.excluded == {UNUSABLE: 1} and not data.clips[0].views
 
 
-def test_who_asks_for_clips_gets_no_views(viewed: FeatureStore) -> None:
+def test_usable_records_include_no_views(viewed: FeatureStore) -> None:
     from collections import Counter
 
     excluded: Counter[str] = Counter()
@@ -352,24 +358,24 @@ json_values = st.recursive(
         },
     ),
 )
-def test_whatever_is_said_of_a_view_it_is_believed_or_refused(name: str, said: object) -> None:
-    record = make_record(name, facts={"view": said})
+def test_every_view_fact_is_either_valid_or_refused(name: str, fact: object) -> None:
+    record = make_record(name, facts={"view": fact})
     assert is_view(record.video_id, record.facts)
     try:
-        claim = ViewRecord.read(record, 0)
+        view = ViewRecord.read(record, 0).view
     except ValueError:
         return
-    assert claim.view.of != name and f"{claim.view.of}@" == name[: len(claim.view.of) + 1]
+    assert view.of != name and f"{view.of}@" == name[: len(view.of) + 1]
 
 
 @given(st.text(), st.sampled_from(["", "#0", "#12"]), st.sampled_from(["view", "blend"]))
-def test_a_view_is_known_as_its_clip_is(name: str, person: str, kind: str) -> None:
+def test_a_view_has_the_key_of_its_clip(name: str, person: str, kind: str) -> None:
     record = f"{name}.mp4{person}"
     assert clip_key(f"{record}@{kind}3", "ab") == clip_key(record, "ab") == f"ab{person}"
     assert is_view(f"{record}@{kind}3", {}) and not is_view(record, {})
 
 
-def test_a_sweep_goes_by_clips_and_notices_other_views(
+def test_a_sweep_counts_clips_and_detects_changed_views(
     plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:
     texts = {"model": ["logistic"], "inputs": ["features,both"]}
@@ -381,7 +387,7 @@ def test_a_sweep_goes_by_clips_and_notices_other_views(
         sweep.sweep(make_plan(other, texts, seeds=1), tmp_path / "x")
 
 
-def test_views_alone_make_no_second_class(tmp_path: Path) -> None:
+def test_views_without_fakes_add_no_second_class(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", with_views(clips(fakes=False), ("view",)))
     with pytest.raises(DatasetError, match="40 real and 0 fake"):
         load_experiment(store, SplitConfig())

@@ -1,4 +1,4 @@
-"""Few fakes or none: self-blended ones serve for training, and what nobody can know is said."""
+"""Few or no fakes: training uses self-blended fakes, and unknown metrics are reported as such."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def fitted(store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> Fit
     return fit(load_experiment(store, SplitConfig()), folder, QUICK)
 
 
-def strangers(count: int = 40) -> list[FeatureRecord]:
-    """Clips of people whom no run has met, half of them fake."""
+def unseen_clips(count: int = 40) -> list[FeatureRecord]:
+    """Return clips of people that are in no run, half of them fake."""
     return [
         make_record(
             f"new/{n}.mp4", seed=9000 + n, shift=float(n % 2), label=n % 2, groups=(f"x{n}",)
@@ -59,18 +59,18 @@ def strangers(count: int = 40) -> list[FeatureRecord]:
     ]
 
 
-def test_fakes_made_from_real_clips_teach_to_tell_real_fakes(
+def test_a_model_trained_on_self_blended_fakes_detects_other_fakes(
     fitted: FitResult, tmp_path: Path
 ) -> None:
-    new = write_store(tmp_path / "new", strangers())
-    told = deepseq("evaluate", fitted.folder, "--features", new.path, "--json")
-    assert told.exit_code == 0, told.stderr
-    values = json.loads(told.stdout)
+    new = write_store(tmp_path / "new", unseen_clips())
+    result = deepseq("evaluate", fitted.folder, "--features", new.path, "--json")
+    assert result.exit_code == 0, result.stderr
+    values = json.loads(result.stdout)
     assert values["unseen"]["auc"] > 0.9
     assert any(LOUD in warning for warning in fitted.warnings)
 
 
-def test_the_threshold_comes_from_real_validation_clips_alone(fitted: FitResult) -> None:
+def test_the_threshold_is_chosen_on_real_validation_clips_alone(fitted: FitResult) -> None:
     decision = run.load(fitted.folder).decision
     assert decision.rule == "fpr" and decision.clips == {"real": 24, "fake": 0}
     assert decision.validation_fpr <= 0.05 and decision.supported
@@ -81,7 +81,7 @@ def test_the_threshold_comes_from_real_validation_clips_alone(fitted: FitResult)
     )
 
 
-def test_without_a_class_to_tell_apart_all_epochs_are_run_and_the_last_is_kept(
+def test_without_fake_validation_clips_the_last_of_all_epochs_is_kept(
     fitted: FitResult,
 ) -> None:
     (rows,) = read_histories(fitted.folder)
@@ -90,70 +90,68 @@ def test_without_a_class_to_tell_apart_all_epochs_are_run_and_the_last_is_kept(
     assert any(f"all {EPOCHS} epochs" in warning for warning in fitted.warnings)
 
 
-def test_what_is_not_known_is_a_dash_and_the_card_says_why(
+def test_undefined_metrics_are_null_and_the_model_card_says_why(
     fitted: FitResult, store: FeatureStore
 ) -> None:
-    for part in ("validation", "test"):
-        own = fitted.metrics[part]
-        assert own["auc"] is None and own["macro_f1"] is None and own["accuracy"] is not None
-        assert own["clips"]["fake"] == 0
+    for split_name in ("validation", "test"):
+        metrics = fitted.metrics[split_name]
+        assert metrics["auc"] is None and metrics["macro_f1"] is None
+        assert metrics["accuracy"] is not None and metrics["clips"]["fake"] == 0
     card = (fitted.folder / "README.md").read_text()
-    assert LOUD in card and "No abstention band: without fakes" in card
-    told = deepseq("evaluate", fitted.folder, "--features", store.path)
-    assert told.exit_code == 0 and LOUD in told.stderr
+    assert LOUD in card and "No abstention band: there were no fakes" in card
+    result = deepseq("evaluate", fitted.folder, "--features", store.path)
+    assert result.exit_code == 0 and LOUD in result.stderr
     page = (fitted.folder / "report.html").read_text()
     assert LOUD in page and "without any fakes" in page
     assert deepseq("compare", fitted.folder, fitted.folder).exit_code == 0
 
 
-def test_the_command_tells_it_too(store: FeatureStore, tmp_path: Path) -> None:
-    told = deepseq("fit", "--features", store.path, "--epochs", 1, "--out", tmp_path / "x")
-    assert told.exit_code == 0, told.stderr
-    assert LOUD in told.stderr
-    assert "96 for training only (0 real, 96 fake)" in told.stdout
+def test_the_command_prints_the_warning_and_dashes(store: FeatureStore, tmp_path: Path) -> None:
+    result = deepseq("fit", "--features", store.path, "--epochs", 1, "--out", tmp_path / "x")
+    assert result.exit_code == 0, result.stderr
+    assert LOUD in result.stderr
+    assert "96 for training only (0 real, 96 fake)" in result.stdout
     assert ["validation:", "gru", "96", "+", "0", "–"] in [
-        line.split()[:6] for line in told.stdout.splitlines()
+        line.split()[:6] for line in result.stdout.splitlines()
     ]
 
 
-def test_with_several_members_each_clip_is_still_validated_by_a_stranger(
-    store: FeatureStore, tmp_path: Path
-) -> None:
-    recipe = replace(QUICK, model=ModelConfig("logistic"), train=TrainConfig(members=5))
-    result = fit(load_experiment(store, SplitConfig()), tmp_path / "x", recipe)
+def test_several_members_validate_on_real_clips_alone(store: FeatureStore, tmp_path: Path) -> None:
+    config = replace(QUICK, model=ModelConfig("logistic"), train=TrainConfig(members=5))
+    result = fit(load_experiment(store, SplitConfig()), tmp_path / "x", config)
     assert result.members == 5
     assert result.split["validation"] == result.split["train"] == 96
     assert run.load(tmp_path / "x").decision.clips == {"real": 96, "fake": 0}
     assert result.metrics["test"]["confusion"]["real_called_fake"] <= 4
 
 
-def test_fakes_made_from_validation_clips_calibrate_nothing(tmp_path: Path) -> None:
-    def records(of_others: bool) -> Any:
+def test_fakes_made_from_validation_clips_have_no_effect(tmp_path: Path) -> None:
+    def records(of_all: bool) -> Any:
         for number, clip in enumerate(clips(40, fakes=False)):
-            part = "train" if number < 24 else "validation" if number < 32 else "test"
-            clip = replace(clip, split=part, groups=())
-            if part == "train" or of_others:
+            split = "train" if number < 24 else "validation" if number < 32 else "test"
+            clip = replace(clip, split=split, groups=())
+            if split == "train" or of_all:
                 yield view_of(clip, "blend")
             yield clip
 
-    found = []
-    for of_others in (False, True):
-        store = write_store(tmp_path / f"s{of_others}" / "store", records(of_others))
-        folder = tmp_path / f"run{of_others}"
+    models = []
+    for of_all in (False, True):
+        store = write_store(tmp_path / f"s{of_all}" / "store", records(of_all))
+        folder = tmp_path / f"run{of_all}"
         fit(load_experiment(store, SplitConfig()), folder, QUICK)
         model = run.load(folder)
-        found.append((model.calibration, model.decision, (folder / run.WEIGHTS).read_bytes()))
-    assert found[0] == found[1]
+        models.append((model.calibration, model.decision, (folder / run.WEIGHTS).read_bytes()))
+    assert models[0] == models[1]
 
 
-def test_fakes_made_from_test_clips_do_not_stand_in_for_those_that_training_lacks(
+def test_fakes_made_from_test_clips_do_not_replace_missing_training_fakes(
     tmp_path: Path,
 ) -> None:
     def records() -> Any:
         for number, clip in enumerate(clips(40, fakes=False)):
-            part = "train" if number < 24 else "validation" if number < 32 else "test"
-            clip = replace(clip, split=part, groups=())
-            if part == "test":
+            split = "train" if number < 24 else "validation" if number < 32 else "test"
+            clip = replace(clip, split=split, groups=())
+            if split == "test":
                 yield view_of(clip, "blend")
             yield clip
 
@@ -174,47 +172,48 @@ def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
     assert not any(LOUD in warning for warning in result.warnings)
 
 
-def test_a_single_class_without_pseudo_fakes_is_refused_as_ever(tmp_path: Path) -> None:
+def test_a_single_class_without_pseudo_fakes_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", clips(fakes=False))
     with pytest.raises(DatasetError, match=r"both classes are needed .* 40 real and 0 fake"):
         load_experiment(store, SplitConfig())
 
 
-def test_a_sweep_ranks_nothing_without_fakes(store: FeatureStore, tmp_path: Path) -> None:
+def test_a_sweep_without_fakes_is_refused(store: FeatureStore, tmp_path: Path) -> None:
     plan = make_plan(store, {"model": ["logistic"], "inputs": ["features,both"]})
     with pytest.raises(DatasetError, match="ranking needs real and fake validation clips"):
         sweep.sweep(plan, tmp_path / "x")
 
 
 def test_a_study_without_fakes_has_dashes(store: FeatureStore, tmp_path: Path) -> None:
-    recipe = replace(QUICK, model=ModelConfig("logistic"))
+    config = replace(QUICK, model=ModelConfig("logistic"))
     for folds in (0, 3):
-        found = study(load_experiment(store, SplitConfig()), [recipe], folds=folds, seeds=1)
-        own = found.summary["models"]["logistic"]
-        assert own["mean"]["auc"] is None and own["pooled"]["auc"] is None
-        assert any(LOUD in warning for warning in found.warnings)
-        save(tmp_path / f"study{folds}", found)
+        result = study(load_experiment(store, SplitConfig()), [config], folds=folds, seeds=1)
+        logistic = result.summary["models"]["logistic"]
+        assert logistic["mean"]["auc"] is None and logistic["pooled"]["auc"] is None
+        assert any(LOUD in warning for warning in result.warnings)
+        save(tmp_path / f"study{folds}", result)
         assert "| – ± –" in (tmp_path / f"study{folds}" / "README.md").read_text()
 
 
-def test_a_trainer_with_rows_of_its_own_brings_what_to_calibrate_by(store: FeatureStore) -> None:
+def test_calibration_uses_the_training_rows_that_a_member_reports(store: FeatureStore) -> None:
     data = load(store)
     pair = (data.take(np.arange(80)), data.take(np.arange(80, 120)))
-    real_only = [(replace_views(pair[0]), pair[1])]
-    whole = fit_ensemble([pair], replace(QUICK, model=ModelConfig("logistic")))
-    (member,) = whole.members
+    real_only = [(without_views(pair[0]), pair[1])]
+    expected = fit_ensemble([pair], replace(QUICK, model=ModelConfig("logistic")))
+    (member,) = expected.members
 
-    def trainer(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
-        return replace(member, on_training=said)
+    def train_member(training: SequenceData, validation: SequenceData, seed: int) -> TrainedNetwork:
+        return replace(member, on_training=on_training)
 
     rows = pair[0].with_views()
-    said = (rows.labels, np.concatenate([member.network.logits(own) for own in rows.batches()]))
-    assert fit_ensemble(real_only, QUICK, trainer).calibration == whole.calibration
-    with pytest.raises(DatasetError, match=r"to calibrate by.* 80 real and 0 fake"):
+    logits = np.concatenate([member.network.logits(batch) for batch in rows.batches()])
+    on_training = (rows.labels, logits)
+    assert fit_ensemble(real_only, QUICK, train_member).calibration == expected.calibration
+    with pytest.raises(DatasetError, match=r"calibration needs both classes.* 80 real and 0 fake"):
         fit_ensemble(real_only, QUICK, lambda *_: member)
 
 
-def replace_views(data: SequenceData) -> SequenceData:
+def without_views(data: SequenceData) -> SequenceData:
     return replace(data, clips=tuple(replace(clip, views=()) for clip in data.clips))
 
 
@@ -223,7 +222,7 @@ def replace_views(data: SequenceData) -> SequenceData:
     st.floats(0.01, 0.4),
     st.sampled_from(["fpr", "balanced"]),
 )
-def test_the_false_positive_rate_is_kept_without_any_fake(
+def test_the_false_positive_rate_is_met_without_any_fake(
     scores: list[float], target: float, rule: str
 ) -> None:
     reals = np.array(scores)

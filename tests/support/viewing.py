@@ -1,4 +1,4 @@
-"""Stores whose clips have views and self-blended fakes beside them."""
+"""Feature stores with views and self-blended fakes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from deepfake_seq.store import FeatureRecord, FeatureStore
 def view_of(
     clip: FeatureRecord, kind: str = "view", number: int = 1, **changes: Any
 ) -> FeatureRecord:
-    """A record that is made from a clip; fakes lie apart from it as fake clips do."""
+    """Return the record of a view of a clip; the features of fakes are shifted."""
     fake = kind == "blend" or clip.label == 1
     name = f"{clip.video_id}@{kind}{number}"
-    own = make_record(name, seed=_seed(name), shift=float(fake))
+    record = make_record(name, seed=_seed(name), shift=float(fake))
     facts = {"view": {"kind": kind, "number": number, "of": clip.video_id, "settings": {"seed": 0}}}
     values = {
         "video_id": name,
@@ -29,15 +29,15 @@ def view_of(
         "facts": facts,
         **changes,
     }
-    return replace(own, **values)
+    return replace(record, **values)
 
 
 def _seed(name: str) -> int:
-    return sum(ord(letter) * 31**at for at, letter in enumerate(name)) % 2**31
+    return sum(ord(letter) * 31**position for position, letter in enumerate(name)) % 2**31
 
 
 def clips(count: int = 40, fakes: bool = True, **changes: Any) -> list[FeatureRecord]:
-    """Clips of two a person; every other one is fake, or none."""
+    """Return clips, two per person; every other one is fake if `fakes`."""
     return [
         make_record(
             f"{number:03}.mp4",
@@ -54,7 +54,7 @@ def clips(count: int = 40, fakes: bool = True, **changes: Any) -> list[FeatureRe
 def with_views(
     records: Iterable[FeatureRecord], kinds: Iterable[str] = ("view", "blend"), each: int = 1
 ) -> Iterator[FeatureRecord]:
-    """The clips behind what is made from them: views of all, fakes of the real ones."""
+    """Yield each clip after its views: views of all clips, fakes of the real ones."""
     for record in records:
         for kind in kinds:
             for number in range(1, each + 1):
@@ -64,5 +64,5 @@ def with_views(
 
 
 def real_store(path: Path, count: int = 60, **changes: Any) -> FeatureStore:
-    """Real clips alone, each with a self-blended fake."""
+    """Write a store of real clips, each with a self-blended fake."""
     return write_store(path, with_views(clips(count, fakes=False, **changes), ("blend",)))

@@ -14,7 +14,7 @@ from deepfake_seq.sequence.data.features import ArrayFeatures, StoreFeatures
 from deepfake_seq.store import FeatureStore
 
 
-def test_only_labelled_clips_with_enough_frames_are_loaded_and_the_rest_is_counted(
+def test_unlabelled_and_short_clips_are_excluded_and_counted(
     tmp_path: Path,
 ) -> None:
     records = [
@@ -31,7 +31,7 @@ def test_only_labelled_clips_with_enough_frames_are_loaded_and_the_rest_is_count
     assert data.excluded["failed (no_face)"] == 1
 
 
-def test_a_store_without_usable_clips_is_refused_with_the_reasons(tmp_path: Path) -> None:
+def test_a_store_without_usable_clips_is_refused_with_reasons(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", [make_record("unlabelled.mp4", label=-1)])
     with pytest.raises(DatasetError, match="1 without a label"):
         load(store)
@@ -58,12 +58,12 @@ def data(request: pytest.FixtureRequest, store: FeatureStore) -> SequenceData:
     return load(store, memory_bytes=1 << 20 if request.param == "in memory" else 0)
 
 
-def test_what_is_too_large_for_memory_is_read_from_the_store(store: FeatureStore) -> None:
+def test_features_too_large_for_memory_are_streamed(store: FeatureStore) -> None:
     assert isinstance(load(store).features, ArrayFeatures)
     assert isinstance(load(store, memory_bytes=0).features, StoreFeatures)
 
 
-def test_clips_come_in_the_order_of_their_ids_with_their_own_features(
+def test_clips_are_sorted_by_id_and_keep_their_features(
     data: SequenceData, store: FeatureStore
 ) -> None:
     ids = [clip.video_id for clip in data.clips]
@@ -74,42 +74,40 @@ def test_clips_come_in_the_order_of_their_ids_with_their_own_features(
         assert clip.label == store[clip.video_id].label
 
 
-def seen(data: SequenceData, seed: int, **options: bool) -> tuple[list[float], list[int]]:
-    """A mark of each clip, and each label, in the order of an epoch."""
-    marks, labels = [], []
-    for (features, _), own in data.epoch(8, np.random.default_rng(seed), **options):
-        assert len(features) == len(own) <= 8
-        marks += features[:, 0, 0].tolist()
-        labels += own.tolist()
-    return marks, labels
+def run_epoch(data: SequenceData, seed: int, **options: bool) -> tuple[list[float], list[int]]:
+    """Return the first feature and the label of each clip, in the order of an epoch."""
+    values, labels = [], []
+    for (features, _), batch_labels in data.epoch(8, np.random.default_rng(seed), **options):
+        assert len(features) == len(batch_labels) <= 8
+        values += features[:, 0, 0].tolist()
+        labels += batch_labels.tolist()
+    return values, labels
 
 
-def test_an_epoch_shows_every_clip_once_in_an_order_that_the_seed_gives(
+def test_an_epoch_yields_every_clip_once_in_a_seeded_order(
     data: SequenceData,
 ) -> None:
-    marks, labels = seen(data, 1)
-    everyone = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
-    assert sorted(marks) == sorted(everyone) and marks != everyone
+    values, labels = run_epoch(data, 1)
+    all_values = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
+    assert sorted(values) == sorted(all_values) and values != all_values
     assert sum(labels) == data.counts["fake"]
-    assert seen(data, 1)[0] == marks
-    assert seen(data, 2)[0] != marks
+    assert run_epoch(data, 1)[0] == values
+    assert run_epoch(data, 2)[0] != values
 
 
-def test_balanced_batches_hold_as_many_of_each_class(data: SequenceData) -> None:
-    marks, labels = seen(data, 1, balanced=True)
+def test_balanced_batches_have_equally_many_clips_of_each_class(data: SequenceData) -> None:
+    values, labels = run_epoch(data, 1, balanced=True)
     assert sum(labels) == len(labels) / 2
     for start in range(0, len(labels), 8):
         batch = labels[start : start + 8]
         assert sum(batch) == len(batch) / 2
-    everyone = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
-    assert set(marks) == set(everyone)
+    all_values = np.concatenate([features for features, _ in data.batches()])[:, 0, 0].tolist()
+    assert set(values) == set(all_values)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 9000), st.integers(0, 10))
-def test_rows_on_the_disk_are_dealt_out_once_each_in_chunks_that_fit_into_memory(
-    count: int, seed: int
-) -> None:
+def test_streamed_rows_come_once_each_in_chunks_that_fit_into_memory(count: int, seed: int) -> None:
     features = StoreFeatures.__new__(StoreFeatures)
     rows = np.random.default_rng(seed).permutation(count)
     chunks = list(features.chunks(rows, np.random.default_rng(seed)))
@@ -117,8 +115,8 @@ def test_rows_on_the_disk_are_dealt_out_once_each_in_chunks_that_fit_into_memory
     assert sorted(np.concatenate(chunks).tolist()) == list(range(count))
 
 
-def test_distant_clips_meet_in_one_batch() -> None:
-    # Fakes and real clips lie in folders of their own, so side by side on the disk.
+def test_a_streamed_batch_mixes_distant_clips() -> None:
+    # Clips of one class are often in one folder, and therefore adjacent on disk.
     features = StoreFeatures.__new__(StoreFeatures)
     rows = np.arange(20_000)
     chunk = next(features.chunks(rows, np.random.default_rng(0)))
@@ -126,7 +124,7 @@ def test_distant_clips_meet_in_one_batch() -> None:
     assert np.median(spread) > 15_000
 
 
-def test_a_damaged_record_stops_streaming_by_name(tmp_path: Path) -> None:
+def test_a_damaged_record_stops_streaming_with_its_name(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s", clips=8, people=8)
     data = load(store, memory_bytes=0)
     features = store["003.mp4"].features.tobytes()

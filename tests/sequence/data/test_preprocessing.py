@@ -24,15 +24,15 @@ def clips(draw: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(max_examples=40)
 @given(clips(), st.sampled_from(INPUTS), st.booleans())
-def test_what_stands_in_masked_frames_changes_nothing(
+def test_masked_frames_have_no_effect(
     arrays: tuple[np.ndarray, np.ndarray], inputs: str, shuffled: bool
 ) -> None:
     features, mask = arrays
     dirty = features.copy()
     dirty[~mask] = np.array([np.nan, np.inf, -np.inf, 6e4, -6e4], dtype=np.float16)
     config = ModelConfig(inputs=inputs, shuffle_frames=shuffled)
-    clean, soiled = (Preprocessor.fit(config, [(own, mask)]) for own in (features, dirty))
-    assert np.array_equal(clean.mean, soiled.mean) and np.array_equal(clean.scale, soiled.scale)
+    clean, other = (Preprocessor.fit(config, [(values, mask)]) for values in (features, dirty))
+    assert np.array_equal(clean.mean, other.mean) and np.array_equal(clean.scale, other.scale)
     assert np.array_equal(clean.apply(features, mask), clean.apply(dirty, mask))
     assert not clean.apply(dirty, mask)[~mask].any()
 
@@ -43,36 +43,37 @@ def test_valid_inputs_have_zero_mean_and_unit_deviation(inputs: str) -> None:
     features = generator.normal(3, 2, size=(50, 16, WIDTH)).astype(np.float16)
     mask = np.arange(16) < generator.integers(2, 17, size=(50, 1))
     batches = [(features[:20], mask[:20]), (features[20:], mask[20:])]
-    shown = Preprocessor.fit(ModelConfig(inputs=inputs), batches).apply(features, mask)
+    standardised = Preprocessor.fit(ModelConfig(inputs=inputs), batches).apply(features, mask)
     after = mask.copy()
     after[:, 0] = False
     known = {"features": [mask], "delta": [after], "both": [mask, after]}[inputs]
-    for part, own in zip(np.split(shown, len(known), axis=2), known, strict=True):
-        assert np.allclose(part[own].mean(axis=0), 0, atol=1e-3)
-        assert np.allclose(part[own].std(axis=0), 1, atol=1e-3)
+    blocks = np.split(standardised, len(known), axis=2)
+    for block, known_frames in zip(blocks, known, strict=True):
+        assert np.allclose(block[known_frames].mean(axis=0), 0, atol=1e-3)
+        assert np.allclose(block[known_frames].std(axis=0), 1, atol=1e-3)
 
 
-def test_a_delta_is_the_change_from_the_frame_before() -> None:
+def test_a_delta_is_the_change_from_the_previous_frame() -> None:
     features = np.array([[[1.0], [4.0], [2.0], [9.0]]], dtype=np.float16)
     mask = np.array([[True, True, True, False]])
     assert deltas(features, mask)[0, :, 0].tolist() == [0.0, 3.0, 2.0, 0.0]
 
 
-def test_a_constant_feature_is_not_blown_up() -> None:
+def test_a_constant_feature_becomes_zero() -> None:
     features = np.full((4, 3, 1), 7.0, dtype=np.float16)
     mask = np.ones((4, 3), dtype=bool)
     assert not Preprocessor.fit(ModelConfig(), [(features, mask)]).apply(features, mask).any()
 
 
-def test_shuffling_gives_each_clip_an_order_of_its_own_that_stays() -> None:
+def test_the_shuffled_order_depends_only_on_the_clip() -> None:
     features = np.random.default_rng(0).normal(size=(20, 16, 3)).astype(np.float16)
     mask = np.arange(16) < np.full((20, 1), 12)
     shuffled = shuffle_frames(features, mask)
     assert np.array_equal(np.sort(shuffled[:, :12], axis=1), np.sort(features[:, :12], axis=1))
     orders = {
-        tuple(np.argmax((own[:12, None] == before[:12]).all(axis=2), axis=0).tolist())
-        for own, before in zip(shuffled, features, strict=True)
+        tuple(np.argmax((after[:12, None] == before[:12]).all(axis=2), axis=0).tolist())
+        for after, before in zip(shuffled, features, strict=True)
     }
     assert len(orders) == 20
     alone = shuffle_frames(features[7:8], mask[7:8])
-    assert np.array_equal(alone[0], shuffled[7]), "a score would depend on the other clips"
+    assert np.array_equal(alone[0], shuffled[7])

@@ -10,16 +10,16 @@ from deepfake_seq.sequence.models.keras_models import build_model
 def count_parameters(config: ModelConfig) -> dict[str, int]:
     model = build_model(config, 16, 2048)
     return {
-        "total": sum(int(np.prod(own.shape)) for own in model.weights),
-        "trainable": sum(int(np.prod(own.shape)) for own in model.trainable_weights),
+        "total": sum(int(np.prod(tensor.shape)) for tensor in model.weights),
+        "trainable": sum(int(np.prod(tensor.shape)) for tensor in model.trainable_weights),
     }
 
 
-def test_the_gru_has_the_papers_parameters() -> None:
+def test_the_gru_has_the_parameter_count_of_the_paper() -> None:
     assert count_parameters(ModelConfig()) == {"total": 418_657, "trainable": 418_465}
 
 
-def test_the_bigru_reads_both_ways_with_its_own_parameters() -> None:
+def test_the_bigru_has_parameters_for_each_direction() -> None:
     # Each GRU of U units on W inputs has 3 U (W + U + 2) parameters, and the next one sees 2 U.
     gru = sum(
         2 * 3 * units * (width + units + 2) for units, width in ((64, 2048), (32, 128), (16, 64))
@@ -31,12 +31,12 @@ def test_the_bigru_reads_both_ways_with_its_own_parameters() -> None:
     }
 
 
-def test_the_bigrus_parameters_are_as_many_as_ever() -> None:
+def test_the_bigru_has_852_609_parameters() -> None:
     assert count_parameters(ModelConfig(bidirectional=True))["total"] == 852_609
 
 
 @pytest.mark.parametrize("units", [(8,), (128, 64), (4, 3, 2, 1)])
-def test_the_recurrent_layers_have_the_units_that_were_asked_for(units: tuple[int, ...]) -> None:
+def test_the_recurrent_layers_have_the_configured_units(units: tuple[int, ...]) -> None:
     for name in ("gru", "lstm"):
         model = build_model(ModelConfig(name, units=units), 4, 8)
         layers = [layer for layer in model.layers if layer.name.startswith(name)]
@@ -44,7 +44,7 @@ def test_the_recurrent_layers_have_the_units_that_were_asked_for(units: tuple[in
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_output_does_not_depend_on_what_stands_in_masked_frames(bidirectional: bool) -> None:
+def test_the_output_does_not_depend_on_masked_frames(bidirectional: bool) -> None:
     model = build_model(ModelConfig(bidirectional=bidirectional), 16, 8)
     generator = np.random.default_rng(0)
     features = generator.normal(size=(16, 16, 8)).astype(np.float32)
@@ -57,7 +57,7 @@ def test_the_output_does_not_depend_on_what_stands_in_masked_frames(bidirectiona
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_masked_clip_is_judged_like_the_shorter_clip(bidirectional: bool) -> None:
+def test_a_masked_clip_has_the_logit_of_the_shorter_clip(bidirectional: bool) -> None:
     config = ModelConfig(bidirectional=bidirectional)
     model, short_model = build_model(config, 16, 8), build_model(config, 9, 8)
     short_model.set_weights(model.get_weights())
@@ -68,7 +68,7 @@ def test_a_masked_clip_is_judged_like_the_shorter_clip(bidirectional: bool) -> N
     assert np.allclose(logits, short, atol=1e-6)
 
 
-def test_the_attention_is_the_papers_on_pooled_features() -> None:
+def test_attention_on_pooled_features_is_that_of_the_paper() -> None:
     model = build_model(ModelConfig("attention"), 4, 3)
     generator = np.random.default_rng(0)
     weights = [generator.normal(size=variable.shape) for variable in model.weights]
@@ -81,14 +81,15 @@ def test_the_attention_is_the_papers_on_pooled_features() -> None:
     assert np.allclose(model.predict_on_batch([features, mask])[0], expected, atol=1e-5)
 
 
-def test_the_dense_head_is_the_mean_of_what_it_says_of_each_frame() -> None:
+def test_the_dense_model_averages_the_logits_of_the_frames() -> None:
     model = build_model(ModelConfig("dense"), 4, 3)
     features = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
     mask = np.array([[True, True, True, False]])
     one = [np.eye(4, dtype=bool)[:1] * 0 + (np.arange(4) == 0)] * 3
     frames = [features[:, [number, 0, 0, 0]] for number in range(3)]
     alone = [
-        model.predict_on_batch([frame, own])[0, 0] for frame, own in zip(frames, one, strict=True)
+        model.predict_on_batch([frame, first])[0, 0]
+        for frame, first in zip(frames, one, strict=True)
     ]
     assert np.isclose(model.predict_on_batch([features, mask])[0, 0], np.mean(alone), atol=1e-5)
     assert [layer.units for layer in model.layers if hasattr(layer, "units")] == [256, 128, 64, 1]

@@ -1,4 +1,4 @@
-"""What holds of every network, whatever its kind."""
+"""The contract of every network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MASK = np.arange(FRAMES) < np.arange(2, 13)[:, None]
 
 
 def make(config: ModelConfig, seed: int = 0) -> Network:
-    """A network with random numbers in place of every weight."""
+    """Return a network with random weights."""
     generator = np.random.default_rng(seed)
 
     def numbers(*shape: int) -> Any:
@@ -50,34 +50,34 @@ def make(config: ModelConfig, seed: int = 0) -> Network:
     weights = {
         name: numbers(*shape) for name, shape in shapes(config, len(preprocessor.mean)).items()
     }
-    for name, own in weights.items():
+    for name, tensor in weights.items():
         if name.endswith("variance"):
-            weights[name] = abs(own) + 0.1
+            weights[name] = abs(tensor) + 0.1
     return SequenceNetwork(config, preprocessor, weights)
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda own: f"{own.title}-{own.inputs}-{own.units}")
+@pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.title}-{config.inputs}-{config.units}")
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     return request.param  # type: ignore[no-any-return]
 
 
-def test_what_stands_in_masked_frames_changes_no_logit_before_or_after_saving(
+def test_masked_frames_change_no_logit_before_or_after_saving(
     config: ModelConfig,
 ) -> None:
     network = make(config)
-    again = restore(config, WIDTH, network.tensors)
+    restored = restore(config, WIDTH, network.tensors)
     clean = network.logits((FEATURES, MASK))
-    assert len(np.unique(clean)) == len(clean), "a constant network would show nothing"
+    assert len(np.unique(clean)) == len(clean), "a constant network would prove nothing"
     for seed in range(5):
         dirty = FEATURES.copy()
         noise = np.random.default_rng(seed).normal(0, 1e4, size=dirty.shape).astype(np.float16)
         noise[..., seed] = np.nan
         dirty[~MASK] = noise[~MASK]
         assert np.array_equal(network.logits((dirty, MASK)), clean)
-        assert np.array_equal(again.logits((dirty, MASK)), clean)
+        assert np.array_equal(restored.logits((dirty, MASK)), clean)
 
 
-def test_each_clip_is_judged_by_itself(config: ModelConfig) -> None:
+def test_the_logit_of_a_clip_does_not_depend_on_other_clips(config: ModelConfig) -> None:
     network = make(config)
     together = network.logits((FEATURES, MASK))
     alone = [network.logits((FEATURES[n : n + 1], MASK[n : n + 1]))[0] for n in range(len(MASK))]
@@ -86,22 +86,22 @@ def test_each_clip_is_judged_by_itself(config: ModelConfig) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [own for own in CONFIGS if own.name != "logistic"],
+    [config for config in CONFIGS if config.name != "logistic"],
     ids=lambda config: f"{config.title}-{config.inputs}",
 )
-def test_numpy_says_what_keras_says(config: ModelConfig) -> None:
+def test_numpy_gives_the_logits_of_keras(config: ModelConfig) -> None:
     network = make(config)
     preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
     model = build_model(config, FRAMES, len(preprocessor.mean))
     names = [variable.path for variable in model.weights]
     assert names == list(shapes(config, len(preprocessor.mean)))
     model.set_weights([network.tensors[f"network/{name}"] for name in names])
-    shown = preprocessor.apply(FEATURES, MASK)
-    expected = np.asarray(model.predict_on_batch([shown, MASK]))[:, 0]
+    inputs = preprocessor.apply(FEATURES, MASK)
+    expected = np.asarray(model.predict_on_batch([inputs, MASK]))[:, 0]
     assert np.allclose(network.logits((FEATURES, MASK)), expected, rtol=1e-4, atol=1e-5)
     assert network.parameters == {
-        "total": sum(int(np.prod(own.shape)) for own in model.weights),
-        "trainable": sum(int(np.prod(own.shape)) for own in model.trainable_weights),
+        "total": sum(int(np.prod(tensor.shape)) for tensor in model.weights),
+        "trainable": sum(int(np.prod(tensor.shape)) for tensor in model.trainable_weights),
     }
 
 
@@ -109,14 +109,14 @@ def test_no_clips_give_no_logits(config: ModelConfig) -> None:
     assert make(config).logits((FEATURES[:0], MASK[:0])).shape == (0,)
 
 
-def test_networks_of_one_kind_keep_their_own_weights(config: ModelConfig) -> None:
+def test_networks_of_one_architecture_share_no_weights(config: ModelConfig) -> None:
     one, other = make(config, 0), make(config, 1)
     first, second = one.logits((FEATURES, MASK)), other.logits((FEATURES, MASK))
     assert not np.allclose(first, second)
     assert np.array_equal(one.logits((FEATURES, MASK)), first)
 
 
-def test_the_parameters_are_those_of_the_tensors(config: ModelConfig) -> None:
+def test_the_parameter_count_is_that_of_the_tensors(config: ModelConfig) -> None:
     network = make(config)
     count = sum(
         tensor.size for name, tensor in network.tensors.items() if "preprocessor" not in name
@@ -126,7 +126,9 @@ def test_the_parameters_are_those_of_the_tensors(config: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "nan", "dtype"])
-def test_tensors_that_do_not_fit_are_refused_by_name(config: ModelConfig, change: str) -> None:
+def test_tensors_that_do_not_fit_are_refused_with_their_name(
+    config: ModelConfig, change: str
+) -> None:
     tensors = dict(make(config).tensors)
     name = sorted(tensors)[-1]
     if change == "missing":
@@ -143,9 +145,11 @@ def test_tensors_that_do_not_fit_are_refused_by_name(config: ModelConfig, change
         restore(config, WIDTH, tensors)
 
 
-def test_attention_to_each_frame_is_that_to_the_clip_where_there_is_one_frame() -> None:
+def test_frame_attention_equals_attention_for_a_single_frame() -> None:
     whole = make(ModelConfig("attention"))
-    tensors = {name.replace("logit/", "frame_logit/"): own for name, own in whole.tensors.items()}
+    tensors = {
+        name.replace("logit/", "frame_logit/"): tensor for name, tensor in whole.tensors.items()
+    }
     framewise = restore(ModelConfig("frame_attention"), WIDTH, tensors)
     single = np.arange(FRAMES) < np.ones((len(MASK), 1), dtype=np.int64)
     assert np.allclose(
@@ -154,7 +158,7 @@ def test_attention_to_each_frame_is_that_to_the_clip_where_there_is_one_frame() 
     assert not np.allclose(framewise.logits((FEATURES, MASK)), whole.logits((FEATURES, MASK)))
 
 
-def test_attention_to_each_frame_is_the_mean_of_what_it_says_of_each() -> None:
+def test_frame_attention_averages_the_logits_of_the_frames() -> None:
     network = make(ModelConfig("frame_attention"))
     together = network.logits((FEATURES[-1:], MASK[-1:]))[0]
     frames = FEATURES[-1][MASK[-1]][:, None]
@@ -162,11 +166,11 @@ def test_attention_to_each_frame_is_the_mean_of_what_it_says_of_each() -> None:
     assert together == pytest.approx(alone.mean(), abs=1e-5)
 
 
-def test_a_head_is_shown_the_features_as_they_are() -> None:
+def test_an_unscaled_network_does_not_standardise_its_inputs() -> None:
     config = ModelConfig("frame_attention")
     weights = {
-        name.removeprefix("network/"): own
-        for name, own in make(config).tensors.items()
+        name.removeprefix("network/"): tensor
+        for name, tensor in make(config).tensors.items()
         if name.startswith("network/")
     }
     network = unscaled(config, WIDTH, weights)
@@ -182,8 +186,8 @@ def test_a_head_is_shown_the_features_as_they_are() -> None:
 
 @pytest.mark.parametrize("inputs", [*INPUTS, "mean"])
 def test_statistics_are_those_of_the_valid_frames(inputs: str) -> None:
-    found = statistics((FEATURES, MASK), inputs)
-    for row, features, mask in zip(found, FEATURES, MASK, strict=True):
+    rows = statistics((FEATURES, MASK), inputs)
+    for row, features, mask in zip(rows, FEATURES, MASK, strict=True):
         valid = features[mask].astype(np.float64)
         change = np.abs(np.diff(valid, axis=0)).mean(axis=0)
         expected = {

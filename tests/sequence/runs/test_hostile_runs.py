@@ -351,7 +351,7 @@ def test_an_attention_model_is_not_built_before_its_weights_are_there(folder: Pa
     }
     save_file(scaling, folder / WEIGHTS)
     HARMS["attention beyond memory"][1](folder)
-    with pytest.raises(RunError, match="not the tensors of this model: network/attention"):
+    with pytest.raises(RunError, match="missing or unknown tensors: network/attention"):
         run.load(folder)
 
 

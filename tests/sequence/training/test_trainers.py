@@ -1,4 +1,4 @@
-"""One contract for whatever trains, and that NumPy learns what Keras learns."""
+"""The contract of every trainer, and agreement between NumPy and Keras."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MODELS = [
 
 
 def batch(seed: int = 0, clips: int = CLIPS) -> tuple[np.ndarray, ...]:
-    """What a network is shown of some clips, its mask, their labels and their weights."""
+    """Return inputs, mask, targets and weights of some clips."""
     generator = np.random.default_rng(seed)
     mask = np.arange(FRAMES) < generator.integers(2, FRAMES + 1, clips)[:, None]
-    shown = generator.standard_normal((clips, FRAMES, WIDTH)).astype(np.float32)
-    shown[~mask] = 0
+    inputs = generator.standard_normal((clips, FRAMES, WIDTH)).astype(np.float32)
+    inputs[~mask] = 0
     targets = (np.arange(clips) % 2).astype(np.float32)
-    return shown, mask, targets, generator.uniform(0.2, 1.0, clips).astype(np.float32)
+    return inputs, mask, targets, generator.uniform(0.2, 1.0, clips).astype(np.float32)
 
 
-def bench_of(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Trainer:
+def make_trainer(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Trainer:
     return build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, rate)
 
 
@@ -51,38 +51,39 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_numpy_learns_what_keras_learns(config: ModelConfig) -> None:
+def test_numpy_trains_the_same_weights_as_keras(config: ModelConfig) -> None:
     start = initial_weights(config, WIDTH, 1)
-    benches = [bench_of(name, config) for name in TRAINERS]
-    for trainer in benches:
+    trainers = [make_trainer(name, config) for name in TRAINERS]
+    for trainer in trainers:
         trainer.start(start, 0)
     for number, clips in enumerate([CLIPS, CLIPS, CLIPS - 4]):  # the last batch is smaller
-        losses = [trainer.step(*batch(number, clips), CLIPS) for trainer in benches]
+        losses = [trainer.step(*batch(number, clips), CLIPS) for trainer in trainers]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-        one, other = (trainer.weights for trainer in benches)
+        one, other = (trainer.weights for trainer in trainers)
         assert one.keys() == other.keys() == start.keys()
         for name in one:
-            assert np.abs(one[name] - start[name]).max() > 1e-4, f"{name} has not moved"
+            assert np.abs(one[name] - start[name]).max() > 1e-4, f"{name} has not changed"
             np.testing.assert_allclose(one[name], other[name], atol=2e-4, err_msg=name)
 
 
-def test_the_gradient_is_the_slope_of_the_loss(config: ModelConfig) -> None:
-    shown, mask, targets, weights = batch()
+def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None:
+    inputs, mask, targets, weights = batch()
     start = {
-        name: own.astype(np.float64) for name, own in initial_weights(config, WIDTH, 3).items()
+        name: tensor.astype(np.float64)
+        for name, tensor in initial_weights(config, WIDTH, 3).items()
     }
     model = sequence_model.Model(config)
 
     def loss(at: dict[str, np.ndarray]) -> float:
         training = np.random.default_rng(0)
         logits = model.forward(
-            {name: own.copy() for name, own in at.items()}, shown, mask, training
+            {name: tensor.copy() for name, tensor in at.items()}, inputs, mask, training
         )
         return float((focal_losses(targets, logits, 0.0) * weights).sum())
 
     loss(start)
     logits = model.forward(
-        {k: v.copy() for k, v in start.items()}, shown, mask, np.random.default_rng(0)
+        {k: v.copy() for k, v in start.items()}, inputs, mask, np.random.default_rng(0)
     )
     slope = (1 / (1 + np.exp(-logits)) - targets) * weights
     gradients = model.backward(start, slope)
@@ -97,47 +98,48 @@ def test_the_gradient_is_the_slope_of_the_loss(config: ModelConfig) -> None:
         assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
 
 
-def test_what_stands_in_masked_frames_teaches_nothing(runtime: str) -> None:
+def test_masked_frames_have_no_effect_on_training(runtime: str) -> None:
     config = ModelConfig("gru", bidirectional=True, dropout=0.0)
-    shown, mask, targets, weights = batch()
-    dirty = shown.copy()
+    inputs, mask, targets, weights = batch()
+    dirty = inputs.copy()
     dirty[~mask] = 100.0
-    trainer = bench_of(runtime, config)
-    found = []
-    for own in (shown, dirty):
+    trainer = make_trainer(runtime, config)
+    trained = []
+    for values in (inputs, dirty):
         trainer.start(initial_weights(config, WIDTH, 1), 0)
-        trainer.step(own, mask, targets, weights, CLIPS)
-        found.append(trainer.weights)
-    for name in found[0]:
-        np.testing.assert_allclose(found[0][name], found[1][name], atol=1e-6, err_msg=name)
+        trainer.step(values, mask, targets, weights, CLIPS)
+        trained.append(trainer.weights)
+    for name in trained[0]:
+        np.testing.assert_allclose(trained[0][name], trained[1][name], atol=1e-6, err_msg=name)
 
 
-def test_a_training_begins_anew_whatever_was_trained_before(runtime: str) -> None:
+def test_a_training_does_not_depend_on_the_previous_one(runtime: str) -> None:
     config = ModelConfig("lstm", dropout=0.5)
-    trainer = bench_of(runtime, config)
-    found = []
+    trainer = make_trainer(runtime, config)
+    trained = []
     for seed in (1, 2, 1):
         trainer.start(initial_weights(config, WIDTH, seed), seed)
         for number in range(3):
             trainer.step(*batch(number), CLIPS)
-        found.append(trainer.weights)
-    assert all(np.array_equal(found[0][name], found[2][name]) for name in found[0])
-    assert any(not np.allclose(found[0][name], found[1][name]) for name in found[0])
+        trained.append(trainer.weights)
+    first, second, third = trained
+    assert all(np.array_equal(first[name], third[name]) for name in first)
+    assert any(not np.allclose(first[name], second[name]) for name in first)
 
 
-def test_dropout_hides_something_else_at_each_step_and_with_each_seed(runtime: str) -> None:
+def test_dropout_differs_between_steps_and_between_seeds(runtime: str) -> None:
     config = ModelConfig("attention", dropout=0.5)
     losses = []
     for seed in (1, 2):
-        trainer = bench_of(runtime, config, rate=1e-9)  # so that nothing else changes
+        trainer = make_trainer(runtime, config, rate=1e-9)  # so that nothing else changes
         trainer.start(initial_weights(config, WIDTH, 0), seed)
         losses += [trainer.step(*batch(), CLIPS) for _ in range(2)]
     assert len({round(loss, 6) for loss in losses}) == 4
 
 
-def test_the_weights_given_out_are_a_copy(runtime: str) -> None:
+def test_the_returned_weights_are_a_copy(runtime: str) -> None:
     config = ModelConfig("attention")
-    trainer = bench_of(runtime, config)
+    trainer = make_trainer(runtime, config)
     start = initial_weights(config, WIDTH, 0)
     trainer.start(start, 0)
     before = trainer.weights
@@ -146,29 +148,28 @@ def test_the_weights_given_out_are_a_copy(runtime: str) -> None:
 
 
 @given(st.sampled_from(MODELS), st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_training_begins_from_weights_such_as_those_of_keras(
+def test_initial_weights_are_distributed_as_in_keras(
     config: ModelConfig, width: int, seed: int
 ) -> None:
     weights = initial_weights(config, width, seed)
-    assert {name: own.shape for name, own in weights.items()} == sequence_model.shapes(
-        config, width
-    )
-    for name, own in weights.items():
-        assert own.dtype == np.float32
+    shapes = {name: tensor.shape for name, tensor in weights.items()}
+    assert shapes == sequence_model.shapes(config, width)
+    for name, tensor in weights.items():
+        assert tensor.dtype == np.float32
         role = name.rsplit("/", 1)[-1]
         if role == "kernel":
-            assert np.abs(own).max() <= np.sqrt(6 / sum(own.shape)) * (1 + 1e-6)
+            assert np.abs(tensor).max() <= np.sqrt(6 / sum(tensor.shape)) * (1 + 1e-6)
         elif role == "recurrent_kernel":
-            np.testing.assert_allclose(own @ own.T, np.eye(len(own)), atol=1e-5)
+            np.testing.assert_allclose(tensor @ tensor.T, np.eye(len(tensor)), atol=1e-5)
         elif role in ("gamma", "moving_variance"):
-            assert (own == 1).all()
+            assert (tensor == 1).all()
         elif "lstm" not in name:
-            assert (own == 0).all()
+            assert (tensor == 0).all()
         else:
-            assert own.sum() == len(own) // 4
+            assert tensor.sum() == len(tensor) // 4
 
 
-def test_training_by_numpy_imports_no_framework() -> None:
+def test_the_numpy_trainer_imports_no_framework() -> None:
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
