@@ -1,4 +1,4 @@
-"""CNN and head: how large they are, what of them moves in training, and what they say."""
+"""CNN and head: their sizes, trainable weights and outputs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def step(cnn: FinetunableCnn, draws: npt.NDArray[np.float32] | None = None) -> f
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", BACKBONES)
-def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head: str) -> None:
+def test_each_cnn_with_each_head_has_the_expected_number_of_parameters(
+    name: str, head: str
+) -> None:
     row = BACKBONE_TABLE[name]
     built = build_head(head, (1, 1, row.width), 0.3)
     assert built.count_params() == HEAD_PARAMETERS[head, row.width]
@@ -77,8 +79,8 @@ def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head:
     assert cnn.count_params() == CNN_PARAMETERS[name]
 
 
-def test_the_attention_head_is_its_pooled_form_with_the_same_weights() -> None:
-    """The paper's head pools the maps twice; pooled features give the same, clip by clip."""
+def test_the_attention_head_equals_its_form_on_pooled_features() -> None:
+    """The paper's head pools the maps twice; pooled features give the same logits."""
     head = build_head("attention", (3, 3, 24), 0.3)
     generator = np.random.default_rng(0)
     for own in head.weights:
@@ -96,7 +98,7 @@ def test_the_attention_head_is_its_pooled_form_with_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(head: str) -> None:
+def test_the_sequence_model_averages_the_head_over_the_frames(head: str) -> None:
     built = build_head(head, (2, 2, 16), 0.3)
     maps = np.random.default_rng(0).normal(size=(6, 2, 2, 16)).astype(np.float32)
     network = unscaled(ModelConfig(HEADS[head]), 16, {o.path: np.asarray(o) for o in built.weights})
@@ -107,7 +109,7 @@ def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(
 
 
 @pytest.mark.parametrize("unfrozen", [0, 2])
-def test_frozen_layers_do_not_move_and_others_do(vgg: FinetunableCnn, unfrozen: int) -> None:
+def test_only_unfrozen_layers_are_trained(vgg: FinetunableCnn, unfrozen: int) -> None:
     vgg.begin_phase(unfrozen, 1e-3)
     layers = vgg._cnn.layers
     before = [layer.get_weights() for layer in layers]
@@ -121,9 +123,7 @@ def test_frozen_layers_do_not_move_and_others_do(vgg: FinetunableCnn, unfrozen: 
 
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("real", marks=pytest.mark.slow)])
-def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen(
-    size: str, tiny_home: Path
-) -> None:
+def test_batch_normalisation_stays_frozen(size: str, tiny_home: Path) -> None:
     cnn = tiny("inception_v3", tiny_home) if size == "tiny" else tunable("inception_v3")
     keras = load_keras()
     cnn.begin_phase(cnn.layers, 1e-4)
@@ -138,15 +138,15 @@ def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen(
     assert not any(np.array_equal(new[0], old[0]) for new, old in zip(moved, others, strict=True))
 
 
-def test_a_view_is_shown_as_its_draw_says(vgg: FinetunableCnn) -> None:
-    """The loss before a step is that of the images as they are shown."""
+def test_an_image_is_augmented_by_its_draw(vgg: FinetunableCnn) -> None:
+    """The loss of a step is that of the augmented images."""
     vgg.begin_phase(0, 1e-9)
     flipped = draw_rows([Draw(0.0, 0.0, 1.0, True, 1.0, 0.0)] * BATCH)
     plain, mirrored = step(vgg), step(vgg, flipped)
     assert plain != pytest.approx(mirrored, rel=1e-4)
 
 
-def test_rows_without_weight_change_nothing(vgg: FinetunableCnn) -> None:
+def test_rows_of_weight_0_change_nothing(vgg: FinetunableCnn) -> None:
     vgg.begin_phase(0, 1e-3)
     start = vgg.weights
     plain = np.tile(identity_row(), (BATCH, 1))
@@ -165,7 +165,7 @@ def test_rows_without_weight_change_nothing(vgg: FinetunableCnn) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: FinetunableCnn) -> None:
+def test_the_dropout_of_an_epoch_depends_on_its_seed(vgg: FinetunableCnn) -> None:
     start = vgg.weights
     losses = []
     for seed in (1, 1, 2):
@@ -176,7 +176,7 @@ def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: FinetunableCnn) -> N
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
+def test_a_saved_cnn_gives_the_same_features_when_it_is_loaded(
     vgg: FinetunableCnn, tmp_path: Path, tiny_home: Path
 ) -> None:
     vgg.begin_phase(vgg.layers, 1e-3)
@@ -191,7 +191,7 @@ def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
     assert backbone_of("vgg16", path).crop_size == vgg.row.crop_size
 
 
-def test_mixed_precision_leaves_weights_features_and_logits_in_float32(tiny_home: Path) -> None:
+def test_mixed_precision_keeps_weights_features_and_logits_in_float32(tiny_home: Path) -> None:
     cnn = tiny("vgg16", tiny_home, precision="bfloat16")
     cnn.begin_phase(2, 1e-4)
     assert np.isfinite(step(cnn))
@@ -200,7 +200,7 @@ def test_mixed_precision_leaves_weights_features_and_logits_in_float32(tiny_home
     assert load_keras().config.dtype_policy().name == "float32"
 
 
-def test_float16_scales_the_loss_so_that_small_gradients_count(tiny_home: Path) -> None:
+def test_float16_training_scales_the_loss(tiny_home: Path) -> None:
     cnn = tiny("vgg16", tiny_home, precision="float16")
     cnn.begin_phase(cnn.layers, 1e-4)
     assert any("scale" in own.path for own in cnn._model.optimizer.variables)
@@ -212,7 +212,7 @@ def test_float16_scales_the_loss_so_that_small_gradients_count(tiny_home: Path) 
         np.testing.assert_array_equal(own, other)
 
 
-def test_an_input_size_that_a_cnn_cannot_take_is_refused() -> None:
+def test_an_input_size_too_small_for_the_cnn_is_refused() -> None:
     row = BACKBONE_TABLE["inception_v3"]
     assert with_input_size("inception_v3", row, 0) == row
     assert with_input_size("inception_v3", row, 96).crop_size == 96

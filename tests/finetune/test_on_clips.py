@@ -34,7 +34,7 @@ NETWORK = "face_detection_yunet_2026may.onnx"
 
 
 class NoCnn:
-    """Only the faces are wanted."""
+    """Replacement of a CNN where only the faces are needed."""
 
     batch = 16
 
@@ -51,7 +51,7 @@ def detector(shared: Path) -> str:
 def cache(
     shared: Path, detector: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaceStore]:
-    """The faces of every other clip."""
+    """Face cache of every other clip."""
     folder = tmp_path_factory.mktemp("clips") / "features"
     config = ExtractConfig(
         faces=FaceConfig("yunet", detector), backbone=BackboneConfig("vgg16", "untrained")
@@ -72,7 +72,7 @@ def cache(
     ("name", "weights"),
     [*((name, "untrained") for name in BACKBONES), ("inception_v3", "shared")],
 )
-def test_two_epochs_lead_to_a_run_that_gives_verdicts(
+def test_a_run_of_two_epochs_classifies_clips(
     name: str, weights: str, cache: FaceStore, shared: Path, detector: str, tmp_path: Path
 ) -> None:
     if weights == "shared":

@@ -31,7 +31,7 @@ def weighted(drawn: list[tuple[int, float, int]], threshold: float = 0.5) -> dic
 
 
 @given(clips, st.sampled_from([0.0, 0.3, 0.5, 1.0, 1.1]))
-def test_whatever_scikit_learn_has_is_the_same(
+def test_metrics_equal_those_of_scikit_learn(
     drawn: list[tuple[int, float, int]], threshold: float
 ) -> None:
     own = weighted(drawn, threshold)
@@ -50,7 +50,7 @@ def test_whatever_scikit_learn_has_is_the_same(
 
 
 @given(clips)
-def test_the_points_of_the_roc_curve_are_those_of_scikit_learn(
+def test_the_roc_curve_equals_that_of_scikit_learn(
     drawn: list[tuple[int, float, int]],
 ) -> None:
     own = weighted(drawn)
@@ -65,7 +65,7 @@ def test_the_points_of_the_roc_curve_are_those_of_scikit_learn(
 
 
 @given(clips)
-def test_the_calibration_error_is_the_gap_in_each_bin_by_its_weight(
+def test_the_calibration_error_is_the_weighted_mean_gap_of_the_bins(
     drawn: list[tuple[int, float, int]],
 ) -> None:
     labels, scores = repeated(drawn)
@@ -80,5 +80,5 @@ def test_the_calibration_error_is_the_gap_in_each_bin_by_its_weight(
     assert weighted(drawn)["ece"] == pytest.approx(error)
 
 
-def test_the_bins_have_equal_widths_and_hold_both_ends() -> None:
+def test_the_bins_have_equal_widths_and_include_both_ends() -> None:
     assert bin_of(np.array([0.0, 0.05, 0.07, 0.95, 1.0])).tolist() == [0, 0, 1, 14, 14]

@@ -14,7 +14,7 @@ from deepfake_seq.sequence.runs.comparison import ComparedRun, caveats, pair, ro
 
 
 def judged(names: str, seed: int = 0, gap: float = 1.0, **changes: Any) -> Predictions:
-    """Clips by one letter each; every other one is fake."""
+    """Make predictions of clips with one-letter names; every other clip is fake."""
     clips = [Clip(name, ord(name) % 2, sha256=name * 64, **changes) for name in names]
     noise = np.random.default_rng(seed).normal(size=len(names))
     labels = np.array([clip.label for clip in clips])
@@ -30,7 +30,7 @@ def compared(name: str, own: Predictions, **changes: Any) -> ComparedRun:
     return replace(run, **changes)
 
 
-def test_runs_are_paired_by_content_on_the_clips_of_both() -> None:
+def test_runs_are_paired_by_content_on_their_common_clips() -> None:
     one, other = judged("abcdefgh"), judged("hgfedcxz", seed=1)
     result = pair(one, other)
     assert result.clips == 6 and result.test is not None
@@ -52,12 +52,12 @@ def test_runs_that_can_be_compared_need_no_caveat() -> None:
     assert caveats([compared("a", one), compared("b", one)]) == []
 
 
-def test_different_clips_are_told() -> None:
+def test_different_test_clips_give_a_caveat() -> None:
     (note,) = caveats([compared("a", judged("abcd")), compared("b", judged("cdef"))])
-    assert "different clips: 2 in common, 2 and 2 not" in note
+    assert "2 in common, 2 only in the first, 2 only in the second" in note
 
 
-def test_different_features_are_told() -> None:
+def test_different_features_give_a_caveat() -> None:
     one = judged("abcd")
     (note,) = caveats([compared("a", one), compared("b", one, fingerprint_id="f2")])
     assert "f1 and f2" in note
@@ -73,12 +73,12 @@ def test_a_test_clip_that_another_run_was_trained_on_is_a_leak() -> None:
     ]
 
 
-def test_people_in_several_clips_weaken_the_test() -> None:
+def test_people_in_several_clips_give_a_caveat() -> None:
     one = judged("abcd", groups=("ann",))
     assert "too small" in caveats([compared("a", one), compared("b", one)])[0]
 
 
-def test_a_run_that_was_not_tested_has_dashes() -> None:
+def test_a_run_without_test_clips_has_dashes() -> None:
     one = compared("a", judged("abcdef"))
     empty = compared("b", judged(""), metrics=None, cells=["none", "–", "–", "–"])
     header, first, second = rows([one, empty], [pair(one.test, empty.test)])
@@ -86,7 +86,7 @@ def test_a_run_that_was_not_tested_has_dashes() -> None:
     assert (first[-1], second[-1]) == ("–", "–")
 
 
-def test_the_people_of_one_video_are_paired_with_themselves() -> None:
+def test_each_person_of_a_video_is_paired_separately() -> None:
     names = [f"{video}.mp4#{person}" for video in "abcdef" for person in (0, 1)]
     clips = [Clip(name, ord(name[0]) % 2, sha256=name[0] * 64) for name in names]
     scores = np.random.default_rng(0).random(len(clips))
