@@ -56,8 +56,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(scope="module")
 def fitted(store: FeatureStore) -> Path:
     folder = store.path.parent / "fitted"
-    recipe = ExperimentConfig(model=ModelConfig("logistic"))
-    fit(load_experiment(store, SplitConfig()), folder, recipe)
+    config = ExperimentConfig(model=ModelConfig("logistic"))
+    fit(load_experiment(store, SplitConfig()), folder, config)
     return folder
 
 
@@ -66,8 +66,8 @@ def run(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "run"))
 
 
-def names(run: Path, part: str) -> list[str]:
-    return list(json.loads((run / "split.json").read_text())[part])
+def names(run: Path, split_name: str) -> list[str]:
+    return list(json.loads((run / "split.json").read_text())[split_name])
 
 
 def evaluated(*arguments: object) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def test_the_report_loads_nothing_from_outside(run: Path, store: FeatureStore) -
 def test_the_report_uses_the_title_of_the_run(run: Path, store: FeatureStore) -> None:
     values = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps({**values, "title": "inception_v3-<dense>"}))
-    told = deepseq("evaluate", run, "--features", store.path)
-    assert "test: inception_v3-<dense>" in told.stdout
+    result = deepseq("evaluate", run, "--features", store.path)
+    assert "test: inception_v3-<dense>" in result.stdout
     assert "<h1>inception_v3-&lt;dense&gt; on store</h1>" in (run / "report.html").read_text()
     assert "inception_v3-<dense>" in deepseq("compare", run, run).stdout
 
@@ -275,10 +275,10 @@ def test_the_report_shows_frames_of_the_worst_mistakes(
     assert page.count("data:image/jpeg") == 1
     (caption,) = re.findall(r'data:image/jpeg[^>]*alt="([^"]*)"', page)
     assert caption.startswith("new/shown.mp4 is fake but classified as real")
-    said = unescape(page)
-    assert "new/changed.mp4 is fake but classified as real" in said
-    assert "Not shown: the video is not the one that the features were made from." in said
-    assert "Not shown: the video cannot be read: No such file or directory." in said
+    text = unescape(page)
+    assert "new/changed.mp4 is fake but classified as real" in text
+    assert "Not shown: the video is not the one that the features were made from." in text
+    assert "Not shown: the video cannot be read: No such file or directory." in text
     assert str(tmp_path) not in page
 
 
@@ -333,11 +333,11 @@ def test_compare_prints_a_row_for_each_run(run: Path, rival: Path) -> None:
     assert "p against the first" in header
     assert str(run) in first and str(rival) in second
     values = json.loads(deepseq("compare", run, rival, "--json").stdout)
-    own, other = values["runs"]
-    assert own["against_first"] is None
+    first, other = values["runs"]
+    assert first["against_first"] is None
     assert other["against_first"]["auc_difference"] < 0
     assert other["against_first"]["p_value"] < 0.05
-    assert own["test"]["auc"] == json.loads((run / "metrics.json").read_text())["test"]["auc"]
+    assert first["test"]["auc"] == json.loads((run / "metrics.json").read_text())["test"]["auc"]
 
 
 def test_a_single_run_is_not_compared(run: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Mean:
 
     def logits(self, arrays: Any) -> np.ndarray:
         features, mask = arrays
-        return np.array([own[valid].mean() for own, valid in zip(features, mask, strict=True)])
+        return np.array([rows[valid].mean() for rows, valid in zip(features, mask, strict=True)])
 
 
 def model(band: tuple[float, float] = (0.4, 0.6), **changes: Any) -> SequenceModel:
@@ -76,8 +76,8 @@ def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
     ids=["few frames", "partial", "no face"],
 )
 def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
-    found = verdict(record)
-    assert (found.verdict, found.score, found.reason) == ("inconclusive", None, reason)
+    result = verdict(record)
+    assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
 
 
 def test_the_highest_score_of_several_people_decides() -> None:
@@ -89,9 +89,9 @@ def test_the_highest_score_of_several_people_decides() -> None:
 
 
 def test_a_verdict_contains_its_basis() -> None:
-    found = verdict(about(0.5))
-    assert found.decision.clips == CLIPS and found.data == "celeb-df-v2"
-    assert found.decision.basis == (
+    result = verdict(about(0.5))
+    assert result.decision.clips == CLIPS and result.data == "celeb-df-v2"
+    assert result.decision.basis == (
         "set for a false-positive rate of 5.0% on 40 real and 30 fake validation clips"
     )
 

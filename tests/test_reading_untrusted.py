@@ -75,8 +75,8 @@ def test_a_value_of_another_type_is_refused_with_its_place(
     path = written(tmp_path, f'[{{"name": "a"}}, {{"name": "b", "frames": {value}}}]')
     with pytest.raises(RunError) as caught:
         decode(path, list[Clip], LIMIT, remedy="Write it again.")
-    said = f"it is damaged or was altered: {complaint} - at `$[1].frames`. Write it again."
-    assert str(caught.value) == f"{path} cannot be read, {said}"
+    reason = f"it is damaged or was altered: {complaint} - at `$[1].frames`. Write it again."
+    assert str(caught.value) == f"{path} cannot be read, {reason}"
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "\u202eright to left", "x" * 9_999])
@@ -118,9 +118,9 @@ def test_the_message_about_a_row_is_short(tmp_path: Path) -> None:
     path = written(tmp_path, f"name,frames\n{'x' * 9_999},0\n")
     with pytest.raises(RunError) as caught:
         decode_rows(path, Clip, ("name", "frames"), LIMIT)
-    said = str(caught.value)
-    assert said.startswith(f"{path}:2: Expected `int` >= 1 - at `$.frames`. ")
-    assert "Received: ['xxx" in said and len(said) < 999
+    message = str(caught.value)
+    assert message.startswith(f"{path}:2: Expected `int` >= 1 - at `$.frames`. ")
+    assert "Received: ['xxx" in message and len(message) < 999
 
 
 def test_only_safetensors_files_are_read(tmp_path: Path) -> None:

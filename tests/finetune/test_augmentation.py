@@ -30,7 +30,7 @@ def images_rgb() -> npt.NDArray[np.uint8]:
     return (smooth / smooth.max() * 255).astype(np.uint8)
 
 
-def shown(layer: Any, images: npt.NDArray[Any], rows: npt.NDArray[np.float32]) -> Any:
+def augmented(layer: Any, images: npt.NDArray[Any], rows: npt.NDArray[np.float32]) -> Any:
     return np.asarray(layer([images.astype(np.float32), rows]))
 
 
@@ -44,20 +44,20 @@ def test_the_layer_equals_the_augmentation_of_views(
         Draw(contrast=2.5),
         Draw(brightness=-0.4),
     ]
-    got = shown(layer, images_rgb, draw_rows(draws))
-    assert got.dtype == np.float32
-    for image, draw, own in zip(images_rgb, draws, got, strict=True):
+    result = augmented(layer, images_rgb, draw_rows(draws))
+    assert result.dtype == np.float32
+    for image, draw, output in zip(images_rgb, draws, result, strict=True):
         (expected,) = apply_view([image], draw)
-        assert np.abs(own - expected).max() < 1.5
+        assert np.abs(output - expected).max() < 1.5
 
 
 def test_the_identity_draw_changes_nothing(layer: Any) -> None:
     generator = np.random.default_rng(2)
     noise = generator.integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
     rows = np.stack([draw_rows([draw_view(generator)])[0], identity_row(), identity_row()])
-    got = shown(layer, noise, rows)
-    assert np.abs(got[1:] - noise[1:]).max() < 1e-3
-    assert np.abs(got[0] - noise[0]).max() > 1
+    result = augmented(layer, noise, rows)
+    assert np.abs(result[1:] - noise[1:]).max() < 1e-3
+    assert np.abs(result[0] - noise[0]).max() > 1
 
 
 def test_a_draw_becomes_a_row_of_floats() -> None:
@@ -78,8 +78,8 @@ def test_the_layer_is_compiled_by_xla(images_rgb: npt.NDArray[np.uint8]) -> None
     assert not model.weights
     model.compile(jit_compile=True)
     rows = np.tile(identity_row(), (len(images_rgb), 1))
-    got = model.predict_on_batch([images_rgb, rows])
-    assert np.abs(got - images_rgb).max() < 1e-3
+    result = model.predict_on_batch([images_rgb, rows])
+    assert np.abs(result - images_rgb).max() < 1e-3
 
 
 def test_the_layer_computes_in_float32_whatever_the_model(
@@ -91,8 +91,8 @@ def test_the_layer_computes_in_float32_whatever_the_model(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        got = shown(build_augmentation(), images_rgb, np.tile(identity_row(), (6, 1)))
+        result = augmented(build_augmentation(), images_rgb, np.tile(identity_row(), (6, 1)))
     finally:
         keras.config.set_dtype_policy(before)
-    assert got.dtype == np.float32
-    assert np.abs(got - images_rgb).max() < 1e-3
+    assert result.dtype == np.float32
+    assert np.abs(result - images_rgb).max() < 1e-3

@@ -51,16 +51,16 @@ def test_before_the_first_epoch_there_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_last_epoch_and_the_best_weights_are_restored(checkpoints: Checkpoints) -> None:
-    found = checkpoints.load()
-    assert found
-    progress, arrays = found
+    checkpoint = checkpoints.load()
+    assert checkpoint
+    progress, arrays = checkpoint
     assert progress == progress_of(2, 1)
-    for own, expected in (
+    for stored, expected in (
         (arrays["weights"], weights_of(2)),
         (arrays["optimizer"], optimizer_of(2)),
         (checkpoints.best(progress), weights_of(1)),
     ):
-        for one, other in zip(own, expected, strict=True):
+        for one, other in zip(stored, expected, strict=True):
             assert one.shape == other.shape and one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
 
@@ -88,9 +88,9 @@ def test_a_failed_write_leaves_the_previous_epoch(
     monkeypatch.setattr(atomic, "write_bytes", write_bytes)
     with pytest.raises(RunError, match="No space left"):
         checkpoints.save(progress_of(3, 3), weights_of(3), optimizer_of(3))
-    found = checkpoints.load()
-    assert found and found[0] == progress_of(2, 1)
-    np.testing.assert_array_equal(checkpoints.best(found[0])[0], weights_of(1)[0])
+    checkpoint = checkpoints.load()
+    assert checkpoint and checkpoint[0] == progress_of(2, 1)
+    np.testing.assert_array_equal(checkpoints.best(checkpoint[0])[0], weights_of(1)[0])
 
 
 def test_another_training_is_refused_with_the_differences(tmp_path: Path) -> None:

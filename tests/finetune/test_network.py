@@ -83,18 +83,18 @@ def test_the_attention_head_equals_its_form_on_pooled_features() -> None:
     """The paper's head pools the maps twice; pooled features give the same logits."""
     head = build_head("attention", (3, 3, 24), 0.3)
     generator = np.random.default_rng(0)
-    for own in head.weights:
-        own.assign(generator.normal(size=own.shape).astype(np.float32))
-    weights = {own.path: np.asarray(own) for own in head.weights}
+    for variable in head.weights:
+        variable.assign(generator.normal(size=variable.shape).astype(np.float32))
+    weights = {variable.path: np.asarray(variable) for variable in head.weights}
     maps = generator.normal(size=(5, 3, 3, 24)).astype(np.float32)
     features = maps.mean(axis=(1, 2))[:, None]
     mask = np.ones((5, 1), dtype=np.bool_)
-    own = np.asarray(head(maps))[:, 0]
-    assert np.ptp(own) > 1
+    logits = np.asarray(head(maps))[:, 0]
+    assert np.ptp(logits) > 1
     named = {name.replace("frame_logit", "logit"): value for name, value in weights.items()}
     for config, tensors in (("frame_attention", weights), ("attention", named)):
         pooled = unscaled(ModelConfig(config), 24, tensors).logits((features, mask))
-        np.testing.assert_allclose(pooled, own, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(pooled, logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -103,9 +103,9 @@ def test_the_sequence_model_averages_the_head_over_the_frames(head: str) -> None
     maps = np.random.default_rng(0).normal(size=(6, 2, 2, 16)).astype(np.float32)
     network = unscaled(ModelConfig(HEADS[head]), 16, {o.path: np.asarray(o) for o in built.weights})
     features = maps.mean(axis=(1, 2)).reshape(2, 3, 16)
-    said = network.logits((features, np.ones((2, 3), dtype=np.bool_)))
+    logits = network.logits((features, np.ones((2, 3), dtype=np.bool_)))
     expected = np.asarray(built(maps)).reshape(2, 3).mean(axis=1)
-    np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("unfrozen", [0, 2])
@@ -127,14 +127,16 @@ def test_batch_normalisation_stays_frozen(size: str, tiny_home: Path) -> None:
     cnn = tiny("inception_v3", tiny_home) if size == "tiny" else tunable("inception_v3")
     keras = load_keras()
     cnn.begin_phase(cnn.layers, 1e-4)
-    norms = [own for own in cnn._cnn.layers if isinstance(own, keras.layers.BatchNormalization)]
+    norms = [
+        layer for layer in cnn._cnn.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     assert len(norms) == {"tiny": 1, "real": 94}[size]
     before = [norm.get_weights() for norm in norms]
-    others = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    others = [layer.get_weights() for layer in cnn._cnn.layers if layer.name.startswith("conv2d")]
     step(cnn)
     for norm, old in zip(norms, before, strict=True):
         assert all(map(np.array_equal, norm.get_weights(), old))
-    moved = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    moved = [layer.get_weights() for layer in cnn._cnn.layers if layer.name.startswith("conv2d")]
     assert not any(np.array_equal(new[0], old[0]) for new, old in zip(moved, others, strict=True))
 
 
@@ -156,9 +158,9 @@ def test_rows_of_weight_0_change_nothing(vgg: FinetunableCnn) -> None:
         vgg.weights = start
         vgg.begin_phase(0, 1e-3)
         vgg.seed_dropout(5)
-        shown = crops(vgg)
-        shown[3] *= np.uint8(junk)
-        loss = vgg.step(shown, plain, np.array([0, 1, 0, 1]), weights)
+        images = crops(vgg)
+        images[3] *= np.uint8(junk)
+        loss = vgg.step(images, plain, np.array([0, 1, 0, 1]), weights)
         results.append((loss, vgg.head.get_weights()))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     for one, other in zip(results[0][1], results[1][1], strict=True):
@@ -195,7 +197,7 @@ def test_mixed_precision_keeps_weights_features_and_logits_in_float32(tiny_home:
     cnn = tiny("vgg16", tiny_home, precision="bfloat16")
     cnn.begin_phase(2, 1e-4)
     assert np.isfinite(step(cnn))
-    assert {own.dtype for own in cnn.weights} == {np.dtype(np.float32)}
+    assert {array.dtype for array in cnn.weights} == {np.dtype(np.float32)}
     assert cnn.features(crops(cnn)).dtype == np.float32
     assert load_keras().config.dtype_policy().name == "float32"
 
@@ -203,18 +205,18 @@ def test_mixed_precision_keeps_weights_features_and_logits_in_float32(tiny_home:
 def test_float16_training_scales_the_loss(tiny_home: Path) -> None:
     cnn = tiny("vgg16", tiny_home, precision="float16")
     cnn.begin_phase(cnn.layers, 1e-4)
-    assert any("scale" in own.path for own in cnn._model.optimizer.variables)
+    assert any("scale" in variable.path for variable in cnn._model.optimizer.variables)
     step(cnn)
     state = cnn.optimizer_state
     cnn.begin_phase(cnn.layers, 1e-4)
     cnn.optimizer_state = state
-    for own, other in zip(cnn.optimizer_state, state, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for array, other in zip(cnn.optimizer_state, state, strict=True):
+        np.testing.assert_array_equal(array, other)
 
 
 def test_an_input_size_too_small_for_the_cnn_is_refused() -> None:
     row = BACKBONE_TABLE["inception_v3"]
     assert with_input_size("inception_v3", row, 0) == row
     assert with_input_size("inception_v3", row, 96).crop_size == 96
-    with pytest.raises(UsageError, match="75 pixels or more"):
+    with pytest.raises(UsageError, match="at least 75 pixels"):
         with_input_size("inception_v3", row, 64)

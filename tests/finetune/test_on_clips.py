@@ -79,21 +79,21 @@ def test_a_run_of_two_epochs_classifies_clips(
         weights = str(shared / "weights" / "inception_v3_2015.weights.h5")
     size = BACKBONE_TABLE[name].smallest
     config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
-    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    task = load_task(cache, BackboneConfig(name, weights), recipe, config)
+    experiment_config = finetune_experiment(config, SplitConfig(), DecisionConfig())
+    task = load_task(cache, BackboneConfig(name, weights), experiment_config, config)
     result = finetune(task, tmp_path / "run")
     assert sum(result.split.values()) == 26 and result.split["test"] > 0
     assert result.parameters["trainable"] > 565_761 - 400_000
 
-    said = predictions.read(result.folder / predictions.NAME)
-    name_of_one = next(video_id for video_id in said.video_ids if video_id.startswith("fake/"))
+    stored = predictions.read(result.folder / predictions.NAME)
+    name_of_one = next(video_id for video_id in stored.video_ids if video_id.startswith("fake/"))
     clip = shared / "clips" / name_of_one
     override = predict.WeightsOverride(detector=detector)
     execution = ExecutionConfig(workers=1)
     (verdict,) = predict.predict([clip], result.folder, execution, override)
     assert verdict.frames_used == 16
     model = run.load(result.folder)
-    expected = said.scores[said.video_ids.index(name_of_one)]
+    expected = stored.scores[stored.video_ids.index(name_of_one)]
     if verdict.score is None:
         assert model.decision.is_doubtful(expected)
     else:

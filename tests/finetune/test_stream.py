@@ -75,12 +75,12 @@ def test_an_epoch_depends_only_on_the_seed_and_its_number(
     data: FaceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_MIXED", 2)  # several chunks, read by several threads
-    shown = ViewsConfig(augment="all", self_blend=1, degrade=("jpeg", "blur"))
-    config = replace(PLAIN, augmentation=shown)
+    views = ViewsConfig(augment="all", self_blend=1, degrade=("jpeg", "blur"))
+    config = replace(PLAIN, augmentation=views)
 
     def epoch(number: int, config: FinetuneConfig = config) -> list[list[bytes]]:
         return [
-            [part.tobytes() for part in batch] for batch in stream_of(data, config).epoch(number)
+            [array.tobytes() for array in batch] for batch in stream_of(data, config).epoch(number)
         ]
 
     assert epoch(1) == epoch(1)
@@ -96,7 +96,7 @@ def test_all_frames_of_a_clip_are_augmented_alike(data: FaceData) -> None:
         for crop, draw in zip(batch.crops_rgb, batch.draws, strict=True):
             draws.setdefault(owner[crop.tobytes()], set()).add(draw.tobytes())
     assert len(draws) == 6
-    assert all(len(own) == 1 for own in draws.values())
+    assert all(len(rows) == 1 for rows in draws.values())
     assert len(set.union(*draws.values())) == 6
 
 
@@ -121,8 +121,8 @@ def test_self_blended_fakes_are_new_in_every_epoch(data: FaceData) -> None:
     stream = stream_of(data, replace(PLAIN, augmentation=ViewsConfig(self_blend=2)))
     assert stream.frames == (6 + 2 * 3) * FRAMES
     assert (stream.balance.real, stream.balance.fake) == (3 * FRAMES, 9 * FRAMES)
-    own = {crop.tobytes() for row in range(6) for crop in data.faces.read(row)}
-    fakes = [set(frames_in(list(stream.epoch(number)))) - own for number in (1, 2)]
+    originals = {crop.tobytes() for row in range(6) for crop in data.faces.read(row)}
+    fakes = [set(frames_in(list(stream.epoch(number)))) - originals for number in (1, 2)]
     assert len(fakes[0]) == len(fakes[1]) == 6 * FRAMES
     assert not fakes[0] & fakes[1]
 
@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_number_of_clips(
     monkeypatch.setattr(data.faces, "read", lambda row, change=None: _read(read, data, row))
     batches = stream_of(data, replace(PLAIN, batch_size=8)).epoch(1)
     next(batches)
-    assert len(read) <= 3  # the clip that is shown, and the next ones
+    assert len(read) <= 3  # the clip that is trained on, and the next ones
     assert len(list(batches)) == 5
 
 

@@ -46,8 +46,8 @@ SHORT = FinetuneConfig(
 def task_of(
     store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16"
 ) -> FinetuneTask:
-    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    return load_task(store, BackboneConfig(backbone, "untrained"), recipe, config)
+    experiment_config = finetune_experiment(config, SplitConfig(), DecisionConfig())
+    return load_task(store, BackboneConfig(backbone, "untrained"), experiment_config, config)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,9 @@ def test_the_clips_of_a_run_are_known_when_its_cnn_is_reused(fitted: FitResult) 
         "vgg16",
         fitted.folder.absolute() / finetuned_weights.FILE_NAME,
     )
-    for part in ("train", "validation", "test"):
-        for name, clip in split[part].items():
-            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == part
+    for split_name in ("train", "validation", "test"):
+        for name, clip in split[split_name].items():
+            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == split_name
     someone = next(iter(split["train"].values())).groups
     assert cnn.clips.part_of("new.mp4", "f" * 64, someone) == "related"
     assert cnn.clips.part_of("new.mp4", "f" * 64, ("nobody",)) == "unseen"
@@ -197,7 +197,7 @@ def test_without_fakes_it_trains_on_self_blended_ones(tmp_path: Path) -> None:
     assert any("NO FAKES IN VALIDATION" in warning for warning in result.warnings)
     assert run.load(result.folder).decision.knows_fakes is False
     split = split_file.read_split(result.folder)
-    assert all("@" not in name for part in split.values() for name in part)
+    assert all("@" not in name for clips in split.values() for name in clips)
 
 
 @pytest.mark.slow
@@ -212,9 +212,9 @@ def test_few_fakes_are_used_for_validation_first(tmp_path: Path) -> None:
 
 def test_a_fine_tuned_cnn_is_refused_as_the_start(fitted: FitResult, store: FaceStore) -> None:
     backbone = BackboneConfig("vgg16", str(fitted.folder / finetuned_weights.FILE_NAME))
-    recipe = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
+    experiment_config = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
     with pytest.raises(UsageError, match="cannot start from a fine-tuned CNN"):
-        load_task(store, backbone, recipe, SHORT)
+        load_task(store, backbone, experiment_config, SHORT)
 
 
 @pytest.mark.parametrize("head", ["dense", pytest.param("attention", marks=pytest.mark.slow)])

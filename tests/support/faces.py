@@ -38,7 +38,7 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
     boxes, marks = np.zeros((FRAMES, 4), np.float32), np.zeros((FRAMES, 5, 2), np.float32)
     boxes[:frames] = [500 - half, 500 - half, 500 + half, 500 + half]
     marks[:frames] = 500 - side / 2 + _MARKS * side
-    own = {
+    values = {
         "facts": {"width": 1000, "height": 1000, "frames_sampled": FRAMES, "faces_found": frames},
         "boxes_xyxy": boxes,
         "landmarks": marks,
@@ -46,7 +46,7 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
         "images": np.frombuffer(b"".join(files), dtype=np.uint8),
         "label": label,
     }
-    return make_faces(name, valid=frames, frames=FRAMES, **{**own, **changes})
+    return make_faces(name, valid=frames, frames=FRAMES, **{**values, **changes})
 
 
 def write_faces(path: Path, records: Iterable[FaceRecord]) -> FaceStore:

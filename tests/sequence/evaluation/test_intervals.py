@@ -15,7 +15,7 @@ from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 Clips = tuple[np.ndarray, np.ndarray]
 
 
-def judged(count: int, seed: int = 0, gap: float = 1.0) -> Clips:
+def scored_clips(count: int, seed: int = 0, gap: float = 1.0) -> Clips:
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     return labels, 1 / (1 + np.exp(-generator.normal(gap * labels, 1.0)))
@@ -29,7 +29,7 @@ def test_clips_linked_by_groups_are_one_unit() -> None:
 
 
 def test_an_interval_contains_the_metric_and_is_reproducible() -> None:
-    labels, scores = judged(200)
+    labels, scores = scored_clips(200)
     intervals = bootstrap(labels, scores, 0.5, np.arange(200))
     assert intervals is not None and set(intervals) == set(METRICS)
     low, high = intervals["auc"]
@@ -39,7 +39,7 @@ def test_an_interval_contains_the_metric_and_is_reproducible() -> None:
 
 
 def test_the_interval_of_the_accuracy_is_the_binomial_one() -> None:
-    labels, scores = judged(400)
+    labels, scores = scored_clips(400)
     right = float(((scores >= 0.5) == labels).mean())
     intervals = bootstrap(labels, scores, 0.5, np.arange(400), resamples=4000)
     assert intervals is not None
@@ -48,7 +48,7 @@ def test_the_interval_of_the_accuracy_is_the_binomial_one() -> None:
 
 
 def test_copies_of_clips_do_not_narrow_the_interval() -> None:
-    labels, scores = judged(60)
+    labels, scores = scored_clips(60)
     once = bootstrap(labels, scores, 0.5, np.arange(60), resamples=4000)
     unit = np.repeat(np.arange(60), 10)
     copies = np.repeat(labels, 10), np.repeat(scores, 10), 0.5
@@ -60,7 +60,7 @@ def test_copies_of_clips_do_not_narrow_the_interval() -> None:
 
 
 def test_a_class_in_a_single_unit_has_no_interval() -> None:
-    labels, scores = judged(10)
+    labels, scores = scored_clips(10)
     for unit in (np.array([0, 1] * 5), np.zeros(10, dtype=np.int64)):
         assert set(bootstrap(labels, scores, 0.5, unit).values()) == {None}
 
@@ -108,7 +108,7 @@ def test_delong_equals_the_brute_force_over_all_pairs(seed: int, more: int, deci
 
 
 def test_equal_scores_do_not_differ() -> None:
-    labels, scores = judged(30)
+    labels, scores = scored_clips(30)
     assert delong(labels, scores, scores) == (0.0, 0.0, 1.0)
     assert delong(labels, scores, scores**3) == (0.0, 0.0, 1.0)  # the same ranking
 
@@ -121,8 +121,8 @@ def test_a_difference_without_variance_has_no_p_value() -> None:
 
 
 def test_a_real_difference_is_significant_and_signed() -> None:
-    labels, good = judged(400, gap=2.0)
-    _, poor = judged(400, seed=1, gap=0.2)
+    labels, good = scored_clips(400, gap=2.0)
+    _, poor = scored_clips(400, seed=1, gap=0.2)
     one, other = delong(labels, good, poor), delong(labels, poor, good)
     assert one is not None and other is not None
     assert one.difference == -other.difference > 0
@@ -146,7 +146,7 @@ def test_equally_good_models_differ_significantly_in_5_percent_of_cases() -> Non
 def test_the_roc_band_contains_the_curve_and_narrows_with_more_clips() -> None:
     widths = []
     for count in (60, 2000):
-        labels, scores = judged(count)
+        labels, scores = scored_clips(count)
         band = roc_band(labels, scores, np.arange(count))
         assert band is not None
         at, low, high = band

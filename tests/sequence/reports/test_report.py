@@ -29,7 +29,7 @@ def evaluation(text: str = "clip", **changes: Any) -> Evaluation:
     scores = np.array([0.1, 0.4, 0.6, 0.9])
     predictions = Predictions.of("test", clips, scores)
     metrics = at_threshold(predictions.labels, scores, 0.5, resamples=10)
-    own: dict[str, Any] = {
+    values: dict[str, Any] = {
         "run": text,
         "store": text,
         "reported": text,
@@ -55,7 +55,7 @@ def evaluation(text: str = "clip", **changes: Any) -> Evaluation:
         "frames_asked": True,
         "card": f"{text}\n{text}",
     }
-    return Evaluation(**{**own, **changes})
+    return Evaluation(**{**values, **changes})
 
 
 def brief(text: str) -> str:
@@ -72,11 +72,11 @@ def test_text_is_escaped() -> None:
     plain, page = render(evaluation("§")), render(evaluation(HOSTILE))
     assert tags(page) == tags(plain)
     assert unescape(page).count(HOSTILE) == plain.count("§")
-    assert not any(part in page for part in ("<script", "onerror=alert(1)>", "a'b", "&lt;b&gt;a"))
+    assert not any(text in page for text in ("<script", "onerror=alert(1)>", "a'b", "&lt;b&gt;a"))
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("\u202egpj.exe", r"'\u202egpj.exe'"),
         ("a\x1b[2Jb", r"'a\x1b[2Jb'"),
@@ -84,10 +84,10 @@ def test_text_is_escaped() -> None:
         ("Zoë 3 – ½", "Zoë 3 – ½"),
     ],
 )
-def test_invisible_characters_are_written_as_escapes(text: str, shown: str) -> None:
+def test_invisible_characters_are_written_as_escapes(text: str, escaped: str) -> None:
     page = brief(text)
     page.encode()
-    assert shown in unescape(page)
+    assert escaped in unescape(page)
     assert text.isprintable() or text not in unescape(page)
 
 

@@ -40,11 +40,11 @@ def test_a_history_is_read_back_as_written(tmp_path: Path, phased: bool) -> None
         for number, value, phase in zip((1.0, 2.0), (math.nan, 0.75), phases, strict=True)
     ]
     write(tmp_path, [rows, rows], [2, 2])
-    found = read_histories(tmp_path)
-    assert len(found) == 2
-    for row, wanted in zip(found[1], rows, strict=True):
-        assert row.keys() == wanted.keys()
-        assert np.array_equal(list(map(row.get, wanted)), list(wanted.values()), equal_nan=True)
+    histories = read_histories(tmp_path)
+    assert len(histories) == 2
+    for row, expected in zip(histories[1], rows, strict=True):
+        assert row.keys() == expected.keys()
+        assert np.array_equal(list(map(row.get, expected)), list(expected.values()), equal_nan=True)
     assert (tmp_path / "plots" / "training.png").is_file()
 
 

@@ -34,7 +34,7 @@ NOTES = {
     "created": "2026-01-01T00:00:00+00:00",
     "parameters": {"total": 9, "trainable": 9},
     "split": {"train": 60, "validation": 40},
-    "warnings": ["100 clips prove little"],
+    "warnings": ["Only 100 clips"],
 }
 Harm = Callable[[Path], object]
 
@@ -48,7 +48,7 @@ def small_model() -> SequenceModel:
         (FRAMES, WIDTH),
         PlattScaling(),
         Decision(0.5, (0.4, 0.6), "fpr", 0.05, 0.0, {"real": 20, "fake": 20}, True, {"fpr": 0.5}),
-        "made on the spot",
+        "test data",
         ExtractConfig(),
         Fingerprint({"faces": {"detector": "none"}}),
     )
@@ -265,7 +265,7 @@ def test_a_hostile_run_is_refused_with_the_name_of_the_file(
 
 
 @pytest.mark.parametrize(
-    ("harm", "where"),
+    ("harm", "place"),
     [
         (
             setting("decision", "threshold", to="0.5"),
@@ -291,12 +291,12 @@ def test_a_hostile_run_is_refused_with_the_name_of_the_file(
         (setting("fingerprint_id", to="0" * 12), "the fingerprint does not match its id"),
     ],
 )
-def test_a_refusal_is_one_line_with_place_and_remedy(harm: Harm, where: str, folder: Path) -> None:
+def test_a_refusal_is_one_line_with_place_and_remedy(harm: Harm, place: str, folder: Path) -> None:
     harm(folder)
     with pytest.raises(RunError) as caught:
         run.describe(folder)
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{folder / MODEL} ") and where in line
+    assert line.startswith(f"{folder / MODEL} ") and place in line
     assert "Train the run again with `deepseq fit`" in line
 
 
@@ -306,17 +306,17 @@ def test_further_keys_are_ignored(folder: Path) -> None:
 
 
 def test_a_model_is_loaded_as_saved(folder: Path) -> None:
-    found, wanted = run.load(folder), small_model()
-    assert found.decision == wanted.decision and found.calibration == wanted.calibration
-    assert found.fingerprint == wanted.fingerprint and found.config == wanted.config
-    assert found.extract_config == wanted.extract_config
+    loaded, saved = run.load(folder), small_model()
+    assert loaded.decision == saved.decision and loaded.calibration == saved.calibration
+    assert loaded.fingerprint == saved.fingerprint and loaded.config == saved.config
+    assert loaded.extract_config == saved.extract_config
 
 
 METRICS = {
     "a list": b"[]",
     "no validation": b'{"test": null, "baselines": {}}',
     "no baselines": b'{"validation": null, "test": null}',
-    "figures that are text": b'{"validation": "good", "test": null, "baselines": {}}',
+    "metrics that are text": b'{"validation": "good", "test": null, "baselines": {}}',
     "NaN": b'{"validation": null, "test": null, "baselines": {}, "seconds": NaN}',
     "a test of nothing": b'{"validation": null, "test": {}, "baselines": {}}',
     "a baseline of text": b'{"validation": null, "test": null, "baselines": {"x": "good"}}',
@@ -354,7 +354,7 @@ def test_an_attention_model_without_weights_is_refused_before_it_is_built(folder
 
 SPLITS = {
     "a list": b"[]",
-    "a part that is a list": b'{"train": ["a.mp4"]}',
+    "a split that is a list": b'{"train": ["a.mp4"]}',
     "a digest that is a number": b'{"train": {"a.mp4": {"sha256": 3, "groups": []}}}',
     "groups that are text": b'{"train": {"a.mp4": {"sha256": "", "groups": "ann"}}}',
     "a clip that is a number": b'{"train": {"a.mp4": 3}}',
@@ -373,8 +373,8 @@ def test_a_hostile_split_is_refused_with_the_name_of_the_file(name: str, folder:
 def test_a_split_with_names_that_are_not_utf_8_is_read_back(folder: Path) -> None:
     clip = Clip("\udcff/é.mp4", 1, ("ann\udc80", "bob"), sha256="ab" * 32)
     split_file.write_split(folder, {"train": {clip.video_id: clip}})
-    (found,) = split_file.read_split(folder)["train"].items()
-    assert found == (clip.video_id, split_file.SplitClip(clip.sha256, clip.groups))
+    (entry,) = split_file.read_split(folder)["train"].items()
+    assert entry == (clip.video_id, split_file.SplitClip(clip.sha256, clip.groups))
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

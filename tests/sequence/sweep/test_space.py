@@ -59,9 +59,9 @@ def test_the_settings_of_a_grid_are_valid_and_distinct(
     grid = Space.read({"model": [commas(models)], "learning_rate": [commas(rates)]}, "grid").grid()
     configs = [apply_setting(setting, ExperimentConfig()) for setting in grid]
     assert len(set(configs)) == len(configs)
-    for setting, own in zip(grid, configs, strict=True):
-        assert own.model.title == setting["model"]
-        assert own.train.learning_rate == setting.get("learning_rate", 1e-3)
+    for setting, config in zip(grid, configs, strict=True):
+        assert config.model.title == setting["model"]
+        assert config.train.learning_rate == setting.get("learning_rate", 1e-3)
 
 
 @given(st.floats(1e-8, 1), st.floats(1e-8, 1))
@@ -82,7 +82,7 @@ def test_any_text_is_parsed_or_gives_a_usage_error(text: str, name: str) -> None
         assert "Received: " in str(error)
     else:
         values = space.suggest(HighestTrial())
-        assert all(math.isfinite(own) for own in values.values() if not isinstance(own, str))
+        assert all(math.isfinite(value) for value in values.values() if not isinstance(value, str))
 
 
 def test_without_searched_dimensions_there_is_a_default_grid() -> None:
@@ -106,12 +106,12 @@ def test_each_text_of_units_is_one_value() -> None:
 
 def test_each_model_gets_its_default_inputs_unless_inputs_are_searched() -> None:
     grid = Space.read({"model": ["gru,logistic"]}, "grid").grid()
-    assert [apply_setting(own, ExperimentConfig()).model.inputs for own in grid] == [
+    assert [apply_setting(setting, ExperimentConfig()).model.inputs for setting in grid] == [
         "features",
         "both",
     ]
     grid = Space.read({"model": ["bigru,logistic"], "inputs": ["delta"]}, "grid").grid()
-    assert [apply_setting(own, ExperimentConfig()).model for own in grid] == [
+    assert [apply_setting(setting, ExperimentConfig()).model for setting in grid] == [
         ModelConfig("gru", bidirectional=True, inputs="delta"),
         ModelConfig("logistic", inputs="delta"),
     ]

@@ -46,11 +46,11 @@ class Training:
     """
 
     def __init__(self, auc: Callable[[ExperimentConfig], float] | None = None) -> None:
-        self.asked: list[ExperimentConfig] = []
+        self.requested: list[ExperimentConfig] = []
         self._auc = auc
 
     def __call__(self, pairs: object, config: ExperimentConfig) -> dict[str, float]:
-        self.asked.append(config)
+        self.requested.append(config)
         values = made_up(pairs, config)
         return {**values, "auc": self._auc(config)} if self._auc else values
 
@@ -68,15 +68,15 @@ def aucs(result: sweeping.SweepResult) -> list[float]:
     return [trial.user_attrs["auc"] for trial in result.ranked]
 
 
-def inputs(found: list[Any]) -> list[str]:
-    return [trial.user_attrs["setting"]["inputs"] for trial in found]
+def inputs(trials: list[Any]) -> list[str]:
+    return [trial.user_attrs["setting"]["inputs"] for trial in trials]
 
 
-def telling(told: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager[Any]]:
-    """Make a progress function that appends its counts to `told`."""
+def recording(counts_seen: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager[Any]]:
+    """Make a progress function that appends its counts to `counts_seen`."""
 
     def progress(*counts: int) -> AbstractContextManager[Any]:
-        told.append(counts)
+        counts_seen.append(counts)
         return nullcontext(lambda note: None)
 
     return progress
@@ -93,10 +93,10 @@ def test_a_grid_tries_every_setting_with_every_seed(
     texts = {"model": ["gru,dense"], "learning_rate": ["1e-4,1e-3"], "dropout": ["0,0.5"]}
     swept = search(make_plan(store, texts, seeds=3), tmp_path / "x", training)
     tried = {
-        (own.model.name, own.train.learning_rate, own.model.dropout, own.train.seed)
-        for own in training.asked
+        (config.model.name, config.train.learning_rate, config.model.dropout, config.train.seed)
+        for config in training.requested
     }
-    assert len(tried) == len(training.asked) == 2 * 2 * 2 * 3
+    assert len(tried) == len(training.requested) == 2 * 2 * 2 * 3
     assert len(swept.ranked) == len(table(tmp_path / "x")) == 8
     assert aucs(swept) == sorted(aucs(swept), reverse=True)
     assert all(trial.user_attrs["auc_sd"] > 0 for trial in swept.ranked)
@@ -134,7 +134,7 @@ def test_sampled_settings_depend_only_on_the_seed(
         base = replace(BASE, train=replace(BASE.train, seed=seed))
         plan = make_plan(store, DRAWN, base, strategy=strategy, trials=count, seeds=1)
         swept = search(plan, tmp_path / name, training)
-        drawn[name] = sorted(outcomes(swept), key=lambda own: int(own[0]))
+        drawn[name] = sorted(outcomes(swept), key=lambda outcome: int(outcome[0]))
     assert drawn["one"] == drawn["two"] != drawn["other"]
 
 
@@ -148,8 +148,8 @@ def test_a_longer_sweep_continues_a_shorter_one(
 ) -> None:
     for trial_count in counts:
         plan = make_plan(store, DRAWN, strategy=strategy, trials=trial_count, seeds=1)
-        in_parts = search(plan, tmp_path / "parts", training)
-    assert outcomes(in_parts) == outcomes(search(plan, tmp_path / "once", training))
+        continued = search(plan, tmp_path / "continued", training)
+    assert outcomes(continued) == outcomes(search(plan, tmp_path / "once", training))
 
 
 def test_a_repeated_setting_is_not_trained_again(
@@ -157,9 +157,9 @@ def test_a_repeated_setting_is_not_trained_again(
 ) -> None:
     plan = make_plan(store, LOGISTIC, strategy="random", trials=12)
     swept = search(plan, tmp_path / "x", training)
-    assert len(training.asked) == len(set(training.asked)) <= 3 * 2
+    assert len(training.requested) == len(set(training.requested)) <= 3 * 2
     assert swept.trials == len(table(tmp_path / "x")) == 12
-    assert len(swept.ranked) == len(training.asked) / 2
+    assert len(swept.ranked) == len(training.requested) / 2
 
 
 def test_a_complete_sweep_trains_nothing(
@@ -167,10 +167,10 @@ def test_a_complete_sweep_trains_nothing(
 ) -> None:
     plan = make_plan(store, LOGISTIC)
     first = search(plan, tmp_path / "x", training)
-    trained = len(training.asked)
-    told: list[tuple[int, ...]] = []
-    again = sweeping.sweep(plan, tmp_path / "x", telling(told), training)
-    assert told == [(3, 3, 0)] and len(training.asked) == trained
+    trained = len(training.requested)
+    counts_seen: list[tuple[int, ...]] = []
+    again = sweeping.sweep(plan, tmp_path / "x", recording(counts_seen), training)
+    assert counts_seen == [(3, 3, 0)] and len(training.requested) == trained
     assert outcomes(again) == outcomes(first)
 
 
@@ -178,7 +178,7 @@ def test_an_interruption_loses_only_the_current_training(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     def auc(config: ExperimentConfig) -> float:
-        if len(training.asked) == 4:
+        if len(training.requested) == 4:
             raise KeyboardInterrupt
         return 0.01 * config.train.seed
 
@@ -188,7 +188,7 @@ def test_an_interruption_loses_only_the_current_training(
         search(plan, tmp_path / "x", training)
     assert len(table(tmp_path / "x")) == 1, "of the second trial, one seed was done"
     swept = search(plan, tmp_path / "x", training)
-    assert len(training.asked) == 3 * 2 + 1 and len(set(training.asked)) == 6
+    assert len(training.requested) == 3 * 2 + 1 and len(set(training.requested)) == 6
     assert outcomes(swept) == outcomes(search(plan, tmp_path / "whole", training))
 
 
@@ -232,9 +232,9 @@ def test_a_sweep_killed_during_training_is_resumed(store: FeatureStore, tmp_path
         child.send_signal(signal.SIGKILL)
         child.wait()
     plan = make_plan(store, LOGISTIC, seeds=9)
-    told: list[tuple[int, ...]] = []
-    swept = sweeping.sweep(plan, tmp_path / "x", telling(told))
-    assert told[0][0] >= 1 and told[0][1] == 3
+    counts_seen: list[tuple[int, ...]] = []
+    swept = sweeping.sweep(plan, tmp_path / "x", recording(counts_seen))
+    assert counts_seen[0][0] >= 1 and counts_seen[0][1] == 3
     assert outcomes(swept) == outcomes(sweeping.sweep(plan, tmp_path / "whole"))
 
 
@@ -247,17 +247,17 @@ def test_a_sweep_killed_during_training_is_resumed(store: FeatureStore, tmp_path
         ({"base": replace(BASE, train=TrainConfig(epochs=2, members=1))}, "train.epochs is 1"),
         ({"base": replace(BASE, split=replace(BASE.split, test=0.3))}, "split.test is 0.2 there"),
     ],
-    ids=lambda own: own if isinstance(own, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_another_search_in_the_same_folder_is_refused_with_the_differences(
     changes: dict[str, Any], message: str, store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     search(make_plan(store, LOGISTIC), tmp_path / "x", training)
-    trained = len(training.asked)
+    trained = len(training.requested)
     changes = {"texts": LOGISTIC, **changes}
     with pytest.raises(UsageError, match=rf"x contains a different sweep: .*{message}"):
         search(make_plan(store, **changes), tmp_path / "x", training)
-    assert len(training.asked) == trained
+    assert len(training.requested) == trained
 
 
 def test_other_clips_are_refused_even_if_their_number_is_equal(
@@ -268,7 +268,7 @@ def test_other_clips_are_refused_even_if_their_number_is_equal(
     with pytest.raises(UsageError, match=r"clips.fake is 20 there, 21 here.*Give another --out"):
         search(make_plan(more, LOGISTIC), tmp_path / "x", training)
     named = (
-        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"somebody{n % 20}",))
+        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"person{n % 20}",))
         for n in range(40)
     )
     other = write_store(tmp_path / "other", named)
@@ -293,9 +293,11 @@ def test_a_diverging_setting_is_recorded_as_failed_and_the_sweep_continues(
     assert rows["delta"]["failed"] == "with seed 1: training logistic diverged in epoch 3"
     assert rows["delta"]["auc"] == "" and rows["both"]["failed"] == ""
     assert rows["delta"]["auc_seed_0"] == "0.9" and rows["delta"]["auc_seed_1"] == ""
-    assert len(training.asked) == len(set(training.asked)) == 3 + 2 + 3, "each was tried once"
+    assert len(training.requested) == len(set(training.requested)) == 3 + 2 + 3, (
+        "each was tried once"
+    )
     again = search(plan, tmp_path / "x", training)
-    assert outcomes(again) == outcomes(swept) and len(training.asked) == 8
+    assert outcomes(again) == outcomes(swept) and len(training.requested) == 8
 
 
 def test_a_sweep_without_a_trainable_setting_gives_the_reason(
@@ -310,9 +312,9 @@ def test_a_sweep_without_a_trainable_setting_gives_the_reason(
 
 def records(turned: bool) -> Iterator[FeatureRecord]:
     for n in range(40):
-        part = "train" if n < 20 else "validation" if n < 30 else "test"
-        label = n % 2 if part != "test" or not turned else 1 - n % 2
-        yield make_record(f"{n:02}.mp4", seed=n, shift=0.4 * (n % 2), label=label, split=part)
+        split = "train" if n < 20 else "validation" if n < 30 else "test"
+        label = n % 2 if split != "test" or not turned else 1 - n % 2
+        yield make_record(f"{n:02}.mp4", seed=n, shift=0.4 * (n % 2), label=label, split=split)
 
 
 def test_test_clips_are_never_read_and_their_labels_change_nothing(
@@ -325,22 +327,22 @@ def test_test_clips_are_never_read_and_their_labels_change_nothing(
         )
         for turned in (False, True)
     ]
-    shown: set[int] = set()
+    rows_read: set[int] = set()
     whole = ArrayFeatures.read
 
     def read(features: ArrayFeatures, rows: Any) -> Any:
         if features in [plan.experiment.data.features for plan in plans]:
-            shown.update(map(int, rows))
+            rows_read.update(map(int, rows))
         return whole(features, rows)
 
     monkeypatch.setattr(ArrayFeatures, "read", read)
-    found = []
+    results = []
     for number, plan in enumerate(plans):
-        shown.clear()
-        found.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
+        rows_read.clear()
+        results.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
         test = set(plan.experiment.data.rows[plan.experiment.parts.split.test].tolist())
-        assert len(test) == 10 and len(shown) == 30 and not shown & test
-    assert found[0] == found[1]
+        assert len(test) == 10 and len(rows_read) == 30 and not rows_read & test
+    assert results[0] == results[1]
 
 
 def test_with_several_members_all_clips_but_the_test_clips_are_validation_clips(
