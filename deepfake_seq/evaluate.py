@@ -110,7 +110,7 @@ def evaluate(
         metrics=metrics,
         predictions=evaluated,
         mistakes=list(_mistakes(evaluated, model, store, videos)),
-        frames_asked=videos is not None,
+        frames_requested=videos is not None,
     )
     _write(folder, evaluation)
     return folder, evaluation

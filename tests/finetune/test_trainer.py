@@ -127,7 +127,7 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     result = trained(tmp_path / "run", cnn)
     assert [row["val_auc"] for row in result.history] == [0.0, 0.0, 1.0, 0.0]
     assert result.best_epoch == 3
-    assert cnn.weights[0] == 6  # as it was then
+    assert cnn.weights[0] == 6  # the weights after epoch 3
     assert [row["loss"] for row in result.history] == [0.5] * 4
 
 
@@ -171,7 +171,7 @@ def test_an_interrupted_training_resumes_at_the_next_epoch(epochs: int, tmp_path
     assert (result.best_epoch, cnn.weights[0]) == (3, 6)
     assert len(cnn.phases) == (2 if epochs == 1 else 1)
     assert len(cnn.seeds) == 4 - epochs
-    assert cnn.optimizer_state[0] == 4  # of the second phase alone
+    assert cnn.optimizer_state[0] == 4  # the steps of the second phase only
 
 
 def test_a_diverging_training_suggests_a_lower_learning_rate(tmp_path: Path) -> None:

@@ -154,7 +154,9 @@ def test_a_killed_training_resumes_to_the_same_result(
     out = tmp_path / "killed"
     task = task_of(store)
     epoch = task.stream.batches
-    at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
+    at = 2 + (
+        epoch if stop == "in the first phase" else 3 * epoch
+    )  # the first batch is for the baselines
     paths = [*PATHS, str(Path(__file__).parent)]
     code = KILLED.format(
         paths=paths, home=str(tiny_home), stop=at, store=str(store.path), out=str(out)

@@ -140,7 +140,7 @@ def test_equally_good_models_differ_significantly_in_5_percent_of_cases() -> Non
         result = delong(labels, one, other)
         assert result is not None and result.p_value is not None
         below += result.p_value < 0.05
-    assert 30 <= below <= 75  # 50 are expected, give or take 7
+    assert 30 <= below <= 75  # 50 ± 7 are expected
 
 
 def test_the_roc_band_contains_the_curve_and_narrows_with_more_clips() -> None:

@@ -41,7 +41,7 @@ def test_calling_everything_fake_has_chance_level_metrics() -> None:
     assert metrics["macro_f1"] < 0.5
     assert metrics["auc"] == metrics["eer"] == 0.5
     assert metrics["tpr_at_1_fpr"] == 0.0
-    assert metrics["average_precision"] == pytest.approx(0.9)  # the share of fakes
+    assert metrics["average_precision"] == pytest.approx(0.9)  # the fraction of fakes
 
 
 def test_one_class_supports_only_the_accuracy() -> None:
@@ -68,7 +68,7 @@ def test_metrics_are_plain_json() -> None:
 def test_uncalibrated_scores_have_a_calibration_error() -> None:
     labels, scores = calibrated(4000)
     good = at_threshold(labels, scores, 0.5, resamples=50)
-    sharpened = scores**4 / (scores**4 + (1 - scores) ** 4)  # the same ranking, too sure of itself
+    sharpened = scores**4 / (scores**4 + (1 - scores) ** 4)  # the same ranking, overconfident
     bad = at_threshold(labels, sharpened, 0.5, resamples=50)
     assert bad["auc"] == pytest.approx(good["auc"])
     assert good["ece"] < 0.05 < 0.1 < bad["ece"]
@@ -108,7 +108,7 @@ def test_clips_of_one_person_widen_the_interval() -> None:
     labels, scores = calibrated(200)
     apart = at_threshold(labels, scores, 0.5)
     people = [(f"person{number // 20}",) for number in range(200)]
-    order = np.argsort(scores)  # people who all look alike
+    order = np.argsort(scores)  # clips of one person have similar scores
     together = at_threshold(labels[order], scores[order], 0.5, groups=people)
     assert (apart["groups"], together["groups"]) == (200, 10)
     assert together["auc"] == pytest.approx(apart["auc"])

@@ -56,7 +56,7 @@ def test_the_roc_curve_equals_that_of_scikit_learn(
     computed = weighted(drawn)
     fpr, tpr, _ = metrics.roc_curve(*repeated(drawn), drop_intermediate=False)
     assert computed["tpr_at_1_fpr"] == pytest.approx(tpr[fpr <= 0.01].max())
-    # The equal error rate is a point of the polyline at which both kinds of error are as frequent.
+    # At the equal error rate, the polyline has equal false-positive and false-negative rates.
     along = np.linspace(0, len(fpr) - 1, 20_001)
     at = np.arange(len(fpr))
     error = np.interp(along, at, fpr) - (1 - np.interp(along, at, tpr))

@@ -52,7 +52,7 @@ def evaluation(text: str = "clip", **changes: Any) -> Evaluation:
         "histories": [],
         "best_epochs": [],
         "mistakes": [Mistake(text, 1, 0.4, note=text), Mistake(text, 0, 0.6, b"jpeg")],
-        "frames_asked": True,
+        "frames_requested": True,
         "card": f"{text}\n{text}",
     }
     return Evaluation(**{**values, **changes})

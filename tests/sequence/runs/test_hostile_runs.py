@@ -392,7 +392,7 @@ def test_a_flipped_bit_or_truncation_is_refused_or_leaves_a_finite_model(
         try:
             model = run.load(folder)
         except RunError as error:
-            # A shape that was altered shows in the weights, which have another.
+            # An altered shape no longer matches the weights.
             assert any(name in str(error) for name in (file, WEIGHTS))
         else:
             assert not cut
