@@ -110,7 +110,7 @@ def evaluate(
         metrics=metrics,
         predictions=evaluated,
         mistakes=list(_mistakes(evaluated, model, store, videos)),
-        frames_asked=videos is not None,
+        frames_requested=videos is not None,
     )
     _write(folder, evaluation)
     return folder, evaluation
@@ -212,20 +212,18 @@ def _warnings(data: SequenceData, kinds: npt.NDArray[Any]) -> list[str]:
     related, copies, unseen = (int((kinds == kind).sum()) for kind in ("related", "copy", "unseen"))
     if related:
         warnings.append(
-            f"{related} clips were not evaluated: they share a person or source with clips that "
-            "the run, or the CNN of its features, was trained on."
+            "Not evaluated: clips that share a person or source with clips that the run or its CNN "
+            f"was trained on ({related})."
         )
     if copies:
-        warnings.append(
-            f"{copies} clips were not evaluated: each is a duplicate of a clip of the run."
-        )
+        warnings.append(f"Not evaluated: duplicates of clips of the run ({copies}).")
     if not unseen:
         return warnings
     nameless = sum(not data.clips[at].groups for at in np.flatnonzero(kinds == "unseen"))
     if nameless:
         warnings.append(
-            f"{nameless} unseen clips have no identity group (column `group` in --labels): if the "
-            "run was trained on the same people, the metrics are too optimistic."
+            f"Unseen clips without an identity group (column `group` in --labels): {nameless}. If "
+            "the run was trained on the same people, the metrics are too optimistic."
         )
     return warnings
 

@@ -1,4 +1,4 @@
-"""`deepseq evaluate` and `deepseq compare`: what is judged, what is written, what is refused."""
+"""`deepseq evaluate` and `deepseq compare`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOSTILE = '"><img src=//x onerror=alert(1)>.mp4'
 
 
 def clip(number: int, name: str = "", content: str = "", **changes: Any) -> FeatureRecord:
-    """Every other one is fake; two clips of each person."""
+    """Make a clip; every other one is fake, and each person has two clips."""
     content = content or f"{number}"
     values = {
         "seed": number,
@@ -56,8 +56,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(scope="module")
 def fitted(store: FeatureStore) -> Path:
     folder = store.path.parent / "fitted"
-    recipe = ExperimentConfig(model=ModelConfig("logistic"))
-    fit(load_experiment(store, SplitConfig()), folder, recipe)
+    config = ExperimentConfig(model=ModelConfig("logistic"))
+    fit(load_experiment(store, SplitConfig()), folder, config)
     return folder
 
 
@@ -66,8 +66,8 @@ def run(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "run"))
 
 
-def names(run: Path, part: str) -> list[str]:
-    return list(json.loads((run / "split.json").read_text())[part])
+def names(run: Path, split_name: str) -> list[str]:
+    return list(json.loads((run / "split.json").read_text())[split_name])
 
 
 def evaluated(*arguments: object) -> dict[str, Any]:
@@ -77,15 +77,15 @@ def evaluated(*arguments: object) -> dict[str, Any]:
     return values
 
 
-def strangers(count: int = 20, **changes: Any) -> list[FeatureRecord]:
-    """Clips that the run has not met, of people whom it has not met."""
+def unseen_clips(count: int = 20, **changes: Any) -> list[FeatureRecord]:
+    """Make clips of people that are not in the run."""
     return [
         clip(1000 + n, f"new/{n}.mp4", groups=(f"stranger{n // 2}",), **changes)
         for n in range(count)
     ]
 
 
-def test_the_runs_own_test_is_judged_as_it_was_when_it_was_fitted(
+def test_evaluating_on_the_test_clips_of_the_run_repeats_its_metrics(
     run: Path, store: FeatureStore
 ) -> None:
     before = json.loads((run / "metrics.json").read_text())
@@ -101,7 +101,7 @@ def test_the_runs_own_test_is_judged_as_it_was_when_it_was_fitted(
     assert (run / "report.html").is_file()
 
 
-def test_the_report_asks_for_nothing_from_outside(run: Path, store: FeatureStore) -> None:
+def test_the_report_loads_nothing_from_outside(run: Path, store: FeatureStore) -> None:
     deepseq("evaluate", run, "--features", store.path)
     page = (run / "report.html").read_text()
     assert not re.findall(r"https?://|url\(|<link|<script|@import", page)
@@ -110,11 +110,11 @@ def test_the_report_asks_for_nothing_from_outside(run: Path, store: FeatureStore
         assert wanted in page
 
 
-def test_a_run_is_called_by_its_title(run: Path, store: FeatureStore) -> None:
+def test_the_report_uses_the_title_of_the_run(run: Path, store: FeatureStore) -> None:
     values = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps({**values, "title": "inception_v3-<dense>"}))
-    told = deepseq("evaluate", run, "--features", store.path)
-    assert "test: inception_v3-<dense>" in told.stdout
+    result = deepseq("evaluate", run, "--features", store.path)
+    assert "test: inception_v3-<dense>" in result.stdout
     assert "<h1>inception_v3-&lt;dense&gt; on store</h1>" in (run / "report.html").read_text()
     assert "inception_v3-<dense>" in deepseq("compare", run, run).stdout
 
@@ -126,9 +126,9 @@ def test_the_warnings_come_first(run: Path, store: FeatureStore) -> None:
     assert unescape(page).index(warning) < page.index("<h2>")
 
 
-def test_strangers_are_judged_as_unseen_and_written_apart(run: Path, tmp_path: Path) -> None:
+def test_unseen_clips_are_evaluated_into_a_separate_folder(run: Path, tmp_path: Path) -> None:
     before = (run / "metrics.json").read_bytes()
-    new = write_store(tmp_path / "new", strangers())
+    new = write_store(tmp_path / "new", unseen_clips())
     values = evaluated(run, "--features", new.path)
     assert values["clips"]["unseen"] == {"real": 10, "fake": 10}
     assert values["unseen"]["auc"] > 0.8
@@ -137,46 +137,42 @@ def test_strangers_are_judged_as_unseen_and_written_apart(run: Path, tmp_path: P
     assert (run / "metrics.json").read_bytes() == before
 
 
-def test_a_training_clip_under_another_name_is_not_judged_as_unseen(
-    run: Path, tmp_path: Path
-) -> None:
+def test_a_renamed_training_clip_is_not_unseen(run: Path, tmp_path: Path) -> None:
     trained = int(names(run, "train")[0].removesuffix(".mp4"))
     renamed = clip(trained, "innocent.mp4", groups=())
     values = evaluated(
-        run, "--features", write_store(tmp_path / "new", [renamed, *strangers(4)]).path
+        run, "--features", write_store(tmp_path / "new", [renamed, *unseen_clips(4)]).path
     )
     assert sum(values["clips"]["unseen"].values()) == 4
     assert sum(values["clips"]["train"].values()) == 1
 
 
-def test_clips_of_people_whom_the_run_was_trained_on_are_not_judged(
-    run: Path, tmp_path: Path
-) -> None:
+def test_clips_of_people_in_training_are_not_evaluated(run: Path, tmp_path: Path) -> None:
     person = int(names(run, "train")[0].removesuffix(".mp4")) % 30
     known = clip(5000, "other/known.mp4", groups=(f"person{person}",))
-    store = write_store(tmp_path / "new", [known, *strangers(4)])
+    store = write_store(tmp_path / "new", [known, *unseen_clips(4)])
     result = deepseq("evaluate", run, "--features", store.path)
     assert "4 unseen, 1 related" in result.stdout
-    assert "1 clips were not evaluated: they share a person" in result.stderr
+    assert "Not evaluated: clips that share a person or source" in result.stderr
 
 
-def test_it_is_said_when_it_cannot_be_known_who_is_who(run: Path, tmp_path: Path) -> None:
-    nameless = [replace(record, groups=()) for record in strangers(4)]
+def test_unseen_clips_without_groups_give_a_warning(run: Path, tmp_path: Path) -> None:
+    nameless = [replace(record, groups=()) for record in unseen_clips(4)]
     store = write_store(tmp_path / "new", nameless)
     assert (
-        "4 unseen clips have no identity group"
+        "Unseen clips without an identity group (column `group` in --labels): 4"
         in deepseq("evaluate", run, "--features", store.path).stderr
     )
 
 
-def test_what_cannot_be_used_is_counted(run: Path, tmp_path: Path) -> None:
+def test_unusable_clips_are_counted(run: Path, tmp_path: Path) -> None:
     odd = [clip(7, "odd/a.mp4", label=-1), clip(9, "odd/b.mp4", valid=0)]
-    store = write_store(tmp_path / "new", [*odd, *strangers(4)])
+    store = write_store(tmp_path / "new", [*odd, *unseen_clips(4)])
     values = evaluated(run, "--features", store.path)
     assert values["excluded"] == {"without a label": 1, "failed (no_face)": 1}
 
 
-def test_features_that_were_made_otherwise_are_refused_field_by_field(
+def test_a_store_with_another_fingerprint_is_refused_with_the_differences(
     run: Path, tmp_path: Path
 ) -> None:
     fields = {"faces": {"detector": "mtcnn", "margin": 0.3}, "versions": {"av": "18"}}
@@ -192,7 +188,7 @@ def test_features_that_were_made_otherwise_are_refused_field_by_field(
     assert not (run / "report.html").exists()
 
 
-def test_a_store_of_known_people_alone_judges_nothing(run: Path, tmp_path: Path) -> None:
+def test_a_store_with_training_people_only_is_refused(run: Path, tmp_path: Path) -> None:
     person = int(names(run, "train")[0].removesuffix(".mp4")) % 30
     related = clip(5000, "known.mp4", groups=(f"person{person}",))
     result = deepseq("evaluate", run, "--features", write_store(tmp_path / "few", [related]).path)
@@ -201,7 +197,7 @@ def test_a_store_of_known_people_alone_judges_nothing(run: Path, tmp_path: Path)
     assert not (run / "evaluations").exists()
 
 
-def test_figures_on_half_the_test_clips_do_not_take_the_place_of_all(
+def test_metrics_of_some_test_clips_do_not_overwrite_those_of_all(
     run: Path, tmp_path: Path
 ) -> None:
     half = names(run, "test")[::2]
@@ -220,20 +216,20 @@ def test_nothing_is_written_through_a_link(name: str, run: Path, tmp_path: Path)
     link = run / name
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(outside)
-    write_store(tmp_path / "new", strangers())
+    write_store(tmp_path / "new", unseen_clips())
     result = deepseq("evaluate", run, "--features", tmp_path / "new")
     assert result.exit_code == 1 and "is reached by a link" in result.stderr
     assert not list(outside.iterdir())
 
 
-def test_another_run_is_not_written_over(run: Path, fitted: Path, store: FeatureStore) -> None:
+def test_another_run_is_not_overwritten(run: Path, fitted: Path, store: FeatureStore) -> None:
     result = deepseq("evaluate", run, "--features", store.path, "--out", fitted)
     assert result.exit_code == 2 and "another run" in result.stderr
     assert not (fitted / "report.html").exists()
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.csv", "split.json", "README.md"])
-def test_a_run_with_a_part_missing_is_refused_in_one_line(
+def test_a_run_with_a_missing_file_is_refused_in_one_line(
     run: Path, store: FeatureStore, name: str
 ) -> None:
     (run / name).unlink()
@@ -244,9 +240,7 @@ def test_a_run_with_a_part_missing_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("field", ["warnings", "training", "split", "created"])
-def test_a_run_that_was_tampered_with_is_refused_in_one_line(
-    run: Path, store: FeatureStore, field: str
-) -> None:
+def test_an_altered_run_is_refused_in_one_line(run: Path, store: FeatureStore, field: str) -> None:
     values = json.loads((run / "model.json").read_text())
     del values[field]
     (run / "model.json").write_text(json.dumps(values))
@@ -257,7 +251,7 @@ def test_a_run_that_was_tampered_with_is_refused_in_one_line(
 
 @pytest.fixture
 def mistaken(run: Path, tmp_path: Path) -> Path:
-    """A store with four fakes that look as real as can be, and the videos of the first two."""
+    """Store with four fakes that score as real, and the videos of the first two."""
     videos = tmp_path / "videos"
     (videos / "new").mkdir(parents=True)
     wrong = []
@@ -270,10 +264,10 @@ def mistaken(run: Path, tmp_path: Path) -> Path:
         wrong.append(replace(record, source=SourceFile(1, 1, digest)))
     with (videos / "new/changed.mp4").open("ab") as file:
         file.write(b"more")
-    return write_store(tmp_path / "new", [*wrong, *strangers(10)]).path
+    return write_store(tmp_path / "new", [*wrong, *unseen_clips(10)]).path
 
 
-def test_the_worst_mistakes_are_shown_from_the_videos(
+def test_the_report_shows_frames_of_the_worst_mistakes(
     run: Path, mistaken: Path, tmp_path: Path
 ) -> None:
     deepseq("evaluate", run, "--features", mistaken, "--videos", tmp_path / "videos")
@@ -281,28 +275,28 @@ def test_the_worst_mistakes_are_shown_from_the_videos(
     assert page.count("data:image/jpeg") == 1
     (caption,) = re.findall(r'data:image/jpeg[^>]*alt="([^"]*)"', page)
     assert caption.startswith("new/shown.mp4 is fake but classified as real")
-    said = unescape(page)
-    assert "new/changed.mp4 is fake but classified as real" in said
-    assert "Not shown: the video is not the one that the features were made from." in said
-    assert "Not shown: the video cannot be read: No such file or directory." in said
+    text = unescape(page)
+    assert "new/changed.mp4 is fake but classified as real" in text
+    assert "Not shown: the video is not the one that the features were made from." in text
+    assert "Not shown: the video cannot be read: No such file or directory." in text
     assert str(tmp_path) not in page
 
 
-def test_without_the_videos_it_is_said_how_to_see_them(run: Path, mistaken: Path) -> None:
+def test_without_videos_the_report_names_the_option(run: Path, mistaken: Path) -> None:
     deepseq("evaluate", run, "--features", mistaken)
     page = (run / "evaluations" / "new" / "report.html").read_text()
     assert "data:image/jpeg" not in page
     assert page.count("with --videos") == 1
 
 
-def test_a_hostile_name_stays_text(run: Path, mistaken: Path) -> None:
+def test_a_hostile_name_is_escaped(run: Path, mistaken: Path) -> None:
     deepseq("evaluate", run, "--features", mistaken)
     page = (run / "evaluations" / "new" / "report.html").read_text()
     assert HOSTILE in unescape(page)
     assert "onerror=alert(1)>" not in page
 
 
-def test_a_name_does_not_lead_out_of_the_folder_of_videos(run: Path, tmp_path: Path) -> None:
+def test_a_name_outside_the_folder_of_videos_is_refused(run: Path, tmp_path: Path) -> None:
     outside = write_clip(tmp_path / "outside.mp4", 60)
     (tmp_path / "videos").mkdir()
     digest = hashlib.sha256(outside.read_bytes()).hexdigest()
@@ -310,7 +304,7 @@ def test_a_name_does_not_lead_out_of_the_folder_of_videos(run: Path, tmp_path: P
         replace(clip(2001, name, groups=(name,), shift=-2.0), source=SourceFile(1, 1, digest))
         for name in ("../outside.mp4",)
     ]
-    store = write_store(tmp_path / "new", [*wrong, *strangers(10)])
+    store = write_store(tmp_path / "new", [*wrong, *unseen_clips(10)])
     deepseq("evaluate", run, "--features", store.path, "--videos", tmp_path / "videos")
     page = (run / "evaluations" / "new" / "report.html").read_text()
     assert "its name points outside the folder" in page
@@ -319,7 +313,7 @@ def test_a_name_does_not_lead_out_of_the_folder_of_videos(run: Path, tmp_path: P
 
 @pytest.fixture
 def rival(run: Path, tmp_path: Path) -> Path:
-    """The same run, said to have guessed."""
+    """Copy of the run with random scores."""
     folder = Path(shutil.copytree(run, tmp_path / "rival"))
     header, *lines = (folder / "predictions.csv").read_text().splitlines()
     guesses = np.random.default_rng(0).random(len(lines))
@@ -332,21 +326,21 @@ def rival(run: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_runs_stand_side_by_side(run: Path, rival: Path) -> None:
+def test_compare_prints_a_row_for_each_run(run: Path, rival: Path) -> None:
     result = deepseq("compare", run, rival)
     assert result.exit_code == 0
     header, first, second = result.stdout.splitlines()
     assert "p against the first" in header
     assert str(run) in first and str(rival) in second
     values = json.loads(deepseq("compare", run, rival, "--json").stdout)
-    own, other = values["runs"]
-    assert own["against_first"] is None
+    first, other = values["runs"]
+    assert first["against_first"] is None
     assert other["against_first"]["auc_difference"] < 0
     assert other["against_first"]["p_value"] < 0.05
-    assert own["test"]["auc"] == json.loads((run / "metrics.json").read_text())["test"]["auc"]
+    assert first["test"]["auc"] == json.loads((run / "metrics.json").read_text())["test"]["auc"]
 
 
-def test_a_run_is_not_compared_with_nothing(run: Path, tmp_path: Path) -> None:
+def test_a_single_run_is_not_compared(run: Path, tmp_path: Path) -> None:
     assert deepseq("compare", run).exit_code == 2
     result = deepseq("compare", run, tmp_path)
     assert result.exit_code == 1 and "no run in" in result.stderr

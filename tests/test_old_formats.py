@@ -153,7 +153,9 @@ def write_store(folder: Path) -> Path:
     digests = []
     for text, arrays in zip(texts, rows, strict=True):
         shape = b"\0%d %d\0" % (FRAMES, WIDTH)
-        digest = hashlib.sha256(text + shape + b"".join(own.tobytes() for own in arrays.values()))
+        digest = hashlib.sha256(
+            text + shape + b"".join(array.tobytes() for array in arrays.values())
+        )
         digests.append(digest.digest())
     index = [[name, 1, digest.hex()] for name, digest in zip(CLIPS, digests, strict=True)]
     checked = {
@@ -247,7 +249,7 @@ def write_run(folder: Path, seed: int = 11) -> Path:
         "units": list(UNITS),
     }
     tensors = tensors_of(seed)
-    total = sum(own.size for name, own in tensors.items() if "/network/" in name)
+    total = sum(tensor.size for name, tensor in tensors.items() if "/network/" in name)
     description = {
         "format": "deepseq-run",
         "format_version": 2,

@@ -1,4 +1,4 @@
-"""Verdicts on records, without any video."""
+"""Verdicts on records, without videos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mean:
 
     def logits(self, arrays: Any) -> np.ndarray:
         features, mask = arrays
-        return np.array([own[valid].mean() for own, valid in zip(features, mask, strict=True)])
+        return np.array([rows[valid].mean() for rows, valid in zip(features, mask, strict=True)])
 
 
 def model(band: tuple[float, float] = (0.4, 0.6), **changes: Any) -> SequenceModel:
@@ -54,7 +54,7 @@ def about(shift: float, **changes: Any) -> FeatureRecord:
     return record
 
 
-def test_scores_beyond_the_band_decide_and_those_in_it_do_not() -> None:
+def test_scores_in_the_abstention_band_are_inconclusive() -> None:
     assert verdict(about(0.5)).verdict == "fake"
     assert verdict(about(-0.5)).verdict == "real"
     doubtful = verdict(about(0.0))
@@ -62,7 +62,7 @@ def test_scores_beyond_the_band_decide_and_those_in_it_do_not() -> None:
     assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
 
 
-def test_without_a_band_every_score_decides() -> None:
+def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
     assert verdict(about(0.0), band=(0.5, 0.5)).verdict == "fake"
 
 
@@ -75,12 +75,12 @@ def test_without_a_band_every_score_decides() -> None:
     ],
     ids=["few frames", "partial", "no face"],
 )
-def test_what_does_not_show_enough_gets_no_score(record: FeatureRecord, reason: str) -> None:
-    found = verdict(record)
-    assert (found.verdict, found.score, found.reason) == ("inconclusive", None, reason)
+def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
+    result = verdict(record)
+    assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
 
 
-def test_of_several_people_the_likeliest_fake_speaks_for_the_clip() -> None:
+def test_the_highest_score_of_several_people_decides() -> None:
     real, doubtful, fake = about(-0.5), about(0.0), about(0.5)
     unseen = make_record(valid=3)
     assert verdict(real, fake, unseen).verdict == "fake"
@@ -88,42 +88,42 @@ def test_of_several_people_the_likeliest_fake_speaks_for_the_clip() -> None:
     assert verdict(real, doubtful).verdict == "inconclusive", "one of them may be a fake"
 
 
-def test_a_verdict_names_what_it_rests_on() -> None:
-    found = verdict(about(0.5))
-    assert found.decision.clips == CLIPS and found.data == "celeb-df-v2"
-    assert found.decision.basis == (
+def test_a_verdict_contains_its_basis() -> None:
+    result = verdict(about(0.5))
+    assert result.decision.clips == CLIPS and result.data == "celeb-df-v2"
+    assert result.decision.basis == (
         "set for a false-positive rate of 5.0% on 40 real and 30 fake validation clips"
     )
 
 
-def test_a_weights_file_is_found_by_its_content_where_it_was_used_before(
+def test_a_weights_file_used_before_is_found_by_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home"))
     path = tmp_path / "detector.onnx"
     path.write_bytes(b"weights")
     digest = weights.digest_of(path)
-    own = model(
+    trained = model(
         extract_config=ExtractConfig(faces=FaceConfig("yunet", "detector.onnx")),
         fingerprint=Fingerprint({"faces": {"weights_sha256": digest}}),
     )
-    asked = (own, Path("runs/x"), "faces", "--detector-weights")
-    with pytest.raises(RunError, match=r"detector\.onnx \(SHA-256 .*Say where it is with --det"):
-        predict._given(*asked)
+    arguments = (trained, Path("runs/x"), "faces", "--detector-weights")
+    with pytest.raises(RunError, match=r"detector\.onnx \(SHA-256 .*Give its path with --det"):
+        predict._weights_file(*arguments)
     weights.remember_given(path, digest)
-    assert predict._given(*asked) == str(path)
+    assert predict._weights_file(*arguments) == str(path)
     path.unlink()
-    with pytest.raises(RunError, match="or is gone"):
-        predict._given(*asked)
+    with pytest.raises(RunError, match="is not in any known location"):
+        predict._weights_file(*arguments)
 
 
 def test_a_path_in_a_run_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home"))
     secret = tmp_path / "secret.onnx"
     secret.write_bytes(b"weights")
-    own = model(
+    trained = model(
         extract_config=ExtractConfig(faces=FaceConfig("yunet", str(secret))),
         fingerprint=Fingerprint({"faces": {"weights_sha256": weights.digest_of(secret)}}),
     )
     with pytest.raises(RunError, match="is not in any known location"):
-        predict._resolve(own, Path("runs/x"), WeightsOverride())
+        predict._resolve(trained, Path("runs/x"), WeightsOverride())

@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved is there again, whole, or it is said what is wrong."""
+"""Checkpoints are restored completely, or refused with a clear message."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def optimizer_of(epoch: int) -> list[np.ndarray]:
 
 
 def _state(**changes: object) -> bytes:
-    """A state with something that cannot be."""
+    """Make a state with invalid values."""
     whole = {"identity": {}, "history": [], "best_epoch": 1, "merit": [], "latest": "a"}
     return json.dumps({**whole, **changes}).encode()
 
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Checkpoints:
-    """Two epochs, of which the first was the best."""
+    """Checkpoints of two epochs, of which the first is the best."""
     checkpoints = Checkpoints(tmp_path / "run", IDENTITY)
     with checkpoints.locked():
         checkpoints.save(progress_of(1, 1), weights_of(1), optimizer_of(1))
@@ -44,37 +44,37 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
     return checkpoints
 
 
-def test_before_the_first_epoch_there_is_nothing(tmp_path: Path) -> None:
+def test_before_the_first_epoch_there_is_no_checkpoint(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "run", IDENTITY)
     with checkpoints.locked():
         assert checkpoints.load() is None
 
 
-def test_the_last_epoch_and_the_best_weights_come_back(checkpoints: Checkpoints) -> None:
-    found = checkpoints.load()
-    assert found
-    progress, arrays = found
+def test_the_last_epoch_and_the_best_weights_are_restored(checkpoints: Checkpoints) -> None:
+    checkpoint = checkpoints.load()
+    assert checkpoint
+    progress, arrays = checkpoint
     assert progress == progress_of(2, 1)
-    for own, expected in (
+    for stored, expected in (
         (arrays["weights"], weights_of(2)),
         (arrays["optimizer"], optimizer_of(2)),
         (checkpoints.best(progress), weights_of(1)),
     ):
-        for one, other in zip(own, expected, strict=True):
+        for one, other in zip(stored, expected, strict=True):
             assert one.shape == other.shape and one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
 
 
-def test_no_more_is_kept_than_is_needed(checkpoints: Checkpoints) -> None:
+def test_only_the_needed_files_are_kept(checkpoints: Checkpoints) -> None:
     names = {path.name for path in checkpoints.folder.iterdir()}
     assert names - {"lock"} == {"state.json", "epoch-2.safetensors", "best-1.safetensors"}
 
 
 @pytest.mark.parametrize("failing", range(1, 4))
-def test_where_the_disk_fails_the_epoch_before_stands(
+def test_a_failed_write_leaves_the_previous_epoch(
     failing: int, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The third epoch is the best: two large files are written, and then the small one."""
+    """The third epoch is the best: two large files are written before the small one."""
     calls = 0
 
     def write_bytes(path: Path, data: bytes, scratch: Path | None = None) -> None:
@@ -88,12 +88,12 @@ def test_where_the_disk_fails_the_epoch_before_stands(
     monkeypatch.setattr(atomic, "write_bytes", write_bytes)
     with pytest.raises(RunError, match="No space left"):
         checkpoints.save(progress_of(3, 3), weights_of(3), optimizer_of(3))
-    found = checkpoints.load()
-    assert found and found[0] == progress_of(2, 1)
-    np.testing.assert_array_equal(checkpoints.best(found[0])[0], weights_of(1)[0])
+    checkpoint = checkpoints.load()
+    assert checkpoint and checkpoint[0] == progress_of(2, 1)
+    np.testing.assert_array_equal(checkpoints.best(checkpoint[0])[0], weights_of(1)[0])
 
 
-def test_another_training_is_refused_and_the_difference_told(tmp_path: Path) -> None:
+def test_another_training_is_refused_with_the_differences(tmp_path: Path) -> None:
     first = Checkpoints(tmp_path / "run", IDENTITY)
     with first.locked():
         first.save(progress_of(1, 1), weights_of(1), optimizer_of(1))
@@ -119,7 +119,9 @@ def test_another_training_is_refused_and_the_difference_told(tmp_path: Path) -> 
         ("epoch-2.safetensors", None),
     ],
 )
-def test_damage_is_named(name: str, content: bytes | None, checkpoints: Checkpoints) -> None:
+def test_a_damaged_file_is_named(
+    name: str, content: bytes | None, checkpoints: Checkpoints
+) -> None:
     path = checkpoints.folder / name
     path.unlink()
     if content is not None:
@@ -128,7 +130,9 @@ def test_damage_is_named(name: str, content: bytes | None, checkpoints: Checkpoi
         checkpoints.load()
 
 
-def test_a_state_that_leads_elsewhere_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_a_state_with_a_path_outside_its_folder_is_refused(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
     state = checkpoints.folder / "state.json"
     (checkpoints.folder / "epoch-2.safetensors").rename(tmp_path / "epoch-2.safetensors")
     state.write_text(state.read_text().replace("epoch-2", "../epoch-2"))
@@ -136,7 +140,7 @@ def test_a_state_that_leads_elsewhere_is_refused(checkpoints: Checkpoints, tmp_p
         checkpoints.load()
 
 
-def test_two_processes_do_not_share_one_training(tmp_path: Path) -> None:
+def test_the_training_is_locked_against_another_process(tmp_path: Path) -> None:
     one, other = (Checkpoints(tmp_path / "run", IDENTITY) for _ in range(2))
     with (
         one.locked(),
@@ -146,6 +150,6 @@ def test_two_processes_do_not_share_one_training(tmp_path: Path) -> None:
         pass
 
 
-def test_nothing_is_left_when_the_run_is_written(checkpoints: Checkpoints) -> None:
+def test_removing_the_checkpoints_removes_their_folder(checkpoints: Checkpoints) -> None:
     checkpoints.remove()
     assert not checkpoints.folder.exists()

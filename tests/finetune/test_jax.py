@@ -1,4 +1,4 @@
-"""Fine-tuning where Keras computes by JAX."""
+"""Fine-tuning with JAX as the Keras backend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ print(result.metrics["validation"]["clips"], "tensorflow" in sys.modules)
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
-def test_a_cnn_is_fine_tuned_by_jax_alone(tmp_path: Path) -> None:
+def test_fine_tuning_on_jax_does_not_import_tensorflow(tmp_path: Path) -> None:
     code = TUNE.format(paths=[*PATHS, str(Path(__file__).parent)], folder=str(tmp_path))
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""CNN and head: how large they are, what of them moves in training, and what they say."""
+"""CNN and head: their sizes, trainable weights and outputs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def step(cnn: FinetunableCnn, draws: npt.NDArray[np.float32] | None = None) -> f
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", BACKBONES)
-def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head: str) -> None:
+def test_each_cnn_with_each_head_has_the_expected_number_of_parameters(
+    name: str, head: str
+) -> None:
     row = BACKBONE_TABLE[name]
     built = build_head(head, (1, 1, row.width), 0.3)
     assert built.count_params() == HEAD_PARAMETERS[head, row.width]
@@ -77,37 +79,37 @@ def test_each_pair_of_cnn_and_head_has_its_number_of_parameters(name: str, head:
     assert cnn.count_params() == CNN_PARAMETERS[name]
 
 
-def test_the_attention_head_is_its_pooled_form_with_the_same_weights() -> None:
-    """The paper's head pools the maps twice; pooled features give the same, clip by clip."""
+def test_the_attention_head_equals_its_form_on_pooled_features() -> None:
+    """The paper's head pools the maps twice; pooled features give the same logits."""
     head = build_head("attention", (3, 3, 24), 0.3)
     generator = np.random.default_rng(0)
-    for own in head.weights:
-        own.assign(generator.normal(size=own.shape).astype(np.float32))
-    weights = {own.path: np.asarray(own) for own in head.weights}
+    for variable in head.weights:
+        variable.assign(generator.normal(size=variable.shape).astype(np.float32))
+    weights = {variable.path: np.asarray(variable) for variable in head.weights}
     maps = generator.normal(size=(5, 3, 3, 24)).astype(np.float32)
     features = maps.mean(axis=(1, 2))[:, None]
     mask = np.ones((5, 1), dtype=np.bool_)
-    own = np.asarray(head(maps))[:, 0]
-    assert np.ptp(own) > 1
+    logits = np.asarray(head(maps))[:, 0]
+    assert np.ptp(logits) > 1
     named = {name.replace("frame_logit", "logit"): value for name, value in weights.items()}
     for config, tensors in (("frame_attention", weights), ("attention", named)):
         pooled = unscaled(ModelConfig(config), 24, tensors).logits((features, mask))
-        np.testing.assert_allclose(pooled, own, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(pooled, logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_the_sequence_model_says_the_mean_over_the_frames_of_what_the_head_says(head: str) -> None:
+def test_the_sequence_model_averages_the_head_over_the_frames(head: str) -> None:
     built = build_head(head, (2, 2, 16), 0.3)
     maps = np.random.default_rng(0).normal(size=(6, 2, 2, 16)).astype(np.float32)
     network = unscaled(ModelConfig(HEADS[head]), 16, {o.path: np.asarray(o) for o in built.weights})
     features = maps.mean(axis=(1, 2)).reshape(2, 3, 16)
-    said = network.logits((features, np.ones((2, 3), dtype=np.bool_)))
+    logits = network.logits((features, np.ones((2, 3), dtype=np.bool_)))
     expected = np.asarray(built(maps)).reshape(2, 3).mean(axis=1)
-    np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("unfrozen", [0, 2])
-def test_frozen_layers_do_not_move_and_others_do(vgg: FinetunableCnn, unfrozen: int) -> None:
+def test_only_unfrozen_layers_are_trained(vgg: FinetunableCnn, unfrozen: int) -> None:
     vgg.begin_phase(unfrozen, 1e-3)
     layers = vgg._cnn.layers
     before = [layer.get_weights() for layer in layers]
@@ -121,32 +123,32 @@ def test_frozen_layers_do_not_move_and_others_do(vgg: FinetunableCnn, unfrozen: 
 
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("real", marks=pytest.mark.slow)])
-def test_batch_normalisation_stays_as_it_is_whatever_is_unfrozen(
-    size: str, tiny_home: Path
-) -> None:
+def test_batch_normalisation_stays_frozen(size: str, tiny_home: Path) -> None:
     cnn = tiny("inception_v3", tiny_home) if size == "tiny" else tunable("inception_v3")
     keras = load_keras()
     cnn.begin_phase(cnn.layers, 1e-4)
-    norms = [own for own in cnn._cnn.layers if isinstance(own, keras.layers.BatchNormalization)]
+    norms = [
+        layer for layer in cnn._cnn.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     assert len(norms) == {"tiny": 1, "real": 94}[size]
     before = [norm.get_weights() for norm in norms]
-    others = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    others = [layer.get_weights() for layer in cnn._cnn.layers if layer.name.startswith("conv2d")]
     step(cnn)
     for norm, old in zip(norms, before, strict=True):
         assert all(map(np.array_equal, norm.get_weights(), old))
-    moved = [own.get_weights() for own in cnn._cnn.layers if own.name.startswith("conv2d")]
+    moved = [layer.get_weights() for layer in cnn._cnn.layers if layer.name.startswith("conv2d")]
     assert not any(np.array_equal(new[0], old[0]) for new, old in zip(moved, others, strict=True))
 
 
-def test_a_view_is_shown_as_its_draw_says(vgg: FinetunableCnn) -> None:
-    """The loss before a step is that of the images as they are shown."""
+def test_an_image_is_augmented_by_its_draw(vgg: FinetunableCnn) -> None:
+    """The loss of a step is that of the augmented images."""
     vgg.begin_phase(0, 1e-9)
     flipped = draw_rows([Draw(0.0, 0.0, 1.0, True, 1.0, 0.0)] * BATCH)
     plain, mirrored = step(vgg), step(vgg, flipped)
     assert plain != pytest.approx(mirrored, rel=1e-4)
 
 
-def test_rows_without_weight_change_nothing(vgg: FinetunableCnn) -> None:
+def test_rows_of_weight_0_change_nothing(vgg: FinetunableCnn) -> None:
     vgg.begin_phase(0, 1e-3)
     start = vgg.weights
     plain = np.tile(identity_row(), (BATCH, 1))
@@ -156,16 +158,16 @@ def test_rows_without_weight_change_nothing(vgg: FinetunableCnn) -> None:
         vgg.weights = start
         vgg.begin_phase(0, 1e-3)
         vgg.seed_dropout(5)
-        shown = crops(vgg)
-        shown[3] *= np.uint8(junk)
-        loss = vgg.step(shown, plain, np.array([0, 1, 0, 1]), weights)
+        images = crops(vgg)
+        images[3] *= np.uint8(junk)
+        loss = vgg.step(images, plain, np.array([0, 1, 0, 1]), weights)
         results.append((loss, vgg.head.get_weights()))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
     for one, other in zip(results[0][1], results[1][1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: FinetunableCnn) -> None:
+def test_the_dropout_of_an_epoch_depends_on_its_seed(vgg: FinetunableCnn) -> None:
     start = vgg.weights
     losses = []
     for seed in (1, 1, 2):
@@ -176,7 +178,7 @@ def test_the_dropout_of_an_epoch_follows_from_its_seed(vgg: FinetunableCnn) -> N
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
+def test_a_saved_cnn_gives_the_same_features_when_it_is_loaded(
     vgg: FinetunableCnn, tmp_path: Path, tiny_home: Path
 ) -> None:
     vgg.begin_phase(vgg.layers, 1e-3)
@@ -191,30 +193,30 @@ def test_a_tuned_cnn_gives_the_same_features_where_it_is_used(
     assert backbone_of("vgg16", path).crop_size == vgg.row.crop_size
 
 
-def test_mixed_precision_leaves_weights_features_and_logits_in_float32(tiny_home: Path) -> None:
+def test_mixed_precision_keeps_weights_features_and_logits_in_float32(tiny_home: Path) -> None:
     cnn = tiny("vgg16", tiny_home, precision="bfloat16")
     cnn.begin_phase(2, 1e-4)
     assert np.isfinite(step(cnn))
-    assert {own.dtype for own in cnn.weights} == {np.dtype(np.float32)}
+    assert {array.dtype for array in cnn.weights} == {np.dtype(np.float32)}
     assert cnn.features(crops(cnn)).dtype == np.float32
     assert load_keras().config.dtype_policy().name == "float32"
 
 
-def test_float16_scales_the_loss_so_that_small_gradients_count(tiny_home: Path) -> None:
+def test_float16_training_scales_the_loss(tiny_home: Path) -> None:
     cnn = tiny("vgg16", tiny_home, precision="float16")
     cnn.begin_phase(cnn.layers, 1e-4)
-    assert any("scale" in own.path for own in cnn._model.optimizer.variables)
+    assert any("scale" in variable.path for variable in cnn._model.optimizer.variables)
     step(cnn)
     state = cnn.optimizer_state
     cnn.begin_phase(cnn.layers, 1e-4)
     cnn.optimizer_state = state
-    for own, other in zip(cnn.optimizer_state, state, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for array, other in zip(cnn.optimizer_state, state, strict=True):
+        np.testing.assert_array_equal(array, other)
 
 
-def test_an_input_size_that_a_cnn_cannot_take_is_refused() -> None:
+def test_an_input_size_too_small_for_the_cnn_is_refused() -> None:
     row = BACKBONE_TABLE["inception_v3"]
     assert with_input_size("inception_v3", row, 0) == row
     assert with_input_size("inception_v3", row, 96).crop_size == 96
-    with pytest.raises(UsageError, match="75 pixels or more"):
+    with pytest.raises(UsageError, match="at least 75 pixels"):
         with_input_size("inception_v3", row, 64)

@@ -34,7 +34,7 @@ NETWORK = "face_detection_yunet_2026may.onnx"
 
 
 class NoCnn:
-    """Only the faces are wanted."""
+    """Replacement of a CNN where only the faces are needed."""
 
     batch = 16
 
@@ -51,7 +51,7 @@ def detector(shared: Path) -> str:
 def cache(
     shared: Path, detector: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaceStore]:
-    """The faces of every other clip."""
+    """Face cache of every other clip."""
     folder = tmp_path_factory.mktemp("clips") / "features"
     config = ExtractConfig(
         faces=FaceConfig("yunet", detector), backbone=BackboneConfig("vgg16", "untrained")
@@ -72,28 +72,28 @@ def cache(
     ("name", "weights"),
     [*((name, "untrained") for name in BACKBONES), ("inception_v3", "shared")],
 )
-def test_two_epochs_lead_to_a_run_that_gives_verdicts(
+def test_a_run_of_two_epochs_classifies_clips(
     name: str, weights: str, cache: FaceStore, shared: Path, detector: str, tmp_path: Path
 ) -> None:
     if weights == "shared":
         weights = str(shared / "weights" / "inception_v3_2015.weights.h5")
     size = BACKBONE_TABLE[name].smallest
     config = FinetuneConfig(input_size=size, head_epochs=1, epochs=1, fine_learning_rate=1e-4)
-    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    task = load_task(cache, BackboneConfig(name, weights), recipe, config)
+    experiment_config = finetune_experiment(config, SplitConfig(), DecisionConfig())
+    task = load_task(cache, BackboneConfig(name, weights), experiment_config, config)
     result = finetune(task, tmp_path / "run")
     assert sum(result.split.values()) == 26 and result.split["test"] > 0
     assert result.parameters["trainable"] > 565_761 - 400_000
 
-    said = predictions.read(result.folder / predictions.NAME)
-    name_of_one = next(video_id for video_id in said.video_ids if video_id.startswith("fake/"))
+    stored = predictions.read(result.folder / predictions.NAME)
+    name_of_one = next(video_id for video_id in stored.video_ids if video_id.startswith("fake/"))
     clip = shared / "clips" / name_of_one
     override = predict.WeightsOverride(detector=detector)
     execution = ExecutionConfig(workers=1)
     (verdict,) = predict.predict([clip], result.folder, execution, override)
     assert verdict.frames_used == 16
     model = run.load(result.folder)
-    expected = said.scores[said.video_ids.index(name_of_one)]
+    expected = stored.scores[stored.video_ids.index(name_of_one)]
     if verdict.score is None:
         assert model.decision.is_doubtful(expected)
     else:

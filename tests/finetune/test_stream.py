@@ -1,4 +1,4 @@
-"""Frames to train on: which there are, in which order, and how they are shown."""
+"""The stream of training frames: contents, order and augmentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stream_of(data: FaceData, config: FinetuneConfig = PLAIN) -> FrameStream:
 
 
 def frames_in(batches: list[FrameBatch]) -> list[bytes]:
-    """Every frame that counts."""
+    """Return every frame with a positive weight."""
     return [
         crop.tobytes()
         for batch in batches
@@ -41,7 +41,7 @@ def frames_in(batches: list[FrameBatch]) -> list[bytes]:
     ]
 
 
-def test_an_epoch_shows_every_frame_once(data: FaceData) -> None:
+def test_an_epoch_contains_every_frame_once(data: FaceData) -> None:
     stream = stream_of(data)
     batches = list(stream.epoch(1))
     assert stream.frames == 6 * FRAMES and len(batches) == stream.batches == 3
@@ -65,22 +65,22 @@ def test_batches_mix_clips(data: FaceData) -> None:
         assert 2 < batch.labels.sum() < 14
 
 
-def test_the_last_batch_is_filled_up_with_what_weighs_nothing(data: FaceData) -> None:
+def test_the_last_batch_is_padded_with_rows_of_weight_0(data: FaceData) -> None:
     batches = list(stream_of(data, replace(PLAIN, batch_size=20)).epoch(1))
     assert [int(np.count_nonzero(batch.weights)) for batch in batches] == [20, 20, 8]
     assert {len(batch.labels) for batch in batches} == {20}
 
 
-def test_an_epoch_follows_from_the_seed_and_its_number(
+def test_an_epoch_depends_only_on_the_seed_and_its_number(
     data: FaceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_MIXED", 2)  # several chunks, read by several threads
-    shown = ViewsConfig(augment="all", self_blend=1, degrade=("jpeg", "blur"))
-    config = replace(PLAIN, augmentation=shown)
+    views = ViewsConfig(augment="all", self_blend=1, degrade=("jpeg", "blur"))
+    config = replace(PLAIN, augmentation=views)
 
     def epoch(number: int, config: FinetuneConfig = config) -> list[list[bytes]]:
         return [
-            [part.tobytes() for part in batch] for batch in stream_of(data, config).epoch(number)
+            [array.tobytes() for array in batch] for batch in stream_of(data, config).epoch(number)
         ]
 
     assert epoch(1) == epoch(1)
@@ -88,7 +88,7 @@ def test_an_epoch_follows_from_the_seed_and_its_number(
     assert epoch(1) != epoch(1, replace(config, seed=1))
 
 
-def test_all_frames_of_a_clip_are_shown_alike(data: FaceData) -> None:
+def test_all_frames_of_a_clip_are_augmented_alike(data: FaceData) -> None:
     config = replace(PLAIN, augmentation=ViewsConfig(augment="all"))
     draws: dict[bytes, set[bytes]] = {}
     owner = {c.tobytes(): row for row in range(6) for c in data.faces.read(row)}
@@ -96,14 +96,14 @@ def test_all_frames_of_a_clip_are_shown_alike(data: FaceData) -> None:
         for crop, draw in zip(batch.crops_rgb, batch.draws, strict=True):
             draws.setdefault(owner[crop.tobytes()], set()).add(draw.tobytes())
     assert len(draws) == 6
-    assert all(len(own) == 1 for own in draws.values())
+    assert all(len(rows) == 1 for rows in draws.values())
     assert len(set.union(*draws.values())) == 6
 
 
 @pytest.mark.parametrize(
     ("augment", "changed"), [("none", set()), ("real", {REAL}), ("fake", {FAKE})]
 )
-def test_the_class_that_is_asked_for_is_augmented(
+def test_only_the_requested_class_is_augmented(
     augment: str, changed: set[int], data: FaceData
 ) -> None:
     config = replace(PLAIN, augmentation=ViewsConfig(augment=augment))
@@ -117,17 +117,17 @@ def test_the_class_that_is_asked_for_is_augmented(
     assert seen == changed
 
 
-def test_real_clips_give_fakes_that_are_new_in_every_epoch(data: FaceData) -> None:
+def test_self_blended_fakes_are_new_in_every_epoch(data: FaceData) -> None:
     stream = stream_of(data, replace(PLAIN, augmentation=ViewsConfig(self_blend=2)))
     assert stream.frames == (6 + 2 * 3) * FRAMES
     assert (stream.balance.real, stream.balance.fake) == (3 * FRAMES, 9 * FRAMES)
-    own = {crop.tobytes() for row in range(6) for crop in data.faces.read(row)}
-    fakes = [set(frames_in(list(stream.epoch(number)))) - own for number in (1, 2)]
+    originals = {crop.tobytes() for row in range(6) for crop in data.faces.read(row)}
+    fakes = [set(frames_in(list(stream.epoch(number)))) - originals for number in (1, 2)]
     assert len(fakes[0]) == len(fakes[1]) == 6 * FRAMES
     assert not fakes[0] & fakes[1]
 
 
-def test_classes_are_weighed_by_all_training_frames(data: FaceData) -> None:
+def test_class_weights_count_all_training_frames(data: FaceData) -> None:
     few = data.data.take(np.array([0, 2, 4, 1]))
     stream = FrameStream(data.faces, few, data.frames, replace(PLAIN, batch_size=8))
     weights = {
@@ -138,7 +138,7 @@ def test_classes_are_weighed_by_all_training_frames(data: FaceData) -> None:
     assert {float(w) for b in stream.epoch(1) for w in b.weights} == {1.0}
 
 
-def test_memory_does_not_grow_with_the_clips(
+def test_memory_does_not_grow_with_the_number_of_clips(
     data: FaceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_MIXED", 1)
@@ -146,7 +146,7 @@ def test_memory_does_not_grow_with_the_clips(
     monkeypatch.setattr(data.faces, "read", lambda row, change=None: _read(read, data, row))
     batches = stream_of(data, replace(PLAIN, batch_size=8)).epoch(1)
     next(batches)
-    assert len(read) <= 3  # the clip that is shown, and the next ones
+    assert len(read) <= 3  # the clip that is trained on, and the next ones
     assert len(list(batches)) == 5
 
 
@@ -172,7 +172,7 @@ def test_clips_without_a_label_or_with_few_faces_are_left_out(tmp_path: Path) ->
         load_faces(empty, ROW)
 
 
-def test_a_damaged_crop_ends_the_epoch_and_is_named(tmp_path: Path) -> None:
+def test_a_damaged_crop_stops_the_epoch_and_is_named(tmp_path: Path) -> None:
     clip = face_clip("a.mp4", REAL, 0)
     broken = replace(clip, images=np.zeros_like(clip.images))
     data = load_faces(write_faces(tmp_path / "faces", [broken]), ROW)

@@ -1,4 +1,4 @@
-"""The two phases, epoch by epoch, with a network that only notes what it is told."""
+"""The two training phases, with a network that only records its calls."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from deepfake_seq.sequence.training.train import TrainedNetwork
 CONFIG = FinetuneConfig(head_epochs=2, epochs=2)
 
 
-class NotingCnn:
-    """Has one weight, to which each step adds 1; what it says gets better until it is `best`."""
+class RecordingCnn:
+    """Has one weight, to which each step adds 1; its logits improve until epoch `best`."""
 
     layers = 19
     row = BACKBONE_TABLE["vgg16"]
@@ -51,7 +51,7 @@ class NotingCnn:
         return self._loss * 2
 
     @property
-    def network(self) -> NotingCnn:
+    def network(self) -> RecordingCnn:
         return self
 
     def logits(self, arrays: Any) -> np.ndarray:
@@ -75,7 +75,7 @@ class TwoBatches:
 
 
 def clips(*labels: int) -> SequenceData:
-    """A clip of each label, whose only feature says which it is."""
+    """Make a clip for each label, whose only feature is its label."""
     features = np.array(labels, np.float16)[:, None, None] * 2 - 1
     known = tuple(Clip(f"{n}.mp4", label) for n, label in enumerate(labels))
     arrays = ArrayFeatures(features, np.ones((len(labels), 1), dtype=np.bool_))
@@ -101,44 +101,44 @@ def trained(
         ("resnet50", -1, 32),
     ],
 )
-def test_the_second_phase_unfreezes_what_is_asked_or_the_cnn_s_own_number(
+def test_the_second_phase_unfreezes_the_requested_or_default_layers(
     name: str, unfreeze: int, expected: int
 ) -> None:
-    cnn: Any = NotingCnn()
+    cnn: Any = RecordingCnn()
     cnn.row = BACKBONE_TABLE[name]
     first, second = phases_of(replace(CONFIG, unfreeze=unfreeze), cnn)
     assert (first.epochs, first.unfrozen, first.learning_rate) == (2, 0, 1e-3)
     assert (second.epochs, second.unfrozen, second.learning_rate) == (2, expected, 1e-5)
 
 
-def test_by_default_the_head_has_15_epochs_and_all_together_25() -> None:
-    cnn: Any = NotingCnn()
+def test_by_default_phase_1_has_15_epochs_and_both_have_25() -> None:
+    cnn: Any = RecordingCnn()
     assert [phase.epochs for phase in phases_of(FinetuneConfig(), cnn)] == [15, 25]
 
 
 def test_a_phase_without_epochs_is_left_out(tmp_path: Path) -> None:
-    cnn = NotingCnn()
+    cnn = RecordingCnn()
     trained(tmp_path / "run", cnn, replace(CONFIG, head_epochs=0))
     assert cnn.phases == [(19, 1e-5)]
 
 
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
-    cnn = NotingCnn(best=3)
+    cnn = RecordingCnn(best=3)
     result = trained(tmp_path / "run", cnn)
     assert [row["val_auc"] for row in result.history] == [0.0, 0.0, 1.0, 0.0]
     assert result.best_epoch == 3
-    assert cnn.weights[0] == 6  # as it was then
+    assert cnn.weights[0] == 6  # the weights after epoch 3
     assert [row["loss"] for row in result.history] == [0.5] * 4
 
 
-def test_clips_of_one_class_cannot_tell_and_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    result = trained(tmp_path / "run", NotingCnn(best=2), validation=clips(0, 0))
+def test_with_validation_clips_of_one_class_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    result = trained(tmp_path / "run", RecordingCnn(best=2), validation=clips(0, 0))
     assert result.best_epoch == 4
     assert all(np.isnan(row["val_auc"]) for row in result.history)
 
 
-def test_each_epoch_has_a_dropout_of_its_own(tmp_path: Path) -> None:
-    one, other, third = NotingCnn(), NotingCnn(), NotingCnn()
+def test_each_epoch_has_another_dropout_seed(tmp_path: Path) -> None:
+    one, other, third = RecordingCnn(), RecordingCnn(), RecordingCnn()
     trained(tmp_path / "a", one)
     trained(tmp_path / "b", other)
     trained(tmp_path / "c", third, replace(CONFIG, seed=1))
@@ -146,18 +146,18 @@ def test_each_epoch_has_a_dropout_of_its_own(tmp_path: Path) -> None:
     assert one.seeds == other.seeds != third.seeds
 
 
-def test_what_was_ended_after_the_last_epoch_ends_as_it_was(tmp_path: Path) -> None:
-    trained(tmp_path / "run", NotingCnn())
-    cnn = NotingCnn()
+def test_a_training_interrupted_after_the_last_epoch_has_the_same_result(tmp_path: Path) -> None:
+    trained(tmp_path / "run", RecordingCnn())
+    cnn = RecordingCnn()
     trained(tmp_path / "run", cnn)
     assert (cnn.phases, cnn.seeds) == ([(19, 1e-5)], [])
 
 
 @pytest.mark.parametrize("epochs", range(1, 4))
-def test_a_training_goes_on_where_it_was_ended(epochs: int, tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole", NotingCnn())
+def test_an_interrupted_training_resumes_at_the_next_epoch(epochs: int, tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", RecordingCnn())
 
-    class Ends(NotingCnn):
+    class Ends(RecordingCnn):
         def step(self, *batch: Any) -> float:
             if self.weights[0] == 2 * epochs + 1:  # in the middle of an epoch
                 raise KeyboardInterrupt
@@ -165,25 +165,25 @@ def test_a_training_goes_on_where_it_was_ended(epochs: int, tmp_path: Path) -> N
 
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "run", Ends())
-    cnn = NotingCnn()
+    cnn = RecordingCnn()
     result = trained(tmp_path / "run", cnn)
     assert result.history == whole.history
     assert (result.best_epoch, cnn.weights[0]) == (3, 6)
     assert len(cnn.phases) == (2 if epochs == 1 else 1)
     assert len(cnn.seeds) == 4 - epochs
-    assert cnn.optimizer_state[0] == 4  # of the second phase alone
+    assert cnn.optimizer_state[0] == 4  # the steps of the second phase only
 
 
-def test_a_training_that_diverges_says_what_to_try(tmp_path: Path) -> None:
+def test_a_diverging_training_suggests_a_lower_learning_rate(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"epoch 1: .* lower --learning-rate"):
-        trained(tmp_path / "a", NotingCnn(loss=np.inf))
+        trained(tmp_path / "a", RecordingCnn(loss=np.inf))
     with pytest.raises(TrainingError, match="lower --fine-learning-rate"):
-        trained(tmp_path / "b", NotingCnn(loss=np.nan), replace(CONFIG, head_epochs=0))
+        trained(tmp_path / "b", RecordingCnn(loss=np.nan), replace(CONFIG, head_epochs=0))
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path / "run", NotingCnn())
-    other = NotingCnn()
+    trained(tmp_path / "run", RecordingCnn())
+    other = RecordingCnn()
     other.weights = [np.zeros(2, np.float32)]
     with pytest.raises(RunError, match="of another CNN, head or optimizer"):
         trained(tmp_path / "run", other)
@@ -209,6 +209,6 @@ def test_settings_out_of_range_are_refused(setting: str, value: Any) -> None:
         FinetuneConfig(**{setting: value})
 
 
-def test_no_epochs_at_all_are_refused() -> None:
+def test_a_training_without_epochs_is_refused() -> None:
     with pytest.raises(UsageError, match="at least one epoch"):
         FinetuneConfig(head_epochs=0, epochs=0)

@@ -1,4 +1,4 @@
-"""Fine-tuning from a face cache to a run, in two phases, and on from wherever it was ended."""
+"""Fine-tuning from a face cache to a run, in two phases, with resumption."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from deepfake_seq.weights import digest_of
 pytestmark = pytest.mark.usefixtures("tiny_cnn")
 
 PARAMETERS = 66_440 + 172_545
-"""Of the tiny CNN and of the dense head."""
+"""Number of parameters of the tiny CNN and the dense head."""
 
 SHORT = FinetuneConfig(
     input_size=32, head_epochs=2, epochs=2, batch_size=32, unfreeze=4, fine_learning_rate=1e-4
@@ -46,8 +46,8 @@ SHORT = FinetuneConfig(
 def task_of(
     store: FaceStore, config: FinetuneConfig = SHORT, backbone: str = "vgg16"
 ) -> FinetuneTask:
-    recipe = finetune_experiment(config, SplitConfig(), DecisionConfig())
-    return load_task(store, BackboneConfig(backbone, "untrained"), recipe, config)
+    experiment_config = finetune_experiment(config, SplitConfig(), DecisionConfig())
+    return load_task(store, BackboneConfig(backbone, "untrained"), experiment_config, config)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FaceStore:
 
 
 @pytest.fixture(scope="module")
-def made(store: FaceStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
-    """A run whose training was not interrupted."""
+def fitted(store: FaceStore, tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+    """Run of an uninterrupted training."""
     return finetune(task_of(store), tmp_path_factory.mktemp("runs") / "whole")
 
 
-def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> None:
-    names = {path.name for path in made.folder.iterdir()}
+def test_a_fine_tuned_run_contains_the_files_of_any_run(fitted: FitResult) -> None:
+    names = {path.name for path in fitted.folder.iterdir()}
     assert names == {
         "README.md",
         finetuned_weights.FILE_NAME,
@@ -74,50 +74,50 @@ def test_a_run_holds_all_that_one_of_a_sequence_model_holds(made: FitResult) -> 
         "predictions.csv",
         "split.json",
     }
-    assert not made.folder.with_name("whole.checkpoint").exists()
-    assert made.model == "vgg16-dense"
-    assert made.parameters["total"] == PARAMETERS
-    assert set(made.metrics["baselines"]) == {"majority", "mean_pool_logistic"}
-    assert made.metrics["test"]["clips"]["real"] > 0
+    assert not fitted.folder.with_name("whole.checkpoint").exists()
+    assert fitted.model == "vgg16-dense"
+    assert fitted.parameters["total"] == PARAMETERS
+    assert set(fitted.metrics["baselines"]) == {"majority", "mean_pool_logistic"}
+    assert fitted.metrics["test"]["clips"]["real"] > 0
 
 
-def test_a_run_says_which_cnn_it_has(made: FitResult) -> None:
-    model = run.load(made.folder)
+def test_a_run_names_its_cnn(fitted: FitResult) -> None:
+    model = run.load(fitted.folder)
     backbone = model.fingerprint.fields["backbone"]
     assert model.title == "vgg16-dense"
     assert model.extract_config.backbone == BackboneConfig("vgg16", finetuned_weights.FILE_NAME)
-    assert backbone["weights_sha256"] == digest_of(made.folder / finetuned_weights.FILE_NAME)
+    assert backbone["weights_sha256"] == digest_of(fitted.folder / finetuned_weights.FILE_NAME)
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
-    card = (made.folder / "README.md").read_text()
+    card = (fitted.folder / "README.md").read_text()
     assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, trained on")
-    notes = json.loads((made.folder / run.DESCRIPTION).read_text())["finetune"]
+    notes = json.loads((fitted.folder / run.DESCRIPTION).read_text())["finetune"]
     assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
 
 
-def test_each_phase_has_its_epochs_in_the_history(made: FitResult) -> None:
-    (rows,) = read_histories(made.folder)
+def test_the_history_contains_the_epochs_of_both_phases(fitted: FitResult) -> None:
+    (rows,) = read_histories(fitted.folder)
     assert [(row["phase"], row["epoch"]) for row in rows] == [(1, 1), (1, 2), (2, 3), (2, 4)]
-    assert (made.folder / "plots" / "training.png").stat().st_size > 10_000
+    assert (fitted.folder / "plots" / "training.png").stat().st_size > 10_000
 
 
-def test_the_clips_of_a_run_can_be_told_to_who_uses_its_cnn(made: FitResult) -> None:
-    cnn = finetuned_cnn(made.folder)
-    split = split_file.read_split(made.folder)
+def test_the_clips_of_a_run_are_known_when_its_cnn_is_reused(fitted: FitResult) -> None:
+    cnn = finetuned_cnn(fitted.folder)
+    split = split_file.read_split(fitted.folder)
     assert (cnn.backbone, cnn.weights) == (
         "vgg16",
-        made.folder.absolute() / finetuned_weights.FILE_NAME,
+        fitted.folder.absolute() / finetuned_weights.FILE_NAME,
     )
-    for part in ("train", "validation", "test"):
-        for name, clip in split[part].items():
-            assert cnn.clips.overlap_of(f"other/{name}", "", clip.sha256, ()) == part
+    for split_name in ("train", "validation", "test"):
+        for name, clip in split[split_name].items():
+            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == split_name
     someone = next(iter(split["train"].values())).groups
     assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, someone) == "related"
     assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, ("nobody",)) == "unseen"
 
 
-def test_a_cnn_that_is_not_the_run_s_own_is_refused(made: FitResult, tmp_path: Path) -> None:
+def test_an_altered_cnn_is_refused(fitted: FitResult, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(made.folder, folder)
+    shutil.copytree(fitted.folder, folder)
     content = bytearray((folder / finetuned_weights.FILE_NAME).read_bytes())
     content[-1] ^= 1
     (folder / finetuned_weights.FILE_NAME).write_bytes(content)
@@ -148,13 +148,15 @@ with tiny_cnn.in_place(Path({home!r})):
 @pytest.mark.parametrize(
     "stop", [pytest.param("in the first phase", marks=pytest.mark.slow), "in the second phase"]
 )
-def test_a_killed_training_goes_on_to_the_same_result(
-    stop: str, store: FaceStore, made: FitResult, tiny_home: Path, tmp_path: Path
+def test_a_killed_training_resumes_to_the_same_result(
+    stop: str, store: FaceStore, fitted: FitResult, tiny_home: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     task = task_of(store)
     epoch = task.stream.batches
-    at = 2 + (epoch if stop == "in the first phase" else 3 * epoch)  # the first: for the baselines
+    at = 2 + (
+        epoch if stop == "in the first phase" else 3 * epoch
+    )  # the first batch is for the baselines
     paths = [*PATHS, str(Path(__file__).parent)]
     code = KILLED.format(
         paths=paths, home=str(tiny_home), stop=at, store=str(store.path), out=str(out)
@@ -169,23 +171,23 @@ def test_a_killed_training_goes_on_to_the_same_result(
     done = []
     result = finetune(task, out, done.append)
     assert len(done) == task.batches - (at - 2)
-    assert result.metrics == made.metrics
+    assert result.metrics == fitted.metrics
     for name in (
         finetuned_weights.FILE_NAME,
         "model.safetensors",
         "history.csv",
         "predictions.csv",
     ):
-        assert (out / name).read_bytes() == (made.folder / name).read_bytes(), name
+        assert (out / name).read_bytes() == (fitted.folder / name).read_bytes(), name
 
 
-def test_nothing_is_written_over(store: FaceStore, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(store: FaceStore, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(UsageError, match="there already"):
         finetune(task_of(store), tmp_path / "run")
 
 
-def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -> None:
+def test_without_fakes_it_trains_on_self_blended_ones(tmp_path: Path) -> None:
     reals = [face_clip(f"{n:02}.mp4", REAL, n, groups=(f"p{n}",)) for n in range(12)]
     store = write_faces(tmp_path / "faces", reals)
     with pytest.raises(DatasetError, match="both classes"):
@@ -197,11 +199,11 @@ def test_without_real_fakes_it_is_trained_on_self_blended_ones(tmp_path: Path) -
     assert any("NO FAKES IN VALIDATION" in warning for warning in result.warnings)
     assert run.load(result.folder).decision.knows_fakes is False
     split = split_file.read_split(result.folder)
-    assert all("@" not in name for part in split.values() for name in part)
+    assert all("@" not in name for clips in split.values() for name in clips)
 
 
 @pytest.mark.slow
-def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
+def test_few_fakes_are_used_for_validation_first(tmp_path: Path) -> None:
     clips = [face_clip(f"{n:02}.mp4", int(n == 0), n, groups=(f"p{n}",)) for n in range(12)]
     store = write_faces(tmp_path / "faces", clips)
     blended = replace(SHORT, augmentation=ViewsConfig(self_blend=1), epochs=0)
@@ -210,15 +212,15 @@ def test_with_few_fakes_these_are_for_validation_first(tmp_path: Path) -> None:
     assert result.metrics["baselines"] == {}
 
 
-def test_a_cnn_that_was_fine_tuned_before_is_no_start(made: FitResult, store: FaceStore) -> None:
-    backbone = BackboneConfig("vgg16", str(made.folder / finetuned_weights.FILE_NAME))
-    recipe = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
+def test_a_fine_tuned_cnn_is_refused_as_the_start(fitted: FitResult, store: FaceStore) -> None:
+    backbone = BackboneConfig("vgg16", str(fitted.folder / finetuned_weights.FILE_NAME))
+    experiment_config = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
     with pytest.raises(UsageError, match="cannot start from a fine-tuned CNN"):
-        load_task(store, backbone, recipe, SHORT)
+        load_task(store, backbone, experiment_config, SHORT)
 
 
 @pytest.mark.parametrize("head", ["dense", pytest.param("attention", marks=pytest.mark.slow)])
-def test_what_tells_the_classes_apart_is_learnt(
+def test_fine_tuning_learns_to_separate_the_classes(
     head: str, store: FaceStore, tmp_path: Path
 ) -> None:
     config = replace(SHORT, head=head, head_epochs=8, epochs=0, learning_rate=3e-4)

@@ -1,7 +1,7 @@
-"""Runs a small sweep again and again, each time killed some statements later. A script.
+"""Script that kills a small sweep at ever later SQLite statements and resumes it each time.
 
-`crashing_sweep.py FOLDER STEP` kills at every STEP-th statement that SQLite is given, and prints
-how many kills there were; it fails where a sweep that goes on does not end as one without a kill.
+`crashing_sweep.py FOLDER STEP` kills at every STEP-th statement and prints the number of kills. It
+fails if a resumed sweep has other results than an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPACE = {"model": ["gru,lstm"], "learning_rate": ["1e-4:1e-2"], "gamma": ["0,1"]
 
 
 def kill_before(statement: int) -> None:
-    """Have this process killed when SQLite is given so many statements."""
+    """Kill this process when SQLite executes the statement of this number."""
     left = statement
 
     def count(_: str) -> None:
@@ -31,17 +31,17 @@ def kill_before(statement: int) -> None:
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    really = sqlite3.connect
+    original_connect = sqlite3.connect
 
     def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = really(*arguments, **options)
+        connection = original_connect(*arguments, **options)
         connection.set_trace_callback(count)
         return connection
 
     sqlite3.connect = connect
 
 
-def killed(statement: int, plan: sweeping.Plan, folder: Path) -> bool:
+def is_killed(statement: int, plan: sweeping.Plan, folder: Path) -> bool:
     child = os.fork()
     if not child:
         try:
@@ -60,9 +60,9 @@ def main() -> None:
     plan = make_plan(make_store(folder / "store"), SPACE, strategy="tpe", trials=3)
     expected = outcomes(sweeping.sweep(plan, folder / "whole", validate=made_up))
     kills = 0
-    while killed(kills * step, plan, folder / f"{kills}"):
-        again = outcomes(sweeping.sweep(plan, folder / f"{kills}", validate=made_up))
-        assert again == expected, f"killed before statement {kills * step}: {again}"
+    while is_killed(kills * step, plan, folder / f"{kills}"):
+        resumed = outcomes(sweeping.sweep(plan, folder / f"{kills}", validate=made_up))
+        assert resumed == expected, f"killed before statement {kills * step}: {resumed}"
         kills += 1
     sys.stdout.write(f"{kills}")
 

@@ -1,4 +1,4 @@
-"""Face caches made on the spot: small crops that tell the classes apart, or do not."""
+"""Small face caches with crops in which the classes differ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARKS = np.float32([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.4, 0.7], [0.6, 0.
 
 
 def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes: Any) -> FaceRecord:
-    """A clip of smooth noise, which is reddish in fakes."""
+    """Make a clip of smooth noise, which is reddish in fakes."""
     generator = np.random.default_rng(seed)
     side = int(generator.integers(40, 60))
     images = [_image(generator, side, label) for _ in range(frames)]
@@ -38,7 +38,7 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
     boxes, marks = np.zeros((FRAMES, 4), np.float32), np.zeros((FRAMES, 5, 2), np.float32)
     boxes[:frames] = [500 - half, 500 - half, 500 + half, 500 + half]
     marks[:frames] = 500 - side / 2 + _MARKS * side
-    own = {
+    values = {
         "facts": {"width": 1000, "height": 1000, "frames_sampled": FRAMES, "faces_found": frames},
         "boxes_xyxy": boxes,
         "landmarks": marks,
@@ -46,11 +46,11 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
         "images": np.frombuffer(b"".join(files), dtype=np.uint8),
         "label": label,
     }
-    return make_faces(name, valid=frames, frames=FRAMES, **{**own, **changes})
+    return make_faces(name, valid=frames, frames=FRAMES, **{**values, **changes})
 
 
 def write_faces(path: Path, records: Iterable[FaceRecord]) -> FaceStore:
-    """A face cache that holds these."""
+    """Write a face cache of the records."""
     with FaceStoreWriter.create(path, resolve(CONFIG).faces_description) as writer:
         writer.claim("")
         for record in records:
@@ -59,7 +59,7 @@ def write_faces(path: Path, records: Iterable[FaceRecord]) -> FaceStore:
 
 
 def face_store(path: Path, clips: int = 20) -> FaceStore:
-    """As many real clips as fakes, each of somebody else."""
+    """Write a face cache of equally many real and fake clips, each of another person."""
     return write_faces(
         path,
         (

@@ -1,4 +1,4 @@
-"""Sweeps on small stores, and a training that takes no time."""
+"""Sweeps on small stores, and an instant replacement of training."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def make_plan(
     base: ExperimentConfig = BASE,
     **changes: Any,
 ) -> sweeping.Plan:
-    """A plan with `changes` in how it searches."""
+    """Make a plan; `changes` are fields of its `SweepConfig`."""
     config = SweepConfig(**{"seeds": 2, **changes})
     space = Space.read(texts, config.strategy)
-    return sweeping.Plan(_prepared(store, base.split), space, base, config)
+    return sweeping.Plan(_experiment(store, base.split), space, base, config)
 
 
 @lru_cache
-def _prepared(store: FeatureStore, split: SplitConfig) -> Experiment:
+def _experiment(store: FeatureStore, split: SplitConfig) -> Experiment:
     return load_experiment(store, split)
 
 
 def made_up(pairs: object, config: ExperimentConfig) -> dict[str, float]:
-    """In place of training: values that depend on the config and on nothing else."""
+    """Replacement of training: values that depend only on the config."""
     return {"auc": zlib.crc32(repr(config).encode()) / 2**32, "brier": 0.1, "seconds": 0.0}
 
 
 def outcomes(result: sweeping.SweepResult) -> list[tuple[Any, ...]]:
-    """The number and the attributes of each trial, without how long it took."""
+    """Return the number and the attributes of each trial, without its duration."""
     return [
         (trial.number, {**trial.user_attrs, "seconds": None})
         for trial in (*result.ranked, *result.failed)

@@ -109,7 +109,7 @@ class Decision:
     @property
     def _too_few(self) -> str:
         return (
-            f"{self.clips['real']} real validation clips are too few for a false-positive rate of "
+            f"Too few real validation clips ({self.clips['real']}) for a false-positive rate of "
             f"{self.target_fpr:.1%}: at least {_min_reals(self.target_fpr)} are needed."
         )
 

@@ -70,7 +70,7 @@ class Evaluation:
         histories: Training history of each network, as rows, or nothing.
         best_epochs: The epoch of each network whose weights were kept.
         mistakes: The most confident mistakes.
-        frames_asked: Whether the frames of the mistakes were asked for.
+        frames_requested: Whether frames of the mistakes were requested.
         card: Model card of the run, in Markdown.
     """
 
@@ -90,7 +90,7 @@ class Evaluation:
     histories: Sequence[Sequence[Mapping[str, float]]]
     best_epochs: Sequence[int]
     mistakes: Sequence[Mistake]
-    frames_asked: bool
+    frames_requested: bool
     card: str
 
 

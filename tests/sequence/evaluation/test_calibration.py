@@ -12,7 +12,7 @@ def noisy(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     return labels, generator.normal(2.0 * labels - 1.0, 1.0)
 
 
-def test_miscalibrated_logits_become_the_share_of_fakes() -> None:
+def test_calibrated_scores_match_the_fraction_of_fakes() -> None:
     labels, logits = noisy(0)
     scores = PlattScaling.fit(labels, 10.0 * logits + 7.0).apply(10.0 * logits + 7.0)
     for low in (0.1, 0.4, 0.7):
@@ -26,12 +26,12 @@ def test_calibration_keeps_the_ranking() -> None:
     assert np.array_equal(np.argsort(scores), np.argsort(logits))
 
 
-def test_a_model_that_ranks_backwards_gets_no_confidence() -> None:
+def test_a_model_that_ranks_backwards_gets_constant_scores() -> None:
     labels, logits = noisy(2)
     assert np.all(PlattScaling.fit(labels, -logits).apply(-logits) == 0.5)
 
 
-def test_clips_told_apart_without_a_mistake_still_give_finite_scores() -> None:
+def test_perfectly_separated_clips_give_finite_scores() -> None:
     labels, logits = np.array([0, 0, 1, 1]), np.array([-900.0, -800.0, 700.0, 950.0])
     scores = PlattScaling.fit(labels, logits).apply(logits)
     assert np.all((scores > 0) & (scores < 1))

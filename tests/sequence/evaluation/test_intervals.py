@@ -15,21 +15,21 @@ from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 Clips = tuple[np.ndarray, np.ndarray]
 
 
-def judged(count: int, seed: int = 0, gap: float = 1.0) -> Clips:
+def scored_clips(count: int, seed: int = 0, gap: float = 1.0) -> Clips:
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     return labels, 1 / (1 + np.exp(-generator.normal(gap * labels, 1.0)))
 
 
-def test_clips_that_groups_tie_together_are_one_unit() -> None:
+def test_clips_linked_by_groups_are_one_unit() -> None:
     groups = [("ann",), (), ("ann", "bob"), ("bob",), (), ("eve",)]
     assert units(groups, 6).tolist() == [0, 1, 0, 0, 2, 3]
     assert units(None, 3).tolist() == [0, 1, 2]
     assert units([], 0).tolist() == []
 
 
-def test_an_interval_is_about_the_figure_and_the_same_for_a_seed() -> None:
-    labels, scores = judged(200)
+def test_an_interval_contains_the_metric_and_is_reproducible() -> None:
+    labels, scores = scored_clips(200)
     intervals = bootstrap(labels, scores, 0.5, np.arange(200))
     assert intervals is not None and set(intervals) == set(METRICS)
     low, high = intervals["auc"]
@@ -39,7 +39,7 @@ def test_an_interval_is_about_the_figure_and_the_same_for_a_seed() -> None:
 
 
 def test_the_interval_of_the_accuracy_is_the_binomial_one() -> None:
-    labels, scores = judged(400)
+    labels, scores = scored_clips(400)
     right = float(((scores >= 0.5) == labels).mean())
     intervals = bootstrap(labels, scores, 0.5, np.arange(400), resamples=4000)
     assert intervals is not None
@@ -47,8 +47,8 @@ def test_the_interval_of_the_accuracy_is_the_binomial_one() -> None:
     assert intervals["accuracy"] == pytest.approx((right - error, right + error), abs=0.01)
 
 
-def test_ten_copies_of_each_clip_prove_no_more_than_one() -> None:
-    labels, scores = judged(60)
+def test_copies_of_clips_do_not_narrow_the_interval() -> None:
+    labels, scores = scored_clips(60)
     once = bootstrap(labels, scores, 0.5, np.arange(60), resamples=4000)
     unit = np.repeat(np.arange(60), 10)
     copies = np.repeat(labels, 10), np.repeat(scores, 10), 0.5
@@ -60,7 +60,7 @@ def test_ten_copies_of_each_clip_prove_no_more_than_one() -> None:
 
 
 def test_a_class_in_a_single_unit_has_no_interval() -> None:
-    labels, scores = judged(10)
+    labels, scores = scored_clips(10)
     for unit in (np.array([0, 1] * 5), np.zeros(10, dtype=np.int64)):
         assert set(bootstrap(labels, scores, 0.5, unit).values()) == {None}
 
@@ -73,7 +73,7 @@ def test_resamples_without_both_classes_are_drawn_again(count: int) -> None:
     assert all(limits is not None and np.isfinite(limits).all() for limits in intervals.values())
 
 
-def test_no_mistake_on_few_clips_is_no_proof_that_there_never_is_one() -> None:
+def test_a_perfect_score_on_few_clips_has_no_interval() -> None:
     labels = np.array([0, 1] * 5)
     assert bootstrap(labels, labels * 0.5 + 0.2, 0.5, np.arange(10))["auc"] is None
 
@@ -83,7 +83,7 @@ def kernel(fake: float, real: float) -> float:
 
 
 def brute_force(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """The difference and its standard error, from all pairs of a fake and a real clip."""
+    """Return the difference and its standard error from all pairs of a fake and a real clip."""
     fake, real = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     pairs = np.zeros((2, len(fake), len(real)))
     for model, scores in enumerate((one, other)):
@@ -96,7 +96,7 @@ def brute_force(labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple
 
 
 @given(st.integers(0, 10_000), st.integers(0, 20), st.integers(1, 3))
-def test_delong_is_what_all_pairs_give(seed: int, more: int, decimals: int) -> None:
+def test_delong_equals_the_brute_force_over_all_pairs(seed: int, more: int, decimals: int) -> None:
     generator = np.random.default_rng(seed)
     labels = np.concatenate([[0, 0, 1, 1], generator.integers(0, 2, size=more)])
     one = generator.random(len(labels)).round(decimals)
@@ -107,22 +107,22 @@ def test_delong_is_what_all_pairs_give(seed: int, more: int, decimals: int) -> N
     assert (result.difference, result.standard_error) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_same_scores_do_not_differ() -> None:
-    labels, scores = judged(30)
+def test_equal_scores_do_not_differ() -> None:
+    labels, scores = scored_clips(30)
     assert delong(labels, scores, scores) == (0.0, 0.0, 1.0)
     assert delong(labels, scores, scores**3) == (0.0, 0.0, 1.0)  # the same ranking
 
 
-def test_a_difference_without_any_spread_has_no_p_value() -> None:
+def test_a_difference_without_variance_has_no_p_value() -> None:
     labels = np.array([0, 0, 1, 1])
     right = np.array([0.1, 0.2, 0.8, 0.9])
     assert delong(labels, right, 1 - right) == (1.0, 0.0, None)
     assert delong(labels[:3], right[:3], right[:3]) is None
 
 
-def test_a_real_difference_is_seen_and_has_a_direction() -> None:
-    labels, good = judged(400, gap=2.0)
-    _, poor = judged(400, seed=1, gap=0.2)
+def test_a_real_difference_is_significant_and_signed() -> None:
+    labels, good = scored_clips(400, gap=2.0)
+    _, poor = scored_clips(400, seed=1, gap=0.2)
     one, other = delong(labels, good, poor), delong(labels, poor, good)
     assert one is not None and other is not None
     assert one.difference == -other.difference > 0
@@ -130,7 +130,7 @@ def test_a_real_difference_is_seen_and_has_a_direction() -> None:
     assert one.p_value is not None and one.p_value < 1e-6
 
 
-def test_models_that_are_equally_good_differ_at_5_percent_in_5_percent_of_cases() -> None:
+def test_equally_good_models_differ_significantly_in_5_percent_of_cases() -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(120) % 2
     below = 0
@@ -140,13 +140,13 @@ def test_models_that_are_equally_good_differ_at_5_percent_in_5_percent_of_cases(
         result = delong(labels, one, other)
         assert result is not None and result.p_value is not None
         below += result.p_value < 0.05
-    assert 30 <= below <= 75  # 50 are expected, give or take 7
+    assert 30 <= below <= 75  # 50 ± 7 are expected
 
 
-def test_the_band_holds_the_curve_and_is_narrower_with_more_clips() -> None:
+def test_the_roc_band_contains_the_curve_and_narrows_with_more_clips() -> None:
     widths = []
     for count in (60, 2000):
-        labels, scores = judged(count)
+        labels, scores = scored_clips(count)
         band = roc_band(labels, scores, np.arange(count))
         assert band is not None
         at, low, high = band

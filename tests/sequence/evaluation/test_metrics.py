@@ -10,7 +10,7 @@ from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 
 
 def calibrated(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels that are fake as often as their scores say."""
+    """Return labels and scores; the fraction of fakes equals the score."""
     generator = np.random.default_rng(seed)
     scores = generator.random(count)
     return (generator.random(count) < scores).astype(np.int64), scores
@@ -32,7 +32,7 @@ def test_fake_is_the_positive_class() -> None:
     assert metrics["per_class"]["real"]["recall"] == pytest.approx(1 / 2)
 
 
-def test_calling_everything_fake_is_seen_through() -> None:
+def test_calling_everything_fake_has_chance_level_metrics() -> None:
     labels = np.array([0] * 10 + [1] * 90)
     metrics = at_threshold(labels, np.full(100, 0.9), 0.5)
     assert metrics["per_class"]["fake"]["f1"] > 0.94
@@ -41,10 +41,10 @@ def test_calling_everything_fake_is_seen_through() -> None:
     assert metrics["macro_f1"] < 0.5
     assert metrics["auc"] == metrics["eer"] == 0.5
     assert metrics["tpr_at_1_fpr"] == 0.0
-    assert metrics["average_precision"] == pytest.approx(0.9)  # the share of fakes
+    assert metrics["average_precision"] == pytest.approx(0.9)  # the fraction of fakes
 
 
-def test_one_class_supports_no_figure_that_needs_two() -> None:
+def test_one_class_supports_only_the_accuracy() -> None:
     assert auc(np.array([1, 1]), np.array([0.1, 0.9])) is None
     metrics = at_threshold(np.array([1, 1]), np.array([0.1, 0.9]), 0.5)
     assert {name for name in METRICS if metrics[name] is not None} == {"accuracy"}
@@ -53,22 +53,22 @@ def test_one_class_supports_no_figure_that_needs_two() -> None:
     assert set(metrics["intervals"].values()) == {None}
 
 
-def test_no_clips_support_nothing() -> None:
+def test_without_clips_every_metric_is_none() -> None:
     metrics = at_threshold(np.zeros(0, dtype=np.int64), np.zeros(0), 0.5, groups=[])
     assert metrics["clips"] == {"real": 0, "fake": 0} and metrics["groups"] == 0
     assert {metrics[name] for name in METRICS} == {None}
 
 
-def test_everything_is_plain_json() -> None:
+def test_metrics_are_plain_json() -> None:
     labels, scores = calibrated(40)
     metrics = at_threshold(labels, scores, np.float64(0.5), band=(0.4, 0.6))  # type: ignore[arg-type]
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
-def test_scores_that_are_no_probabilities_show() -> None:
+def test_uncalibrated_scores_have_a_calibration_error() -> None:
     labels, scores = calibrated(4000)
     good = at_threshold(labels, scores, 0.5, resamples=50)
-    sharpened = scores**4 / (scores**4 + (1 - scores) ** 4)  # the same ranking, too sure of itself
+    sharpened = scores**4 / (scores**4 + (1 - scores) ** 4)  # the same ranking, overconfident
     bad = at_threshold(labels, sharpened, 0.5, resamples=50)
     assert bad["auc"] == pytest.approx(good["auc"])
     assert good["ece"] < 0.05 < 0.1 < bad["ece"]
@@ -76,7 +76,7 @@ def test_scores_that_are_no_probabilities_show() -> None:
     assert bad["intervals"]["ece"][0] > good["intervals"]["ece"][1]
 
 
-def test_calibration_does_not_depend_on_how_many_clips_each_class_has() -> None:
+def test_calibration_errors_do_not_depend_on_the_class_balance() -> None:
     labels, scores = calibrated(600)
     more = np.concatenate([np.arange(600), np.repeat(np.flatnonzero(labels == 1), 9)])
     once = at_threshold(labels, scores, 0.5, resamples=2)
@@ -85,7 +85,7 @@ def test_calibration_does_not_depend_on_how_many_clips_each_class_has() -> None:
     assert often["average_precision"] > once["average_precision"] + 0.05
 
 
-def test_the_strictest_figure_allows_no_real_clip_below_a_hundred() -> None:
+def test_tpr_at_1_fpr_allows_no_false_alarm_below_100_real_clips() -> None:
     labels = np.array([0] * 99 + [1] * 4)
     scores = np.concatenate([np.linspace(0.0, 0.5, 98), [0.8], [0.4, 0.7, 0.9, 0.95]])
     assert at_threshold(labels, scores, 0.5)["tpr_at_1_fpr"] == 0.5
@@ -108,7 +108,7 @@ def test_clips_of_one_person_widen_the_interval() -> None:
     labels, scores = calibrated(200)
     apart = at_threshold(labels, scores, 0.5)
     people = [(f"person{number // 20}",) for number in range(200)]
-    order = np.argsort(scores)  # people who all look alike
+    order = np.argsort(scores)  # clips of one person have similar scores
     together = at_threshold(labels[order], scores[order], 0.5, groups=people)
     assert (apart["groups"], together["groups"]) == (200, 10)
     assert together["auc"] == pytest.approx(apart["auc"])

@@ -17,28 +17,28 @@ CLIPS = [
 ]
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_predictions_are_read_back_as_written(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     scores = np.array([1 / 3, 1e-300])
     predictions.write(path, {"validation": (CLIPS, scores), "test": ([Clip("c", 1)], np.ones(1))})
     read = predictions.read(path)
     assert read.video_ids == (*(clip.video_id for clip in CLIPS), "c")
-    assert read.parts == ("validation", "validation", "test")
+    assert read.splits == ("validation", "validation", "test")
     assert read.labels.tolist() == [0, 1, 1]
     assert read.scores.tolist() == [*scores, 1.0]
     assert read.sha256s == ("ab" * 32, "", "")
     assert read.groups == (("ann", "bob"), (), ())
     assert read.methods == ("", "Face2Face", "")
-    assert read.part("test").video_ids == ("c",)
-    assert len(read.part("unseen")) == 0
+    assert read.of_split("test").video_ids == ("c",)
+    assert len(read.of_split("unseen")) == 0
 
 
-def test_a_run_that_judged_nothing_is_read_back(tmp_path: Path) -> None:
+def test_empty_predictions_are_read_back(tmp_path: Path) -> None:
     predictions.write(tmp_path / "p.csv", {"test": ([], np.zeros(0))})
-    assert len(predictions.read(tmp_path / "p.csv").part("test")) == 0
+    assert len(predictions.read(tmp_path / "p.csv").of_split("test")) == 0
 
 
-def test_the_columns_are_those_that_are_documented(tmp_path: Path) -> None:
+def test_the_columns_are_the_documented_ones(tmp_path: Path) -> None:
     predictions.write(tmp_path / "p.csv", {"test": ([CLIPS[0]], np.array([0.25]))})
     assert (tmp_path / "p.csv").read_text().splitlines() == [
         "video_id,part,label,score,sha256,groups,method",
@@ -61,7 +61,7 @@ def test_the_columns_are_those_that_are_documented(tmp_path: Path) -> None:
         (GOOD.replace("a.mp4", '"a.mp4" '), "expected"),
     ],
 )
-def test_a_line_that_cannot_be_is_refused_by_its_number(
+def test_an_invalid_row_is_refused_with_its_line_number(
     tmp_path: Path, line: str, complaint: str
 ) -> None:
     path = tmp_path / "p.csv"
@@ -70,7 +70,7 @@ def test_a_line_that_cannot_be_is_refused_by_its_number(
         predictions.read(path)
 
 
-def test_a_clip_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_repeated_clip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(f"{HEADER}\n{GOOD}\n{GOOD}\n")
     with pytest.raises(RunError, match=r"p\.csv cannot be read, .*'a\.mp4' occurs 2 times"):
         predictions.read(tmp_path / "p.csv")
@@ -83,7 +83,7 @@ def test_other_columns_are_refused(tmp_path: Path, header: str) -> None:
         predictions.read(tmp_path / "p.csv")
 
 
-def test_what_is_no_plain_text_file_is_refused(tmp_path: Path) -> None:
+def test_anything_but_a_regular_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_bytes(HEADER.encode() + b"\n\xff\xfe")
     with pytest.raises(RunError, match="UTF-8"):
         predictions.read(tmp_path / "p.csv")

@@ -11,7 +11,7 @@ from deepfake_seq.sequence.evaluation.threshold import Decision, best_macro_f1, 
 
 
 def clips(seed: int, real: int = 200, fake: int = 100, apart: float = 2.0) -> tuple:
-    """Labels and scores that overlap somewhat."""
+    """Return labels and scores of overlapping classes."""
     generator = np.random.default_rng(seed)
     labels = np.array([0] * real + [1] * fake)
     logits = generator.normal(apart * (labels - 0.5), 1.0)
@@ -27,9 +27,7 @@ def few(draw: st.DrawFn) -> tuple:
 
 @settings(max_examples=100)
 @given(few(), st.floats(0.01, 0.4))
-def test_the_false_positive_rate_is_kept_and_no_lower_threshold_keeps_it(
-    data: tuple, target: float
-) -> None:
+def test_the_fpr_threshold_is_the_lowest_that_keeps_the_rate(data: tuple, target: float) -> None:
     labels, scores = data
     reals = scores[labels == 0]
     threshold = decide(labels, scores, DecisionConfig(target_fpr=target)).thresholds["fpr"]
@@ -42,7 +40,7 @@ def test_the_false_positive_rate_is_kept_and_no_lower_threshold_keeps_it(
 
 @settings(max_examples=60)
 @given(few())
-def test_no_threshold_does_better_on_the_clips_it_was_chosen_on(data: tuple) -> None:
+def test_no_other_threshold_has_a_better_balanced_accuracy(data: tuple) -> None:
     labels, scores = data
 
     def balanced(threshold: float) -> float:
@@ -56,7 +54,7 @@ def test_no_threshold_does_better_on_the_clips_it_was_chosen_on(data: tuple) -> 
 
 @settings(max_examples=60)
 @given(few())
-def test_the_best_macro_f1_is_that_of_some_threshold(data: tuple) -> None:
+def test_the_best_macro_f1_is_the_maximum_over_all_thresholds(data: tuple) -> None:
     from sklearn.metrics import f1_score
 
     labels, scores = data
@@ -67,7 +65,9 @@ def test_the_best_macro_f1_is_that_of_some_threshold(data: tuple) -> None:
 
 @settings(max_examples=60)
 @given(few(), st.sampled_from(["fpr", "balanced"]))
-def test_beyond_the_abstention_band_each_error_is_as_rare_as_asked(data: tuple, rule: str) -> None:
+def test_outside_the_abstention_band_both_error_rates_keep_the_target(
+    data: tuple, rule: str
+) -> None:
     labels, scores = data
     decision = decide(labels, scores, DecisionConfig(rule, 0.1))
     low, high = decision.band
@@ -77,7 +77,7 @@ def test_beyond_the_abstention_band_each_error_is_as_rare_as_asked(data: tuple, 
         assert (scores[labels == 1] < low).mean() <= 0.1
 
 
-def test_overlapping_classes_have_an_abstention_band_and_distinct_ones_have_none() -> None:
+def test_only_overlapping_classes_have_an_abstention_band() -> None:
     vague = decide(*clips(0, apart=1.0), DecisionConfig())
     assert vague.band[0] < vague.band[1]
     assert vague.is_doubtful(vague.band[0]) and not vague.is_doubtful(vague.band[1])
@@ -86,27 +86,27 @@ def test_overlapping_classes_have_an_abstention_band_and_distinct_ones_have_none
     assert not clear.is_doubtful(clear.threshold)
 
 
-def test_a_model_that_knows_nothing_is_inconclusive_about_every_clip() -> None:
+def test_with_random_scores_every_clip_is_inconclusive() -> None:
     labels, _ = clips(0)
     scores = np.full(len(labels), 0.5)
     decision = decide(labels, scores, DecisionConfig())
     assert all(decision.is_doubtful(score) for score in scores)
 
 
-def test_too_few_real_clips_for_the_rate_are_said_and_the_other_rule_is_taken() -> None:
+def test_too_few_real_clips_for_the_rate_give_a_warning_and_the_balanced_rule() -> None:
     labels, scores = clips(0, real=19, fake=10)
     decision = decide(labels, scores, DecisionConfig(target_fpr=0.05))
     assert not decision.supported and decision.rule == "balanced"
     assert decision.threshold == decision.thresholds["balanced"]
     (warning,) = decision.warnings
-    assert "19 real clips for validation cannot support" in warning and "at least 20" in warning
+    assert "Too few real validation clips (19)" in warning and "at least 20" in warning
     assert "balanced accuracy" in decision.basis
     enough = decide(*clips(0, real=20, fake=10), DecisionConfig(target_fpr=0.05))
     assert enough.supported and enough.rule == "fpr" and not enough.warnings
     assert "false-positive rate of 5.0% on 20 real and 10 fake" in enough.basis
 
 
-def test_whoever_asks_for_balanced_accuracy_is_not_warned_about_the_rate() -> None:
+def test_the_balanced_rule_gives_no_warning_about_the_rate() -> None:
     decision = decide(*clips(0, real=5, fake=5), DecisionConfig("balanced"))
     assert not decision.warnings
 

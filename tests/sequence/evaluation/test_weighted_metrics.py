@@ -31,54 +31,54 @@ def weighted(drawn: list[tuple[int, float, int]], threshold: float = 0.5) -> dic
 
 
 @given(clips, st.sampled_from([0.0, 0.3, 0.5, 1.0, 1.1]))
-def test_whatever_scikit_learn_has_is_the_same(
+def test_metrics_equal_those_of_scikit_learn(
     drawn: list[tuple[int, float, int]], threshold: float
 ) -> None:
-    own = weighted(drawn, threshold)
+    computed = weighted(drawn, threshold)
     labels, scores = repeated(drawn)
     calls = scores >= threshold
-    alike = 1.0 / np.bincount(labels)[labels]
+    class_weights = 1.0 / np.bincount(labels)[labels]
     expected = {
         "auc": metrics.roc_auc_score(labels, scores),
         "average_precision": metrics.average_precision_score(labels, scores),
         "accuracy": metrics.accuracy_score(labels, calls),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, calls),
         "macro_f1": metrics.f1_score(labels, calls, average="macro", zero_division=0.0),
-        "brier": metrics.brier_score_loss(labels, scores, sample_weight=alike),
+        "brier": metrics.brier_score_loss(labels, scores, sample_weight=class_weights),
     }
-    assert {name: own[name] for name in expected} == pytest.approx(expected)
+    assert {name: computed[name] for name in expected} == pytest.approx(expected)
 
 
 @given(clips)
-def test_the_points_of_the_roc_curve_are_those_of_scikit_learn(
+def test_the_roc_curve_equals_that_of_scikit_learn(
     drawn: list[tuple[int, float, int]],
 ) -> None:
-    own = weighted(drawn)
+    computed = weighted(drawn)
     fpr, tpr, _ = metrics.roc_curve(*repeated(drawn), drop_intermediate=False)
-    assert own["tpr_at_1_fpr"] == pytest.approx(tpr[fpr <= 0.01].max())
-    # The equal error rate is a point of the polyline at which both kinds of error are as frequent.
+    assert computed["tpr_at_1_fpr"] == pytest.approx(tpr[fpr <= 0.01].max())
+    # At the equal error rate, the polyline has equal false-positive and false-negative rates.
     along = np.linspace(0, len(fpr) - 1, 20_001)
     at = np.arange(len(fpr))
     error = np.interp(along, at, fpr) - (1 - np.interp(along, at, tpr))
     nearest = along[np.abs(error).argmin()]
-    assert own["eer"] == pytest.approx(float(np.interp(nearest, at, fpr)), abs=2e-3)
+    assert computed["eer"] == pytest.approx(float(np.interp(nearest, at, fpr)), abs=2e-3)
 
 
 @given(clips)
-def test_the_calibration_error_is_the_gap_in_each_bin_by_its_weight(
+def test_the_calibration_error_is_the_weighted_mean_gap_of_the_bins(
     drawn: list[tuple[int, float, int]],
 ) -> None:
     labels, scores = repeated(drawn)
-    alike = 0.5 / np.bincount(labels)[labels]
+    class_weights = 0.5 / np.bincount(labels)[labels]
     error = 0.0
     for number in range(BINS):
-        own = bin_of(scores) == number
-        if own.any():
-            share = np.average(labels[own], weights=alike[own])
-            mean = np.average(scores[own], weights=alike[own])
-            error += alike[own].sum() * abs(share - mean)
+        in_bin = bin_of(scores) == number
+        if in_bin.any():
+            share = np.average(labels[in_bin], weights=class_weights[in_bin])
+            mean = np.average(scores[in_bin], weights=class_weights[in_bin])
+            error += class_weights[in_bin].sum() * abs(share - mean)
     assert weighted(drawn)["ece"] == pytest.approx(error)
 
 
-def test_the_bins_have_equal_widths_and_hold_both_ends() -> None:
+def test_the_bins_have_equal_widths_and_include_both_ends() -> None:
     assert bin_of(np.array([0.0, 0.05, 0.07, 0.95, 1.0])).tolist() == [0, 0, 1, 14, 14]

@@ -1,4 +1,4 @@
-"""Plots: what they show is read from the artists that they consist of."""
+"""Plots, checked by their matplotlib artists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES = np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.6, 0.8, 0.9])
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Return every figure that is rendered."""
+    """Record every figure that is rendered."""
     seen: list[Figure] = []
     save = Figure.savefig
 
@@ -46,7 +46,7 @@ def points(figure: Figure, label: str) -> np.ndarray:
     return np.array(line.get_xydata())
 
 
-def test_nothing_touches_the_edge_of_a_picture() -> None:
+def test_nothing_touches_the_edge_of_a_plot() -> None:
     counts = {"real_called_real": 3, "real_called_fake": 1}
     counts |= {"fake_called_real": 1, "fake_called_fake": 30_000}
     for picture in (
@@ -62,7 +62,7 @@ def test_nothing_touches_the_edge_of_a_picture() -> None:
         assert frame.min() > 250
 
 
-def test_the_operating_point_is_where_the_threshold_puts_it(drawn: list[Figure]) -> None:
+def test_the_operating_point_is_at_the_threshold(drawn: list[Figure]) -> None:
     band = roc_band(LABELS, SCORES, np.arange(8), resamples=50)
     plots.roc(LABELS, SCORES, metrics(0.5), band)
     plots.precision_recall(LABELS, SCORES, metrics(0.5))
@@ -73,19 +73,19 @@ def test_the_operating_point_is_where_the_threshold_puts_it(drawn: list[Figure])
     assert any(line.get_label() == "Chance level (fakes: 50%)" for line in recall.axes[0].lines)
 
 
-def test_a_threshold_that_calls_nothing_fake_has_no_precision(drawn: list[Figure]) -> None:
+def test_a_threshold_without_fake_calls_has_no_operating_point(drawn: list[Figure]) -> None:
     plots.precision_recall(LABELS, SCORES, metrics(0.99))
     assert not [line for line in drawn[0].axes[0].lines if "threshold" in str(line.get_label())]
 
 
-def test_the_confusion_shows_counts_and_shares(drawn: list[Figure]) -> None:
+def test_the_confusion_matrix_shows_counts_and_fractions(drawn: list[Figure]) -> None:
     counts = {"real_called_real": 3, "real_called_fake": 1}
     plots.confusion(counts | {"fake_called_real": 0, "fake_called_fake": 0})
     texts = [text.get_text() for text in drawn[0].axes[0].texts]
     assert texts == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "0\n0.0%"]
 
 
-def test_calibration_weighs_both_classes_alike(drawn: list[Figure]) -> None:
+def test_the_calibration_plot_weights_both_classes_equally(drawn: list[Figure]) -> None:
     labels = np.array([0] + [1] * 9)
     scores = np.full(10, 0.5)
     plots.reliability(labels, scores, at_threshold(labels, scores, 0.5, resamples=2))
@@ -109,7 +109,7 @@ def history(epochs: int, start: float = 0.5) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 30])
-def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], epochs: int) -> None:
+def test_every_network_has_curves_and_a_marked_best_epoch(drawn: list[Figure], epochs: int) -> None:
     plots.training_curves([history(epochs), history(epochs, 0.9)], [1, epochs])
     left = drawn[0].axes[0]
     curves = [line for line in left.lines if line.get_linestyle() == "-"]
@@ -121,7 +121,7 @@ def test_every_network_has_its_curves_and_its_kept_epoch(drawn: list[Figure], ep
     assert all(line.get_marker() == "o" for line in curves[1::2])
 
 
-def test_a_new_phase_is_marked_where_it_begins(drawn: list[Figure]) -> None:
+def test_the_start_of_a_phase_is_marked(drawn: list[Figure]) -> None:
     rows = [{**row, "phase": 1.0 if row["epoch"] < 4 else 2.0} for row in history(6)]
     plots.training_curves([rows, rows[:5]], [2, 5])
     plots.training_curves([history(6)], [2])
@@ -133,7 +133,7 @@ def test_a_new_phase_is_marked_where_it_begins(drawn: list[Figure]) -> None:
     assert not any(axes.texts for axes in plain.axes)
 
 
-def test_an_auc_that_is_not_known_is_not_drawn(drawn: list[Figure]) -> None:
+def test_an_undefined_auc_is_not_drawn(drawn: list[Figure]) -> None:
     plots.training_curves([[{**row, "val_auc": np.nan} for row in history(3)]], [3])
     (curve,) = (line for line in drawn[0].axes[1].lines if line.get_linestyle() != ":")
     assert np.isnan(curve.get_ydata()).all()

@@ -1,4 +1,4 @@
-"""The report: whatever text it contains stays text, and it loads nothing from outside."""
+"""The report escapes all text and loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(1)>&lt;b&gt;a'b
 
 
 def evaluation(text: str = "clip", **changes: Any) -> Evaluation:
-    """An evaluation on four clips that says `text` wherever it can say something."""
+    """Make an evaluation of four clips with `text` in every text field."""
     clips = [
         Clip(f"{text}{number}", number % 2, (text,), facts={"method": text}) for number in range(4)
     ]
     scores = np.array([0.1, 0.4, 0.6, 0.9])
     predictions = Predictions.of("test", clips, scores)
     metrics = at_threshold(predictions.labels, scores, 0.5, resamples=10)
-    own: dict[str, Any] = {
+    values: dict[str, Any] = {
         "run": text,
         "store": text,
         "reported": text,
@@ -52,31 +52,31 @@ def evaluation(text: str = "clip", **changes: Any) -> Evaluation:
         "histories": [],
         "best_epochs": [],
         "mistakes": [Mistake(text, 1, 0.4, note=text), Mistake(text, 0, 0.6, b"jpeg")],
-        "frames_asked": True,
+        "frames_requested": True,
         "card": f"{text}\n{text}",
     }
-    return Evaluation(**{**own, **changes})
+    return Evaluation(**{**values, **changes})
 
 
 def brief(text: str) -> str:
-    """A page without any evaluated clips, which has few plots."""
+    """Render a page without evaluated clips, which has few plots."""
     return render(evaluation(text, predictions={}, metrics={"baselines": {}}))
 
 
 def tags(page: str) -> list[str]:
-    """All tags, without captions and pictures."""
+    """Return all tags, without captions and images."""
     return re.findall(r"<[^>]*", re.sub(r'alt="[^"]*"|base64,[^"]*', "", page))
 
 
-def test_text_stays_text() -> None:
+def test_text_is_escaped() -> None:
     plain, page = render(evaluation("§")), render(evaluation(HOSTILE))
     assert tags(page) == tags(plain)
     assert unescape(page).count(HOSTILE) == plain.count("§")
-    assert not any(part in page for part in ("<script", "onerror=alert(1)>", "a'b", "&lt;b&gt;a"))
+    assert not any(text in page for text in ("<script", "onerror=alert(1)>", "a'b", "&lt;b&gt;a"))
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("\u202egpj.exe", r"'\u202egpj.exe'"),
         ("a\x1b[2Jb", r"'a\x1b[2Jb'"),
@@ -84,14 +84,14 @@ def test_text_stays_text() -> None:
         ("Zoë 3 – ½", "Zoë 3 – ½"),
     ],
 )
-def test_characters_that_are_not_visible_are_written_as_escapes(text: str, shown: str) -> None:
+def test_invisible_characters_are_written_as_escapes(text: str, escaped: str) -> None:
     page = brief(text)
     page.encode()
-    assert shown in unescape(page)
+    assert escaped in unescape(page)
     assert text.isprintable() or text not in unescape(page)
 
 
-def test_a_name_of_two_lines_stays_on_one_and_a_card_keeps_its_lines() -> None:
+def test_a_name_with_a_newline_stays_on_one_line_and_a_card_keeps_its_lines() -> None:
     page = unescape(brief("a\nb"))
     assert r"""<p class="warning">'a\nb'</p>""" in page
     assert "<pre>\na\nb\na\nb\n</pre>" in page

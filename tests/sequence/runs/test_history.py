@@ -12,7 +12,7 @@ from deepfake_seq.sequence.runs.history import read_histories, write
 HEADER = "member,epoch,loss,val_loss,val_auc\n"
 
 
-def test_each_network_has_its_rows(tmp_path: Path) -> None:
+def test_each_network_has_separate_rows(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(
         f"{HEADER}0,1,0.5,0.6,0.7\n0,2,0.4,0.5,0.8\n1,1,1,2,0.5\n"
     )
@@ -25,7 +25,7 @@ def test_a_model_without_epochs_has_no_history(tmp_path: Path) -> None:
     assert read_histories(tmp_path) == []
 
 
-def test_phases_stand_in_a_column_of_their_own_wherever_that_is(tmp_path: Path) -> None:
+def test_the_phase_column_may_be_anywhere(tmp_path: Path) -> None:
     lines = ["member,epoch,phase,loss,val_loss,val_auc", "0,1,1,1,2,0.5", "0,2,2.0,1,2,0.6"]
     (tmp_path / "history.csv").write_text("\n".join(lines))
     ((first, second),) = read_histories(tmp_path)
@@ -33,22 +33,22 @@ def test_phases_stand_in_a_column_of_their_own_wherever_that_is(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("phased", [False, True])
-def test_what_is_written_is_read_again(tmp_path: Path, phased: bool) -> None:
+def test_a_history_is_read_back_as_written(tmp_path: Path, phased: bool) -> None:
     phases = [{"phase": 1.0}, {"phase": 2.0}] if phased else [{}, {}]
     rows = [
         {"epoch": number, "loss": 0.25, "val_loss": 0.5, "val_auc": value, **phase}
         for number, value, phase in zip((1.0, 2.0), (math.nan, 0.75), phases, strict=True)
     ]
     write(tmp_path, [rows, rows], [2, 2])
-    found = read_histories(tmp_path)
-    assert len(found) == 2
-    for row, wanted in zip(found[1], rows, strict=True):
-        assert row.keys() == wanted.keys()
-        assert np.array_equal(list(map(row.get, wanted)), list(wanted.values()), equal_nan=True)
+    histories = read_histories(tmp_path)
+    assert len(histories) == 2
+    for row, expected in zip(histories[1], rows, strict=True):
+        assert row.keys() == expected.keys()
+        assert np.array_equal(list(map(row.get, expected)), list(expected.values()), equal_nan=True)
     assert (tmp_path / "plots" / "training.png").is_file()
 
 
-def test_nothing_is_written_for_what_has_no_epochs(tmp_path: Path) -> None:
+def test_nothing_is_written_without_epochs(tmp_path: Path) -> None:
     write(tmp_path, [[], []], [0, 0])
     assert not list(tmp_path.iterdir())
 

@@ -1,5 +1,4 @@
-"""Run directories from somebody who means harm: refused by name, nothing executed, nothing opened
-that lies elsewhere."""
+"""Hostile run directories are refused by file name; nothing is executed or opened outside."""
 
 from __future__ import annotations
 
@@ -35,13 +34,13 @@ NOTES = {
     "created": "2026-01-01T00:00:00+00:00",
     "parameters": {"total": 9, "trainable": 9},
     "split": {"train": 60, "validation": 40},
-    "warnings": ["100 clips prove little"],
+    "warnings": ["Only 100 clips"],
 }
 Harm = Callable[[Path], object]
 
 
 def small_model() -> SequenceModel:
-    """A model that needs no framework."""
+    """Make a model that needs no framework."""
     weights = np.linspace(-1, 1, 2 * WIDTH, dtype=np.float32)
     return SequenceModel(
         ModelConfig("logistic"),
@@ -49,7 +48,7 @@ def small_model() -> SequenceModel:
         (FRAMES, WIDTH),
         PlattScaling(),
         Decision(0.5, (0.4, 0.6), "fpr", 0.05, 0.0, {"real": 20, "fake": 20}, True, {"fpr": 0.5}),
-        "made on the spot",
+        "test data",
         ExtractConfig(),
         Fingerprint({"faces": {"detector": "none"}}),
     )
@@ -64,14 +63,14 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_run_that_is_harmed_here_is_whole_before(folder: Path) -> None:
+def test_the_unaltered_run_is_readable(folder: Path) -> None:
     model = run.load(folder)
     features = np.random.default_rng(0).normal(size=(3, FRAMES, WIDTH)).astype(np.float16)
     arrays = (features, np.ones((3, FRAMES), bool))
     assert np.array_equal(model.scores_of(arrays), small_model().scores_of(arrays))
 
 
-def test_a_run_may_have_a_title_and_else_has_that_of_its_model(folder: Path) -> None:
+def test_the_title_of_a_run_defaults_to_that_of_its_model(folder: Path) -> None:
     assert small_model().title == run.load(folder).title == "logistic"
     assert "title" not in json.loads((folder / MODEL).read_text())
     titled = replace(small_model(), title="inception_v3-dense")
@@ -82,7 +81,7 @@ def test_a_run_may_have_a_title_and_else_has_that_of_its_model(folder: Path) -> 
 
 
 def described(change: Callable[[dict[str, Any]], object]) -> Harm:
-    """A change of what `model.json` says."""
+    """Change the content of `model.json`."""
 
     def harm(folder: Path) -> None:
         values = json.loads((folder / MODEL).read_text())
@@ -93,7 +92,7 @@ def described(change: Callable[[dict[str, Any]], object]) -> Harm:
 
 
 def setting(*path: str, to: Any) -> Harm:
-    """One value of `model.json` replaced."""
+    """Replace one value of `model.json`."""
 
     def change(values: dict[str, Any]) -> None:
         for key in path[:-1]:
@@ -104,7 +103,7 @@ def setting(*path: str, to: Any) -> Harm:
 
 
 def tensor(name: str, value: np.ndarray) -> Harm:
-    """One tensor replaced, or added."""
+    """Replace or add one tensor."""
 
     def harm(folder: Path) -> None:
         tensors = load_file(folder / WEIGHTS)
@@ -118,7 +117,7 @@ def content(name: str, value: bytes) -> Harm:
 
 
 def elsewhere(name: str) -> Harm:
-    """The file itself is whole, but it is a link to one outside."""
+    """Replace a file by a link to an intact copy outside the run."""
 
     def harm(folder: Path) -> None:
         outside = folder.parent / "outside"
@@ -150,7 +149,7 @@ class Bomb:
 
 
 def header(text: bytes, claimed: int | None = None) -> bytes:
-    """A safetensors file with a header of one's own."""
+    """Make a safetensors file with the given header."""
     return struct.pack("<Q", len(text) if claimed is None else claimed) + text
 
 
@@ -245,7 +244,7 @@ HARMS: dict[str, tuple[str, Harm]] = {
 
 
 @pytest.mark.parametrize("name", HARMS)
-def test_a_hostile_run_is_refused_by_the_name_of_its_file(
+def test_a_hostile_run_is_refused_with_the_name_of_the_file(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
@@ -266,7 +265,7 @@ def test_a_hostile_run_is_refused_by_the_name_of_its_file(
 
 
 @pytest.mark.parametrize(
-    ("harm", "where"),
+    ("harm", "place"),
     [
         (
             setting("decision", "threshold", to="0.5"),
@@ -292,14 +291,12 @@ def test_a_hostile_run_is_refused_by_the_name_of_its_file(
         (setting("fingerprint_id", to="0" * 12), "the fingerprint does not match its id"),
     ],
 )
-def test_a_refusal_says_where_and_what_to_do_on_one_line(
-    harm: Harm, where: str, folder: Path
-) -> None:
+def test_a_refusal_is_one_line_with_place_and_remedy(harm: Harm, place: str, folder: Path) -> None:
     harm(folder)
     with pytest.raises(RunError) as caught:
         run.describe(folder)
     (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{folder / MODEL} ") and where in line
+    assert line.startswith(f"{folder / MODEL} ") and place in line
     assert "Train the run again with `deepseq fit`" in line
 
 
@@ -308,18 +305,18 @@ def test_further_keys_are_ignored(folder: Path) -> None:
     assert run.load(folder).title == "logistic"
 
 
-def test_what_is_saved_comes_back(folder: Path) -> None:
-    found, wanted = run.load(folder), small_model()
-    assert found.decision == wanted.decision and found.calibration == wanted.calibration
-    assert found.fingerprint == wanted.fingerprint and found.config == wanted.config
-    assert found.extract_config == wanted.extract_config
+def test_a_model_is_loaded_as_saved(folder: Path) -> None:
+    loaded, saved = run.load(folder), small_model()
+    assert loaded.decision == saved.decision and loaded.calibration == saved.calibration
+    assert loaded.fingerprint == saved.fingerprint and loaded.config == saved.config
+    assert loaded.extract_config == saved.extract_config
 
 
 METRICS = {
     "a list": b"[]",
     "no validation": b'{"test": null, "baselines": {}}',
     "no baselines": b'{"validation": null, "test": null}',
-    "figures that are text": b'{"validation": "good", "test": null, "baselines": {}}',
+    "metrics that are text": b'{"validation": "good", "test": null, "baselines": {}}',
     "NaN": b'{"validation": null, "test": null, "baselines": {}, "seconds": NaN}',
     "a test of nothing": b'{"validation": null, "test": {}, "baselines": {}}',
     "a baseline of text": b'{"validation": null, "test": null, "baselines": {"x": "good"}}',
@@ -327,13 +324,13 @@ METRICS = {
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_hostile_metrics_are_refused_by_name(name: str, folder: Path) -> None:
+def test_hostile_metrics_are_refused_with_the_name_of_the_file(name: str, folder: Path) -> None:
     (folder / run.METRICS).write_bytes(METRICS[name])
     with pytest.raises(RunError, match=f"run/{run.METRICS}"):
         run.read_metrics(folder)
 
 
-def test_weights_that_give_no_number_give_no_score(folder: Path) -> None:
+def test_a_logit_that_is_not_finite_gives_no_score(folder: Path) -> None:
     tensor("member_0/logistic/weights", np.full(8, 3e38, np.float32))(folder)
     model = run.load(folder)
     wild = np.full((1, FRAMES, WIDTH), 6e4, np.float16)
@@ -342,7 +339,7 @@ def test_weights_that_give_no_number_give_no_score(folder: Path) -> None:
         model.scores_of((wild, np.ones((1, FRAMES), bool)))
 
 
-def test_an_attention_model_is_not_built_before_its_weights_are_there(folder: Path) -> None:
+def test_an_attention_model_without_weights_is_refused_before_it_is_built(folder: Path) -> None:
     # 65,536 wide and with both inputs, its kernel alone would take 68 GB.
     width = 2 * 65_536
     scaling = {
@@ -357,7 +354,7 @@ def test_an_attention_model_is_not_built_before_its_weights_are_there(folder: Pa
 
 SPLITS = {
     "a list": b"[]",
-    "a part that is a list": b'{"train": ["a.mp4"]}',
+    "a split that is a list": b'{"train": ["a.mp4"]}',
     "a digest that is a number": b'{"train": {"a.mp4": {"sha256": 3, "groups": []}}}',
     "groups that are text": b'{"train": {"a.mp4": {"sha256": "", "groups": "ann"}}}',
     "a clip that is a number": b'{"train": {"a.mp4": 3}}',
@@ -367,22 +364,22 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_a_hostile_split_is_refused_by_name(name: str, folder: Path) -> None:
+def test_a_hostile_split_is_refused_with_the_name_of_the_file(name: str, folder: Path) -> None:
     (folder / split_file.NAME).write_bytes(SPLITS[name])
     with pytest.raises(RunError, match=split_file.NAME):
         split_file.read_split(folder)
 
 
-def test_a_split_of_files_whose_names_are_not_utf_8_is_read_back(folder: Path) -> None:
+def test_a_split_with_names_that_are_not_utf_8_is_read_back(folder: Path) -> None:
     clip = Clip("\udcff/é.mp4", 1, ("ann\udc80", "bob"), sha256="ab" * 32)
     split_file.write_split(folder, {"train": {clip.video_id: clip}})
-    (found,) = split_file.read_split(folder)["train"].items()
-    assert found == (clip.video_id, split_file.SplitClip(clip.sha256, clip.groups))
+    (entry,) = split_file.read_split(folder)["train"].items()
+    assert entry == (clip.video_id, split_file.SplitClip(clip.sha256, clip.groups))
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([MODEL, WEIGHTS]), st.floats(0, 0.999), st.integers(0, 7), st.booleans())
-def test_a_flipped_bit_or_a_cut_is_refused_or_leaves_a_finite_model(
+def test_a_flipped_bit_or_truncation_is_refused_or_leaves_a_finite_model(
     folder: Path, file: str, place: float, bit: int, cut: bool
 ) -> None:
     whole = (folder / file).read_bytes()
@@ -395,7 +392,7 @@ def test_a_flipped_bit_or_a_cut_is_refused_or_leaves_a_finite_model(
         try:
             model = run.load(folder)
         except RunError as error:
-            # A shape that was altered shows in the weights, which have another.
+            # An altered shape no longer matches the weights.
             assert any(name in str(error) for name in (file, WEIGHTS))
         else:
             assert not cut

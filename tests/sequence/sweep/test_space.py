@@ -20,8 +20,8 @@ def commas(values: list[Any]) -> str:
     return ",".join(map(str, values))
 
 
-class Drawn:
-    """Stands in for an Optuna trial: takes the highest value of everything."""
+class HighestTrial:
+    """Replacement of an Optuna trial that picks the highest value of everything."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -38,7 +38,7 @@ class Drawn:
 
 
 @given(MODELS, RATES, st.integers(1, 3))
-def test_a_grid_is_the_product_without_what_a_model_ignores(
+def test_a_grid_is_the_product_of_the_lists_without_ignored_dimensions(
     models: list[str], rates: list[float], gammas: int
 ) -> None:
     texts = {
@@ -53,73 +53,73 @@ def test_a_grid_is_the_product_without_what_a_model_ignores(
 
 
 @given(MODELS, RATES)
-def test_every_setting_of_a_grid_is_a_recipe_and_no_two_are_the_same(
+def test_the_settings_of_a_grid_are_valid_and_distinct(
     models: list[str], rates: list[float]
 ) -> None:
     grid = Space.read({"model": [commas(models)], "learning_rate": [commas(rates)]}, "grid").grid()
     configs = [apply_setting(setting, ExperimentConfig()) for setting in grid]
     assert len(set(configs)) == len(configs)
-    for setting, own in zip(grid, configs, strict=True):
-        assert own.model.title == setting["model"]
-        assert own.train.learning_rate == setting.get("learning_rate", 1e-3)
+    for setting, config in zip(grid, configs, strict=True):
+        assert config.model.title == setting["model"]
+        assert config.train.learning_rate == setting.get("learning_rate", 1e-3)
 
 
 @given(st.floats(1e-8, 1), st.floats(1e-8, 1))
-def test_a_range_keeps_its_ends_to_the_last_bit(one: float, other: float) -> None:
+def test_the_ends_of_a_range_are_exact(one: float, other: float) -> None:
     low, high = sorted((one, other))
     if low == high:
         return
     space = Space.read({"learning_rate": [f"{low!r}:{high!r}"]}, "random")
     assert space.values["learning_rate"] == Range(low, high)
-    assert space.suggest(Drawn())["learning_rate"] == high
+    assert space.suggest(HighestTrial())["learning_rate"] == high
 
 
 @given(st.text(max_size=12), st.sampled_from(sorted(DIMENSIONS)))
-def test_any_text_is_a_value_or_a_clear_error(text: str, name: str) -> None:
+def test_any_text_is_parsed_or_gives_a_usage_error(text: str, name: str) -> None:
     try:
         space = Space.read({name: [text]}, "random")
     except UsageError as error:
         assert "Received: " in str(error)
     else:
-        values = space.suggest(Drawn())
-        assert all(math.isfinite(own) for own in values.values() if not isinstance(own, str))
+        values = space.suggest(HighestTrial())
+        assert all(math.isfinite(value) for value in values.values() if not isinstance(value, str))
 
 
-def test_where_nothing_is_searched_there_is_a_usual_grid() -> None:
+def test_without_searched_dimensions_there_is_a_default_grid() -> None:
     assert set(Space.read({}, "grid").searched) == set(LISTS)
     only = Space.read({"model": ["lstm"]}, "grid")
     assert only.values["model"] == ("lstm",) and only.searched == ["learning_rate"]
 
 
-def test_what_is_named_is_searched_alone() -> None:
+def test_only_the_given_dimensions_are_searched() -> None:
     space = Space.read({"gamma": ["0,1", "2"], "dropout": ["0.1"]}, "grid")
     assert [setting["gamma"] for setting in space.grid()] == [0, 1, 2]
     assert {setting["dropout"] for setting in space.grid()} == {0.1}
     assert space.searched == ["gamma"]
 
 
-def test_units_are_one_value_each_time() -> None:
+def test_each_text_of_units_is_one_value() -> None:
     space = Space.read({"units": ["64,32,16", " 8, 4", "128"]}, "grid")
     layers = [apply_setting(setting, ExperimentConfig()).model.units for setting in space.grid()]
     assert layers == [(64, 32, 16), (8, 4), (128,)]
 
 
-def test_a_model_is_shown_what_it_needs_unless_inputs_are_searched() -> None:
+def test_each_model_gets_its_default_inputs_unless_inputs_are_searched() -> None:
     grid = Space.read({"model": ["gru,logistic"]}, "grid").grid()
-    assert [apply_setting(own, ExperimentConfig()).model.inputs for own in grid] == [
+    assert [apply_setting(setting, ExperimentConfig()).model.inputs for setting in grid] == [
         "features",
         "both",
     ]
     grid = Space.read({"model": ["bigru,logistic"], "inputs": ["delta"]}, "grid").grid()
-    assert [apply_setting(own, ExperimentConfig()).model for own in grid] == [
+    assert [apply_setting(setting, ExperimentConfig()).model for setting in grid] == [
         ModelConfig("gru", bidirectional=True, inputs="delta"),
         ModelConfig("logistic", inputs="delta"),
     ]
 
 
-def test_nothing_is_drawn_that_the_drawn_model_ignores() -> None:
+def test_dimensions_that_the_sampled_model_ignores_are_not_sampled() -> None:
     texts = {"model": ["gru,logistic"], "units": ["8", "4"], "learning_rate": ["1e-4:1e-2"]}
-    drawn = Drawn()
+    drawn = HighestTrial()
     Space.read(texts, "tpe").suggest(drawn)
     assert drawn.names == ["model"]
 
@@ -143,6 +143,6 @@ def test_nothing_is_drawn_that_the_drawn_model_ignores() -> None:
         ({"gamma": [commas([n / 1000 for n in range(10_000)])], "dropout": ["0,0.1"]}, "at most"),
     ],
 )
-def test_what_is_no_grid_is_refused_and_shown(texts: dict[str, list[str]], message: str) -> None:
+def test_an_invalid_grid_is_refused(texts: dict[str, list[str]], message: str) -> None:
     with pytest.raises(UsageError, match=rf"{message}.*Received: .+$"):
         Space.read(texts, "grid")

@@ -39,18 +39,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 class Training:
-    """Trains nothing and remembers what it was asked to train.
+    """Records the requested trainings instead of training.
 
     Args:
-        auc: The validation AUC of a config; by default some value that depends on nothing else.
+        auc: Returns the validation AUC of a config; by default a hash of the config.
     """
 
     def __init__(self, auc: Callable[[ExperimentConfig], float] | None = None) -> None:
-        self.asked: list[ExperimentConfig] = []
+        self.requested: list[ExperimentConfig] = []
         self._auc = auc
 
     def __call__(self, pairs: object, config: ExperimentConfig) -> dict[str, float]:
-        self.asked.append(config)
+        self.requested.append(config)
         values = made_up(pairs, config)
         return {**values, "auc": self._auc(config)} if self._auc else values
 
@@ -68,15 +68,15 @@ def aucs(result: sweeping.SweepResult) -> list[float]:
     return [trial.user_attrs["auc"] for trial in result.ranked]
 
 
-def inputs(found: list[Any]) -> list[str]:
-    return [trial.user_attrs["setting"]["inputs"] for trial in found]
+def inputs(trials: list[Any]) -> list[str]:
+    return [trial.user_attrs["setting"]["inputs"] for trial in trials]
 
 
-def telling(told: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager[Any]]:
-    """A progress bar that appends its counts to `told`."""
+def recording(counts_seen: list[tuple[int, ...]]) -> Callable[..., AbstractContextManager[Any]]:
+    """Make a progress function that appends its counts to `counts_seen`."""
 
     def progress(*counts: int) -> AbstractContextManager[Any]:
-        told.append(counts)
+        counts_seen.append(counts)
         return nullcontext(lambda note: None)
 
     return progress
@@ -93,16 +93,16 @@ def test_a_grid_tries_every_setting_with_every_seed(
     texts = {"model": ["gru,dense"], "learning_rate": ["1e-4,1e-3"], "dropout": ["0,0.5"]}
     swept = search(make_plan(store, texts, seeds=3), tmp_path / "x", training)
     tried = {
-        (own.model.name, own.train.learning_rate, own.model.dropout, own.train.seed)
-        for own in training.asked
+        (config.model.name, config.train.learning_rate, config.model.dropout, config.train.seed)
+        for config in training.requested
     }
-    assert len(tried) == len(training.asked) == 2 * 2 * 2 * 3
+    assert len(tried) == len(training.requested) == 2 * 2 * 2 * 3
     assert len(swept.ranked) == len(table(tmp_path / "x")) == 8
     assert aucs(swept) == sorted(aucs(swept), reverse=True)
     assert all(trial.user_attrs["auc_sd"] > 0 for trial in swept.ranked)
 
 
-def test_a_setting_does_not_win_by_one_lucky_seed(store: FeatureStore, tmp_path: Path) -> None:
+def test_a_setting_is_ranked_by_its_mean_over_seeds(store: FeatureStore, tmp_path: Path) -> None:
     def auc(config: ExperimentConfig) -> float:
         lucky = config.model.inputs == "delta" and config.train.seed == 0
         steady = 0.8 if config.model.inputs == "both" else 0.6
@@ -113,7 +113,7 @@ def test_a_setting_does_not_win_by_one_lucky_seed(store: FeatureStore, tmp_path:
     assert swept.best.train.seed == 0, "the first seed, not the best one"
 
 
-def test_at_the_same_auc_the_better_probabilities_win_then_the_earlier_trial(
+def test_equal_aucs_are_ranked_by_brier_score_then_by_trial(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     brier = {"features": 0.2, "delta": 0.1, "both": 0.2}
@@ -126,7 +126,7 @@ def test_at_the_same_auc_the_better_probabilities_win_then_the_earlier_trial(
 
 
 @pytest.mark.parametrize(("strategy", "count"), [("random", 4), ("tpe", 13)])
-def test_sampled_settings_depend_on_the_seed_alone(
+def test_sampled_settings_depend_only_on_the_seed(
     strategy: str, count: int, store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     drawn = {}
@@ -134,12 +134,12 @@ def test_sampled_settings_depend_on_the_seed_alone(
         base = replace(BASE, train=replace(BASE.train, seed=seed))
         plan = make_plan(store, DRAWN, base, strategy=strategy, trials=count, seeds=1)
         swept = search(plan, tmp_path / name, training)
-        drawn[name] = sorted(outcomes(swept), key=lambda own: int(own[0]))
+        drawn[name] = sorted(outcomes(swept), key=lambda outcome: int(outcome[0]))
     assert drawn["one"] == drawn["two"] != drawn["other"]
 
 
 @pytest.mark.parametrize(("strategy", "counts"), [("random", (2, 5)), ("tpe", (3, 11, 14))])
-def test_more_trials_of_a_sweep_that_was_done_are_those_of_a_longer_one(
+def test_a_longer_sweep_continues_a_shorter_one(
     strategy: str,
     counts: tuple[int, ...],
     store: FeatureStore,
@@ -148,37 +148,37 @@ def test_more_trials_of_a_sweep_that_was_done_are_those_of_a_longer_one(
 ) -> None:
     for trial_count in counts:
         plan = make_plan(store, DRAWN, strategy=strategy, trials=trial_count, seeds=1)
-        in_parts = search(plan, tmp_path / "parts", training)
-    assert outcomes(in_parts) == outcomes(search(plan, tmp_path / "once", training))
+        continued = search(plan, tmp_path / "continued", training)
+    assert outcomes(continued) == outcomes(search(plan, tmp_path / "once", training))
 
 
-def test_a_setting_that_is_sampled_again_is_not_trained_again(
+def test_a_repeated_setting_is_not_trained_again(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC, strategy="random", trials=12)
     swept = search(plan, tmp_path / "x", training)
-    assert len(training.asked) == len(set(training.asked)) <= 3 * 2
+    assert len(training.requested) == len(set(training.requested)) <= 3 * 2
     assert swept.trials == len(table(tmp_path / "x")) == 12
-    assert len(swept.ranked) == len(training.asked) / 2
+    assert len(swept.ranked) == len(training.requested) / 2
 
 
-def test_a_complete_sweep_stays_as_it_is(
+def test_a_complete_sweep_trains_nothing(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC)
     first = search(plan, tmp_path / "x", training)
-    trained = len(training.asked)
-    told: list[tuple[int, ...]] = []
-    again = sweeping.sweep(plan, tmp_path / "x", telling(told), training)
-    assert told == [(3, 3, 0)] and len(training.asked) == trained
+    trained = len(training.requested)
+    counts_seen: list[tuple[int, ...]] = []
+    again = sweeping.sweep(plan, tmp_path / "x", recording(counts_seen), training)
+    assert counts_seen == [(3, 3, 0)] and len(training.requested) == trained
     assert outcomes(again) == outcomes(first)
 
 
-def test_an_interruption_loses_the_training_under_way_and_nothing_else(
+def test_an_interruption_loses_only_the_current_training(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     def auc(config: ExperimentConfig) -> float:
-        if len(training.asked) == 4:
+        if len(training.requested) == 4:
             raise KeyboardInterrupt
         return 0.01 * config.train.seed
 
@@ -188,12 +188,12 @@ def test_an_interruption_loses_the_training_under_way_and_nothing_else(
         search(plan, tmp_path / "x", training)
     assert len(table(tmp_path / "x")) == 1, "of the second trial, one seed was done"
     swept = search(plan, tmp_path / "x", training)
-    assert len(training.asked) == 3 * 2 + 1 and len(set(training.asked)) == 6
+    assert len(training.requested) == 3 * 2 + 1 and len(set(training.requested)) == 6
     assert outcomes(swept) == outcomes(search(plan, tmp_path / "whole", training))
 
 
 def crash(folder: Path, step: int) -> int:
-    """How many kills a small sweep survived."""
+    """Run a small sweep that is killed repeatedly; return the number of kills."""
     result = subprocess.run(
         [sys.executable, SUPPORT / "crashing_sweep.py", folder, str(step)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*PATHS, *sys.path])},
@@ -205,19 +205,17 @@ def crash(folder: Path, step: int) -> int:
     return int(result.stdout)
 
 
-def test_a_sweep_that_is_killed_at_any_moment_ends_as_one_that_is_not(tmp_path: Path) -> None:
+def test_a_sweep_killed_at_any_moment_has_the_same_result(tmp_path: Path) -> None:
     assert crash(tmp_path, step=97) >= 2
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_at_many_moments_ends_as_one_that_is_not(tmp_path: Path) -> None:
+def test_a_sweep_killed_at_many_moments_has_the_same_result(tmp_path: Path) -> None:
     assert crash(tmp_path, step=5) > 30
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
-    store: FeatureStore, tmp_path: Path
-) -> None:
+def test_a_sweep_killed_during_training_is_resumed(store: FeatureStore, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path[:0] = {PATHS}\n"
         "from pathlib import Path; import sweeping as s\n"
@@ -234,9 +232,9 @@ def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
         child.send_signal(signal.SIGKILL)
         child.wait()
     plan = make_plan(store, LOGISTIC, seeds=9)
-    told: list[tuple[int, ...]] = []
-    swept = sweeping.sweep(plan, tmp_path / "x", telling(told))
-    assert told[0][0] >= 1 and told[0][1] == 3
+    counts_seen: list[tuple[int, ...]] = []
+    swept = sweeping.sweep(plan, tmp_path / "x", recording(counts_seen))
+    assert counts_seen[0][0] >= 1 and counts_seen[0][1] == 3
     assert outcomes(swept) == outcomes(sweeping.sweep(plan, tmp_path / "whole"))
 
 
@@ -249,20 +247,20 @@ def test_a_process_that_is_killed_while_it_trains_is_taken_up_again(
         ({"base": replace(BASE, train=TrainConfig(epochs=2, members=1))}, "train.epochs is 1"),
         ({"base": replace(BASE, split=replace(BASE.split, test=0.3))}, "split.test is 0.2 there"),
     ],
-    ids=lambda own: own if isinstance(own, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_another_search_in_the_same_folder_is_refused_and_told_apart(
+def test_another_search_in_the_same_folder_is_refused_with_the_differences(
     changes: dict[str, Any], message: str, store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     search(make_plan(store, LOGISTIC), tmp_path / "x", training)
-    trained = len(training.asked)
+    trained = len(training.requested)
     changes = {"texts": LOGISTIC, **changes}
     with pytest.raises(UsageError, match=rf"x contains a different sweep: .*{message}"):
         search(make_plan(store, **changes), tmp_path / "x", training)
-    assert len(training.asked) == trained
+    assert len(training.requested) == trained
 
 
-def test_other_clips_are_refused_even_if_they_are_as_many(
+def test_other_clips_are_refused_even_if_their_number_is_equal(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     search(make_plan(store, LOGISTIC), tmp_path / "x", training)
@@ -270,7 +268,7 @@ def test_other_clips_are_refused_even_if_they_are_as_many(
     with pytest.raises(UsageError, match=r"clips.fake is 20 there, 21 here.*Give another --out"):
         search(make_plan(more, LOGISTIC), tmp_path / "x", training)
     named = (
-        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"somebody{n % 20}",))
+        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"person{n % 20}",))
         for n in range(40)
     )
     other = write_store(tmp_path / "other", named)
@@ -278,7 +276,7 @@ def test_other_clips_are_refused_even_if_they_are_as_many(
         search(make_plan(other, LOGISTIC), tmp_path / "x", training)
 
 
-def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
+def test_a_diverging_setting_is_recorded_as_failed_and_the_sweep_continues(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     def auc(config: ExperimentConfig) -> float:
@@ -295,12 +293,14 @@ def test_a_setting_that_diverges_is_kept_as_failed_and_the_rest_goes_on(
     assert rows["delta"]["failed"] == "with seed 1: training logistic diverged in epoch 3"
     assert rows["delta"]["auc"] == "" and rows["both"]["failed"] == ""
     assert rows["delta"]["auc_seed_0"] == "0.9" and rows["delta"]["auc_seed_1"] == ""
-    assert len(training.asked) == len(set(training.asked)) == 3 + 2 + 3, "each was tried once"
+    assert len(training.requested) == len(set(training.requested)) == 3 + 2 + 3, (
+        "each was tried once"
+    )
     again = search(plan, tmp_path / "x", training)
-    assert outcomes(again) == outcomes(swept) and len(training.asked) == 8
+    assert outcomes(again) == outcomes(swept) and len(training.requested) == 8
 
 
-def test_a_sweep_in_which_nothing_can_be_trained_says_why(
+def test_a_sweep_without_a_trainable_setting_gives_the_reason(
     store: FeatureStore, tmp_path: Path
 ) -> None:
     def auc(config: ExperimentConfig) -> float:
@@ -312,12 +312,12 @@ def test_a_sweep_in_which_nothing_can_be_trained_says_why(
 
 def records(turned: bool) -> Iterator[FeatureRecord]:
     for n in range(40):
-        part = "train" if n < 20 else "validation" if n < 30 else "test"
-        label = n % 2 if part != "test" or not turned else 1 - n % 2
-        yield make_record(f"{n:02}.mp4", seed=n, shift=0.4 * (n % 2), label=label, split=part)
+        split = "train" if n < 20 else "validation" if n < 30 else "test"
+        label = n % 2 if split != "test" or not turned else 1 - n % 2
+        yield make_record(f"{n:02}.mp4", seed=n, shift=0.4 * (n % 2), label=label, split=split)
 
 
-def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
+def test_test_clips_are_never_read_and_their_labels_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = [
@@ -327,25 +327,25 @@ def test_no_network_is_shown_a_test_clip_and_their_labels_change_nothing(
         )
         for turned in (False, True)
     ]
-    shown: set[int] = set()
+    rows_read: set[int] = set()
     whole = ArrayFeatures.read
 
     def read(features: ArrayFeatures, rows: Any) -> Any:
         if features in [plan.experiment.data.features for plan in plans]:
-            shown.update(map(int, rows))
+            rows_read.update(map(int, rows))
         return whole(features, rows)
 
     monkeypatch.setattr(ArrayFeatures, "read", read)
-    found = []
+    results = []
     for number, plan in enumerate(plans):
-        shown.clear()
-        found.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
-        test = set(plan.experiment.data.rows[plan.experiment.split.positions.test].tolist())
-        assert len(test) == 10 and len(shown) == 30 and not shown & test
-    assert found[0] == found[1]
+        rows_read.clear()
+        results.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
+        test = set(plan.experiment.data.rows[plan.experiment.parts.split.test].tolist())
+        assert len(test) == 10 and len(rows_read) == 30 and not rows_read & test
+    assert results[0] == results[1]
 
 
-def test_with_several_members_every_clip_but_the_test_clips_validates(
+def test_with_several_members_all_clips_but_the_test_clips_are_validation_clips(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     base = replace(BASE, train=replace(BASE.train, members=4))
@@ -354,7 +354,7 @@ def test_with_several_members_every_clip_but_the_test_clips_validates(
     assert swept.splits["validation"] == 40 - swept.splits["test"] > 0
 
 
-def test_too_few_groups_for_the_members_are_an_error_before_anything_is_written(
+def test_too_few_groups_for_the_members_fail_before_anything_is_written(
     tmp_path: Path, training: Training
 ) -> None:
     store = make_store(tmp_path / "s", people=4)
@@ -364,7 +364,7 @@ def test_too_few_groups_for_the_members_are_an_error_before_anything_is_written(
     assert not (tmp_path / "x").exists()
 
 
-def test_two_processes_do_not_work_in_one_folder(
+def test_the_folder_is_locked_against_another_process(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     plan = make_plan(store, LOGISTIC)
@@ -377,7 +377,7 @@ def test_two_processes_do_not_work_in_one_folder(
     assert search(plan, tmp_path / "x", training).trials == 3
 
 
-def test_a_folder_of_something_else_is_left_alone(
+def test_a_folder_with_other_contents_is_refused(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     (tmp_path / "x").mkdir()
@@ -409,7 +409,7 @@ def test_a_damaged_file_is_named(
         search(plan, tmp_path / "x", training)
 
 
-def test_a_folder_may_be_called_anything(
+def test_the_folder_may_have_any_name(
     store: FeatureStore, tmp_path: Path, training: Training
 ) -> None:
     folder = tmp_path / "50% of {x}? #1 'ä'"
@@ -417,7 +417,7 @@ def test_a_folder_may_be_called_anything(
     assert (folder / trials.NAME).exists()
 
 
-def test_the_same_search_has_the_same_folder_by_default_and_another_one_another(
+def test_the_default_folder_depends_on_the_search(
     store: FeatureStore,
 ) -> None:
     plan = make_plan(store, LOGISTIC)
@@ -426,9 +426,7 @@ def test_the_same_search_has_the_same_folder_by_default_and_another_one_another(
     assert plan.default_folder != make_plan(store, LOGISTIC, seeds=3).default_folder
 
 
-def test_warnings_say_how_far_the_first_place_can_be_trusted(
-    store: FeatureStore, tmp_path: Path
-) -> None:
+def test_warnings_describe_the_limits_of_the_ranking(store: FeatureStore, tmp_path: Path) -> None:
     def auc(config: ExperimentConfig) -> float:
         merit = {"features": 0.80, "delta": 0.79, "both": 0.4}[config.model.inputs]
         return merit + 0.05 * config.train.seed
