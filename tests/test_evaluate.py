@@ -283,7 +283,7 @@ def test_the_worst_mistakes_are_shown_from_the_videos(
     assert caption.startswith("new/shown.mp4 is fake but classified as real")
     said = unescape(page)
     assert "new/changed.mp4 is fake but classified as real" in said
-    assert "Not shown: the video is not the one that the features were made from." in said
+    assert "Not shown: the features were made from another version of the video." in said
     assert "Not shown: the video cannot be read: No such file or directory." in said
     assert str(tmp_path) not in page
 

@@ -134,13 +134,13 @@ def test_every_video_becomes_a_record(videos: list[VideoItem], run: Run, tmp_pat
     assert [record.frames_valid for record in store] == [4, 4, 0]
 
 
-def test_failures_are_told_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
+def test_failures_are_reported_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
     (failure,) = run(videos).failures
     assert (failure.video_id, failure.status) == ("c.mp4", "decode_error")
     assert failure.reason and not failure.transient
 
 
-def test_a_second_run_skips_everything_failures_too(
+def test_a_second_run_skips_every_video_even_failures(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -152,7 +152,9 @@ def test_a_second_run_skips_everything_failures_too(
     assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
 
 
-def test_a_new_video_is_extracted_beside_the_old_ones(videos: list[VideoItem], run: Run) -> None:
+def test_a_new_video_is_extracted_and_the_others_are_skipped(
+    videos: list[VideoItem], run: Run
+) -> None:
     assert counts(run(videos[:1])) == (1, 0, 1, 0)
     assert counts(run(videos)) == (3, 1, 1, 1)
 
@@ -190,7 +192,7 @@ def test_a_touched_file_is_not_extracted_again(videos: list[VideoItem], run: Run
     assert counts(run(videos)) == (3, 3, 0, 0)
 
 
-def test_a_touched_file_is_read_once_to_see_that_it_is_the_same(
+def test_a_touched_file_is_hashed_once_and_its_new_time_is_stored(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -236,7 +238,7 @@ def raising(error: Exception) -> Callable[..., None]:
     ],
     ids=["memory", "disk", "time"],
 )
-def test_a_failure_of_the_machine_is_tried_again_by_the_next_run(
+def test_a_transient_failure_is_retried_by_the_next_run(
     videos: list[VideoItem],
     run: Run,
     tmp_path: Path,
@@ -256,7 +258,7 @@ def test_a_failure_of_the_machine_is_tried_again_by_the_next_run(
     assert stored(tmp_path)["b.mp4"].status == "ok"
 
 
-def test_a_failure_of_the_file_is_not_tried_again_unasked(
+def test_a_failure_of_the_file_is_only_retried_on_request(
     videos: list[VideoItem], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -267,7 +269,7 @@ def test_a_failure_of_the_file_is_not_tried_again_unasked(
     assert decoded == ["c.mp4"]
 
 
-def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
+def test_two_concurrent_runs_share_the_videos_and_both_finish(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second run starts in the middle of the first, and waits for what the first has."""
@@ -291,7 +293,7 @@ def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
     assert verify(tmp_path / "store").is_whole
 
 
-def test_what_a_repair_set_aside_is_extracted_again(
+def test_records_removed_by_repair_are_extracted_again(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -334,7 +336,7 @@ def test_a_new_label_is_stored_without_extracting_again(
     assert run([changed, *videos[1:]]).relabelled == 0
 
 
-def test_failures_are_taken_up_again_when_asked(
+def test_retry_failed_extracts_failed_videos_again(
     videos: list[VideoItem], run: Run, tmp_path: Path
 ) -> None:
     run(videos)
@@ -345,7 +347,7 @@ def test_failures_are_taken_up_again_when_asked(
     assert counts(run(videos, retry_failed=True)) == (3, 3, 0, 0)
 
 
-def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
+def test_a_failed_file_that_was_replaced_is_extracted_again(
     videos: list[VideoItem], run: Run
 ) -> None:
     run(videos)
@@ -353,7 +355,7 @@ def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
     assert counts(run(videos)) == (3, 2, 1, 0)
 
 
-def test_each_video_is_told_once(videos: list[VideoItem], run: Run) -> None:
+def test_each_video_is_reported_once(videos: list[VideoItem], run: Run) -> None:
     told: list[Outcome] = []
     run(videos[:1])
     run(videos, on_video=lambda outcome, profile: told.append(outcome))
@@ -364,7 +366,7 @@ def test_each_video_is_told_once(videos: list[VideoItem], run: Run) -> None:
     ]
 
 
-def test_what_is_told_says_where_the_time_goes(videos: list[VideoItem], run: Run) -> None:
+def test_reports_include_the_profile(videos: list[VideoItem], run: Run) -> None:
     told: list[Profile | None] = []
     summary = run(videos, on_video=lambda outcome, profile: told.append(profile))
     assert summary.profile is not None and set(told) == {summary.profile}
@@ -373,7 +375,7 @@ def test_what_is_told_says_where_the_time_goes(videos: list[VideoItem], run: Run
     assert run(videos).profile is None
 
 
-def test_a_run_that_is_interrupted_goes_on_where_it_was(
+def test_an_interrupted_run_resumes_where_it_stopped(
     videos: list[VideoItem], run: Run, tmp_path: Path
 ) -> None:
     def interrupt(outcome: Outcome, profile: Profile | None) -> None:

@@ -42,7 +42,7 @@ def test_time_and_counts_add_up(clock: list[float]) -> None:
     assert table["stages"]["crop"]["idle_seconds"] == 6.0  # of two lanes of 6 s, one was busy
 
 
-def test_the_bottleneck_is_where_there_is_least_time_to_spare(clock: list[float]) -> None:
+def test_the_bottleneck_is_the_busiest_stage(clock: list[float]) -> None:
     profile = Profile()
     profile.start(lanes=4)
     clock[0] += 10.0
@@ -55,7 +55,7 @@ def test_the_bottleneck_is_where_there_is_least_time_to_spare(clock: list[float]
     assert profile.bottleneck == "decode"
 
 
-def test_the_clock_stands_still_between_runs(clock: list[float]) -> None:
+def test_the_clock_stops_between_runs(clock: list[float]) -> None:
     profile = Profile()
     assert profile.seconds == 0.0
     profile.start(lanes=1)
@@ -68,7 +68,7 @@ def test_the_clock_stands_still_between_runs(clock: list[float]) -> None:
     assert profile.seconds == 6.0
 
 
-def test_time_counts_where_the_stage_fails(clock: list[float]) -> None:
+def test_time_is_counted_if_the_stage_raises(clock: list[float]) -> None:
     profile = Profile()
     profile.start(lanes=1)
     with pytest.raises(KeyError), profile.measure("cnn", 3):
@@ -77,13 +77,13 @@ def test_time_counts_where_the_stage_fails(clock: list[float]) -> None:
     assert profile.stages["cnn"].busy_seconds == 1.0
 
 
-def test_a_run_of_nothing_divides_by_nothing() -> None:
+def test_an_empty_run_does_not_divide_by_zero() -> None:
     table = Profile().to_dict()
     assert list(table["stages"]) == list(STAGES)
     assert table["seconds"] == 0.0
 
 
-def test_what_is_taken_is_counted_once(clock: list[float]) -> None:
+def test_a_snapshot_resets_the_counts(clock: list[float]) -> None:
     profile = Profile()
     profile.start(lanes=2)
     profile.add("decode", 3.0, 1)
@@ -106,7 +106,7 @@ def reported(lanes: int, busy_seconds: float, seconds: float) -> Snapshot:
     return Snapshot(stages, seconds)
 
 
-def test_the_reports_of_processes_are_summed(clock: list[float]) -> None:
+def test_snapshots_of_processes_are_summed(clock: list[float]) -> None:
     profile = SummedProfile()
     profile.start(0)
     clock[0] += 10.0
@@ -119,7 +119,7 @@ def test_the_reports_of_processes_are_summed(clock: list[float]) -> None:
     assert profile.bottleneck == "decode"
 
 
-def test_a_process_counts_for_the_time_that_it_was_at_work(clock: list[float]) -> None:
+def test_a_process_only_counts_while_it_runs(clock: list[float]) -> None:
     profile = SummedProfile()
     profile.start(0)
     clock[0] += 10.0
@@ -129,6 +129,6 @@ def test_a_process_counts_for_the_time_that_it_was_at_work(clock: list[float]) -
     assert profile.pressure("decode") == pytest.approx(20 / 30)
 
 
-def test_nothing_is_under_pressure_before_anything_is_reported() -> None:
+def test_pressure_is_zero_before_the_first_snapshot() -> None:
     table = SummedProfile().to_dict()
     assert table["stages"]["cnn"]["idle_seconds"] == 0.0

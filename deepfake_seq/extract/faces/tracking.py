@@ -1,4 +1,4 @@
-"""Following people over the sampled frames: pure functions of boxes."""
+"""Tracking of people over the sampled frames: pure functions of boxes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import numpy as np
 from deepfake_seq.extract.faces.base import Face, FaceTrack
 
 _NEAREST = 0.6
-"""Two boxes further apart than this share of their size are two people."""
+"""Largest distance between two faces of one person, as a fraction of the larger face's side."""
 
 _MAX_GROWTH = 2.5
-"""A face that is this much larger or smaller than it was is somebody else's."""
+"""Largest ratio between the sizes of two successive faces of one person."""
 
 
 def track_faces(
     faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()
 ) -> list[FaceTrack]:
-    """Join faces into one track for each person, nearest first.
+    """Join faces into one track per person, nearest faces first.
 
-    Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
-    together when their centres are near in proportion to their size, and their sizes alike.
+    Sampled frames can be a second apart, so boxes of the same person need not overlap: two faces
+    belong together if the distance of their centres is small in proportion to their size, and their
+    sizes are similar.
 
     Args:
         faces_by_frame: The faces of each frame, in order of time.
-        cuts: The frames that begin a new shot. No track runs across one: who stands in the same
-            place afterwards may be somebody else.
+        cuts: The frames that begin a new shot. Tracks end at a cut, because the face in the same
+            place afterwards may be another person's.
     """
     tracks: list[dict[int, Face]] = []
     shot = 0
@@ -51,12 +52,12 @@ def track_faces(
 
 
 def select_people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
-    """The people whom a video is about, the longest, largest track first.
+    """Return the tracks in descending order of prominence, or only the first one.
 
     Args:
-        tracks: What `track_faces` gives.
-        everyone: Whether all are wanted, or the first alone. A face that was seen only once is
-            nobody's, unless there is no other.
+        tracks: The tracks from `track_faces`.
+        everyone: Whether to return all people instead of the most prominent one. Tracks of a single
+            face are left out, unless there are no others.
     """
     ordered = sorted(tracks, key=lambda track: -track.weight)
     if everyone:
@@ -69,7 +70,7 @@ def _latest(track: dict[int, Face]) -> Face:
 
 
 def _distance(one: Face, other: Face) -> float:
-    """Between the centres, in units of the larger box's side; infinite where the sizes differ."""
+    """Return the distance of the centres in sides of the larger box; infinite if sizes differ."""
     sides = sorted(math.sqrt(max(face.area, 1e-6)) for face in (one, other))
     if sides[1] > _MAX_GROWTH * sides[0]:
         return float("inf")

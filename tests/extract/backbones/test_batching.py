@@ -18,7 +18,7 @@ def crops(owner: int, count: int) -> np.ndarray:
 
 
 @given(COUNTS, st.integers(1, 8), st.lists(st.booleans(), max_size=30))
-def test_everybody_gets_the_features_of_their_own_crops_in_order(
+def test_owners_get_the_features_of_their_crops_in_order(
     counts: list[int], size: int, comes: list[bool]
 ) -> None:
     batcher: Batcher[int] = Batcher(size)
@@ -52,7 +52,7 @@ def test_all_batches_but_the_last_are_full(counts: list[int], size: int) -> None
     assert all(length == size for length in lengths[:-1])
 
 
-def test_a_batch_that_is_not_full_is_given_only_when_it_will_do() -> None:
+def test_a_partial_batch_is_only_returned_on_request() -> None:
     batcher: Batcher[str] = Batcher(4)
     assert batcher.take(partial=True) is None
     batcher.add("a", crops(0, 3))
@@ -63,7 +63,7 @@ def test_a_batch_that_is_not_full_is_given_only_when_it_will_do() -> None:
     assert batcher.waiting == 2
 
 
-def test_one_persons_batch_is_not_copied() -> None:
+def test_a_batch_of_one_owner_is_not_copied() -> None:
     batcher: Batcher[str] = Batcher(4)
     own = crops(0, 4)
     batcher.add("a", own)

@@ -83,7 +83,7 @@ def test_no_crops_give_no_rows(runtime: CnnRuntime, crops: Crops) -> None:
     assert runtime.features(crops[:0]).shape == (0, 2048)
 
 
-def test_every_crop_gives_one_row_of_numbers_of_its_own(
+def test_every_crop_gives_its_own_row_of_features(
     together: Features,
 ) -> None:
     assert together.shape == (BATCH + 1, 2048)
@@ -110,9 +110,7 @@ def test_all_runtimes_give_the_same_numbers(together_of: Callable[[str], Feature
     assert_they_agree(together_of("openvino"), together_of("keras"))
 
 
-def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
-    name: str, tmp_path: Path
-) -> None:
+def test_mismatched_weights_are_a_weights_error_naming_the_file(name: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.h5"
     path.write_text("not HDF5")
     with pytest.raises(WeightsError, match=r"wrong\.h5") as caught:
@@ -120,7 +118,7 @@ def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
+def test_openvino_imports_neither_tensorflow_nor_keras(
     runtime_of: Callable[[str], CnnRuntime], crops: Crops
 ) -> None:
     runtime_of("openvino")  # translated here, so that the child finds it
@@ -151,7 +149,7 @@ def test_a_network_is_translated_and_compiled_once(
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "foreign", "empty"])
-def test_a_damaged_compiled_network_is_made_anew(
+def test_a_damaged_compiled_network_is_compiled_again(
     runtime_of: Callable[[str], CnnRuntime],
     crops: Crops,
     together_of: Callable[[str], Features],
@@ -176,7 +174,7 @@ def test_a_damaged_compiled_network_is_made_anew(
     assert len(file.read_bytes()) == pytest.approx(len(whole), rel=0.01)
 
 
-def test_a_folder_that_cannot_be_written_costs_only_time(
+def test_a_read_only_cache_folder_only_costs_time(
     runtime_of: Callable[[str], CnnRuntime],
     monkeypatch: pytest.MonkeyPatch,
     crops: Crops,
@@ -198,7 +196,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
     assert len(compiled_files(networks)) == 1
 
 
-def test_bfloat16_points_the_same_way_as_float32(
+def test_bfloat16_features_are_close_to_float32_features(
     together_of: Callable[[str], Features], crops: Crops
 ) -> None:
     try:

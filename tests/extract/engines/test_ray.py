@@ -182,7 +182,9 @@ def committed(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_path: Path) -> None:
+def test_a_killed_node_only_repeats_its_current_videos(
+    nodes: Any, videos: Path, tmp_path: Path
+) -> None:
     run = extract(videos, "--address", nodes.address, "--profile")
     mark = str(tmp_path)
     until(lambda: len(marked_processes(mark, "multiprocessing.spawn")) == 2)  # both decode
@@ -209,7 +211,7 @@ def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
+def test_a_killed_process_is_replaced_and_its_decoders_end(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
     """Ray is started by the command itself, and ended by it."""
@@ -229,7 +231,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
+def test_an_interrupted_run_leaves_no_process_and_can_be_resumed(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
     run = extract(videos, "--address", "local")
@@ -249,7 +251,7 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_gone_is_not_waited_for(
+def test_a_stopped_cluster_is_not_waited_for(
     marked: str, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray remembers the address of a cluster that was killed."""
@@ -264,7 +266,7 @@ def test_a_cluster_that_is_gone_is_not_waited_for(
 
 
 @pytest.mark.slow
-def test_ray_status_shows_the_processes_that_there_is_no_room_for(
+def test_ray_status_shows_processes_that_do_not_fit(
     nodes: Any, videos: Path, tmp_path: Path
 ) -> None:
     """An autoscaler starts machines for this demand. The cluster has two processors."""
@@ -289,7 +291,7 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
 
 
 @pytest.mark.slow
-def test_each_process_takes_all_of_the_smallest_node_or_one_gpu(marked: str) -> None:
+def test_each_process_reserves_the_smallest_node_or_one_gpu(marked: str) -> None:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
@@ -318,7 +320,7 @@ def other_version(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
+def test_a_node_that_fails_its_check_is_excluded_without_losing_videos(
     nodes: Any, videos: Path, other_version: dict[str, str]
 ) -> None:
     nodes.remove_node(*nodes.worker_nodes)
@@ -336,7 +338,7 @@ def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
 
 
 @pytest.mark.slow
-def test_if_every_node_is_left_out_the_run_fails_and_names_them(
+def test_a_run_without_usable_nodes_fails_and_names_them(
     marked: str,
     other_version: dict[str, str],
     job: MakeJob,
@@ -362,7 +364,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
 
 
 @pytest.mark.slow
-def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
+def test_a_run_without_nodes_fails_and_keeps_committed_records(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     from ray.cluster_utils import Cluster
@@ -389,7 +391,7 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
 
 
 @pytest.mark.slow
-def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
+def test_a_video_that_kills_its_processes_fails_and_is_retried_by_the_next_run(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     """The process is killed whenever it holds the claim of one video."""
@@ -422,7 +424,7 @@ def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again
 
 
 @pytest.mark.slow
-def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
+def test_a_node_whose_processes_die_at_once_is_excluded(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     with (
@@ -486,12 +488,12 @@ def test_separate_disks_are_reported_with_their_machines(
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379", "head:99999"])
-def test_an_address_that_cannot_be_one_is_refused(address: str) -> None:
+def test_a_malformed_address_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match=r"HOST:PORT.*Received"), cluster.connected(address):
         pass
 
 
-def test_an_address_where_nobody_is_is_told_at_once() -> None:
+def test_an_unreachable_address_fails_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with (
@@ -507,7 +509,9 @@ def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_where_ray_is_missing_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_is_reported_with_its_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(EngineError, match=r"pip install 'deepfake-seq\[ray\]'"),

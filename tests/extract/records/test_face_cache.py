@@ -182,7 +182,7 @@ def assert_same(tmp_path: Path, one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
+def test_another_cnn_gives_the_same_features_from_faces_as_from_videos(
     name: str, videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -199,7 +199,7 @@ def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
     assert one["a.mp4"].features[0].any()
 
 
-def test_the_crops_are_kept_pixel_for_pixel(
+def test_lossless_formats_keep_every_pixel(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "webp", extract_options=KEPT)
@@ -218,7 +218,7 @@ def test_the_crops_are_kept_pixel_for_pixel(
     assert bytes(one["a.mp4"].encoded[0]) != bytes(other["a.mp4"].encoded[0])
 
 
-def test_of_lossy_faces_too_the_features_are_those_of_the_videos(
+def test_lossy_faces_give_the_same_features_as_their_extraction(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     lossy = replace(CONFIG, faces=replace(CONFIG.faces, image_format="jpeg"))
@@ -232,7 +232,7 @@ def test_of_lossy_faces_too_the_features_are_those_of_the_videos(
         extract(videos, "plain", lossy)
 
 
-def test_failures_are_kept_as_failures(
+def test_failures_are_stored_in_the_face_cache(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -243,7 +243,7 @@ def test_failures_are_kept_as_failures(
     assert (store["dark.mp4"].status, store["dark.mp4"].frames_valid) == ("no_face", 0)
 
 
-def test_everybody_in_a_video_is_kept(
+def test_all_people_of_a_video_are_stored(
     tmp_path: Path, extract: Extract, from_faces: Extract
 ) -> None:
     path = moving(tmp_path, "wide.mp4", (320, 120), 3)
@@ -255,7 +255,7 @@ def test_everybody_in_a_video_is_kept(
     assert_same(tmp_path, "first", "again")
 
 
-def test_a_second_run_does_nothing(
+def test_a_second_run_skips_every_video(
     videos: list[VideoItem], extract: Extract, from_faces: Extract
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -264,7 +264,7 @@ def test_a_second_run_does_nothing(
     assert from_faces("first", "again").skipped == 4
 
 
-def test_faces_that_are_asked_for_later_are_made(
+def test_faces_requested_later_are_added(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first")
@@ -288,7 +288,7 @@ def test_a_changed_video_gets_new_faces(
     assert_same(tmp_path, "first", "again")
 
 
-def test_what_the_data_set_tells_anew_reaches_faces_and_features(
+def test_new_labels_are_written_to_faces_and_features(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -301,7 +301,7 @@ def test_what_the_data_set_tells_anew_reaches_faces_and_features(
     assert_same(tmp_path, "first", "again")
 
 
-def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
+def test_a_damaged_face_record_ends_the_run_with_its_name(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:1], "first", extract_options=KEPT)
@@ -315,7 +315,7 @@ def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
     assert not len(FeatureStore.open(tmp_path / "again"))
 
 
-def test_views_of_the_faces_are_those_of_the_videos(
+def test_views_from_faces_equal_views_from_videos(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=ExtractOptions(True, VIEWS))
@@ -331,7 +331,7 @@ def test_views_of_the_faces_are_those_of_the_videos(
     assert open_faces(tmp_path / "first").video_ids == ["a.mp4", "b.mp4", "dark.mp4", "none.mp4"]
 
 
-def test_views_that_are_asked_for_later_or_otherwise_are_made(
+def test_views_requested_later_or_with_other_settings_are_made(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first")
@@ -349,7 +349,7 @@ def test_views_that_are_asked_for_later_or_otherwise_are_made(
     assert extract(videos, "first").skipped == 4  # who asks for none keeps those that there are
 
 
-def test_views_of_a_version_that_is_gone_are_emptied(
+def test_views_of_an_older_version_of_the_video_are_emptied(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=ExtractOptions(views=VIEWS))
@@ -360,13 +360,13 @@ def test_views_of_a_version_that_is_gone_are_emptied(
         assert record.failed and "older version" in record.reason
 
 
-def test_whole_frames_cannot_be_blended() -> None:
+def test_self_blending_whole_frames_is_refused() -> None:
     config = replace(CONFIG, faces=FaceConfig(detector="none"))
     with pytest.raises(UsageError, match="--self-blend"):
         resolve(config, ExtractOptions(views=ViewsConfig(self_blend=1)))
 
 
-def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
+def test_records_name_the_split_in_which_a_finetuned_cnn_saw_their_clip(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "plain")
@@ -379,7 +379,7 @@ def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
     assert (parts["b.mp4"], parts["dark.mp4"]) == ("related", "unseen")
 
 
-def test_a_store_of_features_is_no_face_cache(
+def test_a_feature_store_is_refused_as_a_face_cache(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:1], "first")
@@ -404,7 +404,7 @@ class Slow(DecodersHere):
         return DecodedVideo(None, "timeout", "took too long", source, transient=True)
 
 
-def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
+def test_a_later_failure_does_not_replace_existing_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:1], "first", extract_options=ExtractOptions(views=VIEWS))
@@ -418,7 +418,7 @@ def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
     assert len(open_faces(tmp_path / "first")) == 1
 
 
-def test_faces_that_are_too_large_to_keep_still_give_features(
+def test_faces_too_large_for_the_cache_still_give_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:2], "plain")
@@ -430,7 +430,7 @@ def test_faces_that_are_too_large_to_keep_still_give_features(
     assert "limit of the face cache, 100" in store["b.mp4"].reason
 
 
-def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
+def test_people_missing_from_the_changed_video_are_emptied_even_after_a_crash(
     tmp_path: Path, extract: Extract
 ) -> None:
     everyone = replace(CONFIG, faces=replace(CONFIG.faces, people="all"))
@@ -449,7 +449,7 @@ def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
     assert extract([item], "store", everyone, KEPT).skipped == 1
 
 
-def test_a_picture_that_is_none_costs_its_video_alone(
+def test_an_undecodable_image_only_fails_its_video(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:2], "first", extract_options=KEPT)
@@ -463,7 +463,7 @@ def test_a_picture_that_is_none_costs_its_video_alone(
 
 
 @pytest.mark.parametrize("facts", [{}, {"width": "9", "height": 9}, {"width": 9, "height": -1}])
-def test_faces_of_frames_of_no_known_size_are_rejected(
+def test_faces_without_a_valid_frame_size_are_rejected(
     facts: dict[str, Any],
     videos: list[VideoItem],
     extract: Extract,
@@ -478,24 +478,24 @@ def test_faces_of_frames_of_no_known_size_are_rejected(
     }
 
 
-def test_pictures_that_would_fill_the_memory_are_not_unpacked(
+def test_images_that_exceed_the_memory_limit_are_not_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     files = image_codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
     assert len(image_codec.decode(files)) == 3
     monkeypatch.setattr(image_codec, "MAX_IMAGES", 2 * 30_000)
-    with pytest.raises(StoreError, match="larger than 60000 bytes"):
+    with pytest.raises(StoreError, match="exceed 60000 bytes"):
         image_codec.decode(files)
 
 
 @pytest.mark.parametrize("values", [{}, {"faces": {}}, {"faces": {"people": 3}}])
-def test_a_face_cache_that_does_not_say_how_it_was_made_is_refused(
+def test_a_face_cache_without_extraction_settings_is_refused(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     description = StoreDescription(resolve(CONFIG).faces_fingerprint, values, kind="faces")
     with FaceStoreWriter.create(tmp_path / "faces", description) as writer:
         writer.claim("")
-    with pytest.raises(StoreError, match="does not say how its faces were found"):
+    with pytest.raises(StoreError, match="lacks valid extraction settings"):
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
@@ -516,13 +516,13 @@ TUNED_ON = FinetuneOverlap(
         ("a.mp4", "x", ("q",), "unseen"),
     ],
 )
-def test_a_tuned_cnn_knows_videos_whoever_was_seen_in_them(
+def test_other_people_of_a_training_video_are_related(
     video_id: str, sha256: str, groups: tuple[str, ...], part: str
 ) -> None:
     assert TUNED_ON.part_of(video_id, sha256, groups) == part
 
 
-def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
+def test_groups_added_later_update_the_overlap_with_finetuning(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     clips = FinetuneOverlap({}, frozenset(), frozenset({"alice"}))
