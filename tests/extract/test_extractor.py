@@ -39,7 +39,7 @@ CONFIG = ExtractConfig(
 
 
 class CountingCnn:
-    """Each feature is the crop's mean grey level; notes how many crops come at a time."""
+    """Each feature is the crop's mean grey level; records the number of crops per call."""
 
     batch = 6
 
@@ -52,7 +52,7 @@ class CountingCnn:
 
 
 class AlternatelyBlind:
-    """Takes the whole frame for a face, or sees none in frames of odd brightness."""
+    """Finds the whole frame as a face, or no face in frames of odd brightness."""
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         height, width = images_rgb.shape[1:3]
@@ -125,7 +125,7 @@ def test_videos_are_decoded_while_the_cnn_runs(tmp_path: Path) -> None:
 
     class Waiting(CountingCnn):
         def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            assert prepared.wait(timeout=60), "nothing else goes on meanwhile"
+            assert prepared.wait(timeout=60), "no video is decoded meanwhile"
             return super().features(crops_rgb)
 
     class Telling(DecodersHere):
@@ -149,7 +149,7 @@ def test_the_number_of_videos_in_progress_is_limited(tmp_path: Path) -> None:
 
     with extractor_of(CountingCnn()) as extractor:
         for done, _ in enumerate(extractor.records(items())):
-            # Two in preparation and one about to be, and two or so for each batch ahead.
+            # Two being decoded and one submitted, and about two per batch ahead.
             assert taken - done <= 12
 
 

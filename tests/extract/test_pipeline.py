@@ -1,4 +1,4 @@
-"""Videos into a store: what is skipped, what is done again, and what is counted."""
+"""Extraction into a store: which videos are skipped or extracted again, and the summary."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
     """Replace `Extractor.build`: the real extractor with a CNN that costs nothing."""
 
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Extractor:
-        own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
-        source = VideoCropSource(resolved, build_detector("none", None), own)
+        workers = max(execution.workers, 1)
+        pool = decoders(workers, resolved.config.sampling, execution.limits)
+        source = VideoCropSource(resolved, build_detector("none", None), pool)
         return Extractor(source, MeanCnn())
 
     return build
@@ -69,13 +70,13 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CNN that costs nothing, and decoding in this process."""
+    """Decode in this process, with a CNN that costs nothing."""
     monkeypatch.setattr(Extractor, "build", build_with(DecodersHere))
 
 
 @pytest.fixture
 def videos(tmp_path: Path) -> list[VideoItem]:
-    """Two clips and a file that is none."""
+    """Two clips and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
     write_clip(folder / "a.mp4", 8)
@@ -92,7 +93,7 @@ Run = Callable[..., Summary]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Extract into the store, which is opened anew each time."""
+    """Extract into the store, which is opened again for each run."""
 
     def run(
         items: list[VideoItem],
@@ -119,7 +120,7 @@ def stored(tmp_path: Path) -> FeatureStore:
 
 
 def counts(summary: Summary) -> tuple[int, int, int, int]:
-    """How many videos there were, and how many were skipped, gave features and failed."""
+    """Return the numbers of all, skipped, successful and failed videos."""
     return summary.videos, summary.skipped, summary.ok, summary.failed
 
 
@@ -207,7 +208,7 @@ def test_a_touched_file_is_hashed_once_and_its_new_time_is_stored(
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> list[str]:
-    """Make decoding one video fail; gives the names of all that are decoded."""
+    """Make the decoding of one video fail; return a list that collects all decoded names."""
     decoded: list[str] = []
 
     class Failing(DecodersHere):
@@ -272,7 +273,7 @@ def test_a_failure_of_the_file_is_only_retried_on_request(
 def test_two_concurrent_runs_share_the_videos_and_both_finish(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second run starts in the middle of the first, and waits for what the first has."""
+    """The second run starts during the first one, and waits for its claimed videos."""
     monkeypatch.setattr(pipeline, "_POLL_SECONDS", 0.01)
     summaries: list[Summary] = []
     threads: list[threading.Thread] = []
@@ -356,20 +357,20 @@ def test_a_failed_file_that_was_replaced_is_extracted_again(
 
 
 def test_each_video_is_reported_once(videos: list[VideoItem], run: Run) -> None:
-    told: list[Outcome] = []
+    reported: list[Outcome] = []
     run(videos[:1])
-    run(videos, on_video=lambda outcome, profile: told.append(outcome))
-    assert (told[0].video_id, told[0].skipped) == ("a.mp4", True)
-    assert sorted(told)[1:] == [
+    run(videos, on_video=lambda outcome, profile: reported.append(outcome))
+    assert (reported[0].video_id, reported[0].skipped) == ("a.mp4", True)
+    assert sorted(reported)[1:] == [
         Outcome("b.mp4", "ok"),
-        Outcome("c.mp4", "decode_error", told[-1].reason or told[1].reason),
+        Outcome("c.mp4", "decode_error", reported[-1].reason or reported[1].reason),
     ]
 
 
 def test_reports_include_the_profile(videos: list[VideoItem], run: Run) -> None:
-    told: list[Profile | None] = []
-    summary = run(videos, on_video=lambda outcome, profile: told.append(profile))
-    assert summary.profile is not None and set(told) == {summary.profile}
+    profiles: list[Profile | None] = []
+    summary = run(videos, on_video=lambda outcome, profile: profiles.append(profile))
+    assert summary.profile is not None and set(profiles) == {summary.profile}
     done = {name: stage.done for name, stage in summary.profile.stages.items()}
     assert done == {"decode": 3, "detect": 8, "crop": 8, "cnn": 8, "store": 3}
     assert run(videos).profile is None

@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Times, pressures and the bottleneck of a profile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepfake_seq.extract.profiling import (
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, to be set by the test."""
+    """The current time, set by the test."""
     now = [100.0]
     monkeypatch.setattr(profiling.time, "monotonic", lambda: now[0])
     return now
@@ -100,7 +100,7 @@ def test_a_snapshot_resets_the_counts(clock: list[float]) -> None:
 
 
 def reported(lanes: int, busy_seconds: float, seconds: float) -> Snapshot:
-    """What a process reports that has decoded one video."""
+    """The snapshot of a process that has decoded one video."""
     stages = {name: Stage(lanes=lanes if name in PREPARING else 1) for name in STAGES}
     stages["decode"] = Stage(busy_seconds, 1, lanes)
     return Snapshot(stages, seconds)

@@ -1,4 +1,4 @@
-"""From settings to files and to the fingerprint."""
+"""Resolution of settings to weights files and fingerprints."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ALTERNATIVES: dict[str, dict[str, object]] = {
     },
     "backbone": {"name": "vgg16", "precision": "bfloat16"},
 }
-"""Another value for each setting; those that name weights files have tests of their own."""
+"""Another value for each setting; weights files have separate tests."""
 
 
 def test_every_setting_is_tested() -> None:

@@ -1,4 +1,4 @@
-"""Crops of several people in one batch, and everybody's features back."""
+"""Crops of several owners in one batch, and the features of each owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COUNTS = st.lists(st.integers(1, 9), max_size=12)
 
 
 def crops(owner: int, count: int) -> np.ndarray:
-    """Crops that tell whose they are, and which."""
+    """Crops with their owner and number as pixel values."""
     pairs = [[[[owner, number, 0]]] for number in range(count)]
     return np.array(pairs, dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""One contract for all CNN runtimes, and that they agree."""
+"""The contract of all CNN runtimes, and their agreement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Features = npt.NDArray[np.float32]
 
 
 def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
-    """Different square views of an image: (count, size, size, 3)."""
+    """Return different square crops of an image: (count, size, size, 3)."""
     views = [image_rgb[8 * k : 8 * k + 300, 8 * k : 8 * k + 300] for k in range(count)]
     return np.stack([cv2.resize(view, (size, size)) for view in views])
 
@@ -38,7 +38,7 @@ def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
     scope="module", params=["tiny", pytest.param("real", marks=pytest.mark.slow)], autouse=True
 )
 def networks(request: pytest.FixtureRequest, tiny_home: Path, home: Path) -> Iterator[Path]:
-    """The folder of translated networks, where InceptionV3 is itself or a CNN of two layers."""
+    """The folder of translated networks, with InceptionV3 or a CNN of two layers in its place."""
     if request.param == "real":
         yield home / "deepseq" / "openvino"
     else:
@@ -98,7 +98,7 @@ def test_features_do_not_depend_on_the_other_crops_of_the_batch(
     first = runtime.features(crops[:1])
     reverse = slice(None, -BATCH - 1, -1)
     np.testing.assert_array_equal(runtime.features(crops[reverse]), together[reverse])
-    # Compared last: what was given must not change when the network runs again.
+    # Compared last: the result must not change when the network runs again.
     np.testing.assert_array_equal(first, together[:1])
 
 
@@ -121,7 +121,7 @@ def test_mismatched_weights_are_a_weights_error_naming_the_file(name: str, tmp_p
 def test_openvino_imports_neither_tensorflow_nor_keras(
     runtime_of: Callable[[str], CnnRuntime], crops: Crops
 ) -> None:
-    runtime_of("openvino")  # translated here, so that the child finds it
+    runtime_of("openvino")  # translated here, so that the child process finds it
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import BackboneConfig\n"

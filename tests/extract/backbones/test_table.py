@@ -1,4 +1,4 @@
-"""The table of CNNs, what they are fed, and their weights."""
+"""The table of CNNs, their preprocessing and their weights."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_the_crop_size_is_the_default_input_size_of_the_network(name: str) -> No
     assert caught.value.args[0] == BACKBONE_TABLE[name].crop_size
 
 
-class Stopped(Exception):  # noqa: N818 - no error, but a way out
+class Stopped(Exception):  # noqa: N818 - not an error, only ends the call
     """Carries the default size of a network's input."""
 
 
 class Stopper:
-    """Stands in for `imagenet_utils`, and stops where the default size is told."""
+    """Replaces `imagenet_utils`, and raises `Stopped` with the default input size."""
 
     def obtain_input_shape(self, *_: object, default_size: int, **__: object) -> None:
         raise Stopped(default_size)

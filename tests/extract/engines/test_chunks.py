@@ -33,7 +33,7 @@ def sizes(queue: ChunkQueue, processes: int) -> list[int]:
 def work(
     queue: ChunkQueue, chunk: Chunk, deadly: set[str]
 ) -> tuple[list[str], PendingVideo | None]:
-    """Extract a chunk in order, in a process that dies at deadly videos.
+    """Extract a chunk in order, in a process that is killed by some videos.
 
     Returns:
         The videos that were extracted, and the one that was given up.

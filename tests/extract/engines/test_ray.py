@@ -1,4 +1,4 @@
-"""The Ray engine on Ray: nodes on this machine, some of which are killed or fail their check."""
+"""The Ray engine, with nodes on this machine, some of which are killed or fail their check."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MakeJob = Callable[[str], Job]
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A mark in the environment of all processes that the test starts; none is left over."""
+    """A mark in the environment of all processes of the test; they are killed at its end."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -83,7 +83,7 @@ def videos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def job() -> MakeJob:
-    """Makes a job for the cluster at an address."""
+    """Returns a function that makes a job for the cluster at an address."""
 
     def make(address: str) -> Job:
         execution = ExecutionConfig(workers=1, engine="ray", address=address)
@@ -107,7 +107,7 @@ def clips(tmp_path: Path) -> list[PendingVideo]:
 
 
 def outcomes_of(engine: RayEngine, videos: list[PendingVideo]) -> dict[str, Outcome]:
-    """The outcome of each video; waits for those that something else has claimed."""
+    """Return the outcome of each video; wait for videos that are claimed elsewhere."""
     outcomes: dict[str, Outcome] = {}
     while len(outcomes) < len(videos):
         left = [video for video in videos if video.item.video_id not in outcomes]
@@ -269,7 +269,7 @@ def test_a_stopped_cluster_is_not_waited_for(
 def test_ray_status_shows_processes_that_do_not_fit(
     nodes: Any, videos: Path, tmp_path: Path
 ) -> None:
-    """An autoscaler starts machines for this demand. The cluster has two processors."""
+    """An autoscaler starts machines for this demand; the cluster has two processors."""
     for number in range(300):
         (videos / "fake" / f"more{number}.mp4").hardlink_to(videos / "fake" / "01.mp4")
     run = extract(videos, "--address", nodes.address)

@@ -1,4 +1,4 @@
-"""Cutting the face out."""
+"""Cropping of faces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def box(*edges: float) -> Box:
 
 @st.composite
 def boxes_in_images(draw: st.DrawFn) -> tuple[Box, int, int]:
-    """A box in whole pixels inside an image, and the image's width and height."""
+    """A box in whole pixels inside an image, with the width and height of the image."""
     width, height = draw(sides), draw(sides)
     left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     right, bottom = draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height))

@@ -1,4 +1,4 @@
-"""One contract for all face detectors, and what is particular to each."""
+"""The contract of all face detectors, and the behaviour of each."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def retinaface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def detector_of(request: pytest.FixtureRequest) -> Callable[[str], FaceDetector]:
-    """Each detector by name, made once."""
+    """Each detector by name, built once."""
     made: dict[str, FaceDetector] = {}
 
     def build(name: str) -> FaceDetector:
@@ -232,7 +232,7 @@ def test_boxes_are_in_pixels_of_the_original_image(
 
 
 class Watcher:
-    """Notes the shape that it is given, and finds the whole of it."""
+    """Records the shape of its input, and returns the whole frame as a face."""
 
     def detect(self, images_rgb: Images) -> list[list[Face]]:
         self.shape = images_rgb.shape
@@ -301,7 +301,7 @@ def test_batched_retinaface_equals_the_package(
 def spot_network(
     images: list[npt.NDArray[np.float32]],
 ) -> list[list[npt.NDArray[np.float32]]]:
-    """Stands in for RetinaFace: one face of side 64 about the bright spot of each image."""
+    """Replaces RetinaFace: one face of side 64 around the bright spot of each image."""
     found = []
     for image in images:
         height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""People in sampled frames, and in the frames beside those that miss them."""
+"""People in sampled frames, and in the neighbours of frames that do not show them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLED = np.arange(5, FRAMES, 10)
 
 
 def frames_at(positions: Sequence[int]) -> SampledFrames:
-    """Images that carry their number in two pixels."""
+    """Images with their number encoded in two pixels."""
     images = np.full((len(positions), 64, 64, 3), 90, dtype=np.uint8)
     images[:, 0, 0, 0] = positions
     index = np.array(positions, dtype=np.int64)
@@ -26,7 +26,7 @@ def frames_at(positions: Sequence[int]) -> SampledFrames:
 
 
 class Blind:
-    """Sees one face (or several) in each frame, but not in those with the numbers in `blind`."""
+    """Finds one or several faces in each frame, except in the frames numbered in `blind`."""
 
     def __init__(self, blind: set[int], people: int = 1) -> None:
         self.blind = blind

@@ -1,4 +1,4 @@
-"""Following one person."""
+"""Tracking of people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The face cache: crops are kept beside features, and stand for their videos ever after."""
+"""The face cache: it stores crops, from which features are extracted without the videos."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ VIEWS = ViewsConfig(augment="real", views=2, self_blend=1)
 
 
 class PixelCnn:
-    """Features that tell every pixel of a crop."""
+    """Computes features that depend on every pixel of a crop."""
 
     batch = 6
 
@@ -70,8 +70,8 @@ class PixelCnn:
         return np.tile((rows @ columns.T / 1e3).astype(np.float32), (1, self._width // 8))
 
 
-class Finds:
-    """Finds a face of its own size in each image that is bright enough; two in wide images."""
+class BrightFaces:
+    """Finds a face in proportion to the image in each bright image; two in wide images."""
 
     def detect(self, images_rgb: Images) -> list[list[Face]]:
         return [self._in(image) for image in images_rgb]
@@ -92,9 +92,9 @@ class Finds:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding in this process, faces that are told and a CNN that costs little."""
+    """Decode in this process, with a fake detector and a fast fake CNN."""
     monkeypatch.setattr(extractor, "Decoders", DecodersHere)
-    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: Finds())
+    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: BrightFaces())
 
     def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> PixelCnn:
         return PixelCnn(BACKBONE_TABLE[config.name].width)
@@ -103,7 +103,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
-    """A clip of coloured shapes that move."""
+    """Write a clip of moving coloured shapes."""
     generator = np.random.default_rng(seed)
     small = generator.integers(60, 256, (9, 16, 3), dtype=np.uint8)
     images = [
@@ -115,7 +115,7 @@ def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> list[VideoItem]:
-    """Two clips of other sizes with a face, one without, and a file that is no video."""
+    """Two clips of different sizes with a face, one without, and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
     moving(folder, "a.mp4", (96, 128), 1)
@@ -134,7 +134,7 @@ Extract = Callable[..., Summary]
 
 @pytest.fixture
 def extract(tmp_path: Path) -> Extract:
-    """Extract videos into the store of that name."""
+    """Extract videos into the store named `name`."""
 
     def extract(
         items: list[VideoItem],
@@ -154,7 +154,7 @@ def extract(tmp_path: Path) -> Extract:
 
 @pytest.fixture
 def from_faces(tmp_path: Path) -> Extract:
-    """Extract what a face cache has into the store of that name."""
+    """Extract the videos of a face cache into the store named `name`."""
 
     def from_faces(
         faces: str,
@@ -176,9 +176,9 @@ def records(tmp_path: Path, name: str) -> list[FeatureRecord]:
 
 
 def assert_same(tmp_path: Path, one: str, other: str) -> None:
-    own, others = records(tmp_path, one), records(tmp_path, other)
-    assert [record.video_id for record in own] == [record.video_id for record in others]
-    assert all(first.same_content(second) for first, second in zip(own, others, strict=True))
+    ones, others = records(tmp_path, one), records(tmp_path, other)
+    assert [record.video_id for record in ones] == [record.video_id for record in others]
+    assert all(first.same_content(second) for first, second in zip(ones, others, strict=True))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -212,9 +212,9 @@ def test_lossless_formats_keep_every_pixel(
             image_codec.decode(other[name].encoded),
         )
         assert len(first) == 4
-        for own, same in zip(first, second, strict=True):
-            assert own.shape[0] == own.shape[1] > 32
-            np.testing.assert_array_equal(own, same)
+        for image, same in zip(first, second, strict=True):
+            assert image.shape[0] == image.shape[1] > 32
+            np.testing.assert_array_equal(image, same)
     assert bytes(one["a.mp4"].encoded[0]) != bytes(other["a.mp4"].encoded[0])
 
 
@@ -237,8 +237,8 @@ def test_failures_are_stored_in_the_face_cache(
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
     summary = from_faces("first", "again")
-    told = {failure.video_id: failure.status for failure in summary.failures}
-    assert told == {"dark.mp4": "no_face", "none.mp4": "decode_error"}
+    statuses = {failure.video_id: failure.status for failure in summary.failures}
+    assert statuses == {"dark.mp4": "no_face", "none.mp4": "decode_error"}
     store = open_faces(tmp_path / "first")
     assert (store["dark.mp4"].status, store["dark.mp4"].frames_valid) == ("no_face", 0)
 
@@ -271,8 +271,8 @@ def test_faces_requested_later_are_added(
     before = records(tmp_path, "first")
     assert extract(videos, "first", extract_options=KEPT).skipped == 0
     assert len(open_faces(tmp_path / "first")) == 4
-    for own, after in zip(before, records(tmp_path, "first"), strict=True):
-        assert own.same_content(after)
+    for record, after in zip(before, records(tmp_path, "first"), strict=True):
+        assert record.same_content(after)
 
 
 def test_a_changed_video_gets_new_faces(
@@ -293,8 +293,8 @@ def test_new_labels_are_written_to_faces_and_features(
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
     from_faces("first", "again")
-    told = [replace(videos[0], label=FAKE, method="Deepfakes"), *videos[1:]]
-    assert extract(told, "first", extract_options=KEPT).relabelled == 1
+    relabelled = [replace(videos[0], label=FAKE, method="Deepfakes"), *videos[1:]]
+    assert extract(relabelled, "first", extract_options=KEPT).relabelled == 1
     faces = open_faces(tmp_path / "first")["a.mp4"]
     assert (faces.label, faces.facts["method"]) == (FAKE, "Deepfakes")
     assert from_faces("first", "again").relabelled == 1
@@ -346,7 +346,7 @@ def test_views_requested_later_or_with_other_settings_are_made(
     )
     after = FeatureStore.open(tmp_path / "first")["a.mp4@view1"].features
     assert not np.array_equal(before, after)
-    assert extract(videos, "first").skipped == 4  # who asks for none keeps those that there are
+    assert extract(videos, "first").skipped == 4  # existing views are kept
 
 
 def test_views_of_an_older_version_of_the_video_are_emptied(
@@ -372,11 +372,11 @@ def test_records_name_the_split_in_which_a_finetuned_cnn_saw_their_clip(
     extract(videos, "plain")
     digest = FeatureStore.open(tmp_path / "plain")["a.mp4"].source.sha256
     clips = FinetuneOverlap({digest: "train"}, frozenset({"a.mp4"}), frozenset({"b"}))
-    extract(videos, "tuned", extract_options=ExtractOptions(views=VIEWS, cnn_clips=clips))
-    store = FeatureStore.open(tmp_path / "tuned")
-    parts = {record.video_id: record.facts["cnn_part"] for record in store}
-    assert parts["a.mp4"] == parts["a.mp4@view1"] == parts["a.mp4@blend1"] == "train"
-    assert (parts["b.mp4"], parts["dark.mp4"]) == ("related", "unseen")
+    extract(videos, "finetuned", extract_options=ExtractOptions(views=VIEWS, cnn_clips=clips))
+    store = FeatureStore.open(tmp_path / "finetuned")
+    splits = {record.video_id: record.facts["cnn_part"] for record in store}
+    assert splits["a.mp4"] == splits["a.mp4@view1"] == splits["a.mp4@blend1"] == "train"
+    assert (splits["b.mp4"], splits["dark.mp4"]) == ("related", "unseen")
 
 
 def test_a_feature_store_is_refused_as_a_face_cache(
@@ -390,14 +390,14 @@ def test_a_feature_store_is_refused_as_a_face_cache(
 
 
 def commit_faces(features: Path, record: FaceRecord) -> None:
-    """Put a record into the face cache of a feature store."""
+    """Commit a record to the face cache of a feature store."""
     description = resolve(CONFIG).faces_description
     with FaceStoreWriter.create(faces_of(features), description) as writer:
         writer.commit(record)
 
 
 class Slow(DecodersHere):
-    """Every video takes too long."""
+    """Times out on every video."""
 
     def decode(self, path: Path) -> DecodedVideo:
         source = super().decode(path).source
@@ -412,8 +412,8 @@ def test_a_later_failure_does_not_replace_existing_features(
     with monkeypatch.context() as patch:
         patch.setattr(extractor, "Decoders", Slow)
         assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).failed == 1
-    for own, after in zip(before, records(tmp_path, "first"), strict=True):
-        assert own.sha256 == after.sha256
+    for record, after in zip(before, records(tmp_path, "first"), strict=True):
+        assert record.sha256 == after.sha256
     assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).ok == 1
     assert len(open_faces(tmp_path / "first")) == 1
 
@@ -499,7 +499,7 @@ def test_a_face_cache_without_extraction_settings_is_refused(
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
-TUNED_ON = FinetuneOverlap(
+FINETUNED_ON = FinetuneOverlap(
     {"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p")
 )
 
@@ -519,7 +519,7 @@ TUNED_ON = FinetuneOverlap(
 def test_other_people_of_a_training_video_are_related(
     video_id: str, sha256: str, groups: tuple[str, ...], part: str
 ) -> None:
-    assert TUNED_ON.part_of(video_id, sha256, groups) == part
+    assert FINETUNED_ON.part_of(video_id, sha256, groups) == part
 
 
 def test_groups_added_later_update_the_overlap_with_finetuning(
@@ -527,8 +527,8 @@ def test_groups_added_later_update_the_overlap_with_finetuning(
 ) -> None:
     clips = FinetuneOverlap({}, frozenset(), frozenset({"alice"}))
     extract_options = ExtractOptions(views=VIEWS, cnn_clips=clips)
-    extract(videos[:1], "tuned", extract_options=extract_options)
+    extract(videos[:1], "finetuned", extract_options=extract_options)
     named = [replace(videos[0], groups=("alice",))]
-    assert extract(named, "tuned", extract_options=extract_options).relabelled == 1
-    parts = {record.facts["cnn_part"] for record in records(tmp_path, "tuned")}
-    assert parts == {"related"}
+    assert extract(named, "finetuned", extract_options=extract_options).relabelled == 1
+    splits = {record.facts["cnn_part"] for record in records(tmp_path, "finetuned")}
+    assert splits == {"related"}

@@ -1,4 +1,4 @@
-"""Sampled frames in, a record out; with decoders, a detector and a CNN that only pretend."""
+"""Records of decoded videos, with fake decoders, detectors and CNNs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOURCE = SourceFile(1234, 5678, "ab" * 32)
 
 
 class GreyLevelDetector:
-    """Finds a face in each image, as far right as it is bright, unless its level is in `blind`."""
+    """Finds a face in each image, further right in brighter ones; none at levels in `blind`."""
 
     def __init__(self, *blind: int) -> None:
         self._blind = blind
@@ -70,7 +70,7 @@ def mean_features(crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 class Ready:
-    """Stands for decoders: the video has been decoded."""
+    """Replaces decoders: returns a decoded video."""
 
     workers = 1
 
@@ -85,7 +85,7 @@ class Ready:
 
 
 def video_of(levels: list[int], status: str = "ok", reason: str = "") -> DecodedVideo:
-    """Plain frames of these grey levels: every third one of a video at 10 frames a second."""
+    """Plain frames of these grey levels: every third frame of a video at 10 frames per second."""
     images = [np.full((100, 120, 3), level, np.uint8) for level in levels]
     index = 3 * np.arange(len(levels), dtype=np.int64)
     frames = SampledFrames(np.stack(images), index, index / 10)

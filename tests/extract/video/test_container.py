@@ -1,4 +1,4 @@
-"""What is not opened, and what is too much."""
+"""Files that are not opened, and limits."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_file_that_changes_while_being_read_is_a_transient_failure(
 
 
 def most_memory(path: Path) -> tuple[str, int]:
-    """In a process of its own: the status of a file, and the most memory used for it."""
+    """Decode a file in a separate process; return its status and the peak memory use."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -161,7 +161,7 @@ def most_memory(path: Path) -> tuple[str, int]:
 
 
 def write_bomb(path: str) -> None:
-    """One grey frame of 134 megapixels, H.264, in a few hundred kB."""
+    """An H.264 file of a few hundred kB with one grey frame of 134 megapixels."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=1)
         stream.width, stream.height, stream.pix_fmt = 16384, 8192, "yuv420p"

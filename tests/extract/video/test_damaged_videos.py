@@ -1,4 +1,4 @@
-"""Damaged videos, by the hundred."""
+"""Decoding of a hundred damaged videos."""
 
 from __future__ import annotations
 

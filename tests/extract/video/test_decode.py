@@ -1,4 +1,4 @@
-"""Decoding: which frames come out of which file, and what becomes of broken ones."""
+"""Decoding: the sampled frames of intact files, and the status of broken ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_frames_are_those_of_a_full_decode(path: Path, video: DecodedVideo) ->
 
 
 def noisy_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> Path:
-    """A clip with enough bytes in every frame that damage hits it."""
+    """A clip whose frames are large enough to be hit by damage."""
     style = style or ClipStyle()
     generator = np.random.default_rng(0)
     images = [numbered(number, style.size) for number in range(frames)]

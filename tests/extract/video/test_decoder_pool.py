@@ -1,4 +1,4 @@
-"""Decoding in other processes."""
+"""The pool of decoding processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = LimitsConfig()
 
 
 def items_in(folder: Path, count: int) -> list[VideoItem]:
-    """Clips of 8, 9, 10, ... frames."""
+    """Clips of 8, 9, 10 … frames."""
     return [
         VideoItem(write_clip(folder / f"{number}.mp4", 8 + number), f"{number}.mp4")
         for number in range(count)
@@ -37,7 +37,7 @@ def items_in(folder: Path, count: int) -> list[VideoItem]:
 
 
 def decode_all(decoders: Decoders, items: list[VideoItem]) -> list[tuple[VideoItem, DecodedVideo]]:
-    """Decode from as many threads as there are processes."""
+    """Decode with one thread per process."""
     with ThreadPoolExecutor(decoders.workers) as threads:
         videos = threads.map(lambda item: decoders.decode(item.path), items)
         return list(zip(items, videos, strict=True))
@@ -189,7 +189,7 @@ def test_only_a_failed_process_start_raises(spare: int) -> None:
 
 @contextmanager
 def open_files_limited(spare: int) -> Iterator[None]:
-    """Let this process open `spare` more files and no further ones."""
+    """Allow this process to open only `spare` more files."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as stack:
         highest = max(int(file.name) for file in Path("/dev/fd").iterdir())

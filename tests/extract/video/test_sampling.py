@@ -1,4 +1,4 @@
-"""Which frames are looked at."""
+"""Choice of the sampled frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ gaps = st.lists(st.integers(1, 5000), min_size=1, max_size=400)
 
 
 def times_from(gaps: list[int]) -> tuple[Ticks, float]:
-    """Presentation times with these gaps, and the end of the last frame's display."""
+    """Return presentation times with these gaps, and the end of the last frame's display."""
     edges = np.cumsum([0, *gaps]).astype(np.float64)
     return edges[:-1], float(edges[-1])
 

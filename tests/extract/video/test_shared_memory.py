@@ -1,4 +1,4 @@
-"""Values with arrays, from one process to another."""
+"""Transfer of values with arrays between processes."""
 
 from __future__ import annotations
 
