@@ -84,7 +84,7 @@ def inspect_video(
             lambda positions: decoders.frames_at(path, positions),
         )
     people = people[:_MAX_PEOPLE]
-    rows = people or [Person.nobody()]
+    rows = people or [Person.empty()]
     return InspectedVideo(video, people, [_cells(video.frames, person) for person in rows])
 
 
@@ -202,7 +202,7 @@ def _draw_frame(axis: Any, cell: Cell) -> None:
         label += "  no face"
     else:
         colour = _FILLED if cell.filled else _FOUND
-        label += f"  {cell.face.score:.2f}" + ("  beside" if cell.filled else "")
+        label += f"  {cell.face.score:.2f}" + ("  neighbour" if cell.filled else "")
         left, top, right, bottom = (float(value) for value in cell.face.box_xyxy)
         axis.add_patch(
             Rectangle(

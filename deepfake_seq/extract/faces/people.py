@@ -47,7 +47,7 @@ class Person:
         return len(self.faces)
 
     @classmethod
-    def nobody(cls) -> Person:
+    def empty(cls) -> Person:
         """Return a person without any face."""
         return cls([], [], np.zeros(0, dtype=np.int64), np.zeros(0), 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepfake_seq.extract.faces.base import Face, FaceTrack
 
-_NEAREST = 0.6
+_MAX_DISTANCE = 0.6
 """Largest distance between two faces of one person, as a fraction of the larger face's side."""
 
 _MAX_GROWTH = 2.5
@@ -36,9 +36,10 @@ def track_faces(
         shot = frame if frame in cuts else shot
         pairs = sorted(
             (distance, track, number)
-            for track, known in enumerate(tracks)
+            for track, tracked in enumerate(tracks)
             for number, face in enumerate(faces)
-            if min(known) >= shot and (distance := _distance(_latest(known), face)) < _NEAREST
+            if min(tracked) >= shot
+            and (distance := _distance(_latest(tracked), face)) < _MAX_DISTANCE
         )
         taken_tracks: set[int] = set()
         taken_faces: set[int] = set()
