@@ -27,7 +27,7 @@ class FinetuneOverlap:
     videos: frozenset[str]
     groups: frozenset[str]
 
-    def part_of(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
+    def classify(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
         """Return how the CNN knows a clip: `train`, `validation`, `test`, `related` or `unseen`.
 
         A clip is `related` if it shares a group with a training or validation clip, shows another
@@ -69,7 +69,7 @@ class ExtractOptions:
         if self.cnn_clips is None:
             return {}
         clip_id = str(facts.get("view", {}).get("of", video_id))
-        return {"cnn_part": self.cnn_clips.part_of(clip_id, source.sha256, groups)}
+        return {"cnn_part": self.cnn_clips.classify(clip_id, source.sha256, groups)}
 
 
 NO_OPTIONS = ExtractOptions()

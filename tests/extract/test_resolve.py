@@ -50,20 +50,21 @@ ALTERNATIVES: dict[str, dict[str, object]] = {
 
 
 def test_every_setting_is_tested() -> None:
-    for part, values in ALTERNATIVES.items():
-        names = {own.name for own in fields(getattr(PLAIN, part))}
+    for section, values in ALTERNATIVES.items():
+        names = {setting.name for setting in fields(getattr(PLAIN, section))}
         assert names - values.keys() <= {"detector_weights", "weights"}
-    assert {own.name for own in fields(PLAIN)} == ALTERNATIVES.keys()
+    assert {setting.name for setting in fields(PLAIN)} == ALTERNATIVES.keys()
 
 
 @pytest.mark.parametrize(
-    ("part", "name"), [(part, name) for part, values in ALTERNATIVES.items() for name in values]
+    ("section", "name"),
+    [(section, name) for section, values in ALTERNATIVES.items() for name in values],
 )
 def test_each_setting_that_changes_the_features_changes_the_fingerprint(
-    part: str, name: str
+    section: str, name: str
 ) -> None:
-    settings = replace(getattr(PLAIN, part), **{name: ALTERNATIVES[part][name]})
-    before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{part: settings}))
+    settings = replace(getattr(PLAIN, section), **{name: ALTERNATIVES[section][name]})
+    before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{section: settings}))
     assert after.fingerprint.id != before.id
     assert any(name in line for line in before.differences(after.fingerprint))
 

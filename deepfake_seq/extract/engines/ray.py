@@ -237,7 +237,7 @@ class RayEngine(Engine):
         chunk, node_id = process.chunk, process.node_id
         if node_id:
             _LOG.warning(
-                "%s lost a process (%s); its %d videos are queued again",
+                "%s lost a process (%s); %d videos are queued again",
                 process.node,
                 why,
                 len(chunk.videos),

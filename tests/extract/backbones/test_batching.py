@@ -31,9 +31,9 @@ def test_owners_get_the_features_of_their_crops_in_order(
             batcher.add(owner, crops(owner, count))
         if batch := batcher.take(partial=not queue):
             features = batch.crops_rgb[:, 0, 0].astype(np.float32)
-            for owner, own in finish(batch, features):
+            for owner, rows in finish(batch, features):
                 order.append(owner)
-                done[owner] = own
+                done[owner] = rows
     assert order == list(range(len(counts)))
     for owner, count in enumerate(counts):
         assert done[owner][:, :2].tolist() == [[owner, number] for number in range(count)]
@@ -65,7 +65,7 @@ def test_a_partial_batch_is_only_returned_on_request() -> None:
 
 def test_a_batch_of_one_owner_is_not_copied() -> None:
     batcher: Batcher[str] = Batcher(4)
-    own = crops(0, 4)
-    batcher.add("a", own)
+    added = crops(0, 4)
+    batcher.add("a", added)
     batch = batcher.take(partial=False)
-    assert batch is not None and np.shares_memory(batch.crops_rgb, own)
+    assert batch is not None and np.shares_memory(batch.crops_rgb, added)

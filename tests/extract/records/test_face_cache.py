@@ -505,7 +505,7 @@ FINETUNED_ON = FinetuneOverlap(
 
 
 @pytest.mark.parametrize(
-    ("video_id", "sha256", "groups", "part"),
+    ("video_id", "sha256", "groups", "expected"),
     [
         ("a.mp4", "d", (), "train"),
         ("a.mp4#0", "d", (), "related"),  # somebody in a video that it was trained on
@@ -517,9 +517,9 @@ FINETUNED_ON = FinetuneOverlap(
     ],
 )
 def test_other_people_of_a_training_video_are_related(
-    video_id: str, sha256: str, groups: tuple[str, ...], part: str
+    video_id: str, sha256: str, groups: tuple[str, ...], expected: str
 ) -> None:
-    assert FINETUNED_ON.part_of(video_id, sha256, groups) == part
+    assert FINETUNED_ON.classify(video_id, sha256, groups) == expected
 
 
 def test_groups_added_later_update_the_overlap_with_finetuning(

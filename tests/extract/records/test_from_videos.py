@@ -218,8 +218,8 @@ def test_a_real_clip_gives_a_record_with_real_components(portrait_clip: Path) ->
     )
     item = replace(ITEM, path=portrait_clip)
     with Extractor.build(resolve(config), ExecutionConfig(), videos=1) as extractor:
-        ((given, (record,)),) = extractor.records([item])
-    assert given == item
+        ((returned, (record,)),) = extractor.records([item])
+    assert returned == item
     assert record.status == "ok"
     assert record.frames_valid == 16
     assert record.features.shape == (16, 2048)

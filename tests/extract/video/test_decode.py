@@ -78,8 +78,8 @@ def test_sampled_frames_equal_those_of_a_full_decode(name: str, tmp_path: Path) 
     video = decode(path, SIXTEEN)
     assert (video.status, video.reason) == ("ok", "")
     assert_frames_are_those_of_a_full_decode(path, video)
-    shown = [number_in(image) for image in frames_of(video).images_rgb]
-    assert shown == frames_of(video).frame_index.tolist()
+    decoded = [number_in(image) for image in frames_of(video).images_rgb]
+    assert decoded == frames_of(video).frame_index.tolist()
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "vfr.mp4", "frozen.mkv", "mpeg2.mpg"])
@@ -257,10 +257,10 @@ def test_a_stream_that_starts_between_key_frames_has_right_times(
     numbers = [number_in(image) for image in images]
     assert numbers[0] > 0, "the first picture group cannot be decoded"
     frames = frames_of(video)
-    shown = [number_in(image) for image in frames.images_rgb]
-    gaps = np.diff(times[[numbers.index(number) for number in shown]])
+    decoded = [number_in(image) for image in frames.images_rgb]
+    gaps = np.diff(times[[numbers.index(number) for number in decoded]])
     np.testing.assert_allclose(np.diff(frames.pts_seconds), gaps, atol=1e-6)
-    assert np.diff(frames.frame_index).tolist() == np.diff(shown).tolist()
+    assert np.diff(frames.frame_index).tolist() == np.diff(decoded).tolist()
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_every_video_is_returned_once_with_its_own_frames(count: int, tmp_path: 
     for item, video in results:
         assert video.facts["frames_total"] == 8 + int(item.path.stem)
         assert video.frames is not None
-        shown = [number_in(image) for image in video.frames.images_rgb]
-        assert shown == video.frames.frame_index.tolist()
+        decoded = [number_in(image) for image in video.frames.images_rgb]
+        assert decoded == video.frames.frame_index.tolist()
     assert multiprocessing.active_children() == []
 
 
