@@ -168,7 +168,7 @@ def test_a_folder_called_like_published_weights_is_none(
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--self-blend", "1"],
             2,
-            "where the face is",
+            "needs a face detector",
         ),
         (["extract"], 2, "no PATH"),
         (["extract", "--from-faces", "features", "videos"], 2, "leave out PATH"),

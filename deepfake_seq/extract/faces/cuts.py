@@ -12,7 +12,7 @@ _MAX_CHANGE = 0.5
 """Largest difference in colours, 0 to 1, between two frames of the same shot."""
 
 _EDGE = 64
-"""Number of pixels per side that are compared."""
+"""Approximate number of pixels per side of the images that are compared."""
 
 
 def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
