@@ -145,8 +145,8 @@ def extract(videos: Path, *options: str, cwd: Path | None = None) -> subprocess.
 
 
 def marked_processes(mark: str, named: str = "") -> list[int]:
-    """Processes other than this one with the mark whose command line holds `named`."""
-    found = []
+    """Return processes with the mark, except this one, whose command line contains `named`."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -155,19 +155,19 @@ def marked_processes(mark: str, named: str = "") -> list[int]:
             continue
         marked = f"{MARK}={mark}".encode() in environment.split(b"\0")
         if marked and named in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 def kill_all(mark: str, named: str) -> None:
-    """Kill the processes that `marked_processes` finds."""
+    """Kill the processes returned by `marked_processes`."""
     for pid in marked_processes(mark, named):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    """Wait until the condition holds."""
+    """Wait until the condition is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -177,7 +177,7 @@ def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
 def committed(folder: Path) -> int:
     try:
         return len(FeatureStore.open(folder))
-    except Exception:  # noqa: BLE001 - it is being made
+    except Exception:  # noqa: BLE001 - the store is being created
         return 0
 
 
@@ -214,7 +214,7 @@ def test_a_killed_node_only_repeats_its_current_videos(
 def test_a_killed_process_is_replaced_and_its_decoders_end(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
-    """Ray is started by the command itself, and ended by it."""
+    """The command starts Ray and stops it."""
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     (actor,) = marked_processes(marked, WORKER)
@@ -244,7 +244,7 @@ def test_an_interrupted_run_leaves_no_process_and_can_be_resumed(
     assert 2 <= before < CLIPS + 1
     run = extract(videos, "--engine", "local")
     output, messages = run.communicate(timeout=120)
-    assert run.returncode in (0, 3), messages  # the one that fails may have failed before
+    assert run.returncode in (0, 3), messages  # the bad file may have failed in the first run
     result = json.loads(output)
     assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
@@ -300,9 +300,9 @@ def test_each_process_reserves_the_smallest_node_or_one_gpu(marked: str) -> None
         two.add_node(num_cpus=8, num_gpus=2, object_store_memory=80 << 20)
         with cluster.connected(two.address):
             assert cluster.share_of_process("openvino") == (2, 0)
-            assert sorted(cluster.room(cluster.Share(2, 0)).values()) == [1, 4]
+            assert sorted(cluster.processes_per_node(cluster.Share(2, 0)).values()) == [1, 4]
             assert cluster.share_of_process("keras") == (4, 1)
-            assert sorted(cluster.room(cluster.Share(4, 1)).values()) == [0, 2]
+            assert sorted(cluster.processes_per_node(cluster.Share(4, 1)).values()) == [0, 2]
     finally:
         two.shutdown()
 
@@ -372,19 +372,19 @@ def test_a_run_without_nodes_fails_and_keeps_committed_records(
     head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     only = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-    told = []
+    reported = []
     try:
         with (
             RayEngine(job(cluster.address), writer, patience_seconds=2.0) as engine,
             pytest.raises(EngineError, match=r"no machine with 1 or more processors is left, and"),
         ):
             for outcome in engine.run(clips):
-                told.append(outcome.video_id)
+                reported.append(outcome.video_id)
                 cluster.remove_node(only, allow_graceful=False)
     finally:
         cluster.shutdown()
-    assert told
-    assert set(told) <= set(FeatureStore.open(writer.writers.features.path).video_ids)
+    assert reported
+    assert set(reported) <= set(FeatureStore.open(writer.writers.features.path).video_ids)
 
 
 # Processes that die.
@@ -484,7 +484,7 @@ def test_separate_disks_are_reported_with_their_machines(
     assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
 
 
-# What needs no cluster.
+# Tests without a cluster.
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379", "head:99999"])
