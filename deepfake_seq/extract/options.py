@@ -13,32 +13,32 @@ from deepfake_seq.store.record_ids import person_of
 
 @dataclass(frozen=True)
 class FinetuneOverlap:
-    """The clips that a finetuned CNN was trained, validated and tested on.
+    """The clips that a fine-tuned CNN was made with.
 
     Attributes:
-        contents: Split of each clip (`train`, `validation` or `test`), by the SHA-256 of its video
-            followed by its person (`#0` … or "").
-        videos: SHA-256s and ids of the videos in the training and validation splits, whichever
-            person was used.
-        groups: Groups (identities and source videos) in the training and validation splits.
+        contents: The part that each stood in, by its video's SHA-256 and its person (`#0` …).
+        videos: The SHA-256s, and the names, of videos that the CNN was trained on, or picked by,
+            whoever it was that it saw in them.
+        groups: Identities and source videos that the CNN was trained on, or picked by.
     """
 
     contents: Mapping[str, str]
     videos: frozenset[str]
     groups: frozenset[str]
 
-    def classify(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
-        """Return how the CNN knows a clip: `train`, `validation`, `test`, `related` or `unseen`.
+    def part_of(self, video_id: str, sha256: str, groups: tuple[str, ...]) -> str:
+        """How the CNN knows a clip: `train`, `validation`, `test`, `related` or `unseen`.
 
-        A clip is `related` if it shares a group with a training or validation clip, shows another
-        person of the same video, or has the id of such a video and so may be another version of it.
+        Related is what shows somebody, or comes from a source, that the CNN was trained on; who
+        else is in a training video; and what only bears the name of one, and so may be another cut
+        of it.
         """
         person = person_of(video_id)
-        split = self.contents.get(f"{sha256}{person}")
-        if split in ("train", "validation", "test"):
-            return split
-        same_video = {sha256, video_id.removesuffix(person)} & self.videos
-        return "related" if same_video or self.groups.intersection(groups) else "unseen"
+        part = self.contents.get(f"{sha256}{person}")
+        if part in ("train", "validation", "test"):
+            return part
+        known = {sha256, video_id.removesuffix(person)} & self.videos
+        return "related" if known or self.groups.intersection(groups) else "unseen"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ExtractOptions:
         if self.cnn_clips is None:
             return {}
         clip_id = str(facts.get("view", {}).get("of", video_id))
-        return {"cnn_part": self.cnn_clips.classify(clip_id, source.sha256, groups)}
+        return {"cnn_part": self.cnn_clips.part_of(clip_id, source.sha256, groups)}
 
 
 NO_OPTIONS = ExtractOptions()

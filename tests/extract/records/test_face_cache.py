@@ -499,13 +499,13 @@ def test_a_face_cache_without_extraction_settings_is_refused(
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
-FINETUNED_ON = FinetuneOverlap(
+TUNED_ON = FinetuneOverlap(
     {"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p")
 )
 
 
 @pytest.mark.parametrize(
-    ("video_id", "sha256", "groups", "expected"),
+    ("video_id", "sha256", "groups", "part"),
     [
         ("a.mp4", "d", (), "train"),
         ("a.mp4#0", "d", (), "related"),  # somebody in a video that it was trained on
@@ -516,10 +516,10 @@ FINETUNED_ON = FinetuneOverlap(
         ("a.mp4", "x", ("q",), "unseen"),
     ],
 )
-def test_other_people_of_a_training_video_are_related(
-    video_id: str, sha256: str, groups: tuple[str, ...], expected: str
+def test_a_tuned_cnn_knows_videos_whoever_was_seen_in_them(
+    video_id: str, sha256: str, groups: tuple[str, ...], part: str
 ) -> None:
-    assert FINETUNED_ON.classify(video_id, sha256, groups) == expected
+    assert TUNED_ON.part_of(video_id, sha256, groups) == part
 
 
 def test_groups_added_later_update_the_overlap_with_finetuning(
