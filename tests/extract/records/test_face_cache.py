@@ -67,7 +67,9 @@ class PixelCnn:
     def features(self, crops_rgb: Images) -> npt.NDArray[np.float32]:
         rows = crops_rgb.reshape(len(crops_rgb), -1).astype(np.float64)
         columns = np.cos(np.outer(np.arange(1, 9), np.arange(rows.shape[1])))
-        return np.tile((rows @ columns.T / 1e3).astype(np.float32), (1, self._width // 8))
+        # One crop at a time, so that rounding does not depend on the size of the batch.
+        features = np.array([columns @ row for row in rows]) / 1e3
+        return np.tile(features.astype(np.float32), (1, self._width // 8))
 
 
 class BrightFaces:
