@@ -52,16 +52,16 @@ def track_faces(
     return [FaceTrack(track) for track in tracks]
 
 
-def select_people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
+def select_people(tracks: Sequence[FaceTrack], all_people: bool) -> list[FaceTrack]:
     """Return the tracks in descending order of prominence, or only the first one.
 
     Args:
         tracks: The tracks from `track_faces`.
-        everyone: Whether to return all people instead of the most prominent one. Tracks of a single
+        all_people: Whether to return all people instead of the most prominent one. Tracks of a single
             face are left out, unless there are no others.
     """
     ordered = sorted(tracks, key=lambda track: -track.weight)
-    if everyone:
+    if all_people:
         return [track for track in ordered if len(track.faces) > 1] or ordered[:1]
     return ordered[:1]
 

@@ -93,7 +93,7 @@ class VideoCropSource:
         return people or [Person.empty()]
 
 
-def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
+def failure_record(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
     """Return the record of a video without frames."""
     (record,) = _records(resolved, item, video, 0, Person.empty())
     return record
