@@ -57,8 +57,8 @@ def select_people(tracks: Sequence[FaceTrack], all_people: bool) -> list[FaceTra
 
     Args:
         tracks: The tracks from `track_faces`.
-        all_people: Whether to return all people instead of the most prominent one. Tracks of a single
-            face are left out, unless there are no others.
+        all_people: Whether to return all people instead of the most prominent one. Tracks of a
+            single face are left out, unless there are no others.
     """
     ordered = sorted(tracks, key=lambda track: -track.weight)
     if all_people:

@@ -34,7 +34,7 @@ def test_two_people_are_two_tracks_in_any_order_of_detection() -> None:
 
 def test_the_larger_of_two_people_is_the_main_person() -> None:
     frames = [[face(400, 100, 50), face(100, 100, 90)] for _ in range(16)]
-    (track,) = select_people(track_faces(frames), everyone=False)
+    (track,) = select_people(track_faces(frames), all_people=False)
     assert sides(track.faces) == {90}
     assert len(track.faces) == 16
 
@@ -42,7 +42,7 @@ def test_the_larger_of_two_people_is_the_main_person() -> None:
 def test_a_long_track_outweighs_a_short_track_of_larger_faces() -> None:
     frames = [[face(100, 100, 60)] for _ in range(16)]
     frames[5].append(face(400, 100, 140))
-    (track,) = select_people(track_faces(frames), everyone=False)
+    (track,) = select_people(track_faces(frames), all_people=False)
     assert sides(track.faces) == {60}
 
 
@@ -72,19 +72,19 @@ def test_a_face_belongs_to_the_nearer_of_two_people() -> None:
 
 @pytest.mark.parametrize("frames", [[], [[]], [[], [], []]])
 def test_no_faces_give_no_tracks(frames: list[list[Face]]) -> None:
-    for everyone in (False, True):
-        assert select_people(track_faces(frames), everyone) == []
+    for all_people in (False, True):
+        assert select_people(track_faces(frames), all_people) == []
 
 
 def test_people_are_ordered_by_weight_without_single_detections() -> None:
     frames = [[face(100, 100, 60), face(400, 100, 90)] for _ in range(8)]
     frames[3].append(face(700, 100, 50))
-    tracks = select_people(track_faces(frames), everyone=True)
+    tracks = select_people(track_faces(frames), all_people=True)
     assert [sides(track.faces) for track in tracks] == [{90}, {60}]
 
 
 def test_a_single_detection_counts_if_there_is_no_other_person() -> None:
-    assert len(select_people(track_faces([[face(100, 100, 60)], []]), everyone=True)) == 1
+    assert len(select_people(track_faces([[face(100, 100, 60)], []]), all_people=True)) == 1
 
 
 def test_no_track_crosses_a_cut() -> None:
