@@ -118,7 +118,7 @@ class Profile:
         """Return the total time of all lanes of a stage, busy or idle, in seconds."""
         return self.stages[stage].lanes * self.seconds
 
-    def take(self) -> Snapshot:
+    def take_snapshot(self) -> Snapshot:
         """Return what was added since the last call, and reset it."""
         with self._lock:
             snapshot = Snapshot(self.stages, self.seconds)
@@ -169,7 +169,7 @@ class SummedProfile(Profile):
         super().__init__()
         self._capacity = dict.fromkeys(STAGES, 0.0)
 
-    def add_report(self, snapshot: Snapshot) -> None:
+    def add_snapshot(self, snapshot: Snapshot) -> None:
         """Add the snapshot of a process."""
         for name, stage in snapshot.stages.items():
             self.add(name, stage.busy_seconds, stage.done)

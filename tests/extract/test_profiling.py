@@ -88,18 +88,18 @@ def test_a_snapshot_resets_the_counts(clock: list[float]) -> None:
     profile.start(lanes=2)
     profile.add("decode", 3.0, 1)
     clock[0] += 4.0
-    first = profile.take()
+    first = profile.take_snapshot()
     clock[0] += 1.0
     profile.stop()
     clock[0] += 50.0
-    second = profile.take()
+    second = profile.take_snapshot()
     assert (first.seconds, first.stages["decode"].busy_seconds) == (4.0, 3.0)
     assert (second.seconds, second.stages["decode"].busy_seconds) == (1.0, 0.0)
     assert second.stages["decode"].lanes == 2
-    assert profile.take().seconds == 0.0
+    assert profile.take_snapshot().seconds == 0.0
 
 
-def reported(lanes: int, busy_seconds: float, seconds: float) -> Snapshot:
+def snapshot(lanes: int, busy_seconds: float, seconds: float) -> Snapshot:
     """The snapshot of a process that has decoded one video."""
     stages = {name: Stage(lanes=lanes if name in PREPARING else 1) for name in STAGES}
     stages["decode"] = Stage(busy_seconds, 1, lanes)
@@ -110,8 +110,8 @@ def test_snapshots_of_processes_are_summed(clock: list[float]) -> None:
     profile = SummedProfile()
     profile.start(0)
     clock[0] += 10.0
-    profile.add_report(reported(lanes=2, busy_seconds=20.0, seconds=10.0))
-    profile.add_report(reported(lanes=2, busy_seconds=10.0, seconds=10.0))
+    profile.add_snapshot(snapshot(lanes=2, busy_seconds=20.0, seconds=10.0))
+    profile.add_snapshot(snapshot(lanes=2, busy_seconds=10.0, seconds=10.0))
     stage = profile.stages["decode"]
     assert (stage.lanes, stage.busy_seconds, stage.done) == (4, 30.0, 2)
     assert profile.stages["cnn"].lanes == 2
@@ -123,8 +123,8 @@ def test_a_process_only_counts_while_it_runs(clock: list[float]) -> None:
     profile = SummedProfile()
     profile.start(0)
     clock[0] += 10.0
-    profile.add_report(reported(lanes=2, busy_seconds=20.0, seconds=10.0))
-    profile.add_report(reported(lanes=2, busy_seconds=0.0, seconds=5.0))  # it came later
+    profile.add_snapshot(snapshot(lanes=2, busy_seconds=20.0, seconds=10.0))
+    profile.add_snapshot(snapshot(lanes=2, busy_seconds=0.0, seconds=5.0))  # it came later
     assert profile.stages["decode"].lanes == 3  # on average
     assert profile.pressure("decode") == pytest.approx(20 / 30)
 

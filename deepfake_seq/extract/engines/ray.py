@@ -215,7 +215,7 @@ class RayEngine(Engine):
 
     def _on_progress(self, process: _Process, progress: Progress) -> Outcome:
         _log_again(process, progress.log)
-        self.profile.add_report(progress.profile)
+        self.profile.add_snapshot(progress.profile)
         outcome = progress.outcome
         del process.chunk.videos[outcome.video_id]
         self._deaths[process.node_id] = 0
