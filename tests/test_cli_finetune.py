@@ -165,7 +165,7 @@ def test_a_folder_named_untrained_is_not_used_as_weights(
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--self-blend", "1"],
             2,
-            "where the face is",
+            "needs a face detector",
         ),
         (["extract"], 2, "no PATH"),
         (["extract", "--from-faces", "features", "videos"], 2, "leave out PATH"),

@@ -275,10 +275,10 @@ def test_the_report_shows_frames_of_the_worst_mistakes(
     assert page.count("data:image/jpeg") == 1
     (caption,) = re.findall(r'data:image/jpeg[^>]*alt="([^"]*)"', page)
     assert caption.startswith("new/shown.mp4 is fake but classified as real")
-    text = unescape(page)
-    assert "new/changed.mp4 is fake but classified as real" in text
-    assert "Not shown: the video is not the one that the features were made from." in text
-    assert "Not shown: the video cannot be read: No such file or directory." in text
+    said = unescape(page)
+    assert "new/changed.mp4 is fake but classified as real" in said
+    assert "Not shown: the features were made from another version of the video." in said
+    assert "Not shown: the video cannot be read: No such file or directory." in said
     assert str(tmp_path) not in page
 
 

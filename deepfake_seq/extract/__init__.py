@@ -1,1 +1,1 @@
-"""Stage 1: a video becomes a masked (T, D) tensor. Frames, faces, crops, frozen CNN."""
+"""Stage 1: extract a (T, D) tensor of features, with a mask of valid frames, from each video."""

@@ -1,4 +1,4 @@
-"""A contact sheet: what the detector found in a clip, and what the CNN is shown."""
+"""Contact sheets: the sampled frames of a clip with the detected faces, and their crops."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Cell:
     """One sampled frame of the sheet.
 
     Attributes:
-        image_rgb: uint8 (H, W, 3); the frame, or the one beside it that took its place.
-        pts_seconds: When it is shown.
-        face: The person's face in it, or None.
-        filled: Whether it took the place of a sampled frame.
+        image_rgb: uint8 (H, W, 3); the sampled frame or the neighbour that replaced it.
+        pts_seconds: Presentation time.
+        face: The person's face in the frame; None if there is none.
+        filled: Whether a neighbour replaced the sampled frame.
     """
 
     image_rgb: npt.NDArray[np.uint8]
@@ -47,12 +47,12 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class InspectedVideo:
-    """What was seen in a clip.
+    """The frames of a clip, and the people in them.
 
     Attributes:
-        video: What decoding made of it.
-        people: The people found, the most visible first.
-        cells: For each of them (or for nobody) one cell for each sampled frame.
+        video: The decoded clip.
+        people: The people found, most prominent first.
+        cells: For each person, or once if there is none, one cell per sampled frame.
     """
 
     video: DecodedVideo
@@ -66,7 +66,7 @@ def inspect_video(
     """Decode a clip and find its people, exactly as `extract` does.
 
     Raises:
-        VideoError: There is nothing to look at.
+        VideoError: No frame can be decoded.
     """
     config = resolved.config
     detector = build_detector(
@@ -84,12 +84,12 @@ def inspect_video(
             lambda positions: decoders.frames_at(path, positions),
         )
     people = people[:_MAX_PEOPLE]
-    shown = people or [Person.nobody()]
-    return InspectedVideo(video, people, [_cells(video.frames, person) for person in shown])
+    rows = people or [Person.empty()]
+    return InspectedVideo(video, people, [_cells(video.frames, person) for person in rows])
 
 
 def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
-    """One cell for each sampled frame, in order of time."""
+    """Return one cell per sampled frame, in order of time."""
     sampled = frames.frame_index
     rows = {int(np.abs(sampled - at).argmin()): row for row, at in enumerate(person.frame_index)}
     cells = []
@@ -106,29 +106,29 @@ def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
 
 
 def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell]:
-    """The frames that a record was made from, read once more, with its boxes.
+    """Decode the frames of a record again, and return them with its boxes.
 
     Args:
-        path: Where the video is now.
-        record: Of that video.
-        decoders: Decode it.
+        path: Current path of the video.
+        record: A record of the video.
+        decoders: Decoding processes.
 
     Raises:
-        VideoError: The video is not there, is no longer what it was, or cannot be decoded.
+        VideoError: The video is missing, has changed, or cannot be decoded.
     """
     try:
         source = identify(path)
-    except (OSError, ValueError) as error:  # a name from a store may be no name at all
+    except (OSError, ValueError) as error:  # an id from a store may not be a valid path
         raise VideoError("decode_error", f"the video cannot be read: {reason_of(error)}") from error
     if source.sha256 != record.source.sha256:
-        raise VideoError("rejected", "the video is not the one that the features were made from")
+        raise VideoError("rejected", "the features were made from another version of the video")
     rows = {int(record.frame_index[row]): row for row in np.flatnonzero(record.mask)}
     frames = decoders.frames_at(path, sorted(rows))
     if frames is None:
         raise VideoError("decode_error", "its frames cannot be decoded")
     boxes = record.boxes_xyxy[record.mask]
-    if not (np.abs(boxes) < 2 * max(frames.images_rgb.shape[1:3])).all():  # whatever a store says
-        raise VideoError("rejected", "its faces would lie outside of its frames")
+    if not (np.abs(boxes) < 2 * max(frames.images_rgb.shape[1:3])).all():  # a store is untrusted
+        raise VideoError("rejected", "its faces are outside its frames")
     cells = []
     for position, at in enumerate(frames.frame_index):
         row = rows.get(int(at))
@@ -137,26 +137,26 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell
             seconds = float(frames.pts_seconds[position])
             cells.append(Cell(frames.images_rgb[position], seconds, face, filled=False))
     if not cells:
-        raise VideoError("decode_error", "it has no such frames")
+        raise VideoError("decode_error", "the video lacks the frames of the record")
     return cells
 
 
-def draw(looked: InspectedVideo, title: str, config: ExtractConfig, out: Path) -> None:
-    """Write the sheet as a PNG: each frame with its box, score and time, and below it the crop.
+def draw(inspected: InspectedVideo, title: str, config: ExtractConfig, out: Path) -> None:
+    """Write the sheet as a PNG: each frame with box, score and time, and its crop below.
 
     Args:
-        looked: What was seen.
-        title: The first line.
-        config: The margin and the CNN's input size of the crops.
-        out: The file to write.
+        inspected: The frames and people.
+        title: Title of the sheet.
+        config: The settings; they give the margin and the size of the crops.
+        out: Path of the file.
     """
-    atomic.write_bytes(out, picture(looked.cells, title, config))
+    atomic.write_bytes(out, picture(inspected.cells, title, config))
 
 
 def picture(
     people: Sequence[Sequence[Cell]], title: str, config: ExtractConfig, kind: str = "png"
 ) -> bytes:
-    """The sheet of several people, as a `png` or, five times smaller, as a `jpeg`."""
+    """Return the sheet of several people as a `png` or as a `jpeg`, which is five times smaller."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -202,7 +202,7 @@ def _draw_frame(axis: Any, cell: Cell) -> None:
         label += "  no face"
     else:
         colour = _FILLED if cell.filled else _FOUND
-        label += f"  {cell.face.score:.2f}" + ("  beside" if cell.filled else "")
+        label += f"  {cell.face.score:.2f}" + ("  neighbour" if cell.filled else "")
         left, top, right, bottom = (float(value) for value in cell.face.box_xyxy)
         axis.add_patch(
             Rectangle(

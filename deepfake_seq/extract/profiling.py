@@ -1,4 +1,4 @@
-"""Where the time of a run goes: what each stage was busy with, and for how long."""
+"""The time that each stage of a run was busy, and the bottleneck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PREPARING = ("decode", "detect", "crop")
-"""The stages that a video goes through one after the other, in one of several lanes."""
+"""The stages before the CNN; each lane runs them one after the other for one video."""
 
 STAGES = {
     "decode": "videos",
@@ -19,7 +19,7 @@ STAGES = {
     "cnn": "faces",
     "store": "videos",
 }
-"""The stages and what they do one of at a time."""
+"""The stages, and the unit that each one processes."""
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        busy_seconds: Wall time spent in it, summed over its lanes.
-        done: How many videos, frames or faces went through it.
-        lanes: How many of it run side by side.
+        busy_seconds: Wall time spent in the stage, summed over its lanes.
+        done: Number of videos, frames or faces processed.
+        lanes: Number of lanes (threads) that run in parallel.
     """
 
     busy_seconds: float = 0.0
@@ -39,7 +39,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A part of a profile, to be sent to another process.
+    """The profile of a period of time, to be sent to another process.
 
     Attributes:
         stages: The stages, by name.
@@ -51,23 +51,23 @@ class Snapshot:
 
 
 class Profile:
-    """Adds up stages; several threads may do so at once."""
+    """Sums the times of stages; several threads may use it at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Reset all times and counts."""
         self._begin: float | None = None
         self._end: float | None = None
         self.stages = {name: Stage() for name in STAGES}
 
     def start(self, lanes: int) -> None:
-        """Begin the clock, or let it go on: everything is ready, and the work begins.
+        """Start or resume the clock, after start-up.
 
         Args:
-            lanes: How many videos are prepared side by side.
+            lanes: Number of videos that are decoded and cropped in parallel.
         """
         for name in PREPARING:
             self.stages[name].lanes = lanes
@@ -84,7 +84,7 @@ class Profile:
 
     @contextmanager
     def measure(self, stage: str, done: int = 0) -> Iterator[None]:
-        """Count the block as time of a stage in which so many units were done."""
+        """Add the time of the block to a stage, with the number of units that it processes."""
         begin = time.monotonic()
         try:
             yield
@@ -92,22 +92,22 @@ class Profile:
             self.add(stage, time.monotonic() - begin, done)
 
     def add(self, stage: str, busy_seconds: float, done: int) -> None:
-        """Count time of a stage that was measured elsewhere."""
+        """Add time of a stage that was measured elsewhere."""
         with self._lock:
             self.stages[stage].busy_seconds += busy_seconds
             self.stages[stage].done += done
 
     @property
     def seconds(self) -> float:
-        """Wall time from the start to the stop, or to now."""
+        """Wall time during which the clock was running."""
         if self._begin is None:
             return 0.0
         return (self._end or time.monotonic()) - self._begin
 
     def pressure(self, stage: str) -> float:
-        """The share of the time in which what a stage runs on was busy, with it or another, 0 to 1.
+        """Return the fraction of time, 0 to 1, in which the lanes of a stage were busy.
 
-        The stages of preparing run on the same lanes, so they are under the same pressure.
+        The stages before the CNN share their lanes, so they have the same value.
         """
         capacity = self.capacity(stage)
         names = PREPARING if stage in PREPARING else (stage,)
@@ -115,39 +115,39 @@ class Profile:
         return busy / capacity if capacity else 0.0
 
     def capacity(self, stage: str) -> float:
-        """The seconds that the lanes of a stage had, in all."""
+        """Return the total time of all lanes of a stage, busy or idle, in seconds."""
         return self.stages[stage].lanes * self.seconds
 
-    def take(self) -> Snapshot:
-        """What was added since the last call, and the time since then; both begin anew."""
+    def take_snapshot(self) -> Snapshot:
+        """Return what was added since the last call, and reset it."""
         with self._lock:
-            taken = Snapshot(self.stages, self.seconds)
+            snapshot = Snapshot(self.stages, self.seconds)
             self.stages = {name: Stage(lanes=stage.lanes) for name, stage in self.stages.items()}
             if self._begin is not None:
                 self._begin = self._end or time.monotonic()
-        return taken
+        return snapshot
 
     @property
     def bottleneck(self) -> str:
-        """The stage to make faster first: the longest of those under the greatest pressure."""
+        """The stage to make faster first: the longest one on the busiest lanes."""
         return max(STAGES, key=lambda name: (self.pressure(name), self.stages[name].busy_seconds))
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as plain JSON values.
+        """Return the profile as plain JSON values.
 
-        Per stage `lanes`, `busy_seconds` (summed over them), `idle_seconds` (of the lanes, at the
-        last stage that uses them; elsewhere None), `done`, its `unit`, and `per_second` of wall
+        Each stage has `lanes`, `busy_seconds` (summed over lanes), `idle_seconds` (of the lanes;
+        None except at the last stage that uses them), `done`, its `unit`, and `per_second` of wall
         time.
         """
         stages = {}
         for name, unit in STAGES.items():
             stage = self.stages[name]
             idle = self.capacity(name) * (1.0 - self.pressure(name))
-            shares = name in PREPARING[:-1]
+            shares_lanes = name in PREPARING[:-1]
             stages[name] = {
                 "lanes": stage.lanes,
                 "busy_seconds": round(stage.busy_seconds, 3),
-                "idle_seconds": None if shares else round(max(idle, 0.0), 3),
+                "idle_seconds": None if shares_lanes else round(max(idle, 0.0), 3),
                 "done": stage.done,
                 "unit": unit,
                 "per_second": round(stage.done / self.seconds, 3) if self.seconds else 0.0,
@@ -160,20 +160,20 @@ class Profile:
 
 
 class SummedProfile(Profile):
-    """The sum of what several processes report, with a wall clock of its own.
+    """The sum of the profiles of several processes, with its own clock.
 
-    Busy times are under the pressure of all lanes over the time that each of them was at work.
+    The capacity of a stage is summed over the time that each process was running.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._capacity = dict.fromkeys(STAGES, 0.0)
 
-    def add_report(self, taken: Snapshot) -> None:
-        """Add what one process reports."""
-        for name, stage in taken.stages.items():
+    def add_snapshot(self, snapshot: Snapshot) -> None:
+        """Add the snapshot of a process."""
+        for name, stage in snapshot.stages.items():
             self.add(name, stage.busy_seconds, stage.done)
-            self._capacity[name] += stage.lanes * taken.seconds
+            self._capacity[name] += stage.lanes * snapshot.seconds
             if self.seconds:
                 self.stages[name].lanes = round(self._capacity[name] / self.seconds)
 

@@ -1,4 +1,4 @@
-"""From settings to files on this machine, and to the fingerprint of what they will make."""
+"""Find the weights files that the settings need, and compute the fingerprints of the results."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import FaceStore, Fingerprint, StoreDescription
 
 _PIPELINE_VERSION = 2
-"""Raise it when a change of our own code changes the numbers."""
+"""Must be increased when a change of this code changes the features."""
 
 
 @dataclass(frozen=True)
 class ResolvedConfig:
-    """Settings whose weights have been found.
+    """The settings of extraction, with the paths of all weights files.
 
     Attributes:
         config: The settings.
-        detector_weights: The detector's file; None where it needs none or brings its own.
-        backbone_weights: The CNN's file; None for untrained.
-        fingerprint: Of the features that these settings make.
-        faces_fingerprint: Of the crops that they are made from.
-        extract_options: What is kept and made beside the features.
-        face_cache: The store of faces that the crops are taken from; None where videos are decoded.
+        detector_weights: Path of the detector's weights; None if it needs no file or has its own.
+        backbone_weights: Path of the CNN's weights; None for an untrained CNN.
+        fingerprint: Fingerprint of the features.
+        faces_fingerprint: Fingerprint of the crops.
+        extract_options: What is stored in addition to the features.
+        face_cache: Path of the face cache to read the crops from; None if videos are decoded.
     """
 
     config: ExtractConfig
@@ -47,49 +47,49 @@ class ResolvedConfig:
 
     @cached_property
     def backbone(self) -> Backbone:
-        """What the CNN takes and gives."""
+        """Input and output sizes of the CNN."""
         return backbone_of(self.config.backbone.name, self.backbone_weights)
 
     @property
     def description(self) -> StoreDescription:
-        """Of a store of these features."""
+        """Description of a store of these features."""
         return StoreDescription(self.fingerprint, self.config.without_folders().to_dict())
 
     @property
     def faces_description(self) -> StoreDescription:
-        """Of a store of these faces."""
+        """Description of a store of these faces."""
         values = self.config.without_folders().to_dict()
         del values["backbone"]
         return StoreDescription(self.faces_fingerprint, values, kind="faces")
 
 
 def resolve(config: ExtractConfig, extract_options: ExtractOptions = NO_OPTIONS) -> ResolvedConfig:
-    """Find, or download, the weights that the settings ask for.
+    """Find or download the weights files that the settings need.
 
     Args:
         config: The settings.
-        extract_options: What is to be kept and made beside the features.
+        extract_options: What is stored in addition to the features.
 
     Raises:
-        UsageError: A weights file that was named is not there.
-        WeightsError: Published weights are missing or damaged; one message names them all.
+        UsageError: A given weights file does not exist.
+        WeightsError: Published weights are missing or damaged; the message lists all of them.
     """
     require_faces(config.faces.detector, extract_options.views)
-    wanted = {}
+    published = {}
     if config.faces.detector in WEIGHTS and config.faces.detector_weights is None:
-        wanted["detector"] = config.faces.detector
+        published["detector"] = config.faces.detector
     if config.backbone.weights == IMAGENET:
-        wanted["backbone"] = config.backbone.name
-    found = dict(zip(wanted, weights.require(list(wanted.values())), strict=True))
+        published["backbone"] = config.backbone.name
+    files = dict(zip(published, weights.require(list(published.values())), strict=True))
 
-    detector = found.get("detector") or _given(config.faces.detector_weights, "--detector-weights")
-    backbone = found.get("backbone")
+    detector = files.get("detector") or _given(config.faces.detector_weights, "--detector-weights")
+    backbone = files.get("backbone")
     if config.backbone.uses_file:
         backbone = _given(config.backbone.weights, "--weights")
     faces = _faces_fingerprint(config, detector)
     fingerprint = _fingerprint(faces, config.backbone, backbone)
     for section, path in (("faces", detector), ("backbone", backbone)):
-        if path is not None and path not in found.values():
+        if path is not None and path not in files.values():
             weights.remember_given(path, fingerprint.fields[section]["weights_sha256"])
     return ResolvedConfig(config, detector, backbone, fingerprint, faces, extract_options)
 
@@ -97,28 +97,29 @@ def resolve(config: ExtractConfig, extract_options: ExtractOptions = NO_OPTIONS)
 def resolve_cached(
     store: FaceStore, backbone: BackboneConfig, extract_options: ExtractOptions = NO_OPTIONS
 ) -> ResolvedConfig:
-    """The settings for features of cached faces: the same as of the videos that they are from.
+    """Resolve the settings for features of cached faces, equal to those from the videos.
 
     Args:
-        store: The faces.
+        store: The face cache.
         backbone: The CNN.
-        extract_options: What is to be made beside the features.
+        extract_options: What is stored in addition to the features.
 
     Raises:
-        StoreError: The store does not say how its faces were found.
-        UsageError: A weights file that was named is not there, or the precision is another one.
+        StoreError: The settings of the face cache are missing or damaged.
+        UsageError: A given weights file does not exist, or the precision differs from that of the
+            face cache.
         WeightsError: Published weights are missing or damaged.
     """
     try:
         config = ExtractConfig.from_dict({**store.extract_config, "backbone": asdict(backbone)})
-        found_by = dict(store.fingerprint.fields["faces"])
+        faces = dict(store.fingerprint.fields["faces"])
     except (UsageError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{store.path} does not say how its faces were found: {error}") from error
-    precision = found_by.get("precision", "float32")
+        raise StoreError(f"{store.path} lacks valid extraction settings: {error}") from error
+    precision = faces.get("precision", "float32")
     if config.faces.detector == "retinaface" and precision != backbone.precision:
         raise UsageError(
-            f"the faces in {store.path} were found in {precision}, and a CNN of another precision "
-            f"could not be fed from videos alike. Received: --precision {backbone.precision}"
+            f"the faces in {store.path} were detected in {precision}, so the CNN must use the same "
+            f"precision. Received: --precision {backbone.precision}"
         )
     require_faces(config.faces.detector, extract_options.views)
     file = weights.require([backbone.name])[0] if backbone.weights == IMAGENET else None
@@ -137,12 +138,12 @@ def _given(path: str | None, option: str) -> Path | None:
     if path is None:
         return None
     if not Path(path).is_file():
-        raise UsageError(f"no such weights file, given by {option}: {path}")
+        raise UsageError(f"{option}: no such weights file. Received: {path}")
     return Path(path)
 
 
 def _faces_fingerprint(config: ExtractConfig, detector: Path | None) -> Fingerprint:
-    """Of the crops: what they depend on, but not which of the lossless formats holds them."""
+    """Return the fingerprint of the crops; it does not depend on which lossless format is used."""
     faces = config.faces
     fields: dict[str, Any] = {
         "sampling": {"strategy": config.sampling.strategy, "frames": config.sampling.frames},
@@ -173,7 +174,7 @@ def _faces_fingerprint(config: ExtractConfig, detector: Path | None) -> Fingerpr
 def _fingerprint(
     faces: Fingerprint, config: BackboneConfig, weights_file: Path | None
 ) -> Fingerprint:
-    """Of the features of crops with that fingerprint."""
+    """Return the fingerprint of the features of crops with the fingerprint `faces`."""
     crop_size = backbone_of(config.name, weights_file).crop_size
     return Fingerprint(
         {
@@ -194,7 +195,7 @@ def _detector_digest(name: str, path: Path | None) -> str:
         return weights.digest_of(path)
     if name != "mtcnn":
         return "none"
-    # Found without importing the package, which would import TensorFlow.
+    # `find_spec` does not import the package, which would import TensorFlow.
     package = find_spec("mtcnn")
     folders = package.submodule_search_locations if package else None
     files = sorted(Path((folders or [""])[0], "assets", "weights").glob("*.lz4"))

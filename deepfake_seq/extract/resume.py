@@ -165,7 +165,7 @@ class ResumableWriter:
                     store.commit(_emptied(store[name], len(people)))
 
     def _has_features(self, item: VideoItem) -> bool:
-        """Whether the store has features of the file as it is now."""
+        """Return whether the store has features of the file as it is now."""
         entry = self._first(item)
         if entry is None or entry.status in FAILED_STATUSES:
             return False
@@ -178,7 +178,7 @@ class ResumableWriter:
         return list(people_in(store, item.video_id, self._all_people))
 
     def _names(self, item: VideoItem, store: Store[Any]) -> list[str]:
-        """The ids of all records of a video in a store: its people, then their views."""
+        """Return the ids of all records of a video in a store: its people, then their views."""
         people = self._people(item, store)
         return [*people, *(name for person in people for name in views_in(store, person))]
 
@@ -186,7 +186,7 @@ class ResumableWriter:
         return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
 
     def _is_complete(self, item: VideoItem) -> bool:
-        """Whether the requested faces and views of every person are in the stores."""
+        """Return whether the requested faces and views of every person are in the stores."""
         if self.writers.faces is None and not self._options.views.wanted(item.label):
             return True  # saves looking up every video of a large store
         for number, name in enumerate(self._people(item, self._store)):
@@ -241,7 +241,7 @@ class ResumableWriter:
         )
 
     def _is_outdated(self, item: VideoItem, source: SourceFile, store: Store[Any]) -> bool:
-        """Whether labels, file or facts differ from the video's first record, updated last."""
+        """Return whether labels, file or facts differ from the first record (updated last)."""
         entry = store.entry(record_id(item.video_id, 0 if self._all_people else None))
         return entry is not None and (
             entry.assigned != _assigned_to(item)
@@ -250,7 +250,7 @@ class ResumableWriter:
         )
 
     def _has_facts(self, item: VideoItem, entry: Entry, source: SourceFile) -> bool:
-        """Whether the record has the facts that the options give it now."""
+        """Return whether the record has the facts that the current options give it."""
         facts = entry.metadata["facts"]
         now = self._options.facts_of(entry.metadata["video_id"], source, item.groups, facts)
         return all(facts.get(name) == value for name, value in now.items())
@@ -258,7 +258,7 @@ class ResumableWriter:
     def _updated(
         self, store: Store[Any], record: AnyRecord, item: VideoItem, source: SourceFile
     ) -> AnyRecord:
-        """The record with the current labels, facts and file."""
+        """Return the record with the current labels, facts and file."""
         label, facts = record.label, record.facts
         if not is_pseudo_fake(record.facts):
             label = item.label
@@ -295,13 +295,13 @@ def _same_video(one: Entry, other: Entry) -> bool:
 
 
 def _assigned_to(item: VideoItem) -> tuple[int, tuple[str, ...], str, dict[str, str]]:
-    """The labels that the data set assigns to a video, in the form of `Entry.assigned`."""
+    """Return the labels that the data set assigns to a video, in the form of `Entry.assigned`."""
     return item.label, item.groups, item.split, item.facts
 
 
-def _gone(record: AnyRecord, people: int) -> AnyRecord:
-    """The record of somebody, or of a view, that the video, as it is now, does not have."""
-    reason = f"the video as it is now shows {people} people"
-    if "view" in record.facts:
-        reason = "made from a version of the video that is no longer there"
-    return record.without_frames("no_face", reason)
+def _emptied(record: AnyRecord, people: int) -> AnyRecord:
+    """Empty the record of a person or view that the current version of the video lacks."""
+    reason = f"the current version of the video shows fewer people: {people}"
+    if VIEW_FACT in record.facts:
+        reason = "made from an older version of the video"
+    return record.emptied("no_face", reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 
 from deepfake_seq.extract.extractor import Extractor
-from deepfake_seq.extract.records.from_videos import failure
+from deepfake_seq.extract.records.from_videos import failure_record
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
@@ -67,7 +67,7 @@ def record_failure(
         return outcome._replace(skipped=False, relabelled=False)
     item = video.item
     decoded = DecodedVideo(None, "decode_error", reason, without_content(item.path), transient=True)
-    pending = failure(resolved, item, decoded)
+    pending = failure_record(resolved, item, decoded)
     faces = [pending.faces] if pending.faces is not None else []
     writer.commit(ExtractedVideo(item, [pending.record], faces))
     return Outcome(item.video_id, decoded.status, reason, transient=True)

@@ -1,4 +1,4 @@
-"""A Ray cluster for tests that leave it as it is."""
+"""A Ray cluster shared by the tests of a module."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ CONFIG = ExtractConfig(
 
 
 class CountingCnn:
-    """Each feature is the crop's mean grey level; notes how many crops come at a time."""
+    """Each feature is the crop's mean grey level; records the number of crops per call."""
 
     batch = 6
 
@@ -52,7 +52,7 @@ class CountingCnn:
 
 
 class AlternatelyBlind:
-    """Takes the whole frame for a face, or sees none in frames of odd brightness."""
+    """Finds the whole frame as a face, or no face in frames of odd brightness."""
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         height, width = images_rgb.shape[1:3]
@@ -77,7 +77,7 @@ def clips_in(folder: Path, count: int) -> list[VideoItem]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_every_video_comes_back_once_with_features_of_its_own(tmp_path: Path, workers: int) -> None:
+def test_every_video_is_returned_once_with_its_own_features(tmp_path: Path, workers: int) -> None:
     items = clips_in(tmp_path, 9)
     (tmp_path / "bad.mp4").write_text("no video")
     items.insert(4, VideoItem(tmp_path / "bad.mp4", "bad.mp4"))
@@ -92,7 +92,7 @@ def test_every_video_comes_back_once_with_features_of_its_own(tmp_path: Path, wo
         assert record.sha256 == alone.sha256
 
 
-def test_a_busy_cnn_is_given_full_batches_of_several_videos(tmp_path: Path) -> None:
+def test_a_busy_cnn_gets_full_batches_across_videos(tmp_path: Path) -> None:
     class Slow(CountingCnn):
         def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             time.sleep(0.3)
@@ -120,12 +120,12 @@ def test_an_idle_cnn_does_not_wait_for_a_full_batch(tmp_path: Path) -> None:
             done.set()
 
 
-def test_the_next_videos_are_prepared_while_the_cnn_runs(tmp_path: Path) -> None:
+def test_videos_are_decoded_while_the_cnn_runs(tmp_path: Path) -> None:
     prepared = threading.Event()
 
     class Waiting(CountingCnn):
         def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            assert prepared.wait(timeout=60), "nothing else goes on meanwhile"
+            assert prepared.wait(timeout=60), "no video is decoded meanwhile"
             return super().features(crops_rgb)
 
     class Telling(DecodersHere):
@@ -138,7 +138,7 @@ def test_the_next_videos_are_prepared_while_the_cnn_runs(tmp_path: Path) -> None
         assert len(list(extractor.records(clips_in(tmp_path, 8)))) == 8
 
 
-def test_few_videos_are_under_way_at_a_time(tmp_path: Path) -> None:
+def test_the_number_of_videos_in_progress_is_limited(tmp_path: Path) -> None:
     taken = 0
 
     def items() -> Iterator[VideoItem]:
@@ -149,7 +149,7 @@ def test_few_videos_are_under_way_at_a_time(tmp_path: Path) -> None:
 
     with extractor_of(CountingCnn()) as extractor:
         for done, _ in enumerate(extractor.records(items())):
-            # Two in preparation and one about to be, and two or so for each batch ahead.
+            # Two being decoded and one submitted, and about two per batch ahead.
             assert taken - done <= 12
 
 
@@ -159,7 +159,7 @@ def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-def test_an_interrupt_does_not_wait_for_what_is_being_decoded(tmp_path: Path) -> None:
+def test_an_interrupt_does_not_wait_for_decoding(tmp_path: Path) -> None:
     reasons: list[str] = []
 
     class Hanging(Decoders):

@@ -1,4 +1,4 @@
-"""Videos into a store: what is skipped, what is done again, and what is counted."""
+"""Extraction into a store: which videos are skipped or extracted again, and the summary."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
     """Replace `Extractor.build`: the real extractor with a CNN that costs nothing."""
 
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Extractor:
-        own = decoders(max(execution.workers, 1), resolved.config.sampling, execution.limits)
-        source = VideoCropSource(resolved, build_detector("none", None), own)
+        workers = max(execution.workers, 1)
+        pool = decoders(workers, resolved.config.sampling, execution.limits)
+        source = VideoCropSource(resolved, build_detector("none", None), pool)
         return Extractor(source, MeanCnn())
 
     return build
@@ -69,13 +70,13 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CNN that costs nothing, and decoding in this process."""
+    """Decode in this process, with a CNN that costs nothing."""
     monkeypatch.setattr(Extractor, "build", build_with(DecodersHere))
 
 
 @pytest.fixture
 def videos(tmp_path: Path) -> list[VideoItem]:
-    """Two clips and a file that is none."""
+    """Two clips and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
     write_clip(folder / "a.mp4", 8)
@@ -92,7 +93,7 @@ Run = Callable[..., Summary]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Extract into the store, which is opened anew each time."""
+    """Extract into the store, which is opened again for each run."""
 
     def run(
         items: list[VideoItem],
@@ -119,7 +120,7 @@ def stored(tmp_path: Path) -> FeatureStore:
 
 
 def counts(summary: Summary) -> tuple[int, int, int, int]:
-    """How many videos there were, and how many were skipped, gave features and failed."""
+    """Return the numbers of all, skipped, successful and failed videos."""
     return summary.videos, summary.skipped, summary.ok, summary.failed
 
 
@@ -134,13 +135,13 @@ def test_every_video_becomes_a_record(videos: list[VideoItem], run: Run, tmp_pat
     assert [record.frames_valid for record in store] == [4, 4, 0]
 
 
-def test_failures_are_told_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
+def test_failures_are_reported_with_their_reasons(videos: list[VideoItem], run: Run) -> None:
     (failure,) = run(videos).failures
     assert (failure.video_id, failure.status) == ("c.mp4", "decode_error")
     assert failure.reason and not failure.transient
 
 
-def test_a_second_run_skips_everything_failures_too(
+def test_a_second_run_skips_every_video_even_failures(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -152,7 +153,9 @@ def test_a_second_run_skips_everything_failures_too(
     assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
 
 
-def test_a_new_video_is_extracted_beside_the_old_ones(videos: list[VideoItem], run: Run) -> None:
+def test_a_new_video_is_extracted_and_the_others_are_skipped(
+    videos: list[VideoItem], run: Run
+) -> None:
     assert counts(run(videos[:1])) == (1, 0, 1, 0)
     assert counts(run(videos)) == (3, 1, 1, 1)
 
@@ -190,7 +193,7 @@ def test_a_touched_file_is_not_extracted_again(videos: list[VideoItem], run: Run
     assert counts(run(videos)) == (3, 3, 0, 0)
 
 
-def test_a_touched_file_is_read_once_to_see_that_it_is_the_same(
+def test_a_touched_file_is_hashed_once_and_its_new_time_is_stored(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -205,7 +208,7 @@ def test_a_touched_file_is_read_once_to_see_that_it_is_the_same(
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> list[str]:
-    """Make decoding one video fail; gives the names of all that are decoded."""
+    """Make the decoding of one video fail; return a list that collects all decoded names."""
     decoded: list[str] = []
 
     class Failing(DecodersHere):
@@ -236,7 +239,7 @@ def raising(error: Exception) -> Callable[..., None]:
     ],
     ids=["memory", "disk", "time"],
 )
-def test_a_failure_of_the_machine_is_tried_again_by_the_next_run(
+def test_a_transient_failure_is_retried_by_the_next_run(
     videos: list[VideoItem],
     run: Run,
     tmp_path: Path,
@@ -256,7 +259,7 @@ def test_a_failure_of_the_machine_is_tried_again_by_the_next_run(
     assert stored(tmp_path)["b.mp4"].status == "ok"
 
 
-def test_a_failure_of_the_file_is_not_tried_again_unasked(
+def test_a_failure_of_the_file_is_only_retried_on_request(
     videos: list[VideoItem], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -267,10 +270,10 @@ def test_a_failure_of_the_file_is_not_tried_again_unasked(
     assert decoded == ["c.mp4"]
 
 
-def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
+def test_two_concurrent_runs_share_the_videos_and_both_finish(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second run starts in the middle of the first, and waits for what the first has."""
+    """The second run starts during the first one, and waits for its claimed videos."""
     monkeypatch.setattr(pipeline, "_POLL_SECONDS", 0.01)
     summaries: list[Summary] = []
     threads: list[threading.Thread] = []
@@ -291,7 +294,7 @@ def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(
     assert verify(tmp_path / "store").is_whole
 
 
-def test_what_a_repair_set_aside_is_extracted_again(
+def test_records_removed_by_repair_are_extracted_again(
     videos: list[VideoItem], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(videos)
@@ -334,7 +337,7 @@ def test_a_new_label_is_stored_without_extracting_again(
     assert run([changed, *videos[1:]]).relabelled == 0
 
 
-def test_failures_are_taken_up_again_when_asked(
+def test_retry_failed_extracts_failed_videos_again(
     videos: list[VideoItem], run: Run, tmp_path: Path
 ) -> None:
     run(videos)
@@ -345,7 +348,7 @@ def test_failures_are_taken_up_again_when_asked(
     assert counts(run(videos, retry_failed=True)) == (3, 3, 0, 0)
 
 
-def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
+def test_a_failed_file_that_was_replaced_is_extracted_again(
     videos: list[VideoItem], run: Run
 ) -> None:
     run(videos)
@@ -353,27 +356,27 @@ def test_a_failed_file_that_was_replaced_is_extracted_without_asking(
     assert counts(run(videos)) == (3, 2, 1, 0)
 
 
-def test_each_video_is_told_once(videos: list[VideoItem], run: Run) -> None:
-    told: list[Outcome] = []
+def test_each_video_is_reported_once(videos: list[VideoItem], run: Run) -> None:
+    reported: list[Outcome] = []
     run(videos[:1])
-    run(videos, on_video=lambda outcome, profile: told.append(outcome))
-    assert (told[0].video_id, told[0].skipped) == ("a.mp4", True)
-    assert sorted(told)[1:] == [
+    run(videos, on_video=lambda outcome, profile: reported.append(outcome))
+    assert (reported[0].video_id, reported[0].skipped) == ("a.mp4", True)
+    assert sorted(reported)[1:] == [
         Outcome("b.mp4", "ok"),
-        Outcome("c.mp4", "decode_error", told[-1].reason or told[1].reason),
+        Outcome("c.mp4", "decode_error", reported[-1].reason or reported[1].reason),
     ]
 
 
-def test_what_is_told_says_where_the_time_goes(videos: list[VideoItem], run: Run) -> None:
-    told: list[Profile | None] = []
-    summary = run(videos, on_video=lambda outcome, profile: told.append(profile))
-    assert summary.profile is not None and set(told) == {summary.profile}
+def test_reports_include_the_profile(videos: list[VideoItem], run: Run) -> None:
+    profiles: list[Profile | None] = []
+    summary = run(videos, on_video=lambda outcome, profile: profiles.append(profile))
+    assert summary.profile is not None and set(profiles) == {summary.profile}
     done = {name: stage.done for name, stage in summary.profile.stages.items()}
     assert done == {"decode": 3, "detect": 8, "crop": 8, "cnn": 8, "store": 3}
     assert run(videos).profile is None
 
 
-def test_a_run_that_is_interrupted_goes_on_where_it_was(
+def test_an_interrupted_run_resumes_where_it_stopped(
     videos: list[VideoItem], run: Run, tmp_path: Path
 ) -> None:
     def interrupt(outcome: Outcome, profile: Profile | None) -> None:

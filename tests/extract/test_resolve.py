@@ -1,4 +1,4 @@
-"""From settings to files and to the fingerprint."""
+"""Resolution of settings to weights files and fingerprints."""
 
 from __future__ import annotations
 
@@ -46,35 +46,36 @@ ALTERNATIVES: dict[str, dict[str, object]] = {
     },
     "backbone": {"name": "vgg16", "precision": "bfloat16"},
 }
-"""Another value for each setting; those that name weights files have tests of their own."""
+"""Another value for each setting; weights files have separate tests."""
 
 
-def test_no_setting_is_forgotten() -> None:
-    for part, values in ALTERNATIVES.items():
-        names = {own.name for own in fields(getattr(PLAIN, part))}
+def test_every_setting_is_tested() -> None:
+    for section, values in ALTERNATIVES.items():
+        names = {setting.name for setting in fields(getattr(PLAIN, section))}
         assert names - values.keys() <= {"detector_weights", "weights"}
-    assert {own.name for own in fields(PLAIN)} == ALTERNATIVES.keys()
+    assert {setting.name for setting in fields(PLAIN)} == ALTERNATIVES.keys()
 
 
 @pytest.mark.parametrize(
-    ("part", "name"), [(part, name) for part, values in ALTERNATIVES.items() for name in values]
+    ("section", "name"),
+    [(section, name) for section, values in ALTERNATIVES.items() for name in values],
 )
-def test_each_setting_that_changes_the_numbers_changes_the_fingerprint(
-    part: str, name: str
+def test_each_setting_that_changes_the_features_changes_the_fingerprint(
+    section: str, name: str
 ) -> None:
-    settings = replace(getattr(PLAIN, part), **{name: ALTERNATIVES[part][name]})
-    before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{part: settings}))
+    settings = replace(getattr(PLAIN, section), **{name: ALTERNATIVES[section][name]})
+    before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{section: settings}))
     assert after.fingerprint.id != before.id
     assert any(name in line for line in before.differences(after.fingerprint))
 
 
-def test_which_lossless_format_holds_the_crops_changes_nothing() -> None:
+def test_the_lossless_image_format_does_not_change_the_fingerprint() -> None:
     png = replace(PLAIN, faces=replace(PLAIN.faces, image_format="png"))
     assert resolve(png).fingerprint.id == resolve(PLAIN).fingerprint.id
     assert resolve(png).faces_fingerprint.id == resolve(PLAIN).faces_fingerprint.id
 
 
-def test_the_faces_do_not_depend_on_the_cnn() -> None:
+def test_the_fingerprint_of_faces_does_not_depend_on_the_cnn() -> None:
     other = replace(PLAIN, backbone=BackboneConfig("vgg16", "untrained"))
     assert resolve(other).faces_fingerprint.id == resolve(PLAIN).faces_fingerprint.id
 
@@ -99,7 +100,7 @@ RETINAFACE = replace(PLAIN, faces=FaceConfig("retinaface", __file__))
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else value.faces.detector,
 )
-def test_each_field_changed_alone_keeps_a_store_shut(
+def test_a_difference_in_any_field_refuses_the_store(
     config: ExtractConfig, name: tuple[str, ...], tmp_path: Path
 ) -> None:
     fingerprint = resolve(config).fingerprint
@@ -124,7 +125,7 @@ def test_each_field_changed_alone_keeps_a_store_shut(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_another_version_of_what_makes_the_numbers_changes_the_fingerprint(
+def test_other_library_versions_change_the_fingerprint(
     config: ExtractConfig, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from importlib.metadata import version
@@ -137,7 +138,7 @@ def test_another_version_of_what_makes_the_numbers_changes_the_fingerprint(
     assert resolve(config).fingerprint.id != before.id
 
 
-def test_a_change_of_our_own_code_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_pipeline_version_changes_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     before = resolve(PLAIN).fingerprint
     monkeypatch.setattr("deepfake_seq.extract.resolve._PIPELINE_VERSION", 99)
     assert resolve(PLAIN).fingerprint.id != before.id
@@ -149,7 +150,7 @@ def test_other_weights_change_the_fingerprint(tmp_path: Path) -> None:
     assert len({one.fingerprint.id, other.fingerprint.id, resolve(PLAIN).fingerprint.id}) == 3
 
 
-def test_where_the_weights_lie_does_not_change_the_fingerprint(tmp_path: Path) -> None:
+def test_the_path_of_the_weights_does_not_change_the_fingerprint(tmp_path: Path) -> None:
     here = resolve(with_weights(weights_file(tmp_path / "here.h5", "same")))
     there = resolve(with_weights(weights_file(tmp_path / "far" / "there.h5", "same")))
     assert here.fingerprint == there.fingerprint
@@ -157,7 +158,7 @@ def test_where_the_weights_lie_does_not_change_the_fingerprint(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("detector", ["yunet", "retinaface"])
-def test_other_detector_weights_change_the_fingerprint_and_their_place_does_not(
+def test_detector_weights_change_the_fingerprint_but_their_path_does_not(
     detector: str, tmp_path: Path
 ) -> None:
     paths = [
@@ -172,7 +173,7 @@ def test_other_detector_weights_change_the_fingerprint_and_their_place_does_not(
     assert first.fingerprint.id != other.fingerprint.id
 
 
-def test_the_fingerprint_is_the_same_each_time() -> None:
+def test_the_fingerprint_is_reproducible() -> None:
     assert resolve(PLAIN).fingerprint == resolve(PLAIN).fingerprint
 
 
@@ -190,14 +191,16 @@ def test_untrained_weights_need_no_file() -> None:
         (replace(PLAIN, faces=FaceConfig("yunet", "no/such.h5")), "--detector-weights"),
     ],
 )
-def test_a_file_that_is_not_there_is_a_usage_error_naming_the_option(
+def test_a_missing_file_is_a_usage_error_naming_the_option(
     config: ExtractConfig, option: str
 ) -> None:
-    with pytest.raises(UsageError, match=rf"{option}: no/such\.h5"):
+    with pytest.raises(
+        UsageError, match=rf"{option}: no such weights file\. Received: no/such\.h5"
+    ):
         resolve(config)
 
 
-def test_all_published_weights_that_are_missing_are_named_at_once(
+def test_all_missing_published_weights_are_named_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unreachable(name: str) -> Path:
@@ -223,7 +226,7 @@ def test_the_weights_of_mtcnn_are_in_the_fingerprint_without_importing_it() -> N
     assert digest != hashlib.sha256(b"").hexdigest(), "no weights were found"
 
 
-def test_a_copy_of_mtcnn_with_other_weights_has_another_digest(
+def test_other_mtcnn_weights_have_another_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Small clips, made on the spot; every frame shows its own number in two grey levels."""
+"""Small clips, written by the tests; every frame shows its number as two grey levels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _STEP = 16  # grey levels between two digits: more than any codec here changes
 
 @dataclass(frozen=True)
 class ClipStyle:
-    """How a clip is coded.
+    """The encoding of a clip.
 
     Attributes:
-        codec: An encoder's name.
-        pixel_format: Of the encoder.
+        codec: Name of the encoder.
+        pixel_format: Pixel format of the encoder.
         size: Width and height in pixels.
-        rate: Frames a second.
-        options: Of the encoder.
+        rate: Frames per second.
+        options: Options of the encoder.
         ticks: Presentation times in ticks of 1/1000 s, for variable frame rate.
         rotation: Display rotation in degrees counterclockwise.
         container: Options of the container.
@@ -59,11 +59,11 @@ STYLES = {
     "frozen.mkv": ClipStyle(ticks=[n * 10 if n < 30 else 60_000 + n * 10 for n in range(60)]),
     "odd.mp4": ClipStyle(pixel_format="yuv444p", size=(67, 51)),
 }
-"""Each container and codec that the tests go through, by file name."""
+"""Encodings that the tests iterate over, by file name."""
 
 
 def numbered(number: int, size: tuple[int, int] = (64, 48)) -> Image:
-    """An RGB image whose halves show the two digits (base 16) of `number`."""
+    """Return an RGB image whose halves show the two digits (base 16) of `number`."""
     width, height = size
     image = np.empty((height, width, 3), dtype=np.uint8)
     image[:, : width // 2] = number % _STEP * _STEP + _STEP // 2
@@ -72,7 +72,7 @@ def numbered(number: int, size: tuple[int, int] = (64, 48)) -> Image:
 
 
 def number_in(image_rgb: Image) -> int:
-    """The inverse of `numbered`, whatever a codec did to the image."""
+    """Return the number in an image from `numbered`, even after lossy encoding."""
     third = image_rgb.shape[1] // 3
     low = int(np.median(image_rgb[:, :third])) // _STEP
     high = int(np.median(image_rgb[:, -third:])) // _STEP
@@ -80,9 +80,9 @@ def number_in(image_rgb: Image) -> int:
 
 
 def write_images(path: Path, images_rgb: Sequence[Image], style: ClipStyle | None = None) -> Path:
-    """Encode images into a clip; the container follows from the file's suffix."""
+    """Encode images to a clip; the suffix of the file selects the container."""
     style = style or ClipStyle()
-    file = f"file:{path.absolute()}"  # whatever the name looks like
+    file = f"file:{path.absolute()}"  # so that no name is read as a URL
     with av.open(file, "w", format=_muxer(path), options=dict(style.container)) as container:
         stream: Any = container.add_stream(style.codec, rate=style.rate, options=style.options)
         height, width = images_rgb[0].shape[:2]
@@ -101,13 +101,13 @@ def write_images(path: Path, images_rgb: Sequence[Image], style: ClipStyle | Non
 
 
 def write_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> Path:
-    """A clip of numbered frames."""
+    """Write a clip of numbered frames."""
     style = style or ClipStyle()
     return write_images(path, [numbered(number, style.size) for number in range(frames)], style)
 
 
 def write_sound(path: Path, seconds: float = 0.5) -> Path:
-    """A file with sound and no picture."""
+    """Write a file with sound only."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         samples = np.zeros((1, int(8000 * seconds)), dtype=np.int16)
@@ -119,7 +119,7 @@ def write_sound(path: Path, seconds: float = 0.5) -> Path:
 
 
 def read_all(path: Path) -> tuple[npt.NDArray[np.float64], list[Image]]:
-    """Times in seconds and RGB images of all frames up to the first error, not turned upright."""
+    """Decode all frames up to the first error; return times in seconds and unrotated RGB images."""
     times, images = [], []
     with av.open(f"file:{path.absolute()}") as container, suppress(av.FFmpegError):
         for frame in container.decode(video=0):
@@ -129,14 +129,14 @@ def read_all(path: Path) -> tuple[npt.NDArray[np.float64], list[Image]]:
 
 
 def cut_tail(path: Path, target: Path, share: float = 0.6) -> Path:
-    """The first `share` of a file."""
+    """Write the first `share` (0 to 1) of a file to `target`."""
     data = path.read_bytes()
     target.write_bytes(data[: int(len(data) * share)])
     return target
 
 
 def corrupt(path: Path, target: Path, start: float, step: int) -> Path:
-    """The file with every `step`-th byte turned over, from the share `start` on."""
+    """Invert every `step`-th byte of a file, beginning at the fraction `start`."""
     data = bytearray(path.read_bytes())
     for position in range(int(len(data) * start), len(data), step):
         data[position] ^= 0xFF
@@ -145,6 +145,6 @@ def corrupt(path: Path, target: Path, start: float, step: int) -> Path:
 
 
 def _muxer(path: Path) -> str:
-    # By suffix, because FFmpeg's own guess stumbles over names that look like protocols.
+    # By suffix, because FFmpeg's own guess fails for names that look like protocols.
     names = {".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg"}
     return names.get(path.suffix, path.suffix.lstrip("."))

@@ -1,4 +1,4 @@
-"""Decoding in the test's own process, in the place of processes that would have to be started."""
+"""Decoding in the process of the test, which saves starting decoding processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepfake_seq.extract.video.decode import DecodedVideo, decode
 from deepfake_seq.extract.video.decoder_pool import Decoders
 
 _ONE_AT_A_TIME = threading.Lock()
-"""What FFmpeg complains of is captured for the whole process, so two threads would mix it up."""
+"""FFmpeg's log is captured for the whole process, so only one thread may decode at a time."""
 
 
 class DecodersHere(Decoders):

@@ -1,4 +1,4 @@
-"""What a decoder may do to its process, by the name of the file that it decodes."""
+"""A decoder that breaks its process in the way that the file name says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _decode = decoding.decode
 
 
 def decode(path: Path, *settings: Any) -> DecodedVideo:
-    """Decode, or misbehave as the file's name says."""
+    """Decode, or misbehave as the file name says."""
     if "segfault" in path.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "killed" in path.name:
@@ -38,7 +38,7 @@ def decode(path: Path, *settings: Any) -> DecodedVideo:
 
 
 def guarded(path: Path, *settings: Any) -> DecodedVideo:
-    """As `decode`, with the errors of the misbehaviour inside the boundary of one video."""
+    """Like `decode`, but turn a memory error into a failure of the video."""
     try:
         return decode(path, *settings)
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Settings of tests in which the features do not matter, and a CNN that costs nothing."""
+"""Settings for tests that do not depend on the features, and a CNN that costs nothing."""
 
 from __future__ import annotations
 

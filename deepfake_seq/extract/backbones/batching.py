@@ -1,4 +1,4 @@
-"""Batches of crops from several owners, and the way back from batches to owners; no CNN."""
+"""Batching of crops across records, independent of the CNN."""
 
 from __future__ import annotations
 

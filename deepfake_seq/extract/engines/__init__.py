@@ -1,4 +1,4 @@
-"""Where extraction runs: on this machine, or on a Ray cluster."""
+"""The engines that run extraction: on this machine or on a Ray cluster."""
 
 from deepfake_seq.extract.engines.base import Engine, Job
 from deepfake_seq.extract.engines.build import build_engine

@@ -18,9 +18,9 @@ class Job:
     """The settings of one run, the same for every engine.
 
     Attributes:
-        resolved: The settings, with their weights found.
+        resolved: The settings of extraction.
         execution: How to use the machines.
-        retry_failed: Whether to extract again videos that failed because of their content.
+        retry_failed: Whether to extract videos again that failed because of their content.
         videos: Maximum number of videos.
     """
 

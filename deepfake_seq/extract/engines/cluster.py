@@ -90,7 +90,7 @@ def share_of_process(runtime: str) -> Share:
     return Share(min((node.cpus for node in nodes if node.cpus), default=_DEFAULT_CPUS), 0)
 
 
-def room(share: Share) -> dict[str, int]:
+def processes_per_node(share: Share) -> dict[str, int]:
     """Return the number of processes that fit on each node, by node id."""
     return {
         key: min(node.cpus // share.cpus, node.gpus // share.gpus if share.gpus else node.cpus)
@@ -193,7 +193,7 @@ def _why(error: Exception) -> str:
     return reason[1] if reason else "it no longer answers"
 
 
-def end(actor: Any) -> None:
+def kill(actor: Any) -> None:
     """End a worker process, pending or running, and its decoding processes."""
     import ray
 
@@ -267,7 +267,7 @@ def _silence() -> Iterator[None]:
     import ray._private.worker as internals
 
     before = getattr(internals, "print_to_stdstream", None)
-    internals.print_to_stdstream = lambda data, *_, **__: _LOG.debug("Ray says: %s", data)
+    internals.print_to_stdstream = lambda data, *_, **__: _LOG.debug("Ray: %s", data)
     try:
         yield
     finally:

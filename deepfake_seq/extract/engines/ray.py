@@ -32,8 +32,8 @@ _VIDEOS_PER_CPU = 64
 _MAX_PENDING = 100
 _MAX_DEATHS = 3
 """Number of processes that may die in a row on one node before any finishes a video."""
-_LOOK_SECONDS = 2.0
-_WAIT_SECONDS = 1.0
+_NODE_CHECK_SECONDS = 2.0
+_POLL_SECONDS = 1.0
 _WARN_SECONDS = 60.0
 _CLOSING_SECONDS = 15.0
 
@@ -80,7 +80,7 @@ class RayEngine(Engine):
         self._idle_actors: list[Any] = []
         self._excluded: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()
-        self._separate: Counter[str] = Counter()
+        self._on_other_disks: Counter[str] = Counter()
         with ExitStack() as stack:
             stack.enter_context(cluster.connected(job.execution.address))
             self._share = cluster.share_of_process(job.execution.runtime)
@@ -93,12 +93,12 @@ class RayEngine(Engine):
     def __exit__(self, *_: object) -> None:
         with self._stack:
             self._close()
-        if self._separate:
+        if self._on_other_disks:
             _LOG.warning(
                 "%d records are on the disks of %s, in %s. Copy each of these folders to this "
                 "machine, then merge them: `deepseq merge FOLDER... --out STORE`",
-                self._separate.total(),
-                ", ".join(sorted(self._separate)),
+                self._on_other_disks.total(),
+                ", ".join(sorted(self._on_other_disks)),
                 self._config.out,
             )
 
@@ -111,29 +111,29 @@ class RayEngine(Engine):
                 for video in pending
             ]
         )
-        self._looked = -math.inf
-        self._had_room = self._had_process = time.monotonic()
+        self._checked_at = -math.inf
+        self._had_room_at = self._had_process_at = time.monotonic()
         try:
             while self._queue.waiting or any(process.chunk.videos for process in self._processes):
-                self._look_at_nodes()
-                self._hand_out()
+                self._check_nodes()
+                self._assign_chunks()
                 self._request_processes()
-                for process in self._reporting():
-                    yield from self._receive(process)
+                for process in self._ready_processes():
+                    yield from self._handle_report(process)
         finally:
             self.profile.stop()
 
-    def _look_at_nodes(self) -> None:
+    def _check_nodes(self) -> None:
         """Count the processes that fit on the nodes; fail if none has fit for too long."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._checked_at < _NODE_CHECK_SECONDS:
             return
-        self._looked = now
-        room = cluster.room(self._share)
+        self._checked_at = now
+        room = cluster.processes_per_node(self._share)
         self._room = sum(count for node, count in room.items() if node not in self._excluded)
         if self._room:
-            self._had_room = now
-        elif now - self._had_room > self._patience_seconds:
+            self._had_room_at = now
+        elif now - self._had_room_at > self._patience_seconds:
             reasons = f" ({'; '.join(sorted(self._excluded.values()))})" if self._excluded else ""
             raise EngineError(
                 f"no machine with {self._share.cpus} or more processors is left{reasons}, and none "
@@ -141,12 +141,12 @@ class RayEngine(Engine):
                 "one. Committed records are kept: run the same command again to continue."
             )
         if any(process.node_id for process in self._processes):
-            self._had_process = now
-        elif now - self._had_process > _WARN_SECONDS:
-            self._had_process = math.inf
+            self._had_process_at = now
+        elif now - self._had_process_at > _WARN_SECONDS:
+            self._had_process_at = math.inf
             _LOG.warning("waiting for a machine with free processors (see `ray status`)")
 
-    def _hand_out(self) -> None:
+    def _assign_chunks(self) -> None:
         """Give chunks to idle processes."""
         for process in self._processes:
             if process.call is None and self._queue.waiting:
@@ -169,23 +169,23 @@ class RayEngine(Engine):
             self._processes.append(_Process(actor, actor.node.remote()))
         for process in pending[wanted:]:
             self._processes.remove(process)
-            cluster.end(process.actor)
+            cluster.kill(process.actor)
 
-    def _reporting(self) -> list[_Process]:
+    def _ready_processes(self) -> list[_Process]:
         """Return the processes that have something to report; wait up to a second for one."""
         calls = [process.call for process in self._processes if process.call is not None]
         if not calls:
-            time.sleep(_WAIT_SECONDS)
+            time.sleep(_POLL_SECONDS)
             return []
-        ready = cluster.wait(calls, _WAIT_SECONDS)
+        ready = cluster.wait(calls, _POLL_SECONDS)
         return [process for process in self._processes if process.call in ready]
 
-    def _receive(self, process: _Process) -> Iterator[Outcome]:
+    def _handle_report(self, process: _Process) -> Iterator[Outcome]:
         """Handle the report of a process, and start its next step."""
         try:
             reply = cluster.reply(process.call, process.node)
         except cluster.LostError as error:
-            yield from self._lose(process, str(error))
+            yield from self._handle_loss(process, str(error))
             return
         except (DeepseqError, RuntimeError) as error:
             if process.shares_disk is not None:
@@ -203,7 +203,7 @@ class RayEngine(Engine):
         elif process.shares_disk is None:
             process.call = None
             process.shares_disk, log = reply
-            _pass_on(process, log)
+            _log_again(process, log)
             self.profile.start(0)
             if not process.shares_disk:
                 where = self._config.out
@@ -214,13 +214,13 @@ class RayEngine(Engine):
             yield self._on_progress(process, reply)
 
     def _on_progress(self, process: _Process, progress: Progress) -> Outcome:
-        _pass_on(process, progress.log)
-        self.profile.add_report(progress.profile)
+        _log_again(process, progress.log)
+        self.profile.add_snapshot(progress.profile)
         outcome = progress.outcome
         del process.chunk.videos[outcome.video_id]
         self._deaths[process.node_id] = 0
         if outcome.status != ELSEWHERE and not process.shares_disk:
-            self._separate[process.node] += 1
+            self._on_other_disks[process.node] += 1
         if self._queue.is_retried(outcome.video_id):  # a lost process may have committed it
             return outcome._replace(skipped=False, relabelled=False)
         return outcome
@@ -230,14 +230,14 @@ class RayEngine(Engine):
         self._processes.remove(process)
         self._idle_actors.append(process.actor)
 
-    def _lose(self, process: _Process, why: str) -> Iterator[Outcome]:
-        """Put back the chunk of a process that died."""
+    def _handle_loss(self, process: _Process, why: str) -> Iterator[Outcome]:
+        """Queue the chunk of a dead process again."""
         self._processes.remove(process)
-        cluster.end(process.actor)
+        cluster.kill(process.actor)
         chunk, node_id = process.chunk, process.node_id
         if node_id:
             _LOG.warning(
-                "%s lost a process (%s); its %d videos are queued again",
+                "%s lost a process (%s); %d videos are queued again",
                 process.node,
                 why,
                 len(chunk.videos),
@@ -248,15 +248,15 @@ class RayEngine(Engine):
             if self._deaths[node_id] == _MAX_DEATHS:
                 reason = f"{process.node}: its processes die before they finish a video: {why}"
                 self._exclude(node_id, reason)
-        given_up = self._queue.fail(chunk)
-        if given_up:
+        failed = self._queue.fail(chunk)
+        if failed:
             reason = f"{MAX_FAILURES} processes died while extracting only this video"
-            yield record_failure(given_up, reason, self._writer, self._config.job.resolved)
+            yield record_failure(failed, reason, self._writer, self._config.job.resolved)
 
     def _exclude(self, node_id: str, reason: str) -> None:
         if node_id not in self._excluded:
             self._excluded[node_id] = reason
-            self._looked = -math.inf
+            self._checked_at = -math.inf
             _LOG.warning("node excluded: %s", reason)
 
     def _close(self) -> None:
@@ -270,9 +270,9 @@ class RayEngine(Engine):
                     closing.remove(call)
         finally:
             for actor in self._idle_actors + [process.actor for process in self._processes]:
-                cluster.end(actor)
+                cluster.kill(actor)
 
 
-def _pass_on(process: _Process, log: list[logging.LogRecord]) -> None:
+def _log_again(process: _Process, log: list[logging.LogRecord]) -> None:
     for record in log:
         _LOG.log(record.levelno, "%s: %s", process.node, record.getMessage())

@@ -104,7 +104,7 @@ class RemoteWorker:
         outcomes = extract_and_commit(pending, self._extractor, self._writer)
         with self._busy, closing(outcomes):
             for outcome in outcomes:
-                yield Progress(outcome, self._extractor.profile.take(), self.take_log())
+                yield Progress(outcome, self._extractor.profile.take_snapshot(), self.take_log())
                 if self._is_closing:
                     return
 

@@ -1,4 +1,4 @@
-"""Faces: finding them, following people, cutting out the face."""
+"""Faces: detection, tracking of people, and cropping."""
 
 from deepfake_seq.extract.faces.base import Face, FaceDetector, FaceTrack
 from deepfake_seq.extract.faces.crop import cut_square, resize_square

@@ -1,4 +1,4 @@
-"""What every face detector takes and gives."""
+"""The interface of a face detector, and its results."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Face:
     Attributes:
         box_xyxy: float32 (4,); left, top, right, bottom in pixels.
         score: The detector's confidence, 0 to 1.
-        landmarks: float32 (5, 2); x and y of the eye on the image's left, the eye on its right, the
-            nose, and the corners of the mouth on the left and on the right. None where the
-            detector tells none.
+        landmarks: float32 (5, 2); x and y of the left eye, the right eye, the nose, and the left
+            and right corners of the mouth, left and right as in the image. None if the detector
+            finds no landmarks.
     """
 
     box_xyxy: npt.NDArray[np.float32]
@@ -28,12 +28,12 @@ class Face:
 
     @property
     def area(self) -> float:
-        """In square pixels."""
+        """Area of the box in square pixels."""
         left, top, right, bottom = (float(value) for value in self.box_xyxy)
         return max(right - left, 0.0) * max(bottom - top, 0.0)
 
     def scaled(self, factor: float) -> Face:
-        """The same face in an image `factor` times as large."""
+        """Return the face in coordinates of an image `factor` times as large."""
         return replace(
             self,
             box_xyxy=self.box_xyxy * np.float32(factor),
@@ -46,19 +46,19 @@ class FaceTrack:
     """One person's faces over the sampled frames.
 
     Attributes:
-        faces: By position in the sampled frames.
+        faces: The faces, by position of the frame among the sampled frames.
     """
 
     faces: dict[int, Face]
 
     @property
     def weight(self) -> float:
-        """How much of the video is about this person: the side lengths of all faces, summed."""
+        """Prominence of the person in the video: the sum of the side lengths of all faces."""
         return sum(math.sqrt(face.area) for face in self.faces.values())
 
 
 class FaceDetector(Protocol):
-    """Finds the faces in a batch of images. Several threads may use it at once."""
+    """Finds the faces in a batch of images; several threads may use it at once."""
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """Find faces.
@@ -67,6 +67,6 @@ class FaceDetector(Protocol):
             images_rgb: uint8 (N, H, W, 3).
 
         Returns:
-            For each image its faces, the surest first; an empty list where there is none.
+            For each image the list of its faces, in descending order of score.
         """
         ...

@@ -1,4 +1,4 @@
-"""Cutting the face out: pure functions of an image and a box."""
+"""Cropping of faces: pure functions of an image and a box."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 def square_around(
     box_xyxy: npt.NDArray[np.float32], margin: float, width: int, height: int
 ) -> tuple[int, int, int]:
-    """The square to cut: left, top and side in whole pixels.
+    """Return the square to crop: left, top and side in whole pixels.
 
-    Its side is the box's longer one, enlarged by `margin`. Where it would leave the image it is
-    moved inside, as far as it fits.
+    Its side is the longer side of the box, enlarged by `margin`. A square that extends beyond the
+    image is moved inside as far as it fits.
 
     Args:
-        box_xyxy: (4,) in pixels.
-        margin: 0.3 enlarges by 30 %.
-        width: Of the image.
-        height: Of the image.
+        box_xyxy: float32 (4,); left, top, right, bottom in pixels.
+        margin: Margin as a fraction of the side of the box; 0.3 enlarges it by 30 %.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
     """
     left, top, right, bottom = (float(value) for value in box_xyxy)
     side = max(round(max(right - left, bottom - top) * (1.0 + margin)), 1)
@@ -35,17 +35,17 @@ def square_around(
 def cut_square(
     image_rgb: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float32], margin: float
 ) -> npt.NDArray[np.uint8]:
-    """Cut a square with a margin round the box, pixel for pixel.
+    """Crop a square with a margin around the box, without resizing.
 
-    What lies outside the image repeats its border.
+    Pixels outside the image repeat its border.
 
     Args:
         image_rgb: uint8 (H, W, 3).
-        box_xyxy: (4,) in pixels.
-        margin: 0.3 enlarges by 30 %.
+        box_xyxy: float32 (4,); left, top, right, bottom in pixels.
+        margin: Margin as a fraction of the side of the box; 0.3 enlarges it by 30 %.
 
     Returns:
-        uint8 (side, side, 3); a view of the image where that is possible.
+        uint8 (side, side, 3); a view of the image if the square is inside it.
     """
     height, width = image_rgb.shape[:2]
     left, top, side = square_around(box_xyxy, margin, width, height)
@@ -63,11 +63,11 @@ def cut_square(
 
 
 def resize_square(image_rgb: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """A square as the CNN is shown it.
+    """Resize a square crop to the input size of the CNN.
 
     Args:
         image_rgb: uint8 (side, side, 3).
-        size: The side of the result in pixels.
+        size: Side of the result in pixels.
 
     Returns:
         uint8 (size, size, 3).

@@ -1,4 +1,4 @@
-"""Where one shot ends and another begins: a pure function of sampled frames."""
+"""Detection of cuts between shots: a pure function of sampled frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 _MAX_CHANGE = 0.5
-"""Frames that share less than half of their colours are of two shots."""
+"""Largest difference in colours, 0 to 1, between two frames of the same shot."""
 
 _EDGE = 64
+"""Approximate number of pixels per side of the images that are compared."""
 
 
 def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
-    """The frames that begin a new shot.
+    """Find the frames that begin a new shot.
 
-    Sampled frames can be a second apart, so motion says nothing; the colours of a shot change
-    little. Two images are compared by the share of pixels whose colours (8 levels a channel) the
-    other has not.
+    Sampled frames can be a second apart, so motion is no evidence, but colours change little within
+    a shot. The difference of two images is the fraction of pixels whose colours (8 levels per
+    channel) are not in the other image.
 
     Args:
         images_rgb: uint8 (H, W, 3) each, in order of time.
@@ -36,7 +37,7 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
 
 
 def _colours(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """float64 (512,): the share of pixels of each colour."""
+    """Return the fraction of pixels of each colour, float64 (512,)."""
     height, width = image_rgb.shape[:2]
     small = image_rgb[:: max(height // _EDGE, 1), :: max(width // _EDGE, 1)].astype(np.int64) >> 5
     codes = (small[..., 0] << 6 | small[..., 1] << 3 | small[..., 2]).ravel()

@@ -1,4 +1,4 @@
-"""The detectors by name, and detection at a working size."""
+"""Building a detector by name, and detection at a reduced size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from deepfake_seq.extract.faces.base import Face, FaceDetector
 
 
 def build_detector(name: str, weights: Path | None, precision: str = "float32") -> FaceDetector:
-    """The detector called `name`; imports only what it needs.
+    """Build a detector by name; import only what it needs.
 
     Args:
         name: One of `config.DETECTORS`.
-        weights: The weights file of `retinaface` and `yunet`.
-        precision: Of the arithmetic of `retinaface`; the others always compute in float32.
+        weights: Path of the weights file; required by `retinaface` and `yunet`.
+        precision: Precision of `retinaface`; the other detectors always use float32.
 
     Raises:
         WeightsError: The weights cannot be read.
-        EngineError: A library that it needs cannot be used.
+        EngineError: A required library cannot be used.
     """
     if name == "none":
         from deepfake_seq.extract.faces.whole_frame import WholeFrameDetector
@@ -45,12 +45,12 @@ def build_detector(name: str, weights: Path | None, precision: str = "float32") 
 def detect_scaled(
     detector: FaceDetector, images_rgb: npt.NDArray[np.uint8], short_side: int
 ) -> list[list[Face]]:
-    """Detect in images shrunk to `short_side`; boxes are in pixels of the images as given.
+    """Detect faces in images shrunk to `short_side`; boxes are in pixels of the original images.
 
     Args:
-        detector: Any detector.
+        detector: The detector.
         images_rgb: uint8 (N, H, W, 3).
-        short_side: Pixels; smaller images are left as they are.
+        short_side: Length of the shorter side in pixels; smaller images are not resized.
     """
     height, width = images_rgb.shape[1:3]
     factor = short_side / min(height, width)

@@ -1,4 +1,4 @@
-"""Crops of faces as image files, and back: the content of the face cache."""
+"""Encoding and decoding of face crops as image files, the content of the face cache."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from deepfake_seq.store.shards.guard import DAMAGE
 
 Images = list[npt.NDArray[np.uint8]]
 
-# What Pillow raises on damaged bytes, beside warnings that were made errors.
+# What Pillow raises on damaged bytes, apart from warnings that were turned into errors.
 _BROKEN = (*DAMAGE, IndexError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError)
 
 MAX_SIDE = 8192
-"""Of a crop, in pixels: twice that of a frame that is filled by a face in 4K."""
+"""Maximum side of a crop in pixels: twice that of a face that fills a 4K frame."""
 
 _ENCODINGS: dict[str, dict[str, Any]] = {
-    "webp": {"lossless": True, "quality": 0, "method": 0},  # the quickest; benchmarks/faces.py
+    "webp": {"lossless": True, "quality": 0, "method": 0},  # the fastest; see benchmarks/faces.py
     "png": {"compress_level": 1},
     "jpeg": {"quality": 95, "subsampling": 0},
 }
 
 
 def encode(images_rgb: Images, image_format: str) -> list[bytes]:
-    """Each image as a file.
+    """Encode each image as a file.
 
     Args:
         images_rgb: uint8 (S, S, 3) each; S may differ.
@@ -42,17 +42,19 @@ def encode(images_rgb: Images, image_format: str) -> list[bytes]:
 
 
 def decode(files: Sequence[bytes | memoryview]) -> Images:
-    """The images that `encode` made files of, uint8 (S, S, 3) RGB each.
+    """Decode files written by `encode`; return images uint8 (S, S, 3) in RGB.
+
+    Args:
+        files: The files; untrusted input.
 
     Raises:
-        StoreError: One is no square colour image, or they are too large. They may come from
-            anybody.
+        StoreError: A file is not a square RGB image, or the images are too large.
     """
     images: Images = []
-    left = MAX_IMAGES
+    bytes_left = MAX_IMAGES
     for file in files:
-        images.append(_decoded(file, left))
-        left -= images[-1].nbytes
+        images.append(_decoded(file, bytes_left))
+        bytes_left -= images[-1].nbytes
     return images
 
 
@@ -62,18 +64,18 @@ def _encoded(image_rgb: npt.NDArray[np.uint8], image_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _decoded(file: bytes | memoryview, most_bytes: int) -> npt.NDArray[np.uint8]:
+def _decoded(file: bytes | memoryview, max_bytes: int) -> npt.NDArray[np.uint8]:
     try:
-        # No pixel is unpacked before the size is known.
+        # The size is checked before any pixel is decoded.
         with Image.open(io.BytesIO(file), formats=tuple(_ENCODINGS)) as image:
             width, height = image.size
             if image.mode != "RGB" or width != height or width > MAX_SIDE:
                 raise StoreError(
-                    f"a cached face must be a square of RGB up to {MAX_SIDE} pixels. Received: "
-                    f"{image.mode} {width}×{height}"
+                    f"a cached face must be a square RGB image of up to {MAX_SIDE} pixels. "
+                    f"Received: {image.mode} {width}×{height}"
                 )
-            if 3 * width * height > most_bytes:
-                raise StoreError(f"cached faces of a clip are larger than {MAX_IMAGES} bytes")
+            if 3 * width * height > max_bytes:
+                raise StoreError(f"the cached faces of a clip exceed {MAX_IMAGES} bytes")
             return np.asarray(image)
     except (*_BROKEN, Warning) as error:
         raise StoreError(f"a cached face cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Who is in the sampled frames, and in the frames beside those that miss somebody."""
+"""The people in the sampled frames; neighbouring frames replace those that miss a person."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from deepfake_seq.extract.video.decode import SampledFrames
 from deepfake_seq.extract.video.sampling import neighbours
 
 FramesAt = Callable[[Sequence[int]], SampledFrames | None]
-"""Gives the frames at some positions of the video, or None where they cannot be had."""
+"""Decodes the frames at some positions of the video; None if that fails."""
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person's faces, in order of time.
+    """The faces of one person, in order of time.
 
     Attributes:
-        images_rgb: (H, W, 3) each; the frames that show the face.
-        faces: One in each of them.
-        frame_index: int64 (K,).
-        pts_seconds: float64 (K,).
-        filled: How many of the frames were taken in the place of a sampled one.
+        images_rgb: uint8 (H, W, 3) each; the K frames that show the person.
+        faces: The person's face in each of these frames.
+        frame_index: int64 (K,); frame numbers.
+        pts_seconds: float64 (K,); presentation times.
+        filled: Number of frames that are neighbours of a sampled frame instead of sampled ones.
     """
 
     images_rgb: list[npt.NDArray[np.uint8]]
@@ -47,8 +47,8 @@ class Person:
         return len(self.faces)
 
     @classmethod
-    def nobody(cls) -> Person:
-        """The person whom no frame shows."""
+    def empty(cls) -> Person:
+        """Return a person without any face."""
         return cls([], [], np.zeros(0, dtype=np.int64), np.zeros(0), 0)
 
 
@@ -59,54 +59,56 @@ def find_people(
     available: int,
     frames_at: FramesAt,
 ) -> list[Person]:
-    """The people of a video, as far as `config.people` asks for them.
+    """Find the people in a video: the main person or, if `config.people` is "all", everyone.
 
-    Where a sampled frame does not show somebody, frames beside it are looked at; the nearest one
-    that does takes its place.
+    If a sampled frame does not show a person, its neighbours are searched; the nearest one that
+    shows the person replaces it.
 
     Args:
         frames: The sampled frames.
         detector: Finds faces.
-        config: The working size, and whether one person is wanted or all.
-        available: How many frames the video has.
+        config: The detection size, and which people to find.
+        available: Number of frames in the video.
         frames_at: Decodes further frames.
 
     Returns:
-        The longest, largest track first; empty where nobody is seen.
+        The people, most prominent first; empty if no face is found.
     """
-    everyone = config.people == "all"
-    seen = _Seen.in_sampled(frames, detect_scaled(detector, frames.images_rgb, config.short_side))
-    tracks = seen.tracks(everyone)
+    all_people = config.people == "all"
+    searched = _SearchedFrames.of_sampled(
+        frames, detect_scaled(detector, frames.images_rgb, config.short_side)
+    )
+    tracks = searched.tracks(all_people)
     missed = _missed(tracks, len(frames))
-    beside = neighbours(frames.frame_index, missed, available)
-    slots = {int(at): int(slot) for slot, near in zip(missed, beside, strict=True) for at in near}
+    nearby = neighbours(frames.frame_index, missed, available)
+    slots = {int(at): int(slot) for slot, near in zip(missed, nearby, strict=True) for at in near}
     more = frames_at(sorted(slots)) if slots else None
     if more is not None:
-        found = detect_scaled(detector, more.images_rgb, config.short_side)
-        seen = seen.joined_by(more, found, slots)
-        tracks = seen.tracks(everyone)
-    return [seen.person(track) for track in tracks]
+        faces = detect_scaled(detector, more.images_rgb, config.short_side)
+        searched = searched.joined_by(more, faces, slots)
+        tracks = searched.tracks(all_people)
+    return [searched.person(track) for track in tracks]
 
 
 def _missed(tracks: list[FaceTrack], frames: int) -> npt.NDArray[np.int64]:
-    """The sampled frames that do not show everybody; all of them where nobody is seen."""
-    everywhere = set(range(frames)) if tracks else set()
+    """Return the sampled frames that do not show every person; all frames if there is no person."""
+    complete = set(range(frames)) if tracks else set()
     for track in tracks:
-        everywhere &= track.faces.keys()
-    return np.array(sorted(set(range(frames)) - everywhere), dtype=np.int64)
+        complete &= track.faces.keys()
+    return np.array(sorted(set(range(frames)) - complete), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """Frames that were looked at, in order of time.
+class _SearchedFrames:
+    """Frames in which faces were searched, in order of time.
 
     Attributes:
-        images_rgb: (H, W, 3) each.
-        frame_index: (N,).
-        pts_seconds: (N,).
-        faces: What was found in each frame.
-        slots: (N,); the sampled frame that each one is, or stands beside.
-        sampled: bool (N,); whether a frame is the sampled one itself.
+        images_rgb: uint8 (H, W, 3) each.
+        frame_index: int64 (N,); frame numbers.
+        pts_seconds: float64 (N,); presentation times.
+        faces: The faces found in each frame.
+        slots: int64 (N,); position of the sampled frame that each frame is, or is a neighbour of.
+        sampled: bool (N,); whether each frame is a sampled one.
     """
 
     images_rgb: list[npt.NDArray[np.uint8]]
@@ -117,7 +119,7 @@ class _Seen:
     sampled: npt.NDArray[np.bool_]
 
     @classmethod
-    def in_sampled(cls, frames: SampledFrames, faces: list[list[Face]]) -> _Seen:
+    def of_sampled(cls, frames: SampledFrames, faces: list[list[Face]]) -> _SearchedFrames:
         count = len(frames)
         return cls(
             list(frames.images_rgb),
@@ -130,33 +132,33 @@ class _Seen:
 
     def joined_by(
         self, more: SampledFrames, faces: list[list[Face]], slots: dict[int, int]
-    ) -> _Seen:
-        """With further frames, of which `slots` tells which sampled one they stand beside."""
-        # A frame that could not be decoded comes as the next one, which nobody asked for.
+    ) -> _SearchedFrames:
+        """Return these frames and more; `slots` maps frame numbers to sampled frames."""
+        # Instead of a frame that cannot be decoded, the decoder returns the next one: drop it.
         rows = [row for row, at in enumerate(more.frame_index) if int(at) in slots]
         index = np.append(self.frame_index, more.frame_index[rows])
         index, order = np.unique(index, return_index=True)
         images = self.images_rgb + [more.images_rgb[row] for row in rows]
-        found = self.faces + [faces[row] for row in rows]
-        beside = np.array([slots[int(more.frame_index[row])] for row in rows], dtype=np.int64)
-        return _Seen(
+        all_faces = self.faces + [faces[row] for row in rows]
+        more_slots = np.array([slots[int(more.frame_index[row])] for row in rows], dtype=np.int64)
+        return _SearchedFrames(
             [images[at] for at in order],
             index,
             np.append(self.pts_seconds, more.pts_seconds[rows])[order],
-            [found[at] for at in order],
-            np.append(self.slots, beside)[order],
+            [all_faces[at] for at in order],
+            np.append(self.slots, more_slots)[order],
             np.append(self.sampled, np.zeros(len(rows), dtype=bool))[order],
         )
 
-    def tracks(self, everyone: bool) -> list[FaceTrack]:
-        return select_people(track_faces(self.faces, find_cuts(self.images_rgb)), everyone)
+    def tracks(self, all_people: bool) -> list[FaceTrack]:
+        return select_people(track_faces(self.faces, find_cuts(self.images_rgb)), all_people)
 
     def person(self, track: FaceTrack) -> Person:
-        """For each sampled frame, the face in it or in the nearest frame beside it."""
-        own = dict(zip(self.slots[self.sampled], self.frame_index[self.sampled], strict=True))
+        """Take for each sampled frame the face in it, or in its nearest neighbour with a face."""
+        wanted = dict(zip(self.slots[self.sampled], self.frame_index[self.sampled], strict=True))
         chosen: dict[int, int] = {}
         for row in sorted(
-            track.faces, key=lambda row: abs(int(self.frame_index[row] - own[self.slots[row]]))
+            track.faces, key=lambda row: abs(int(self.frame_index[row] - wanted[self.slots[row]]))
         ):
             chosen.setdefault(int(self.slots[row]), row)
         rows = sorted(chosen.values())

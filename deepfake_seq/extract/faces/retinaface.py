@@ -1,4 +1,4 @@
-"""RetinaFace (Deng et al., 2020): the `retina-face` package round its network on OpenVINO."""
+"""RetinaFace (Deng et al., 2020): the `retina-face` package, with its network on OpenVINO."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Network = Callable[[Images], list[Images]]
 
 
 class RetinaFaceDetector:
-    """The package's own pre- and post-processing round a network that runs many images at once.
+    """The package's pre- and postprocessing, with a network that runs many images at once.
 
     Args:
-        network: Takes float32 (H, W, 3) RGB images of one size, 0 to 255; gives for each what the
-            package's network gives for it alone.
+        network: Takes float32 (H, W, 3) images in RGB, 0 to 255, all of one size; returns for each
+            image the outputs of the package's network.
     """
 
     def __init__(self, network: Network) -> None:
@@ -46,8 +46,8 @@ class RetinaFaceDetector:
             precision: One of `config.PRECISIONS`.
 
         Raises:
-            WeightsError: The file is not that network.
-            EngineError: The CPU does not compute in that precision.
+            WeightsError: The file is not this network.
+            EngineError: The CPU does not support the precision.
         """
         return cls(OpenVinoNetwork(weights, precision))
 
@@ -56,18 +56,18 @@ class RetinaFaceDetector:
         if not len(images_rgb) or min(images_rgb.shape[1:3]) < _SMALLEST_SIDE:
             return [[] for _ in images_rgb]
         outputs = self._network([self._prepare(image) for image in images_rgb])
-        return [self._finish(image, own) for image, own in zip(images_rgb, outputs, strict=True)]
+        return [self._finish(image, rows) for image, rows in zip(images_rgb, outputs, strict=True)]
 
     def _prepare(self, image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The package's own input of one image: float32 (H, W, 3)."""
+        """Preprocess one image with the package: float32 (H, W, 3)."""
         tensor, _, _ = self._package.preprocess.preprocess_image(image_rgb[:, :, ::-1], False)
         return np.asarray(tensor[0], dtype=np.float32)
 
     def _finish(
         self, image_rgb: npt.NDArray[np.uint8], outputs: list[npt.NDArray[np.float32]]
     ) -> list[Face]:
-        """The package's call for one image, with the network's outputs already there."""
-        found = self._package.detect_faces(
+        """Postprocess the network's outputs of one image with the package."""
+        faces = self._package.detect_faces(
             image_rgb[:, :, ::-1],
             threshold=MIN_SCORE,
             model=lambda _: outputs,
@@ -79,12 +79,12 @@ class RetinaFaceDetector:
                 float(face["score"]),
                 np.array([face["landmarks"][name] for name in _LANDMARKS], dtype=np.float32),
             )
-            for face in found.values()
+            for face in faces.values()
         ]
 
 
 class OpenVinoNetwork:
-    """The ONNX network on OpenVINO, as many images side by side as is best for the CPU."""
+    """The ONNX network on OpenVINO, which chooses how many images run in parallel."""
 
     def __init__(self, weights: Path, precision: str) -> None:
         import openvino
@@ -93,13 +93,13 @@ class OpenVinoNetwork:
         try:
             model = core.read_model(weights)
         except RuntimeError as error:
-            said = " ".join(str(error).split())[-200:]
-            raise WeightsError(f"{weights} is not a RetinaFace network: {said}") from error
+            reason = " ".join(str(error).split())[-200:]
+            raise WeightsError(f"{weights} is not a RetinaFace network: {reason}") from error
         images = model.input(0).partial_shape
         if len(model.outputs) != _OUTPUTS or len(images) != 4 or str(images[3]) != "3":
             raise WeightsError(
-                f"{weights} is not a RetinaFace network: it should take images (N, H, W, 3) and "
-                f"give {_OUTPUTS} outputs. Received: {images}, {len(model.outputs)}"
+                f"{weights} is not a RetinaFace network: it must take images (N, H, W, 3) and have "
+                f"{_OUTPUTS} outputs. Received: {images}, {len(model.outputs)} outputs"
             )
         compiled = compile_for_throughput(core, model, precision)
         self._requests = openvino.AsyncInferQueue(compiled)
@@ -107,13 +107,13 @@ class OpenVinoNetwork:
         self._lock = threading.Lock()
 
     def __call__(self, images: Images) -> list[Images]:
-        """The outputs of each image; float32 (1, H', W', C) each."""
-        found: list[Images] = [[] for _ in images]
+        """Return the outputs of each image, float32 (1, H', W', C) each."""
+        results: list[Images] = [[] for _ in images]
         with self._lock:
-            for image, outputs in zip(images, found, strict=True):
+            for image, outputs in zip(images, results, strict=True):
                 self._requests.start_async([image[None]], outputs)
             self._requests.wait_all()
-        return found
+        return results
 
 
 def _keep(request: Any, outputs: Images) -> None:
@@ -121,8 +121,8 @@ def _keep(request: Any, outputs: Images) -> None:
 
 
 def _import_package() -> Any:
-    # It prefers TensorFlow when it finds it, and then needs tf-keras; and it silences all warnings
-    # of the process when it is imported.
+    # If TensorFlow is installed, the package prefers it and then needs tf-keras. Importing the
+    # package also disables all warnings of the process.
     os.environ["DEEPFACE_BACKEND_ENGINE"] = "onnx"
     with warnings.catch_warnings():
         from retinaface import RetinaFace

@@ -1,4 +1,4 @@
-"""Following people over the sampled frames: pure functions of boxes."""
+"""Tracking of people over the sampled frames: pure functions of boxes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import numpy as np
 
 from deepfake_seq.extract.faces.base import Face, FaceTrack
 
-_NEAREST = 0.6
-"""Two boxes further apart than this share of their size are two people."""
+_MAX_DISTANCE = 0.6
+"""Largest distance between two faces of one person, as a fraction of the larger face's side."""
 
 _MAX_GROWTH = 2.5
-"""A face that is this much larger or smaller than it was is somebody else's."""
+"""Largest ratio between the sizes of two successive faces of one person."""
 
 
 def track_faces(
     faces_by_frame: Sequence[Sequence[Face]], cuts: Collection[int] = ()
 ) -> list[FaceTrack]:
-    """Join faces into one track for each person, nearest first.
+    """Join faces into one track per person, nearest faces first.
 
-    Sampled frames can be a second apart, so boxes of the same person need not overlap: they belong
-    together when their centres are near in proportion to their size, and their sizes alike.
+    Sampled frames can be a second apart, so boxes of the same person need not overlap: two faces
+    belong together if the distance of their centres is small in proportion to their size, and their
+    sizes are similar.
 
     Args:
         faces_by_frame: The faces of each frame, in order of time.
-        cuts: The frames that begin a new shot. No track runs across one: who stands in the same
-            place afterwards may be somebody else.
+        cuts: The frames that begin a new shot. Tracks end at a cut, because the face in the same
+            place afterwards may be another person's.
     """
     tracks: list[dict[int, Face]] = []
     shot = 0
@@ -35,9 +36,10 @@ def track_faces(
         shot = frame if frame in cuts else shot
         pairs = sorted(
             (distance, track, number)
-            for track, known in enumerate(tracks)
+            for track, tracked in enumerate(tracks)
             for number, face in enumerate(faces)
-            if min(known) >= shot and (distance := _distance(_latest(known), face)) < _NEAREST
+            if min(tracked) >= shot
+            and (distance := _distance(_latest(tracked), face)) < _MAX_DISTANCE
         )
         taken_tracks: set[int] = set()
         taken_faces: set[int] = set()
@@ -50,16 +52,16 @@ def track_faces(
     return [FaceTrack(track) for track in tracks]
 
 
-def select_people(tracks: Sequence[FaceTrack], everyone: bool) -> list[FaceTrack]:
-    """The people whom a video is about, the longest, largest track first.
+def select_people(tracks: Sequence[FaceTrack], all_people: bool) -> list[FaceTrack]:
+    """Return the tracks in descending order of prominence, or only the first one.
 
     Args:
-        tracks: What `track_faces` gives.
-        everyone: Whether all are wanted, or the first alone. A face that was seen only once is
-            nobody's, unless there is no other.
+        tracks: The tracks from `track_faces`.
+        all_people: Whether to return all people instead of the most prominent one. Tracks of a
+            single face are left out, unless there are no others.
     """
     ordered = sorted(tracks, key=lambda track: -track.weight)
-    if everyone:
+    if all_people:
         return [track for track in ordered if len(track.faces) > 1] or ordered[:1]
     return ordered[:1]
 
@@ -69,7 +71,7 @@ def _latest(track: dict[int, Face]) -> Face:
 
 
 def _distance(one: Face, other: Face) -> float:
-    """Between the centres, in units of the larger box's side; infinite where the sizes differ."""
+    """Return the distance of the centres in sides of the larger box; infinite if sizes differ."""
     sides = sorted(math.sqrt(max(face.area, 1e-6)) for face in (one, other))
     if sides[1] > _MAX_GROWTH * sides[0]:
         return float("inf")

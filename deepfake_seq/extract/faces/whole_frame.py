@@ -1,4 +1,4 @@
-"""`none`: the whole frame is the face, for videos that are cut to the face already."""
+"""Detector `none`: the whole frame is the face, for videos already cropped to the face."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepfake_seq.extract.faces.base import Face
 
 
 class WholeFrameDetector:
-    """Gives one face for each image, as large as the image."""
+    """Returns one face per image, as large as the image."""
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""

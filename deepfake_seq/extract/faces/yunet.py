@@ -1,4 +1,4 @@
-"""YuNet: a small, fast detector that OpenCV runs (Wu, Peng and Yu, 2023)."""
+"""YuNet (Wu, Peng and Yu, 2023): a small, fast detector, run by OpenCV."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class YuNetDetector:
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights
-        self._idle = [_load(weights)]  # a network serves one thread at a time
+        self._idle = [_load(weights)]  # one thread per network
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
@@ -38,18 +38,18 @@ class YuNetDetector:
         except IndexError:
             network = _load(self._weights)
         network.setInputSize((width, height))
-        found = [_faces(network, image) for image in images_rgb]
+        faces = [_faces(network, image) for image in images_rgb]
         self._idle.append(network)
-        return found
+        return faces
 
 
 def _load(weights: Path) -> Any:
-    # OpenCV 5 warns at each start that its new engine has no other target than the CPU.
+    # OpenCV 5 warns at each start that its new engine only supports the CPU.
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     try:
         network = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), MIN_SCORE, _NMS_THRESHOLD)
-        # Only running it shows whether the network is this detector's.
+        # Only a run shows whether the file is a YuNet network.
         network.detect(np.zeros((320, 320, 3), dtype=np.uint8))
     except cv2.error as error:
         raise WeightsError(

@@ -38,7 +38,7 @@ class CropSource(Protocol):
         """Make the pending records of a video; a failure becomes a status and a reason.
 
         Returns:
-            One record or, if all people are asked for, one per person, with `#0`, `#1` … appended
+            One record or, if all people are requested, one per person, with `#0`, `#1` … appended
             to the `video_id`; then the views of these people.
         """
         ...
@@ -84,18 +84,18 @@ class VideoCropSource:
 
     def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
         if video.frames is None:
-            return [Person.nobody()]
+            return [Person.empty()]
         available = int(video.facts["frames_total"])
         with self.profile.measure("detect", len(video.frames)):
             people = find_people(
                 video.frames, self._detector, self._resolved.config.faces, available, frames_at
             )
-        return people or [Person.nobody()]
+        return people or [Person.empty()]
 
 
-def failure(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
+def failure_record(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
     """Return the record of a video without frames."""
-    (record,) = _records(resolved, item, video, 0, Person.nobody())
+    (record,) = _records(resolved, item, video, 0, Person.empty())
     return record
 
 
@@ -123,6 +123,7 @@ def _records(
 def _without_crops(
     resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
 ) -> PendingRecord:
+    """Return the record of a person before its crops are cut."""
     config = resolved.config
     status, reason = video.status, video.reason
     facts = {**video.facts, **item.facts}
@@ -160,13 +161,13 @@ def _without_crops(
 
 
 def _no_face(sampled: int, reason: str) -> str:
-    """Say that no face was found; append why not all frames were sampled, if that is so."""
+    """Return the reason of a `no_face` record; `reason` says why frames are missing, if any are."""
     message = f"no face in the {sampled} sampled frames or their neighbours"
     return f"{message} ({reason})" if reason else message
 
 
 def _too_large(squares: Sequence[npt.NDArray[np.uint8]]) -> str:
-    """Say why crops are too large for the face cache; return "" if they are not."""
+    """Return why crops are too large for the face cache; "" if they are not."""
     widest = max(map(len, squares), default=0)
     size_bytes = sum(square.nbytes for square in squares)
     if widest > image_codec.MAX_SIDE:

@@ -1,4 +1,4 @@
-"""The records of a video while they are being made: all but the features, then complete."""
+"""The records of a video before and after the CNN computes their features."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class PendingRecord:
 def crops_of(
     record: Record, landmarks: npt.NDArray[np.float32], squares: Images, margin: float
 ) -> Crops:
-    """Return the crops with boxes and landmarks in their own pixels.
+    """Return the crops of a person, with boxes and landmarks in pixels of the crops.
 
     Args:
         record: The record of the person; its boxes, and the frame size in its facts.
@@ -161,13 +161,13 @@ def crops_of(
 
 
 def _shared_fields(record: Record) -> dict[str, Any]:
-    """The fields that a feature record and a face record have in common, less the revision."""
+    """Return the fields that feature and face records have in common, without the revision."""
     names = [shared.name for shared in fields(Record) if shared.name != "revision"]
     return {name: getattr(record, name) for name in names}
 
 
 def _resized(squares: Images, size: int) -> npt.NDArray[np.uint8]:
-    """The squares as the CNN takes them: uint8 (K, size, size, 3)."""
+    """Resize squares to the input size of the CNN: uint8 (K, size, size, 3)."""
     crops = np.empty((len(squares), size, size, 3), dtype=np.uint8)
     for row, square in enumerate(squares):
         crops[row] = resize_square(square, size)

@@ -1,4 +1,4 @@
-"""Views: augmented copies of a clip's crops, with records of their own, used for training only."""
+"""Views: augmented copies of a clip, stored as separate records and used for training only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SELF_BLENDED = "self-blended"
 """Value of the fact `method` in records of fakes blended from real clips."""
 
 VIEW_FACT = "view"
-"""Name of the fact that marks a record as a view and says how it was made."""
+"""Name of the fact that marks a record as a view: its kind, number, clip and settings."""
 
 __all__ = [
     "SELF_BLENDED",
@@ -142,7 +142,7 @@ def view_record(view: View, record: FeatureRecord) -> FeatureRecord:
 
 
 def is_pseudo_fake(facts: Mapping[str, Any]) -> bool:
-    """Whether a record is a fake blended from a real clip.
+    """Return whether a record is a fake blended from a real clip.
 
     Args:
         facts: The facts of the record.

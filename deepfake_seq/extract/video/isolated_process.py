@@ -102,9 +102,7 @@ class IsolatedProcess:
                 f"a decoding process could not be started: {error.strerror}"
             ) from error
         self._process = process
-        if (
-            self._closed.is_set()
-        ):  # closed meanwhile by another thread, which did not see the process
+        if self._closed.is_set():  # by another thread, which did not see the new process
             self.close()
             raise _death(None)
         try:

@@ -1,4 +1,4 @@
-"""Crops of several people in one batch, and everybody's features back."""
+"""Crops of several owners in one batch, and the features of each owner."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ COUNTS = st.lists(st.integers(1, 9), max_size=12)
 
 
 def crops(owner: int, count: int) -> np.ndarray:
-    """Crops that tell whose they are, and which."""
+    """Crops with their owner and number as pixel values."""
     pairs = [[[[owner, number, 0]]] for number in range(count)]
     return np.array(pairs, dtype=np.uint8)
 
 
 @given(COUNTS, st.integers(1, 8), st.lists(st.booleans(), max_size=30))
-def test_everybody_gets_the_features_of_their_own_crops_in_order(
+def test_owners_get_the_features_of_their_crops_in_order(
     counts: list[int], size: int, comes: list[bool]
 ) -> None:
     batcher: Batcher[int] = Batcher(size)
@@ -31,9 +31,9 @@ def test_everybody_gets_the_features_of_their_own_crops_in_order(
             batcher.add(owner, crops(owner, count))
         if batch := batcher.take(partial=not queue):
             features = batch.crops_rgb[:, 0, 0].astype(np.float32)
-            for owner, own in finish(batch, features):
+            for owner, rows in finish(batch, features):
                 order.append(owner)
-                done[owner] = own
+                done[owner] = rows
     assert order == list(range(len(counts)))
     for owner, count in enumerate(counts):
         assert done[owner][:, :2].tolist() == [[owner, number] for number in range(count)]
@@ -52,7 +52,7 @@ def test_all_batches_but_the_last_are_full(counts: list[int], size: int) -> None
     assert all(length == size for length in lengths[:-1])
 
 
-def test_a_batch_that_is_not_full_is_given_only_when_it_will_do() -> None:
+def test_a_partial_batch_is_only_returned_on_request() -> None:
     batcher: Batcher[str] = Batcher(4)
     assert batcher.take(partial=True) is None
     batcher.add("a", crops(0, 3))
@@ -63,9 +63,9 @@ def test_a_batch_that_is_not_full_is_given_only_when_it_will_do() -> None:
     assert batcher.waiting == 2
 
 
-def test_one_persons_batch_is_not_copied() -> None:
+def test_a_batch_of_one_owner_is_not_copied() -> None:
     batcher: Batcher[str] = Batcher(4)
-    own = crops(0, 4)
-    batcher.add("a", own)
+    added = crops(0, 4)
+    batcher.add("a", added)
     batch = batcher.take(partial=False)
-    assert batch is not None and np.shares_memory(batch.crops_rgb, own)
+    assert batch is not None and np.shares_memory(batch.crops_rgb, added)

@@ -29,13 +29,13 @@ def path(tmp_path: Path, weights: list[np.ndarray]) -> Path:
     return path
 
 
-def test_what_was_written_is_read(path: Path, weights: list[np.ndarray]) -> None:
+def test_written_weights_are_read_back(path: Path, weights: list[np.ndarray]) -> None:
     assert finetuned_weights.describe(path) == ("vgg16", 64)
-    for own, other in zip(finetuned_weights.read(path, SHAPES), weights, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for values, other in zip(finetuned_weights.read(path, SHAPES), weights, strict=True):
+        np.testing.assert_array_equal(values, other)
 
 
-def test_a_fine_tuned_cnn_has_the_input_size_that_it_was_tuned_with(path: Path) -> None:
+def test_a_finetuned_cnn_keeps_its_input_size(path: Path) -> None:
     assert backbone_of("vgg16", path).crop_size == 64
     assert backbone_of("vgg16", None) == BACKBONE_TABLE["vgg16"]
     assert backbone_of("vgg16", Path("weights.h5")) == BACKBONE_TABLE["vgg16"]
@@ -46,14 +46,14 @@ def test_another_cnn_is_refused(path: Path) -> None:
         backbone_of("resnet50", path)
 
 
-def test_an_input_size_that_the_cnn_cannot_take_is_refused(tmp_path: Path) -> None:
+def test_an_input_size_too_small_for_the_cnn_is_refused(tmp_path: Path) -> None:
     finetuned_weights.write(tmp_path / finetuned_weights.FILE_NAME, "inception_v3", 64, [])
     with pytest.raises(WeightsError, match="75 pixels or more"):
         backbone_of("inception_v3", tmp_path / finetuned_weights.FILE_NAME)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "metadata",
     [
         None,
         "",
@@ -69,23 +69,23 @@ def test_an_input_size_that_the_cnn_cannot_take_is_refused(tmp_path: Path) -> No
         f'{{"backbone": "vgg16", "crop_size": {"9" * 5000}}}',
     ],
 )
-def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path, told: str | None) -> None:
-    about = None if told is None else {"deepseq": told}
-    save_file({"weight_0000": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", about)
+def test_a_file_without_valid_metadata_is_refused(tmp_path: Path, metadata: str | None) -> None:
+    entries = None if metadata is None else {"deepseq": metadata}
+    save_file({"weight_0000": np.zeros(1, np.float32)}, tmp_path / "a.safetensors", entries)
     with pytest.raises(WeightsError, match="not the weights file of a finetuned CNN"):
         finetuned_weights.describe(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 10, b"\xff" * 8 + b"{}"])
-def test_a_file_of_nonsense_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    for use in (finetuned_weights.describe, lambda own: finetuned_weights.read(own, SHAPES)):
+    for use in (finetuned_weights.describe, lambda file: finetuned_weights.read(file, SHAPES)):
         with pytest.raises(WeightsError, match="cannot be read"):
             use(path)
 
 
-def test_weights_of_other_shapes_or_numbers_are_refused(
+def test_weights_with_unexpected_shapes_or_values_are_refused(
     path: Path, weights: list[np.ndarray]
 ) -> None:
     with pytest.raises(WeightsError, match="4 weights"):
@@ -98,12 +98,12 @@ def test_weights_of_other_shapes_or_numbers_are_refused(
         finetuned_weights.read(path, SHAPES)
 
 
-def test_a_network_is_built_from_them(tmp_path: Path) -> None:
+def test_a_network_is_built_from_finetuned_weights(tmp_path: Path) -> None:
     model = build_keras_model(replace(BACKBONE_TABLE["vgg16"], crop_size=32), None)
-    values = [own + 1 for own in model.get_weights()]
-    finetuned_weights.write(tmp_path / finetuned_weights.FILE_NAME, "vgg16", 32, values)
+    changed = [weight + 1 for weight in model.get_weights()]
+    finetuned_weights.write(tmp_path / finetuned_weights.FILE_NAME, "vgg16", 32, changed)
     path = tmp_path / finetuned_weights.FILE_NAME
     built = build_keras_model(backbone_of("vgg16", path), path)
     assert built.input_shape == (None, 32, 32, 3)
-    for own, other in zip(built.get_weights(), values, strict=True):
-        np.testing.assert_array_equal(own, other)
+    for values, other in zip(built.get_weights(), changed, strict=True):
+        np.testing.assert_array_equal(values, other)

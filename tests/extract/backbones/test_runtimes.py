@@ -1,4 +1,4 @@
-"""One contract for all CNN runtimes, and that they agree."""
+"""The contract of all CNN runtimes, and their agreement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Features = npt.NDArray[np.float32]
 
 
 def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
-    """Different square views of an image: (count, size, size, 3)."""
+    """Return different square crops of an image: (count, size, size, 3)."""
     views = [image_rgb[8 * k : 8 * k + 300, 8 * k : 8 * k + 300] for k in range(count)]
     return np.stack([cv2.resize(view, (size, size)) for view in views])
 
@@ -38,7 +38,7 @@ def crops_of(image_rgb: Crops, count: int, size: int) -> Crops:
     scope="module", params=["tiny", pytest.param("real", marks=pytest.mark.slow)], autouse=True
 )
 def networks(request: pytest.FixtureRequest, tiny_home: Path, home: Path) -> Iterator[Path]:
-    """The folder of translated networks, where InceptionV3 is itself or a CNN of two layers."""
+    """The folder of translated networks, with InceptionV3 or a CNN of two layers in its place."""
     if request.param == "real":
         yield home / "deepseq" / "openvino"
     else:
@@ -83,7 +83,7 @@ def test_no_crops_give_no_rows(runtime: CnnRuntime, crops: Crops) -> None:
     assert runtime.features(crops[:0]).shape == (0, 2048)
 
 
-def test_every_crop_gives_one_row_of_numbers_of_its_own(
+def test_every_crop_gives_its_own_row_of_features(
     together: Features,
 ) -> None:
     assert together.shape == (BATCH + 1, 2048)
@@ -98,7 +98,7 @@ def test_features_do_not_depend_on_the_other_crops_of_the_batch(
     first = runtime.features(crops[:1])
     reverse = slice(None, -BATCH - 1, -1)
     np.testing.assert_array_equal(runtime.features(crops[reverse]), together[reverse])
-    # Compared last: what was given must not change when the network runs again.
+    # Compared last: the result must not change when the network runs again.
     np.testing.assert_array_equal(first, together[:1])
 
 
@@ -110,9 +110,7 @@ def test_all_runtimes_give_the_same_numbers(together_of: Callable[[str], Feature
     assert_they_agree(together_of("openvino"), together_of("keras"))
 
 
-def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
-    name: str, tmp_path: Path
-) -> None:
+def test_mismatched_weights_are_a_weights_error_naming_the_file(name: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.h5"
     path.write_text("not HDF5")
     with pytest.raises(WeightsError, match=r"wrong\.h5") as caught:
@@ -120,10 +118,10 @@ def test_weights_that_do_not_fit_are_a_weights_error_naming_the_file(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_openvino_needs_neither_tensorflow_nor_keras_in_its_process(
+def test_openvino_imports_neither_tensorflow_nor_keras(
     runtime_of: Callable[[str], CnnRuntime], crops: Crops
 ) -> None:
-    runtime_of("openvino")  # translated here, so that the child finds it
+    runtime_of("openvino")  # translated here, so that the child process finds it
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import BackboneConfig\n"
@@ -151,7 +149,7 @@ def test_a_network_is_translated_and_compiled_once(
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "foreign", "empty"])
-def test_a_damaged_compiled_network_is_made_anew(
+def test_a_damaged_compiled_network_is_compiled_again(
     runtime_of: Callable[[str], CnnRuntime],
     crops: Crops,
     together_of: Callable[[str], Features],
@@ -176,7 +174,7 @@ def test_a_damaged_compiled_network_is_made_anew(
     assert len(file.read_bytes()) == pytest.approx(len(whole), rel=0.01)
 
 
-def test_a_folder_that_cannot_be_written_costs_only_time(
+def test_a_read_only_cache_folder_only_costs_time(
     runtime_of: Callable[[str], CnnRuntime],
     monkeypatch: pytest.MonkeyPatch,
     crops: Crops,
@@ -198,7 +196,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
     assert len(compiled_files(networks)) == 1
 
 
-def test_bfloat16_points_the_same_way_as_float32(
+def test_bfloat16_features_are_close_to_float32_features(
     together_of: Callable[[str], Features], crops: Crops
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""The table of CNNs, what they are fed, and their weights."""
+"""The table of CNNs, their preprocessing and their weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_backbone_of_the_settings_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_images_are_prepared_as_keras_prepares_them(name: str) -> None:
+def test_preprocessing_equals_that_of_keras(name: str) -> None:
     module = importlib.import_module(f"keras.applications.{MODULES[name]}")
     images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
     prepared = preprocess(images, BACKBONE_TABLE[name].inputs)
@@ -45,9 +45,7 @@ def test_images_are_prepared_as_keras_prepares_them(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAST_THEN_SLOW)
-def test_the_table_says_what_the_network_takes_and_gives(
-    name: str, request: pytest.FixtureRequest
-) -> None:
+def test_the_table_matches_the_networks(name: str, request: pytest.FixtureRequest) -> None:
     if name == "inception_v3":
         model = request.getfixturevalue("inception")
     else:
@@ -59,7 +57,7 @@ def test_the_table_says_what_the_network_takes_and_gives(
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_the_crop_is_as_large_as_what_the_network_was_trained_on(name: str) -> None:
+def test_the_crop_size_is_the_default_input_size_of_the_network(name: str) -> None:
     import inspect
 
     module, _, function = BACKBONE_TABLE[name].application.rpartition(".")
@@ -71,18 +69,18 @@ def test_the_crop_is_as_large_as_what_the_network_was_trained_on(name: str) -> N
     assert caught.value.args[0] == BACKBONE_TABLE[name].crop_size
 
 
-class Stopped(Exception):  # noqa: N818 - no error, but a way out
+class Stopped(Exception):  # noqa: N818 - not an error, only ends the call
     """Carries the default size of a network's input."""
 
 
 class Stopper:
-    """Stands in for `imagenet_utils`, and stops where the default size is told."""
+    """Replaces `imagenet_utils`, and raises `Stopped` with the default input size."""
 
     def obtain_input_shape(self, *_: object, default_size: int, **__: object) -> None:
         raise Stopped(default_size)
 
 
-def test_untrained_weights_are_the_same_twice_and_no_layer_is_silent(inception: Any) -> None:
+def test_untrained_weights_are_reproducible_and_not_zero(inception: Any) -> None:
     again = build_keras_model(BACKBONE_TABLE["inception_v3"], None).get_weights()
     for value, other in zip(inception.get_weights(), again, strict=True):
         np.testing.assert_array_equal(value, other)
@@ -105,7 +103,7 @@ def test_untrained_features_fit_into_the_cache(name: str, portrait_rgb: Any) -> 
 
 
 @pytest.mark.slow
-def test_weights_that_were_saved_are_read_back(inception: Any, tmp_path: Path) -> None:
+def test_saved_weights_are_read_back(inception: Any, tmp_path: Path) -> None:
     path = tmp_path / "inception.weights.h5"
     changed = [value + np.float32(0.5) for value in inception.get_weights()]
     other = build_keras_model(BACKBONE_TABLE["inception_v3"], None)
@@ -115,7 +113,7 @@ def test_weights_that_were_saved_are_read_back(inception: Any, tmp_path: Path) -
     assert all(np.array_equal(value, was) for value, was in zip(read, changed, strict=True))
 
 
-def test_a_file_that_is_no_weights_file_is_a_weights_error(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_a_weights_error(tmp_path: Path) -> None:
     path = tmp_path / "wrong.h5"
     path.write_text("not HDF5")
     with pytest.raises(

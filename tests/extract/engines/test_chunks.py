@@ -33,7 +33,7 @@ def sizes(queue: ChunkQueue, processes: int) -> list[int]:
 def work(
     queue: ChunkQueue, chunk: Chunk, deadly: set[str]
 ) -> tuple[list[str], PendingVideo | None]:
-    """Extract a chunk in order, in a process that dies at deadly videos.
+    """Extract a chunk in order, in a process that is killed by some videos.
 
     Returns:
         The videos that were extracted, and the one that was given up.
@@ -52,7 +52,7 @@ def work(
     processes=st.integers(1, 5),
     deadly=st.sets(st.integers(0, 200), max_size=5),
 )
-def test_exactly_the_deadly_videos_are_given_up(
+def test_only_videos_that_kill_their_process_are_given_up(
     count: int, processes: int, deadly: set[int]
 ) -> None:
     queue = queue_of(count)
@@ -82,12 +82,12 @@ def test_no_video_is_lost_whichever_chunks_fail(count: int, failing: list[bool])
     assert outcomes == Counter(f"{n}.mp4" for n in range(count))
 
 
-def test_one_process_gets_everything_up_to_the_largest_chunk() -> None:
+def test_a_single_process_gets_the_largest_chunks() -> None:
     assert sizes(queue_of(60), 1) == [60]
     assert sizes(queue_of(150), 1) == [64, 64, 22]
 
 
-def test_chunks_get_smaller_near_the_end_but_not_below_what_keeps_a_process_busy() -> None:
+def test_chunks_get_smaller_near_the_end_down_to_the_smallest_size() -> None:
     taken = sizes(queue_of(400, smallest=4), 4)
     assert taken[0] == 58 and taken[-1] <= 4
     assert taken == sorted(taken, reverse=True)
@@ -95,7 +95,7 @@ def test_chunks_get_smaller_near_the_end_but_not_below_what_keeps_a_process_busy
     assert sum(taken) == 400
 
 
-def test_a_chunk_that_failed_waits_behind_the_others_and_is_then_split() -> None:
+def test_a_failed_chunk_is_queued_last_and_split_at_the_second_failure() -> None:
     queue = queue_of(9, largest=4)
     failed = queue.take(1)
     assert queue.fail(failed) is None
@@ -110,7 +110,7 @@ def test_a_chunk_that_failed_waits_behind_the_others_and_is_then_split() -> None
     ]
 
 
-def test_a_process_that_dies_after_its_last_report_costs_nothing() -> None:
+def test_a_process_that_dies_after_its_last_report_loses_no_video() -> None:
     queue = queue_of(2)
     chunk = queue.take(1)
     chunk.videos.clear()
@@ -120,7 +120,7 @@ def test_a_process_that_dies_after_its_last_report_costs_nothing() -> None:
     assert len(queue.take(1).videos) == 2
 
 
-def test_videos_without_a_report_when_their_process_died_are_known() -> None:
+def test_videos_unreported_by_a_dead_process_are_marked_as_retried() -> None:
     queue = queue_of(3)
     chunk = queue.take(1)
     del chunk.videos["0.mp4"]

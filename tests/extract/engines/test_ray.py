@@ -1,4 +1,4 @@
-"""The Ray engine on Ray: nodes on this machine, some of which are killed or fail their check."""
+"""The Ray engine, with nodes on this machine, some of which are killed or fail their check."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MakeJob = Callable[[str], Job]
 
 @pytest.fixture
 def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A mark in the environment of all processes that the test starts; none is left over."""
+    """A mark in the environment of all processes of the test; they are killed at its end."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -83,7 +83,7 @@ def videos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def job() -> MakeJob:
-    """Makes a job for the cluster at an address."""
+    """Returns a function that makes a job for the cluster at an address."""
 
     def make(address: str) -> Job:
         execution = ExecutionConfig(workers=1, engine="ray", address=address)
@@ -107,7 +107,7 @@ def clips(tmp_path: Path) -> list[PendingVideo]:
 
 
 def outcomes_of(engine: RayEngine, videos: list[PendingVideo]) -> dict[str, Outcome]:
-    """The outcome of each video; waits for those that something else has claimed."""
+    """Return the outcome of each video; wait for videos that are claimed elsewhere."""
     outcomes: dict[str, Outcome] = {}
     while len(outcomes) < len(videos):
         left = [video for video in videos if video.item.video_id not in outcomes]
@@ -145,8 +145,8 @@ def extract(videos: Path, *options: str, cwd: Path | None = None) -> subprocess.
 
 
 def marked_processes(mark: str, named: str = "") -> list[int]:
-    """Processes other than this one with the mark whose command line holds `named`."""
-    found = []
+    """Return processes with the mark, except this one, whose command line contains `named`."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             environment = (folder / "environ").read_bytes()
@@ -155,19 +155,19 @@ def marked_processes(mark: str, named: str = "") -> list[int]:
             continue
         marked = f"{MARK}={mark}".encode() in environment.split(b"\0")
         if marked and named in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 def kill_all(mark: str, named: str) -> None:
-    """Kill the processes that `marked_processes` finds."""
+    """Kill the processes returned by `marked_processes`."""
     for pid in marked_processes(mark, named):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
-    """Wait until the condition holds."""
+    """Wait until the condition is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -177,12 +177,14 @@ def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
 def committed(folder: Path) -> int:
     try:
         return len(FeatureStore.open(folder))
-    except Exception:  # noqa: BLE001 - it is being made
+    except Exception:  # noqa: BLE001 - the store is being created
         return 0
 
 
 @pytest.mark.slow
-def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_path: Path) -> None:
+def test_a_killed_node_only_repeats_its_current_videos(
+    nodes: Any, videos: Path, tmp_path: Path
+) -> None:
     run = extract(videos, "--address", nodes.address, "--profile")
     mark = str(tmp_path)
     until(lambda: len(marked_processes(mark, "multiprocessing.spawn")) == 2)  # both decode
@@ -209,10 +211,10 @@ def test_a_killed_node_costs_what_it_had_in_hand(nodes: Any, videos: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
+def test_a_killed_process_is_replaced_and_its_decoders_end(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
-    """Ray is started by the command itself, and ended by it."""
+    """The command starts Ray and stops it."""
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     (actor,) = marked_processes(marked, WORKER)
@@ -229,7 +231,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_go_with_it(
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
+def test_an_interrupted_run_leaves_no_process_and_can_be_resumed(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
     run = extract(videos, "--address", "local")
@@ -242,14 +244,14 @@ def test_an_interrupted_run_leaves_nothing_running_and_goes_on_where_it_was(
     assert 2 <= before < CLIPS + 1
     run = extract(videos, "--engine", "local")
     output, messages = run.communicate(timeout=120)
-    assert run.returncode in (0, 3), messages  # the one that fails may have failed before
+    assert run.returncode in (0, 3), messages  # the bad file may have failed in the first run
     result = json.loads(output)
     assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_gone_is_not_waited_for(
+def test_a_stopped_cluster_is_not_waited_for(
     marked: str, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray remembers the address of a cluster that was killed."""
@@ -264,10 +266,10 @@ def test_a_cluster_that_is_gone_is_not_waited_for(
 
 
 @pytest.mark.slow
-def test_ray_status_shows_the_processes_that_there_is_no_room_for(
+def test_ray_status_shows_processes_that_do_not_fit(
     nodes: Any, videos: Path, tmp_path: Path
 ) -> None:
-    """An autoscaler starts machines for this demand. The cluster has two processors."""
+    """An autoscaler starts machines for this demand; the cluster has two processors."""
     for number in range(300):
         (videos / "fake" / f"more{number}.mp4").hardlink_to(videos / "fake" / "01.mp4")
     run = extract(videos, "--address", nodes.address)
@@ -289,7 +291,7 @@ def test_ray_status_shows_the_processes_that_there_is_no_room_for(
 
 
 @pytest.mark.slow
-def test_each_process_takes_all_of_the_smallest_node_or_one_gpu(marked: str) -> None:
+def test_each_process_reserves_the_smallest_node_or_one_gpu(marked: str) -> None:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
@@ -298,9 +300,9 @@ def test_each_process_takes_all_of_the_smallest_node_or_one_gpu(marked: str) -> 
         two.add_node(num_cpus=8, num_gpus=2, object_store_memory=80 << 20)
         with cluster.connected(two.address):
             assert cluster.share_of_process("openvino") == (2, 0)
-            assert sorted(cluster.room(cluster.Share(2, 0)).values()) == [1, 4]
+            assert sorted(cluster.processes_per_node(cluster.Share(2, 0)).values()) == [1, 4]
             assert cluster.share_of_process("keras") == (4, 1)
-            assert sorted(cluster.room(cluster.Share(4, 1)).values()) == [0, 2]
+            assert sorted(cluster.processes_per_node(cluster.Share(4, 1)).values()) == [0, 2]
     finally:
         two.shutdown()
 
@@ -318,7 +320,7 @@ def other_version(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
+def test_a_node_that_fails_its_check_is_excluded_without_losing_videos(
     nodes: Any, videos: Path, other_version: dict[str, str]
 ) -> None:
     nodes.remove_node(*nodes.worker_nodes)
@@ -336,7 +338,7 @@ def test_a_node_that_fails_its_check_is_left_out_and_costs_no_video(
 
 
 @pytest.mark.slow
-def test_if_every_node_is_left_out_the_run_fails_and_names_them(
+def test_a_run_without_usable_nodes_fails_and_names_them(
     marked: str,
     other_version: dict[str, str],
     job: MakeJob,
@@ -362,7 +364,7 @@ def test_if_every_node_is_left_out_the_run_fails_and_names_them(
 
 
 @pytest.mark.slow
-def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
+def test_a_run_without_nodes_fails_and_keeps_committed_records(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     from ray.cluster_utils import Cluster
@@ -370,26 +372,26 @@ def test_if_no_node_is_left_the_run_ends_with_what_was_committed(
     head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     only = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-    told = []
+    reported = []
     try:
         with (
             RayEngine(job(cluster.address), writer, patience_seconds=2.0) as engine,
             pytest.raises(EngineError, match=r"no machine with 1 or more processors is left, and"),
         ):
             for outcome in engine.run(clips):
-                told.append(outcome.video_id)
+                reported.append(outcome.video_id)
                 cluster.remove_node(only, allow_graceful=False)
     finally:
         cluster.shutdown()
-    assert told
-    assert set(told) <= set(FeatureStore.open(writer.writers.features.path).video_ids)
+    assert reported
+    assert set(reported) <= set(FeatureStore.open(writer.writers.features.path).video_ids)
 
 
 # Processes that die.
 
 
 @pytest.mark.slow
-def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again(
+def test_a_video_that_kills_its_processes_fails_and_is_retried_by_the_next_run(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     """The process is killed whenever it holds the claim of one video."""
@@ -422,7 +424,7 @@ def test_a_video_that_its_processes_die_of_fails_and_the_next_run_tries_it_again
 
 
 @pytest.mark.slow
-def test_a_node_whose_processes_die_before_they_do_anything_is_left_out(
+def test_a_node_whose_processes_die_at_once_is_excluded(
     marked: str, job: MakeJob, writer: ResumableWriter, clips: list[PendingVideo]
 ) -> None:
     with (
@@ -482,16 +484,16 @@ def test_separate_disks_are_reported_with_their_machines(
     assert re.search(r"4 records are on the disks of \S+ \(\w+\), in ", caplog.text)
 
 
-# What needs no cluster.
+# Tests without a cluster.
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379", "head:99999"])
-def test_an_address_that_cannot_be_one_is_refused(address: str) -> None:
+def test_a_malformed_address_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match=r"HOST:PORT.*Received"), cluster.connected(address):
         pass
 
 
-def test_an_address_where_nobody_is_is_told_at_once() -> None:
+def test_an_unreachable_address_fails_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with (
@@ -507,7 +509,9 @@ def test_the_address_may_come_from_the_environment(monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_where_ray_is_missing_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ray_is_reported_with_its_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(EngineError, match=r"pip install 'deepfake-seq\[ray\]'"),

@@ -69,7 +69,7 @@ def test_each_report_has_the_time_since_the_last_one(
     profile = SummedProfile()
     profile.start(0)
     for report in reports:
-        profile.add_report(report.profile)
+        profile.add_snapshot(report.profile)
     assert [report.outcome.video_id for report in reports] == ["0.mp4", "1.mp4", "2.mp4"]
     assert (profile.stages["decode"].done, profile.stages["cnn"].done) == (3, 6)
     assert 0 < profile.pressure("decode") <= 1.0

@@ -1,4 +1,4 @@
-"""Cutting the face out."""
+"""Cropping of faces."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def box(*edges: float) -> Box:
 
 @st.composite
 def boxes_in_images(draw: st.DrawFn) -> tuple[Box, int, int]:
-    """A box in whole pixels inside an image, and the image's width and height."""
+    """A box in whole pixels inside an image, with the width and height of the image."""
     width, height = draw(sides), draw(sides)
     left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
     right, bottom = draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height))
     return box(left, top, right, bottom), width, height
 
 
-def test_the_side_is_the_longer_one_of_the_box() -> None:
+def test_the_side_is_the_longer_side_of_the_box() -> None:
     assert square_around(box(100, 100, 140, 180), 0.0, 500, 500) == (80, 100, 80)
 
 
-def test_a_margin_of_half_enlarges_by_half_about_the_same_centre() -> None:
+def test_a_margin_of_half_enlarges_by_half_around_the_centre() -> None:
     assert square_around(box(100, 100, 180, 180), 0.5, 500, 500) == (80, 80, 120)
 
 
@@ -48,7 +48,7 @@ def test_a_square_at_the_border_is_moved_inside(
 
 
 @given(boxes_in_images(), margins)
-def test_the_square_holds_the_box_wherever_the_image_is_large_enough(
+def test_the_square_contains_the_box_if_the_image_is_large_enough(
     case: tuple[Box, int, int], margin: float
 ) -> None:
     (x1, y1, x2, y2), width, height = case[0].tolist(), case[1], case[2]
@@ -70,9 +70,7 @@ def test_a_square_larger_than_the_image_is_centred_on_it(
 
 
 @given(boxes_in_images(), margins, st.integers(1, 64))
-def test_a_crop_is_square_and_of_bytes(
-    case: tuple[Box, int, int], margin: float, size: int
-) -> None:
+def test_a_crop_is_square_and_uint8(case: tuple[Box, int, int], margin: float, size: int) -> None:
     crop = resize_square(
         cut_square(np.zeros((case[2], case[1], 3), np.uint8), case[0], margin), size
     )
@@ -81,20 +79,20 @@ def test_a_crop_is_square_and_of_bytes(
 
 
 @pytest.mark.parametrize("edges", [(-30, -20, 10, 15), (190, 190, 260, 240), (50, 50, 50, 50)])
-def test_a_box_that_leaves_the_image_or_has_no_area_still_gives_a_crop(
+def test_a_box_outside_the_image_or_without_area_gives_a_crop(
     edges: tuple[float, ...],
 ) -> None:
     image = np.full((200, 200, 3), 7, np.uint8)
     assert np.all(resize_square(cut_square(image, box(*edges), 0.3), 32) == 7)
 
 
-def test_without_resizing_the_crop_is_what_stands_in_the_image() -> None:
+def test_a_crop_has_the_pixels_of_the_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     crop = resize_square(cut_square(image, box(20, 10, 52, 42), 0.0), 32)
     np.testing.assert_array_equal(crop, image[10:42, 20:52])
 
 
-def test_what_lies_outside_repeats_the_border() -> None:
+def test_pixels_outside_the_image_repeat_its_border() -> None:
     image = np.random.default_rng(0).integers(0, 256, (10, 30, 3), dtype=np.uint8)
     crop = resize_square(cut_square(image, box(0, 0, 30, 10), 0.0), 30)
     np.testing.assert_array_equal(crop[10:20], image)
@@ -102,7 +100,7 @@ def test_what_lies_outside_repeats_the_border() -> None:
     np.testing.assert_array_equal(crop[20:], np.repeat(image[-1:], 10, axis=0))
 
 
-def test_a_crop_keeps_the_order_of_the_colours() -> None:
+def test_a_crop_keeps_the_channel_order() -> None:
     image = np.zeros((40, 40, 3), np.uint8)
     image[...] = (200, 100, 50)
     assert resize_square(cut_square(image, box(5, 5, 25, 25), 0.3), 8)[4, 4].tolist() == [

@@ -1,4 +1,4 @@
-"""One contract for all face detectors, and what is particular to each."""
+"""The contract of all face detectors, and the behaviour of each."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def retinaface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def detector_of(request: pytest.FixtureRequest) -> Callable[[str], FaceDetector]:
-    """Each detector by name, made once."""
+    """Each detector by name, built once."""
     made: dict[str, FaceDetector] = {}
 
     def build(name: str) -> FaceDetector:
@@ -136,7 +136,7 @@ def assert_same_faces(faces: list[Face], others: list[Face]) -> None:
             np.testing.assert_allclose(face.landmarks, other.landmarks, atol=0.05)
 
 
-def test_faces_have_sane_boxes_and_scores_the_surest_first(
+def test_faces_have_valid_boxes_and_descending_scores(
     detector: FaceDetector, five_images: Images
 ) -> None:
     found = detector.detect(five_images)
@@ -158,7 +158,7 @@ def test_faces_have_sane_boxes_and_scores_the_surest_first(
                 assert face.landmarks.dtype == np.float32
 
 
-def test_five_images_at_once_give_what_they_give_one_by_one(
+def test_a_batch_gives_the_same_faces_as_single_images(
     detector: FaceDetector, five_images: Images
 ) -> None:
     together = detector.detect(five_images)
@@ -167,7 +167,7 @@ def test_five_images_at_once_give_what_they_give_one_by_one(
         assert_same_faces(faces, alone)
 
 
-def test_an_image_gives_the_same_faces_twice_and_is_left_as_it_was(
+def test_detection_is_reproducible_and_does_not_change_the_image(
     detector: FaceDetector, five_images: Images
 ) -> None:
     before = five_images.copy()
@@ -189,7 +189,7 @@ def test_tiny_images_do_not_fail(detector: FaceDetector, size: tuple[int, int]) 
     assert len(detector.detect(images)) == 2
 
 
-def test_several_threads_may_use_a_detector_at_once(
+def test_several_threads_can_use_a_detector_at_once(
     detector: FaceDetector, five_images: Images
 ) -> None:
     sizes = [five_images, five_images[:, ::2, ::2], five_images[1:], five_images[:, ::3, ::3]]
@@ -204,15 +204,13 @@ def test_no_images_give_no_lists(detector: FaceDetector) -> None:
     assert detector.detect(np.zeros((0, 64, 64, 3), np.uint8)) == []
 
 
-def test_the_face_of_the_portrait_is_found_where_it_is(
-    trained: FaceDetector, portrait_rgb: Images
-) -> None:
+def test_the_face_of_the_portrait_is_found(trained: FaceDetector, portrait_rgb: Images) -> None:
     ((face,),) = trained.detect(portrait_rgb[None])
     np.testing.assert_allclose(face.box_xyxy, FACE_IN_PORTRAIT, atol=35)
     assert face.score > 0.7
 
 
-def test_landmarks_come_in_the_stated_order(trained: FaceDetector, portrait_rgb: Images) -> None:
+def test_landmarks_are_in_the_documented_order(trained: FaceDetector, portrait_rgb: Images) -> None:
     ((face,),) = trained.detect(portrait_rgb[None])
     assert face.landmarks is not None
     eye_left, eye_right, nose, mouth_left, mouth_right = face.landmarks
@@ -221,7 +219,7 @@ def test_landmarks_come_in_the_stated_order(trained: FaceDetector, portrait_rgb:
     assert max(eye_left[1], eye_right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
 
 
-def test_boxes_are_in_pixels_of_the_image_as_given(
+def test_boxes_are_in_pixels_of_the_original_image(
     trained: FaceDetector, portrait_rgb: Images
 ) -> None:
     twice = cv2.resize(portrait_rgb, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
@@ -234,7 +232,7 @@ def test_boxes_are_in_pixels_of_the_image_as_given(
 
 
 class Watcher:
-    """Notes the shape that it is given, and finds the whole of it."""
+    """Records the shape of its input, and returns the whole frame as a face."""
 
     def detect(self, images_rgb: Images) -> list[list[Face]]:
         self.shape = images_rgb.shape
@@ -246,7 +244,7 @@ class Watcher:
     ("size", "seen"),
     [((720, 1280), (360, 640)), ((200, 300), (200, 300)), ((1280, 720), (640, 360))],
 )
-def test_large_images_are_shrunk_to_the_short_side_and_small_ones_are_left(
+def test_only_images_above_the_short_side_are_shrunk(
     size: tuple[int, int], seen: tuple[int, int]
 ) -> None:
     watcher = Watcher()
@@ -257,14 +255,14 @@ def test_large_images_are_shrunk_to_the_short_side_and_small_ones_are_left(
         np.testing.assert_allclose(face.box_xyxy, [0, 0, size[1], size[0]])
 
 
-def test_none_takes_the_whole_frame(detector_of: Callable[[str], FaceDetector]) -> None:
+def test_detector_none_returns_the_whole_frame(detector_of: Callable[[str], FaceDetector]) -> None:
     ((face,),) = detector_of("none").detect(np.zeros((1, 48, 64, 3), np.uint8))
     assert face.box_xyxy.tolist() == [0, 0, 64, 48]
     assert (face.score, face.landmarks) == (1.0, None)
 
 
 @pytest.mark.parametrize("size", [(160, 224), (150, 219)], ids=["even", "odd"])
-def test_retinaface_in_batches_equals_the_package_image_by_image(
+def test_batched_retinaface_equals_the_package(
     size: tuple[int, int], retinaface_file: Path, detector_of: Callable[[str], FaceDetector]
 ) -> None:
     import onnxruntime
@@ -303,7 +301,7 @@ def test_retinaface_in_batches_equals_the_package_image_by_image(
 def spot_network(
     images: list[npt.NDArray[np.float32]],
 ) -> list[list[npt.NDArray[np.float32]]]:
-    """Stands in for RetinaFace: one face of side 64 about the bright spot of each image."""
+    """Replaces RetinaFace: one face of side 64 around the bright spot of each image."""
     found = []
     for image in images:
         height, width = image.shape[:2]
@@ -333,7 +331,7 @@ def test_retinaface_boxes_are_in_pixels_of_images_of_any_size(size: tuple[int, i
     np.testing.assert_allclose(centre, [left + 32, top + 32], atol=4)
 
 
-def test_importing_retinaface_leaves_the_warning_filters_as_they_were() -> None:
+def test_importing_retinaface_keeps_the_warning_filters() -> None:
     code = (
         "import warnings; import onnxruntime, cv2; before = list(warnings.filters); "
         "from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector; "
@@ -346,7 +344,7 @@ def test_importing_retinaface_leaves_the_warning_filters_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("name", ["yunet", "retinaface"])
-def test_a_file_that_is_no_network_is_a_weights_error_naming_it(name: str, tmp_path: Path) -> None:
+def test_a_file_without_a_network_is_a_weights_error_naming_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.onnx"
     path.write_bytes(b"\x08 not a network")
     with pytest.raises(WeightsError, match=r"wrong\.onnx"):

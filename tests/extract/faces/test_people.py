@@ -1,4 +1,4 @@
-"""People in sampled frames, and in the frames beside those that miss them."""
+"""People in sampled frames, and in the neighbours of frames that do not show them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLED = np.arange(5, FRAMES, 10)
 
 
 def frames_at(positions: Sequence[int]) -> SampledFrames:
-    """Images that carry their number in two pixels."""
+    """Images with their number encoded in two pixels."""
     images = np.full((len(positions), 64, 64, 3), 90, dtype=np.uint8)
     images[:, 0, 0, 0] = positions
     index = np.array(positions, dtype=np.int64)
@@ -26,7 +26,7 @@ def frames_at(positions: Sequence[int]) -> SampledFrames:
 
 
 class Blind:
-    """Sees one face (or several) in each frame, but not in those with the numbers in `blind`."""
+    """Finds one or several faces in each frame, except in the frames numbered in `blind`."""
 
     def __init__(self, blind: set[int], people: int = 1) -> None:
         self.blind = blind
@@ -48,7 +48,7 @@ def find(detector: Blind, **settings: str) -> list[Person]:
     return find_people(frames_at(SAMPLED.tolist()), detector, config, FRAMES, frames_at)
 
 
-def test_where_every_frame_shows_the_face_no_other_is_looked_at() -> None:
+def test_no_neighbours_are_searched_if_every_frame_shows_the_face() -> None:
     detector = Blind(set())
     (person,) = find(detector)
     assert person.frame_index.tolist() == SAMPLED.tolist()
@@ -56,7 +56,7 @@ def test_where_every_frame_shows_the_face_no_other_is_looked_at() -> None:
     assert detector.looked == SAMPLED.tolist()
 
 
-def test_a_frame_that_misses_the_face_is_replaced_by_the_nearest_that_shows_it() -> None:
+def test_a_frame_without_the_face_is_replaced_by_its_nearest_neighbour() -> None:
     detector = Blind({45, 46, 44})
     (person,) = find(detector)
     assert len(person) == 16
@@ -69,30 +69,30 @@ def test_a_frame_that_misses_the_face_is_replaced_by_the_nearest_that_shows_it()
     assert (np.diff(person.frame_index) > 0).all()
 
 
-def test_a_face_that_is_nowhere_near_is_given_up() -> None:
+def test_a_frame_without_the_face_in_any_neighbour_is_dropped() -> None:
     (person,) = find(Blind(set(range(40, 60))))
     assert person.filled == 0
     assert not set(person.frame_index) & set(range(40, 60))
     assert len(person) == 14
 
 
-def test_a_video_whose_sampled_frames_all_miss_the_face_is_not_given_up() -> None:
+def test_neighbours_are_searched_even_if_no_sampled_frame_shows_a_face() -> None:
     (person,) = find(Blind(set(SAMPLED.tolist())))
     assert len(person) == person.filled == 16
 
 
-def test_nobody_at_all_is_nobody() -> None:
+def test_a_video_without_faces_gives_no_people() -> None:
     assert find(Blind(set(range(FRAMES)))) == []
 
 
-def test_everybody_is_filled_in() -> None:
+def test_neighbours_are_searched_for_every_person() -> None:
     first, second = find(Blind({45, 85}, people=2), people="all")
     assert [len(first), first.filled, len(second), second.filled] == [16, 2, 16, 2]
     assert [person.faces[0].box_xyxy[0] for person in (first, second)] == [0, 20]
     assert len(find(Blind({45}, people=2))) == 1
 
 
-def test_frames_that_cannot_be_had_change_nothing() -> None:
+def test_undecodable_neighbours_change_nothing() -> None:
     frames = frames_at(SAMPLED.tolist())
     config = FaceConfig("none")
     (person,) = find_people(frames, Blind({45}), config, FRAMES, lambda positions: None)
@@ -105,7 +105,7 @@ def test_frames_that_cannot_be_had_change_nothing() -> None:
     assert len(person) == 15
 
 
-def test_the_person_on_one_side_of_a_cut_is_not_taken_for_the_one_on_the_other() -> None:
+def test_people_on_both_sides_of_a_cut_are_not_joined() -> None:
     frames = frames_at(SAMPLED.tolist())
     frames.images_rgb[10:] //= 3
     assert find_cuts(list(frames.images_rgb)) == {10}
@@ -114,7 +114,7 @@ def test_the_person_on_one_side_of_a_cut_is_not_taken_for_the_one_on_the_other()
 
 
 @pytest.mark.parametrize("shift", [0, 6])
-def test_motion_and_noise_are_no_cut(shift: int) -> None:
+def test_motion_and_noise_are_not_cuts(shift: int) -> None:
     generator = np.random.default_rng(0)
     scene = generator.integers(0, 256, (8, 8, 3)).repeat(12, axis=0).repeat(12, axis=1)
     images = [
@@ -125,5 +125,5 @@ def test_motion_and_noise_are_no_cut(shift: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_few_frames_have_no_cut(count: int) -> None:
+def test_fewer_than_two_frames_have_no_cut(count: int) -> None:
     assert find_cuts([np.zeros((4, 4, 3), np.uint8)] * count) == frozenset()

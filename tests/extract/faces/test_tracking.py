@@ -1,4 +1,4 @@
-"""Following one person."""
+"""Tracking of people."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def sides(faces: dict[int, Face]) -> set[int]:
     return {round(found.area**0.5) for found in faces.values()}
 
 
-def test_somebody_who_moves_is_one_track() -> None:
+def test_a_moving_person_is_one_track() -> None:
     tracks = track_faces([[face(100 + 20 * step, 100, 80)] for step in range(16)])
     assert [sorted(track.faces) for track in tracks] == [list(range(16))]
 
 
-def test_two_people_are_two_tracks_whatever_order_they_are_found_in() -> None:
+def test_two_people_are_two_tracks_in_any_order_of_detection() -> None:
     frames = [[face(100, 100, 80), face(400, 100, 60)] for _ in range(8)]
     frames[3].reverse()
     tracks = track_faces(frames)
@@ -32,17 +32,17 @@ def test_two_people_are_two_tracks_whatever_order_they_are_found_in() -> None:
     assert [len(track.faces) for track in tracks] == [8, 8]
 
 
-def test_the_larger_of_two_people_is_the_subject() -> None:
+def test_the_larger_of_two_people_is_the_main_person() -> None:
     frames = [[face(400, 100, 50), face(100, 100, 90)] for _ in range(16)]
-    (track,) = select_people(track_faces(frames), everyone=False)
+    (track,) = select_people(track_faces(frames), all_people=False)
     assert sides(track.faces) == {90}
     assert len(track.faces) == 16
 
 
-def test_somebody_who_stays_outweighs_somebody_larger_who_passes() -> None:
+def test_a_long_track_outweighs_a_short_track_of_larger_faces() -> None:
     frames = [[face(100, 100, 60)] for _ in range(16)]
     frames[5].append(face(400, 100, 140))
-    (track,) = select_people(track_faces(frames), everyone=False)
+    (track,) = select_people(track_faces(frames), all_people=False)
     assert sides(track.faces) == {60}
 
 
@@ -52,7 +52,7 @@ def test_a_missing_face_leaves_a_gap_in_the_same_track() -> None:
     assert sorted(track.faces) == [0, 1, 2, 5, 6, 7, 8, 10, 11]
 
 
-def test_somebody_who_enters_later_has_a_track_from_there() -> None:
+def test_a_person_who_enters_later_starts_a_track() -> None:
     frames = [[face(100, 100, 80)] for _ in range(10)]
     for late in frames[6:]:
         late.insert(0, face(400, 100, 80))
@@ -61,7 +61,7 @@ def test_somebody_who_enters_later_has_a_track_from_there() -> None:
     assert sorted(second.faces) == [6, 7, 8, 9]
 
 
-def test_a_much_larger_face_in_the_same_place_is_somebody_else() -> None:
+def test_a_much_larger_face_in_the_same_place_is_another_person() -> None:
     assert len(track_faces([[face(100, 100, 30)], [face(100, 100, 120)]])) == 2
 
 
@@ -71,28 +71,28 @@ def test_a_face_belongs_to_the_nearer_of_two_people() -> None:
 
 
 @pytest.mark.parametrize("frames", [[], [[]], [[], [], []]])
-def test_no_face_is_nobody(frames: list[list[Face]]) -> None:
-    for everyone in (False, True):
-        assert select_people(track_faces(frames), everyone) == []
+def test_no_faces_give_no_tracks(frames: list[list[Face]]) -> None:
+    for all_people in (False, True):
+        assert select_people(track_faces(frames), all_people) == []
 
 
-def test_everybody_comes_in_order_of_weight_without_what_was_seen_once() -> None:
+def test_people_are_ordered_by_weight_without_single_detections() -> None:
     frames = [[face(100, 100, 60), face(400, 100, 90)] for _ in range(8)]
     frames[3].append(face(700, 100, 50))
-    tracks = select_people(track_faces(frames), everyone=True)
+    tracks = select_people(track_faces(frames), all_people=True)
     assert [sides(track.faces) for track in tracks] == [{90}, {60}]
 
 
-def test_somebody_seen_once_counts_where_there_is_nobody_else() -> None:
-    assert len(select_people(track_faces([[face(100, 100, 60)], []]), everyone=True)) == 1
+def test_a_single_detection_counts_if_there_is_no_other_person() -> None:
+    assert len(select_people(track_faces([[face(100, 100, 60)], []]), all_people=True)) == 1
 
 
-def test_nobody_is_followed_across_a_cut() -> None:
+def test_no_track_crosses_a_cut() -> None:
     frames = [[face(100, 100, 80)] for _ in range(10)]
     tracks = track_faces(frames, cuts={4, 7})
     assert [sorted(track.faces) for track in tracks] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
-def test_somebody_who_leaves_and_comes_back_is_the_same() -> None:
+def test_a_person_who_leaves_and_returns_is_one_track() -> None:
     frames = [[face(100, 100, 80)] if step < 3 or step > 6 else [] for step in range(10)]
     assert len(track_faces(frames)) == 1

@@ -1,4 +1,4 @@
-"""The face cache: crops are kept beside features, and stand for their videos ever after."""
+"""The face cache: it stores crops, from which features are extracted without the videos."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ VIEWS = ViewsConfig(augment="real", views=2, self_blend=1)
 
 
 class PixelCnn:
-    """Features that tell every pixel of a crop."""
+    """Computes features that depend on every pixel of a crop."""
 
     batch = 6
 
@@ -68,11 +68,13 @@ class PixelCnn:
     def features(self, crops_rgb: Images) -> npt.NDArray[np.float32]:
         rows = crops_rgb.reshape(len(crops_rgb), -1).astype(np.float64)
         columns = np.cos(np.outer(np.arange(1, 9), np.arange(rows.shape[1])))
-        return np.tile((rows @ columns.T / 1e3).astype(np.float32), (1, self._width // 8))
+        # One crop at a time, so that rounding does not depend on the size of the batch.
+        features = np.array([columns @ row for row in rows]) / 1e3
+        return np.tile(features.astype(np.float32), (1, self._width // 8))
 
 
-class Finds:
-    """Finds a face of its own size in each image that is bright enough; two in wide images."""
+class BrightFaces:
+    """Finds a face in proportion to the image in each bright image; two in wide images."""
 
     def detect(self, images_rgb: Images) -> list[list[Face]]:
         return [self._in(image) for image in images_rgb]
@@ -93,9 +95,9 @@ class Finds:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding in this process, faces that are told and a CNN that costs little."""
+    """Decode in this process, with a fake detector and a fast fake CNN."""
     monkeypatch.setattr(extractor, "Decoders", DecodersHere)
-    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: Finds())
+    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: BrightFaces())
 
     def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> PixelCnn:
         return PixelCnn(BACKBONE_TABLE[config.name].width)
@@ -104,7 +106,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
-    """A clip of coloured shapes that move."""
+    """Write a clip of moving coloured shapes."""
     generator = np.random.default_rng(seed)
     small = generator.integers(60, 256, (9, 16, 3), dtype=np.uint8)
     images = [
@@ -116,7 +118,7 @@ def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> list[VideoItem]:
-    """Two clips of other sizes with a face, one without, and a file that is no video."""
+    """Two clips of different sizes with a face, one without, and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
     moving(folder, "a.mp4", (96, 128), 1)
@@ -135,7 +137,7 @@ Extract = Callable[..., Summary]
 
 @pytest.fixture
 def extract(tmp_path: Path) -> Extract:
-    """Extract videos into the store of that name."""
+    """Extract videos into the store named `name`."""
 
     def extract(
         items: list[VideoItem],
@@ -155,7 +157,7 @@ def extract(tmp_path: Path) -> Extract:
 
 @pytest.fixture
 def from_faces(tmp_path: Path) -> Extract:
-    """Extract what a face cache has into the store of that name."""
+    """Extract the videos of a face cache into the store named `name`."""
 
     def from_faces(
         faces: str,
@@ -177,13 +179,13 @@ def records(tmp_path: Path, name: str) -> list[FeatureRecord]:
 
 
 def assert_same(tmp_path: Path, one: str, other: str) -> None:
-    own, others = records(tmp_path, one), records(tmp_path, other)
-    assert [record.video_id for record in own] == [record.video_id for record in others]
-    assert all(first.same_content(second) for first, second in zip(own, others, strict=True))
+    ones, others = records(tmp_path, one), records(tmp_path, other)
+    assert [record.video_id for record in ones] == [record.video_id for record in others]
+    assert all(first.same_content(second) for first, second in zip(ones, others, strict=True))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
+def test_another_cnn_gives_the_same_features_from_faces_as_from_videos(
     name: str, videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -200,7 +202,7 @@ def test_another_cnn_makes_the_same_of_the_faces_as_of_the_videos(
     assert one["a.mp4"].features[0].any()
 
 
-def test_the_crops_are_kept_pixel_for_pixel(
+def test_lossless_formats_keep_every_pixel(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "webp", extract_options=KEPT)
@@ -213,13 +215,13 @@ def test_the_crops_are_kept_pixel_for_pixel(
             image_codec.decode(other[name].encoded),
         )
         assert len(first) == 4
-        for own, same in zip(first, second, strict=True):
-            assert own.shape[0] == own.shape[1] > 32
-            np.testing.assert_array_equal(own, same)
+        for image, same in zip(first, second, strict=True):
+            assert image.shape[0] == image.shape[1] > 32
+            np.testing.assert_array_equal(image, same)
     assert bytes(one["a.mp4"].encoded[0]) != bytes(other["a.mp4"].encoded[0])
 
 
-def test_of_lossy_faces_too_the_features_are_those_of_the_videos(
+def test_lossy_faces_give_the_same_features_as_their_extraction(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     lossy = replace(CONFIG, faces=replace(CONFIG.faces, image_format="jpeg"))
@@ -233,18 +235,18 @@ def test_of_lossy_faces_too_the_features_are_those_of_the_videos(
         extract(videos, "plain", lossy)
 
 
-def test_failures_are_kept_as_failures(
+def test_failures_are_stored_in_the_face_cache(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
     summary = from_faces("first", "again")
-    told = {failure.video_id: failure.status for failure in summary.failures}
-    assert told == {"dark.mp4": "no_face", "none.mp4": "decode_error"}
+    statuses = {failure.video_id: failure.status for failure in summary.failures}
+    assert statuses == {"dark.mp4": "no_face", "none.mp4": "decode_error"}
     store = open_faces(tmp_path / "first")
     assert (store["dark.mp4"].status, store["dark.mp4"].frames_valid) == ("no_face", 0)
 
 
-def test_everybody_in_a_video_is_kept(
+def test_all_people_of_a_video_are_stored(
     tmp_path: Path, extract: Extract, from_faces: Extract
 ) -> None:
     path = moving(tmp_path, "wide.mp4", (320, 120), 3)
@@ -256,7 +258,7 @@ def test_everybody_in_a_video_is_kept(
     assert_same(tmp_path, "first", "again")
 
 
-def test_a_second_run_does_nothing(
+def test_a_second_run_skips_every_video(
     videos: list[VideoItem], extract: Extract, from_faces: Extract
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
@@ -265,15 +267,15 @@ def test_a_second_run_does_nothing(
     assert from_faces("first", "again").skipped == 4
 
 
-def test_faces_that_are_asked_for_later_are_made(
+def test_faces_requested_later_are_added(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first")
     before = records(tmp_path, "first")
     assert extract(videos, "first", extract_options=KEPT).skipped == 0
     assert len(open_faces(tmp_path / "first")) == 4
-    for own, after in zip(before, records(tmp_path, "first"), strict=True):
-        assert own.same_content(after)
+    for record, after in zip(before, records(tmp_path, "first"), strict=True):
+        assert record.same_content(after)
 
 
 def test_a_changed_video_gets_new_faces(
@@ -289,20 +291,20 @@ def test_a_changed_video_gets_new_faces(
     assert_same(tmp_path, "first", "again")
 
 
-def test_what_the_data_set_tells_anew_reaches_faces_and_features(
+def test_new_labels_are_written_to_faces_and_features(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=KEPT)
     from_faces("first", "again")
-    told = [replace(videos[0], label=FAKE, method="Deepfakes"), *videos[1:]]
-    assert extract(told, "first", extract_options=KEPT).relabelled == 1
+    relabelled = [replace(videos[0], label=FAKE, method="Deepfakes"), *videos[1:]]
+    assert extract(relabelled, "first", extract_options=KEPT).relabelled == 1
     faces = open_faces(tmp_path / "first")["a.mp4"]
     assert (faces.label, faces.facts["method"]) == (FAKE, "Deepfakes")
     assert from_faces("first", "again").relabelled == 1
     assert_same(tmp_path, "first", "again")
 
 
-def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
+def test_a_damaged_face_record_ends_the_run_with_its_name(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:1], "first", extract_options=KEPT)
@@ -316,7 +318,7 @@ def test_a_damaged_face_is_named_and_nothing_is_made_of_it(
     assert not len(FeatureStore.open(tmp_path / "again"))
 
 
-def test_views_of_the_faces_are_those_of_the_videos(
+def test_views_from_faces_equal_views_from_videos(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=ExtractOptions(True, VIEWS))
@@ -332,7 +334,7 @@ def test_views_of_the_faces_are_those_of_the_videos(
     assert open_faces(tmp_path / "first").video_ids == ["a.mp4", "b.mp4", "dark.mp4", "none.mp4"]
 
 
-def test_views_that_are_asked_for_later_or_otherwise_are_made(
+def test_views_requested_later_or_with_other_settings_are_made(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first")
@@ -347,10 +349,10 @@ def test_views_that_are_asked_for_later_or_otherwise_are_made(
     )
     after = FeatureStore.open(tmp_path / "first")["a.mp4@view1"].features
     assert not np.array_equal(before, after)
-    assert extract(videos, "first").skipped == 4  # who asks for none keeps those that there are
+    assert extract(videos, "first").skipped == 4  # existing views are kept
 
 
-def test_views_of_a_version_that_is_gone_are_emptied(
+def test_views_of_an_older_version_of_the_video_are_emptied(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "first", extract_options=ExtractOptions(views=VIEWS))
@@ -361,26 +363,26 @@ def test_views_of_a_version_that_is_gone_are_emptied(
         assert record.failed and "older version" in record.reason
 
 
-def test_whole_frames_cannot_be_blended() -> None:
+def test_self_blending_whole_frames_is_refused() -> None:
     config = replace(CONFIG, faces=FaceConfig(detector="none"))
     with pytest.raises(UsageError, match="--self-blend"):
         resolve(config, ExtractOptions(views=ViewsConfig(self_blend=1)))
 
 
-def test_records_say_how_a_fine_tuned_cnn_knows_their_clip(
+def test_records_name_the_split_in_which_a_finetuned_cnn_saw_their_clip(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos, "plain")
     digest = FeatureStore.open(tmp_path / "plain")["a.mp4"].source.sha256
     clips = FinetuneOverlap({digest: "train"}, frozenset({"a.mp4"}), frozenset({"b"}))
-    extract(videos, "tuned", extract_options=ExtractOptions(views=VIEWS, cnn_clips=clips))
-    store = FeatureStore.open(tmp_path / "tuned")
-    parts = {record.video_id: record.facts["cnn_part"] for record in store}
-    assert parts["a.mp4"] == parts["a.mp4@view1"] == parts["a.mp4@blend1"] == "train"
-    assert (parts["b.mp4"], parts["dark.mp4"]) == ("related", "unseen")
+    extract(videos, "finetuned", extract_options=ExtractOptions(views=VIEWS, cnn_clips=clips))
+    store = FeatureStore.open(tmp_path / "finetuned")
+    splits = {record.video_id: record.facts["cnn_part"] for record in store}
+    assert splits["a.mp4"] == splits["a.mp4@view1"] == splits["a.mp4@blend1"] == "train"
+    assert (splits["b.mp4"], splits["dark.mp4"]) == ("related", "unseen")
 
 
-def test_a_store_of_features_is_no_face_cache(
+def test_a_feature_store_is_refused_as_a_face_cache(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:1], "first")
@@ -391,21 +393,21 @@ def test_a_store_of_features_is_no_face_cache(
 
 
 def commit_faces(features: Path, record: FaceRecord) -> None:
-    """Put a record into the face cache of a feature store."""
+    """Commit a record to the face cache of a feature store."""
     description = resolve(CONFIG).faces_description
     with FaceStoreWriter.create(faces_of(features), description) as writer:
         writer.commit(record)
 
 
 class Slow(DecodersHere):
-    """Every video takes too long."""
+    """Times out on every video."""
 
     def decode(self, path: Path) -> DecodedVideo:
         source = super().decode(path).source
         return DecodedVideo(None, "timeout", "took too long", source, transient=True)
 
 
-def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
+def test_a_later_failure_does_not_replace_existing_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:1], "first", extract_options=ExtractOptions(views=VIEWS))
@@ -413,13 +415,13 @@ def test_what_was_made_is_not_given_up_for_a_failure_on_the_way_to_more(
     with monkeypatch.context() as patch:
         patch.setattr(extractor, "Decoders", Slow)
         assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).failed == 1
-    for own, after in zip(before, records(tmp_path, "first"), strict=True):
-        assert own.sha256 == after.sha256
+    for record, after in zip(before, records(tmp_path, "first"), strict=True):
+        assert record.sha256 == after.sha256
     assert extract(videos[:1], "first", extract_options=ExtractOptions(True, VIEWS)).ok == 1
     assert len(open_faces(tmp_path / "first")) == 1
 
 
-def test_faces_that_are_too_large_to_keep_still_give_features(
+def test_faces_too_large_for_the_cache_still_give_features(
     videos: list[VideoItem], extract: Extract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(videos[:2], "plain")
@@ -431,7 +433,7 @@ def test_faces_that_are_too_large_to_keep_still_give_features(
     assert "limit of the face cache, 100" in store["b.mp4"].reason
 
 
-def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
+def test_people_missing_from_the_changed_video_are_emptied_even_after_a_crash(
     tmp_path: Path, extract: Extract
 ) -> None:
     everyone = replace(CONFIG, faces=replace(CONFIG.faces, people="all"))
@@ -450,7 +452,7 @@ def test_a_person_whom_the_video_no_longer_shows_is_gone_even_after_a_crash(
     assert extract([item], "store", everyone, KEPT).skipped == 1
 
 
-def test_a_picture_that_is_none_costs_its_video_alone(
+def test_an_undecodable_image_only_fails_its_video(
     videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
 ) -> None:
     extract(videos[:2], "first", extract_options=KEPT)
@@ -464,7 +466,7 @@ def test_a_picture_that_is_none_costs_its_video_alone(
 
 
 @pytest.mark.parametrize("facts", [{}, {"width": "9", "height": 9}, {"width": 9, "height": -1}])
-def test_faces_of_frames_of_no_known_size_are_rejected(
+def test_faces_without_a_valid_frame_size_are_rejected(
     facts: dict[str, Any],
     videos: list[VideoItem],
     extract: Extract,
@@ -479,24 +481,24 @@ def test_faces_of_frames_of_no_known_size_are_rejected(
     }
 
 
-def test_pictures_that_would_fill_the_memory_are_not_unpacked(
+def test_images_that_exceed_the_memory_limit_are_not_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     files = image_codec.encode([np.zeros((100, 100, 3), np.uint8)] * 3, "png")
     assert len(image_codec.decode(files)) == 3
     monkeypatch.setattr(image_codec, "MAX_IMAGES", 2 * 30_000)
-    with pytest.raises(StoreError, match="larger than 60000 bytes"):
+    with pytest.raises(StoreError, match="exceed 60000 bytes"):
         image_codec.decode(files)
 
 
 @pytest.mark.parametrize("values", [{}, {"faces": {}}, {"faces": {"people": 3}}])
-def test_a_face_cache_that_does_not_say_how_it_was_made_is_refused(
+def test_a_face_cache_without_extraction_settings_is_refused(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     description = StoreDescription(resolve(CONFIG).faces_fingerprint, values, kind="faces")
     with FaceStoreWriter.create(tmp_path / "faces", description) as writer:
         writer.claim("")
-    with pytest.raises(StoreError, match="does not say how its faces were found"):
+    with pytest.raises(StoreError, match="lacks valid extraction settings"):
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
@@ -523,13 +525,13 @@ def test_the_overlap_with_a_finetuned_cnn_includes_other_people_of_its_videos(
     assert TUNED_ON.overlap_of(video, person, sha256, groups) == overlap
 
 
-def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
+def test_groups_added_later_update_the_overlap_with_finetuning(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     clips = FinetuneOverlap({}, frozenset(), frozenset({"alice"}))
     extract_options = ExtractOptions(views=VIEWS, cnn_clips=clips)
-    extract(videos[:1], "tuned", extract_options=extract_options)
+    extract(videos[:1], "finetuned", extract_options=extract_options)
     named = [replace(videos[0], groups=("alice",))]
-    assert extract(named, "tuned", extract_options=extract_options).relabelled == 1
-    parts = {record.facts["cnn_part"] for record in records(tmp_path, "tuned")}
-    assert parts == {"related"}
+    assert extract(named, "finetuned", extract_options=extract_options).relabelled == 1
+    splits = {record.facts["cnn_part"] for record in records(tmp_path, "finetuned")}
+    assert splits == {"related"}

@@ -1,4 +1,4 @@
-"""Sampled frames in, a record out; with decoders, a detector and a CNN that only pretend."""
+"""Records of decoded videos, with fake decoders, detectors and CNNs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOURCE = SourceFile(1234, 5678, "ab" * 32)
 
 
 class GreyLevelDetector:
-    """Finds a face in each image, as far right as it is bright, unless its level is in `blind`."""
+    """Finds a face in each image, further right in brighter ones; none at levels in `blind`."""
 
     def __init__(self, *blind: int) -> None:
         self._blind = blind
@@ -70,7 +70,7 @@ def mean_features(crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 class Ready:
-    """Stands for decoders: the video has been decoded."""
+    """Replaces decoders: returns a decoded video."""
 
     workers = 1
 
@@ -85,7 +85,7 @@ class Ready:
 
 
 def video_of(levels: list[int], status: str = "ok", reason: str = "") -> DecodedVideo:
-    """Plain frames of these grey levels: every third one of a video at 10 frames a second."""
+    """Plain frames of these grey levels: every third frame of a video at 10 frames per second."""
     images = [np.full((100, 120, 3), level, np.uint8) for level in levels]
     index = 3 * np.arange(len(levels), dtype=np.int64)
     frames = SampledFrames(np.stack(images), index, index / 10)
@@ -141,7 +141,7 @@ def test_the_padding_is_zero() -> None:
     assert record.frame_index[2:].tolist() == [-1] * 4
 
 
-def test_no_face_at_all_is_a_failure_that_says_how_many_frames_were_looked_at() -> None:
+def test_a_video_without_faces_is_a_failure_with_the_number_of_frames() -> None:
     record = extract(video_of([10, 11, 12]), 10, 11, 12)
     assert record.status == "no_face"
     assert "3 sampled frames" in record.reason
@@ -151,26 +151,26 @@ def test_no_face_at_all_is_a_failure_that_says_how_many_frames_were_looked_at() 
 
 
 @pytest.mark.parametrize("status", ["partial", "too_few_frames"])
-def test_a_video_of_which_little_was_read_keeps_its_status(status: str) -> None:
+def test_a_partly_read_video_keeps_its_status(status: str) -> None:
     record = extract(video_of([10, 11, 12], status, "some reason"))
     assert (record.status, record.reason) == (status, "some reason")
     assert record.mask.tolist() == [True] * 3 + [False] * 3
 
 
-def test_no_face_in_a_broken_video_says_both() -> None:
+def test_a_broken_video_without_faces_has_both_reasons() -> None:
     record = extract(video_of([10], "partial", "the video ends early"), 10)
     assert record.status == "no_face"
     assert "the video ends early" in record.reason
 
 
-def test_a_file_that_was_not_decoded_is_a_record_of_its_failure() -> None:
+def test_an_undecodable_file_gives_a_failure_record() -> None:
     record = extract(DecodedVideo(None, "decode_error", "Invalid data", SOURCE))
     assert (record.status, record.reason) == ("decode_error", "Invalid data")
     assert record.failed
     assert record.frame_index.tolist() == [-1] * 6
 
 
-def test_what_is_known_of_the_video_is_kept() -> None:
+def test_labels_and_facts_of_the_video_are_stored() -> None:
     record = extract(video_of([10, 11, 12]), 11)
     assert record.video_id == "b.mp4"
     assert (record.label, record.groups, record.split) == (1, ("person",), "train")
@@ -184,12 +184,12 @@ def test_what_is_known_of_the_video_is_kept() -> None:
     }
 
 
-def test_only_the_subject_of_several_people_is_kept() -> None:
+def test_only_the_main_person_has_a_record_by_default() -> None:
     (record,) = records_of(video_of([1, 2, 3, 4, 5, 6]), TwoPeople())
     assert record.boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
 
 
-def test_each_of_several_people_has_a_record_where_all_are_asked_for() -> None:
+def test_each_person_has_a_record_if_all_people_are_requested() -> None:
     records = records_of(video_of([1, 2, 3, 4, 5, 6]), TwoPeople(), EVERYONE)
     assert [record.video_id for record in records] == ["b.mp4#0", "b.mp4#1"]
     assert records[0].boxes_xyxy.tolist() == [[10, 20, 70, 80]] * 6
@@ -197,13 +197,13 @@ def test_each_of_several_people_has_a_record_where_all_are_asked_for() -> None:
     assert {record.source for record in records} == {SOURCE}
 
 
-def test_a_video_without_faces_has_one_record_where_all_are_asked_for() -> None:
+def test_a_video_without_faces_has_one_record_if_all_people_are_requested() -> None:
     for video in (video_of([1]), DecodedVideo(None, "rejected", "a limit", SOURCE)):
         (record,) = records_of(video, GreyLevelDetector(1), EVERYONE)
         assert record.video_id == "b.mp4#0" and record.failed
 
 
-def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
+def test_features_beyond_float16_reject_the_record() -> None:
     decoders: Any = Ready(video_of([10]))
     (person,) = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
     record = person.to_record(np.full((1, WIDTH), 1e6, np.float32))
@@ -212,14 +212,14 @@ def test_features_that_do_not_fit_into_the_cache_do_not_end_the_run() -> None:
     assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6
 
 
-def test_the_real_parts_make_a_record_of_a_real_clip(portrait_clip: Path) -> None:
+def test_a_real_clip_gives_a_record_with_real_components(portrait_clip: Path) -> None:
     config = ExtractConfig(
         faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
     )
     item = replace(ITEM, path=portrait_clip)
     with Extractor.build(resolve(config), ExecutionConfig(), videos=1) as extractor:
-        ((given, (record,)),) = extractor.records([item])
-    assert given == item
+        ((returned, (record,)),) = extractor.records([item])
+    assert returned == item
     assert record.status == "ok"
     assert record.frames_valid == 16
     assert record.features.shape == (16, 2048)

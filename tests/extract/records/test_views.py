@@ -44,8 +44,8 @@ def crops() -> Crops:
     return Crops(images, boxes, [None, None])
 
 
-def pixels(made: Iterable[View]) -> list[bytes]:
-    return [b"".join(image.tobytes() for image in view.images_rgb) for view in made]
+def pixels(views: Iterable[View]) -> list[bytes]:
+    return [b"".join(image.tobytes() for image in view.images_rgb) for view in views]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_no_views_are_made_by_default() -> None:
 
 
 def test_views_are_as_large_as_the_clip_and_differ(crops: Crops) -> None:
-    made = list(views_of(KEY, crops, REAL, ALL))
-    for view in made:
+    all_views = list(views_of(KEY, crops, REAL, ALL))
+    for view in all_views:
         assert [image.shape for image in view.images_rgb] == [(64, 64, 3), (50, 50, 3)]
-    assert len(set(pixels(made))) == 3
+    assert len(set(pixels(all_views))) == 3
 
 
 def test_views_do_not_depend_on_the_path_of_the_clip(crops: Crops) -> None:
@@ -132,8 +132,8 @@ def test_settings_contain_everything_that_changes_the_pixels(
 
 
 def test_views_have_the_requested_settings(crops: Crops) -> None:
-    made = [view.settings for view in views_of(KEY, crops, REAL, ALL)]
-    assert made == [settings for _, settings in wanted_views("clip", REAL, ALL)]
+    settings_of_views = [view.settings for view in views_of(KEY, crops, REAL, ALL)]
+    assert settings_of_views == [settings for _, settings in wanted_views("clip", REAL, ALL)]
 
 
 def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:

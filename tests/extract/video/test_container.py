@@ -1,4 +1,4 @@
-"""What is not opened, and what is too much."""
+"""Files that are not opened, and limits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rejected(video: DecodedVideo, reason: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "huffyuv", "wmv2", "rawvideo"])
-def test_a_codec_that_is_not_on_the_list_is_rejected(codec: str, tmp_path: Path) -> None:
+def test_an_unsupported_codec_is_rejected(codec: str, tmp_path: Path) -> None:
     style = replace(STYLES["mjpeg.avi"], codec=codec, pixel_format="yuv420p")
     if codec == "huffyuv":
         style = replace(style, pixel_format="yuv422p")
@@ -39,7 +39,7 @@ def test_a_codec_that_is_not_on_the_list_is_rejected(codec: str, tmp_path: Path)
     rejected(decode(path, SIXTEEN), f"codec {codec} is not supported")
 
 
-def test_a_container_that_is_not_on_the_list_is_rejected(tmp_path: Path) -> None:
+def test_an_unsupported_container_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     write_sound(path)
     rejected(decode(path, SIXTEEN), "container wav is not supported")
@@ -57,7 +57,7 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("name", PLAYLISTS)
-def test_a_playlist_leads_nowhere(name: str, tmp_path: Path) -> None:
+def test_a_playlist_opens_no_file_and_no_connection(name: str, tmp_path: Path) -> None:
     if not shutil.which("strace"):
         pytest.skip("needs strace")
     outside = write_clip(tmp_path / "outside.mp4", 20)
@@ -92,7 +92,7 @@ def test_a_playlist_leads_nowhere(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["http://127.0.0.1:9/a.mp4", "concat:a.mp4|a.mp4", "pipe:0"])
-def test_a_name_that_looks_like_an_address_is_a_file_that_is_not_there(
+def test_a_name_like_a_url_is_a_missing_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -101,21 +101,21 @@ def test_a_name_that_looks_like_an_address_is_a_file_that_is_not_there(
     assert (video.status, video.transient) == ("decode_error", True)
 
 
-def test_what_is_no_regular_file_is_rejected_unopened(tmp_path: Path) -> None:
+def test_a_special_file_is_rejected_unopened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "folder.mp4").mkdir()
     for path in (tmp_path / "pipe.mp4", tmp_path / "folder.mp4", Path("/dev/zero")):
         rejected(decode(path, SIXTEEN), "not a regular file")
 
 
-def test_a_file_that_is_too_large_is_rejected_unread(tmp_path: Path) -> None:
+def test_a_file_over_the_size_limit_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "large.mp4"
     with path.open("wb") as file:
         file.truncate(1 << 40)
     rejected(decode(path, SIXTEEN), "a file of 1099.5 GB exceeds the limit of 17.2 GB")
 
 
-def test_frames_that_are_too_large_are_rejected(tmp_path: Path) -> None:
+def test_frames_over_the_pixel_limit_are_rejected(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", 20)
     rejected(
         decode(path, SIXTEEN, LimitsConfig(pixels=64 * 48 - 1)),
@@ -125,13 +125,13 @@ def test_frames_that_are_too_large_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "mpeg4.avi"])
-def test_a_video_with_too_many_frames_is_rejected(name: str, tmp_path: Path) -> None:
+def test_a_video_over_the_frame_limit_is_rejected(name: str, tmp_path: Path) -> None:
     path = write_clip(tmp_path / name, 40, STYLES[name])
     rejected(decode(path, SIXTEEN, LimitsConfig(frames=39)), "more than 39 frames")
     assert decode(path, SIXTEEN, LimitsConfig(frames=40)).status == "ok"
 
 
-def test_a_file_that_changes_while_it_is_read_is_tried_again(
+def test_a_file_that_changes_while_being_read_is_a_transient_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deepfake_seq.extract.video import decode as decoding
@@ -152,7 +152,7 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(
 
 
 def most_memory(path: Path) -> tuple[str, int]:
-    """In a process of its own: the status of a file, and the most memory used for it."""
+    """Decode a file in a separate process; return its status and the peak memory use."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -161,7 +161,7 @@ def most_memory(path: Path) -> tuple[str, int]:
 
 
 def write_bomb(path: str) -> None:
-    """One grey frame of 134 megapixels, H.264, in a few hundred kB."""
+    """An H.264 file of a few hundred kB with one grey frame of 134 megapixels."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=1)
         stream.width, stream.height, stream.pix_fmt = 16384, 8192, "yuv420p"
@@ -176,7 +176,7 @@ def write_bomb(path: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bomb.mp4", "bomb.mkv"])
-def test_a_bomb_is_rejected_before_it_is_decoded(name: str, tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_rejected_before_decoding(name: str, tmp_path: Path) -> None:
     maker = IsolatedProcess(LimitsConfig(memory_bytes=4 << 30))
     maker.call(write_bomb, str(tmp_path / name))
     maker.close()

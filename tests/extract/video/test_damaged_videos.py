@@ -1,4 +1,4 @@
-"""Damaged videos, by the hundred."""
+"""Decoding of a hundred damaged videos."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from children import BENCHMARKS
 
 
-def test_a_hundred_mutants_all_have_a_status_and_none_is_silently_short() -> None:
+def test_a_hundred_damaged_videos_all_have_a_status() -> None:
     result = subprocess.run(
         [sys.executable, str(BENCHMARKS / "mutations.py"), "100"],
         capture_output=True,

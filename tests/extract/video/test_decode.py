@@ -1,4 +1,4 @@
-"""Decoding: which frames come out of which file, and what becomes of broken ones."""
+"""Decoding: the sampled frames of intact files, and the status of broken ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_frames_are_those_of_a_full_decode(path: Path, video: DecodedVideo) ->
 
 
 def noisy_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> Path:
-    """A clip with enough bytes in every frame that damage hits it."""
+    """A clip whose frames are large enough to be hit by damage."""
     style = style or ClipStyle()
     generator = np.random.default_rng(0)
     images = [numbered(number, style.size) for number in range(frames)]
@@ -73,19 +73,17 @@ def noisy_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> 
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_the_frames_are_those_of_a_full_decode(name: str, tmp_path: Path) -> None:
+def test_sampled_frames_equal_those_of_a_full_decode(name: str, tmp_path: Path) -> None:
     path = write_clip(tmp_path / name, 60, STYLES[name])
     video = decode(path, SIXTEEN)
     assert (video.status, video.reason) == ("ok", "")
     assert_frames_are_those_of_a_full_decode(path, video)
-    shown = [number_in(image) for image in frames_of(video).images_rgb]
-    assert shown == frames_of(video).frame_index.tolist()
+    decoded = [number_in(image) for image in frames_of(video).images_rgb]
+    assert decoded == frames_of(video).frame_index.tolist()
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "vfr.mp4", "frozen.mkv", "mpeg2.mpg"])
-def test_the_frames_are_those_at_the_centres_of_equal_spans_of_time(
-    name: str, tmp_path: Path
-) -> None:
+def test_frames_are_sampled_at_centres_of_equal_spans(name: str, tmp_path: Path) -> None:
     path = write_clip(tmp_path / name, 60, STYLES[name])
     video = decode(path, SIXTEEN)
     times, _ = read_all(path)
@@ -120,7 +118,7 @@ def test_the_clip_with_b_frames_has_some(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 60])
-def test_as_many_frames_come_as_were_asked_for(count: int, tmp_path: Path) -> None:
+def test_the_requested_number_of_frames_is_returned(count: int, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     video = decode(path, SamplingConfig(frames=count))
     assert video.status == "ok"
@@ -129,7 +127,7 @@ def test_as_many_frames_come_as_were_asked_for(count: int, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("frames", [1, 15])
-def test_a_short_video_gives_all_its_frames_and_says_so(frames: int, tmp_path: Path) -> None:
+def test_a_short_video_gives_all_its_frames_and_a_status(frames: int, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames)
     video = decode(path, SIXTEEN)
     assert video.status == "too_few_frames"
@@ -137,7 +135,7 @@ def test_a_short_video_gives_all_its_frames_and_says_so(frames: int, tmp_path: P
     assert frames_of(video).frame_index.tolist() == list(range(frames))
 
 
-def test_the_file_and_what_it_holds_are_described(tmp_path: Path) -> None:
+def test_file_and_video_are_described(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 50, ClipStyle(size=(96, 64)))
     video = decode(path, SIXTEEN)
     assert video.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -154,7 +152,7 @@ def test_the_file_and_what_it_holds_are_described(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_turned_video_is_turned_upright_as_opencv_does_it(degrees: int, tmp_path: Path) -> None:
+def test_a_rotated_video_is_turned_upright_like_opencv(degrees: int, tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 16, ClipStyle(rotation=degrees))
     video = decode(path, SIXTEEN)
     capture = cv2.VideoCapture(str(path))
@@ -173,7 +171,7 @@ def test_a_turned_video_is_turned_upright_as_opencv_does_it(degrees: int, tmp_pa
         ("decord__video_180.mov", (320, 568), 2),
     ],
 )
-def test_a_video_of_a_turned_phone_is_upright(
+def test_a_phone_video_is_turned_upright(
     name: str, shape: tuple[int, int], turns: int, shared: Path
 ) -> None:
     path = shared / "bad_clips" / name
@@ -185,9 +183,7 @@ def test_a_video_of_a_turned_phone_is_upright(
 
 @pytest.mark.parametrize("name", ["h264.mkv", "vp9.webm", "mpeg4.avi"])
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_a_file_that_ends_before_its_own_length_is_partial(
-    name: str, share: float, tmp_path: Path
-) -> None:
+def test_a_truncated_file_is_partial(name: str, share: float, tmp_path: Path) -> None:
     whole = noisy_clip(tmp_path / name, 60, STYLES[name])
     path = cut_tail(whole, tmp_path / f"cut-{name}", share)
     video = decode(path, SIXTEEN)
@@ -199,7 +195,7 @@ def test_a_file_that_ends_before_its_own_length_is_partial(
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.mpg"])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.9])
-def test_a_cut_stream_that_knows_no_length_is_never_ok_with_missing_frames(
+def test_a_truncated_stream_without_a_duration_is_not_ok(
     name: str, share: float, tmp_path: Path
 ) -> None:
     whole = write_clip(tmp_path / name, 60, STYLES[name])
@@ -212,7 +208,7 @@ def test_a_cut_stream_that_knows_no_length_is_never_ok_with_missing_frames(
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_an_mp4_that_is_still_being_downloaded_is_partial(share: float, tmp_path: Path) -> None:
+def test_a_partly_downloaded_mp4_is_partial(share: float, tmp_path: Path) -> None:
     style = ClipStyle(options=B_FRAMES, container={"movflags": "faststart"})
     whole = noisy_clip(tmp_path / "clip.mp4", 60, style)
     path = cut_tail(whole, tmp_path / "cut.mp4", share)
@@ -237,7 +233,7 @@ def test_an_mp4_with_damaged_bytes_is_partial_with_the_good_frames(
 @pytest.mark.parametrize(
     ("name", "step"), [("mpeg2.mpg", 40), ("mpeg2.mpg", 200), ("h264.mkv", 40)]
 )
-def test_damage_does_not_take_the_frames_before_it_where_time_stamps_are_unusable(
+def test_frames_before_the_damage_are_kept_without_time_stamps(
     name: str, step: int, tmp_path: Path
 ) -> None:
     whole = write_clip(tmp_path / name, 60, STYLES[name])
@@ -248,7 +244,7 @@ def test_damage_does_not_take_the_frames_before_it_where_time_stamps_are_unusabl
     assert_frames_are_those_of_a_full_decode(path, video)
 
 
-def test_frames_of_a_stream_that_begins_in_the_middle_have_their_own_numbers_and_times(
+def test_a_stream_that_starts_between_key_frames_has_right_times(
     tmp_path: Path,
 ) -> None:
     whole = write_clip(tmp_path / "whole.ts", 60, STYLES["h264.ts"])
@@ -261,10 +257,10 @@ def test_frames_of_a_stream_that_begins_in_the_middle_have_their_own_numbers_and
     numbers = [number_in(image) for image in images]
     assert numbers[0] > 0, "the first picture group cannot be decoded"
     frames = frames_of(video)
-    shown = [number_in(image) for image in frames.images_rgb]
-    gaps = np.diff(times[[numbers.index(number) for number in shown]])
+    decoded = [number_in(image) for image in frames.images_rgb]
+    gaps = np.diff(times[[numbers.index(number) for number in decoded]])
     np.testing.assert_allclose(np.diff(frames.pts_seconds), gaps, atol=1e-6)
-    assert np.diff(frames.frame_index).tolist() == np.diff(shown).tolist()
+    assert np.diff(frames.frame_index).tolist() == np.diff(decoded).tolist()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +273,7 @@ def test_frames_of_a_stream_that_begins_in_the_middle_have_their_own_numbers_and
         ("folder.mp4", "rejected"),
     ],
 )
-def test_what_is_no_video_fails_with_one_line_of_reason(
+def test_a_file_that_is_not_a_video_fails_with_a_one_line_reason(
     name: str, status: str, tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("version https://git-lfs.example/spec/v1\nsize 3\n")
@@ -340,7 +336,7 @@ def test_files_of_other_projects_test_suites(name: str, status: str, shared: Pat
     ],
     ids=repr,
 )
-def test_a_file_name_is_only_a_name(
+def test_file_names_are_not_interpreted(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -350,7 +346,7 @@ def test_a_file_name_is_only_a_name(
     assert len(frames_of(video)) == 16
 
 
-def test_a_file_that_is_not_there_or_may_not_be_read_may_be_there_next_time(
+def test_a_missing_or_unreadable_file_is_a_transient_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert decode(tmp_path / "gone.mp4", SIXTEEN).transient
@@ -372,14 +368,14 @@ def raising(error: Exception) -> Callable[..., None]:
     return call
 
 
-def test_a_playlist_does_not_lead_to_other_files(tmp_path: Path) -> None:
+def test_a_playlist_does_not_open_other_files(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.ts", 20, STYLES["h264.ts"])
     playlist = tmp_path / "list.m3u8"
     playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/clip.ts\n#EXT-X-ENDLIST\n")
     assert decode(playlist, SIXTEEN).status == "decode_error"
 
 
-def test_a_change_of_size_within_the_video_does_not_stop_it(tmp_path: Path) -> None:
+def test_a_change_of_frame_size_does_not_stop_decoding(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.ts", 20, STYLES["h264.ts"])
     large = write_clip(tmp_path / "large.ts", 20, replace(STYLES["h264.ts"], size=(128, 96)))
     path = tmp_path / "both.ts"
@@ -402,7 +398,7 @@ def clip_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
     share=st.floats(0, 1),
 )
-def test_decoding_never_raises_and_what_it_says_holds_together(
+def test_decoding_never_raises_and_its_result_is_consistent(
     clip_bytes: dict[str, bytes],
     tmp_path: Path,
     name: str,

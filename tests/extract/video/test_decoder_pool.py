@@ -1,4 +1,4 @@
-"""Decoding in other processes."""
+"""The pool of decoding processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = LimitsConfig()
 
 
 def items_in(folder: Path, count: int) -> list[VideoItem]:
-    """Clips of 8, 9, 10, ... frames."""
+    """Clips of 8, 9, 10 … frames."""
     return [
         VideoItem(write_clip(folder / f"{number}.mp4", 8 + number), f"{number}.mp4")
         for number in range(count)
@@ -37,16 +37,14 @@ def items_in(folder: Path, count: int) -> list[VideoItem]:
 
 
 def decode_all(decoders: Decoders, items: list[VideoItem]) -> list[tuple[VideoItem, DecodedVideo]]:
-    """Decode from as many threads as there are processes."""
+    """Decode with one thread per process."""
     with ThreadPoolExecutor(decoders.workers) as threads:
         videos = threads.map(lambda item: decoders.decode(item.path), items)
         return list(zip(items, videos, strict=True))
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_every_video_comes_back_exactly_once_with_its_own_frames(
-    count: int, tmp_path: Path
-) -> None:
+def test_every_video_is_returned_once_with_its_own_frames(count: int, tmp_path: Path) -> None:
     items = items_in(tmp_path, count)
     with Decoders(2, FOUR, LIMITS) as decoders:
         results = decode_all(decoders, items)
@@ -54,8 +52,8 @@ def test_every_video_comes_back_exactly_once_with_its_own_frames(
     for item, video in results:
         assert video.facts["frames_total"] == 8 + int(item.path.stem)
         assert video.frames is not None
-        shown = [number_in(image) for image in video.frames.images_rgb]
-        assert shown == video.frames.frame_index.tolist()
+        decoded = [number_in(image) for image in video.frames.images_rgb]
+        assert decoded == video.frames.frame_index.tolist()
     assert multiprocessing.active_children() == []
 
 
@@ -72,7 +70,7 @@ def test_frames_from_another_process_are_the_same(tmp_path: Path) -> None:
     assert [number_in(image) for image in again.images_rgb] == [1, 5]
 
 
-def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Path) -> None:
+def test_a_broken_file_only_fails_itself(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
     items = [VideoItem(broken, "broken.mp4"), *items_in(tmp_path, 2)]
@@ -81,7 +79,7 @@ def test_a_broken_file_comes_back_with_its_status_among_the_others(tmp_path: Pat
     assert statuses == {"broken.mp4": "decode_error", "0.mp4": "ok", "1.mp4": "ok"}
 
 
-def test_as_many_workers_as_cores_but_no_more_than_32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_worker_per_core_and_at_most_32(monkeypatch: pytest.MonkeyPatch) -> None:
     for count, workers in ((1, 1), (2, 2), (64, 32)):
         monkeypatch.setattr(
             "deepfake_seq.extract.video.decoder_pool.cores", lambda count=count: count
@@ -101,7 +99,7 @@ def test_as_many_workers_as_cores_but_no_more_than_32(monkeypatch: pytest.Monkey
         ("loud.mp4", "ok", "", False),
     ],
 )
-def test_a_file_that_breaks_its_process_costs_one_video(
+def test_a_file_that_breaks_its_process_only_fails_itself(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -127,7 +125,7 @@ def test_a_file_that_breaks_its_process_costs_one_video(
     assert multiprocessing.active_children() == []
 
 
-def test_a_file_that_killed_two_processes_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_file_that_killed_two_processes_is_not_retried(tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = IsolatedProcess(LIMITS)
     with pytest.raises(VideoError, match="twice"):
@@ -142,7 +140,7 @@ def note_and_die(log: Path) -> None:
     os._exit(1)
 
 
-def test_a_process_that_died_is_replaced() -> None:
+def test_a_dead_process_is_replaced() -> None:
     process = IsolatedProcess(LIMITS)
     with pytest.raises(VideoError):
         process.call(os._exit, 3)
@@ -150,7 +148,7 @@ def test_a_process_that_died_is_replaced() -> None:
     process.close()
 
 
-def test_a_process_that_was_killed_between_two_calls_is_not_noticed() -> None:
+def test_a_process_killed_between_calls_is_restarted() -> None:
     process = IsolatedProcess(LIMITS)
     pid = process.call(os.getpid)
     os.kill(pid, 9)
@@ -178,7 +176,7 @@ def test_closing_does_not_wait_for_a_call() -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 2, 4])
-def test_that_a_process_cannot_be_started_is_the_only_error(spare: int) -> None:
+def test_only_a_failed_process_start_raises(spare: int) -> None:
     resource_tracker.ensure_running()  # Python's own, which needs files too
     with (
         pytest.raises(EngineError, match="could not be started: Too many open files"),
@@ -191,7 +189,7 @@ def test_that_a_process_cannot_be_started_is_the_only_error(spare: int) -> None:
 
 @contextmanager
 def open_files_limited(spare: int) -> Iterator[None]:
-    """Let this process open `spare` more files and no further ones."""
+    """Allow this process to open only `spare` more files."""
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as stack:
         highest = max(int(file.name) for file in Path("/dev/fd").iterdir())

@@ -1,4 +1,4 @@
-"""Which frames are looked at."""
+"""Choice of the sampled frames."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ gaps = st.lists(st.integers(1, 5000), min_size=1, max_size=400)
 
 
 def times_from(gaps: list[int]) -> tuple[Ticks, float]:
-    """Presentation times with these gaps, and the end of the last frame's display."""
+    """Return presentation times with these gaps, and the end of the last frame's display."""
     edges = np.cumsum([0, *gaps]).astype(np.float64)
     return edges[:-1], float(edges[-1])
 
 
 @given(gaps, counts)
-def test_positions_rise_strictly_and_there_are_as_many_as_there_can_be(
+def test_positions_increase_strictly_and_are_as_many_as_possible(
     gaps: list[int], count: int
 ) -> None:
     times, end = times_from(gaps)
@@ -39,9 +39,7 @@ def test_positions_rise_strictly_and_there_are_as_many_as_there_can_be(
 
 
 @given(gaps, st.integers(0, 50))
-def test_a_video_with_no_more_frames_than_asked_for_gives_all_of_them(
-    gaps: list[int], more: int
-) -> None:
+def test_a_short_video_gives_all_frames(gaps: list[int], more: int) -> None:
     times, end = times_from(gaps)
     assert uniform(times, end, len(times) + more).tolist() == list(range(len(times)))
 
@@ -51,14 +49,14 @@ def test_no_frames_give_no_positions() -> None:
 
 
 @given(st.integers(1, 3000), counts)
-def test_at_constant_rate_each_frame_is_the_one_shown_at_a_centre(frames: int, count: int) -> None:
+def test_frames_at_constant_rate_are_those_shown_at_the_centres(frames: int, count: int) -> None:
     count = min(count, frames)
     chosen = uniform(np.arange(frames, dtype=np.float64), float(frames), count)
     assert chosen.tolist() == [(2 * k + 1) * frames // (2 * count) for k in range(count)]
 
 
 @pytest.mark.parametrize("rate", [Fraction(24), Fraction(25), Fraction(30), Fraction(30000, 1001)])
-def test_frames_at_constant_rate_are_evenly_chosen_although_times_are_rounded(
+def test_rounded_times_at_constant_rate_give_evenly_spaced_frames(
     rate: Fraction,
 ) -> None:
     # In videos of 32 n frames each centre falls on the border of two frames, so that the last bit
@@ -78,7 +76,7 @@ def test_the_unit_of_time_does_not_matter(gaps: list[int], count: int, scale: fl
 
 
 @given(gaps, st.sampled_from([2**power for power in range(9)]), st.integers(-100_000, 100_000))
-def test_when_the_clock_starts_does_not_matter(gaps: list[int], count: int, shift: int) -> None:
+def test_the_start_time_does_not_matter(gaps: list[int], count: int, shift: int) -> None:
     times, end = times_from(gaps)
     assert (
         uniform(times + shift, end + shift, count).tolist() == uniform(times, end, count).tolist()
@@ -93,14 +91,14 @@ def test_a_frozen_stretch_still_gives_different_frames(before: int, after: int, 
     assert count > len(times) or before in chosen
 
 
-def test_frames_are_picked_by_time_and_not_by_number() -> None:
+def test_frames_are_chosen_by_time_not_by_number() -> None:
     times, end = times_from([1] * 90 + [90] * 10)
     chosen = uniform(times, end, 10)
     assert np.count_nonzero(chosen >= 90) == 9
 
 
 @given(st.integers(0, 600), counts)
-def test_consecutive_frames_follow_each_other_in_the_middle(available: int, count: int) -> None:
+def test_consecutive_frames_are_from_the_middle(available: int, count: int) -> None:
     chosen = consecutive(available, count)
     assert len(chosen) == min(available, count)
     assert np.all(np.diff(chosen) == 1)
@@ -110,7 +108,7 @@ def test_consecutive_frames_follow_each_other_in_the_middle(available: int, coun
 
 
 @given(gaps, counts, st.data())
-def test_keyframes_are_spread_over_the_frames_that_stand_alone(
+def test_keyframes_are_spread_over_all_key_frames(
     gaps: list[int], count: int, data: st.DataObject
 ) -> None:
     times, end = times_from(gaps)
@@ -125,7 +123,7 @@ def test_keyframes_are_spread_over_the_frames_that_stand_alone(
 
 @pytest.mark.parametrize("strategy", SAMPLERS)
 @given(gaps=gaps, count=counts)
-def test_every_strategy_gives_the_same_rising_positions_each_time(
+def test_every_strategy_is_reproducible_and_increasing(
     strategy: str, gaps: list[int], count: int
 ) -> None:
     times, end = times_from(gaps)
@@ -137,7 +135,7 @@ def test_every_strategy_gives_the_same_rising_positions_each_time(
 
 
 @given(st.sets(st.integers(0, 300), min_size=1, max_size=40), st.integers(0, 50), st.data())
-def test_neighbours_stand_nearer_to_their_own_frame_than_to_any_other(
+def test_neighbours_are_nearer_to_their_own_frame_than_to_any_other(
     positions: set[int], more: int, data: st.DataObject
 ) -> None:
     chosen = np.array(sorted(positions))
@@ -156,7 +154,7 @@ def test_neighbours_stand_nearer_to_their_own_frame_than_to_any_other(
             assert (np.delete(distances, index) > distances[index]).all()
 
 
-def test_neighbours_come_nearest_first_and_from_both_sides() -> None:
+def test_neighbours_are_ordered_by_distance_from_both_sides() -> None:
     (near,) = neighbours(np.array([40, 80, 120]), np.array([1]), 160)
     assert near.tolist() == [85, 75, 94, 66]
 

@@ -1,4 +1,4 @@
-"""Values with arrays, from one process to another."""
+"""Transfer of values with arrays between processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def there_and_back(value: Any) -> Any:
 @pytest.mark.parametrize(
     "shape", [(0,), (1,), (3, 0, 2), (63,), (16, 100, 100, 3)], ids=lambda shape: str(shape)
 )
-def test_arrays_come_as_they_were_and_can_be_written_to(shape: tuple[int, ...]) -> None:
+def test_received_arrays_are_equal_and_writable(shape: tuple[int, ...]) -> None:
     first = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
     second = np.arange(5.0)
     found_first, found_second, text = there_and_back((first, second, "text"))
@@ -43,7 +43,7 @@ def test_arrays_come_as_they_were_and_can_be_written_to(shape: tuple[int, ...]) 
     np.testing.assert_array_equal(found_first, first + 1)
 
 
-def test_values_without_arrays_come_too() -> None:
+def test_values_without_arrays_are_received() -> None:
     assert there_and_back({"a": [1, None]}) == {"a": [1, None]}
 
 
@@ -61,7 +61,7 @@ def maps() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system has no /proc")
-def test_nothing_is_left_open_or_mapped() -> None:
+def test_no_file_or_memory_is_left_open() -> None:
     there_and_back(np.zeros(100_000))
     before = descriptors()
     for _ in range(20):
@@ -83,7 +83,7 @@ def die_while_sending(count: int) -> Any:
     return [frames(count), Deadly()]
 
 
-def test_a_process_that_dies_while_it_answers_is_a_clear_failure() -> None:
+def test_a_process_that_dies_while_sending_raises() -> None:
     process = IsolatedProcess(LimitsConfig())
     assert process.call(frames, 3).sum() == 3 << 20
     with pytest.raises(VideoError, match="exit code 5"):
