@@ -70,7 +70,7 @@ def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> 
         heading: Heading of the option in `--help`.
         **changes: Attributes of `click.option` that differ for this command.
     """
-    declared = {field.name: field for field in fields(kind)}[name]
+    (declared,) = (field for field in fields(kind) if field.name == name)
     setting = setting_of(declared)
     if setting is None or not setting.has_option:
         raise TypeError(f"{kind.__name__}.{name} has no option")
@@ -176,10 +176,7 @@ json_option = option(
 )
 
 _EXECUTION = "Execution"
-limits_options = together(
-    options_of(config.LimitsConfig, "seconds", heading=_EXECUTION),
-    options_of(config.LimitsConfig, "memory_bytes", heading=_EXECUTION),
-)
+limits_options = options_of(config.LimitsConfig, "seconds", "memory_bytes", heading=_EXECUTION)
 execution_options = together(
     options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )
