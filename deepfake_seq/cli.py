@@ -23,7 +23,6 @@ from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError, UsageError
 
-
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """Error that prints the help of a group without arguments; Click 8.1 does not have it."""
 
