@@ -201,7 +201,7 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
     )
     (note,) = result.stderr.splitlines()
     assert re.fullmatch(
-        r"deepseq: there are \d notes on this run: read with `deepseq info runs/one`", note
+        r"deepseq: the run has \d notes; `deepseq info runs/one` or --verbose prints them", note
     )
     verbose = deepseq("predict", "videos/real/0.mp4", "--verbose")
     verdict, details = verbose.stdout.splitlines()

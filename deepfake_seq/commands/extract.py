@@ -74,9 +74,7 @@ def extract(out: Path, **options: Any) -> None:
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
     if resolved.config.backbone.weights == UNTRAINED:
-        echo_message(
-            "WARNING: the CNN is untrained. Its features are noise; use them for trials only."
-        )
+        echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
     click.echo(report, err=options["as_json"])
     with (
         StoreWriters.create(out, resolved) as cache,
@@ -92,36 +90,43 @@ def extract(out: Path, **options: Any) -> None:
         )
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
     _echo_failures(summary)
-    if options["profile"] and summary.profile:
-        click.echo(_profile_table(summary.profile), err=True)
+    profile = summary.profile if options["profile"] else None
+    if profile:
+        click.echo(_profile_table(profile), err=True)
+    faces = cache.faces
     if options["as_json"]:
-        document = {
-            "store": str(out),
-            "fingerprint_id": resolved.fingerprint.id,
-            "videos": summary.videos,
-            "ok": summary.ok,
-            "failed": summary.failed,
-            "skipped": summary.skipped,
-            "by_status": dict(summary.by_status),
-            "seconds": round(summary.seconds, 3),
-        }
-        if cache.faces is not None:
-            document["faces"] = str(cache.faces.path)
-        if options["profile"] and summary.profile:
-            document["profile"] = summary.profile.to_dict()
+        document: dict[str, Any] = {"store": str(out), "fingerprint_id": resolved.fingerprint.id}
+        document |= _document(summary)
+        document |= {"faces": str(faces.path)} if faces is not None else {}
+        document |= {"profile": profile.to_dict()} if profile else {}
         print_json(document)
     else:
-        click.echo(
-            f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
-            f"{summary.skipped} already in the store"
-            + (f" ({summary.relabelled} relabelled)" if summary.relabelled else "")
-            + f"; {summary.seconds:.1f} s"
-        )
+        click.echo(_summary_line(summary))
         click.echo(f"{out}: {totals}")
-        if cache.faces is not None:
-            click.echo(f"{cache.faces.path}: faces of {len(cache.faces)} videos")
+        if faces is not None:
+            click.echo(f"{faces.path}: faces of {len(faces)} videos")
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
+
+
+def _document(summary: Summary) -> dict[str, Any]:
+    """Return the counts of the JSON document."""
+    return {
+        "videos": summary.videos,
+        "ok": summary.ok,
+        "failed": summary.failed,
+        "skipped": summary.skipped,
+        "by_status": dict(summary.by_status),
+        "seconds": round(summary.seconds, 3),
+    }
+
+
+def _summary_line(summary: Summary) -> str:
+    relabelled = f" ({summary.relabelled} relabelled)" if summary.relabelled else ""
+    return (
+        f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
+        f"{summary.skipped} already in the store{relabelled}; {summary.seconds:.1f} s"
+    )
 
 
 def _echo_failures(summary: Summary) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,12 +68,14 @@ def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> 
         kind: Settings class.
         name: Name of the field.
         heading: Heading of the option in `--help`.
-        **changes: Attributes of `click.option` that differ for this command.
+        **changes: Attributes of `click.option` that differ for this command; the range is added to
+            the help text.
     """
-    declared = {field.name: field for field in fields(kind)}[name]
+    (declared,) = (field for field in fields(kind) if field.name == name)
     setting = setting_of(declared)
     if setting is None or not setting.has_option:
         raise TypeError(f"{kind.__name__}.{name} has no option")
+    setting = replace(setting, help=changes.pop("help", setting.help))
     default = setting.write(declared.default) if setting.write else declared.default
     choices, is_flag = setting.option_choices or setting.choices, type(default) is bool
     attributes: dict[str, Any] = {
@@ -176,10 +178,7 @@ json_option = option(
 )
 
 _EXECUTION = "Execution"
-limits_options = together(
-    options_of(config.LimitsConfig, "seconds", heading=_EXECUTION),
-    options_of(config.LimitsConfig, "memory_bytes", heading=_EXECUTION),
-)
+limits_options = options_of(config.LimitsConfig, "seconds", "memory_bytes", heading=_EXECUTION)
 execution_options = together(
     options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )

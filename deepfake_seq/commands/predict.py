@@ -103,8 +103,8 @@ def _echo_run_notes(folder: Path, notes: Sequence[str], verbose: bool) -> None:
     if verbose:
         echo_notes(notes)
     elif notes:
-        count = "is 1 note" if len(notes) == 1 else f"are {len(notes)} notes"
-        echo_message(f"there {count} on this run: read with `deepseq info {folder}`")
+        count = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
+        echo_message(f"the run has {count}; `deepseq info {folder}` or --verbose prints them")
 
 
 def _echo_verdict(verdict: Verdict, verbose: bool) -> None:

@@ -92,8 +92,7 @@ _search_options = together(
     config.TrainConfig,
     "seed",
     TRAINING,
-    help="First of the training seeds; also the seed of the split and of the sampling (from 0 to "
-    "4294967295).",
+    help="First of the training seeds; also the seed of the split and of the sampling.",
 )
 @json_option
 def sweep(features: Path, out: Path | None, as_json: bool, **options: Any) -> None:
@@ -143,7 +142,7 @@ def sweep(features: Path, out: Path | None, as_json: bool, **options: Any) -> No
 
 @contextmanager
 def _progress(folder: Path, done: int, trials: int, trainings: int) -> Iterator[OnTraining]:
-    """Show on stderr how far a sweep is."""
+    """Show the progress of a sweep on stderr."""
     from deepfake_seq import console
 
     if not trainings:
