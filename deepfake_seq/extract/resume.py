@@ -304,4 +304,4 @@ def _emptied(record: AnyRecord, people: int) -> AnyRecord:
     reason = f"the current version of the video shows fewer people: {people}"
     if VIEW_FACT in record.facts:
         reason = "made from an older version of the video"
-    return record.emptied("no_face", reason)
+    return record.without_frames("no_face", reason)

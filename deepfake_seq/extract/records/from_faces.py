@@ -72,7 +72,7 @@ class CachedCropSource:
                 raise StoreError(f"the size of its frames is not known. Received: {sizes}")
         except StoreError as error:
             return record.without_frames("rejected", str(error)), []
-        return record, cuts
+        return record, squares
 
 
 def cached_items(store: FaceStore, all_people: bool) -> list[VideoItem]:

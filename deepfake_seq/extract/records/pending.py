@@ -68,7 +68,7 @@ class PendingRecord:
         """Return the record with status `rejected` and no valid frame."""
         return replace(
             self,
-            record=self.record.emptied("rejected", reason),
+            record=self.record.without_frames("rejected", reason),
             landmarks=np.zeros_like(self.landmarks),
         )
 
@@ -122,7 +122,7 @@ class PendingRecord:
         largest = np.abs(features).max(initial=0.0)
         if not largest <= np.finfo(np.float16).max:
             reason = f"a feature does not fit into the cache's float16. Received: {largest}"
-            return self.record.emptied("rejected", reason)
+            return self.record.without_frames("rejected", reason)
         padded = np.zeros_like(self.record.features)
         padded[: len(features)] = features
         return replace(self.record, features=padded)
