@@ -123,7 +123,7 @@ def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
         "fit", "--features", tmp_path / "tuned", "--out", tmp_path / "gru", "--epochs", 2, "--json"
     )
     assert fitted.exit_code == 0, fitted.stderr
-    assert "its own split was taken over" in fitted.stderr
+    assert "the split of its run is used" in fitted.stderr
     assert json.loads(fitted.stdout)["split"] == finetuned["split"]
     refused = deepseq("fit", "--features", tmp_path / "tuned", "--folds", 3)
     assert refused.exit_code == 1
@@ -154,13 +154,13 @@ def test_a_folder_named_untrained_is_not_used_as_weights(
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--input-size", "64"],
             2,
-            "75 pixels or more",
+            "at least 75 pixels",
         ),
         (["finetune", "--faces", "features", "--weights", "gone.h5"], 2, "no such weights file"),
         (
             ["finetune", "--faces", "features", "--weights", "runs/cnn/backbone.safetensors"],
             2,
-            "fine-tuned before",
+            "cannot start from a fine-tuned CNN",
         ),
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--self-blend", "1"],

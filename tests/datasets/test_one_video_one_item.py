@@ -63,7 +63,7 @@ def test_a_file_named_like_a_person_or_view_is_refused(name: str, tmp_path: Path
     touch(tmp_path, "real/a.mp4", f"real/{name}")
     result = deepseq("extract", tmp_path / "real" / name, "--out", tmp_path / "store")
     assert result.exit_code == 2
-    (line,) = result.stderr.splitlines()
+    line, _ = result.stderr.splitlines()
     assert f"real/{name}: names that end in" in line and "Rename the file" in line
     assert not (tmp_path / "store").exists()
     items, _ = discover([tmp_path])  # skips files without a video suffix

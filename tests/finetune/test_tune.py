@@ -109,7 +109,7 @@ def test_the_clips_of_a_run_are_known_when_its_cnn_is_reused(fitted: FitResult) 
     )
     for split_name in ("train", "validation", "test"):
         for name, clip in split[split_name].items():
-            assert cnn.clips.part_of(f"other/{name}", clip.sha256, ()) == split_name
+            assert cnn.clips.overlap_of(f"other/{name}", "", clip.sha256, ()) == split_name
     someone = next(iter(split["train"].values())).groups
     assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, someone) == "related"
     assert cnn.clips.overlap_of("new.mp4", "", "f" * 64, ("nobody",)) == "unseen"
@@ -183,14 +183,14 @@ def test_a_killed_training_resumes_to_the_same_result(
 
 def test_an_existing_folder_is_not_overwritten(store: FaceStore, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         finetune(task_of(store), tmp_path / "run")
 
 
 def test_without_fakes_it_trains_on_self_blended_ones(tmp_path: Path) -> None:
     reals = [face_clip(f"{n:02}.mp4", REAL, n, groups=(f"p{n}",)) for n in range(12)]
     store = write_faces(tmp_path / "faces", reals)
-    with pytest.raises(DatasetError, match="both classes"):
+    with pytest.raises(DatasetError, match="both real and fake"):
         task_of(store)
     blended = replace(SHORT, augmentation=ViewsConfig(augment="all", self_blend=1))
     result = finetune(task_of(store, blended), tmp_path / "run")

@@ -101,7 +101,7 @@ def test_a_study_has_the_warnings_of_a_fit(tmp_path: Path) -> None:
     config = replace(CONFIG, train=train, decision=DecisionConfig(target_fpr=0.001))
     warnings = " ".join(study(leaking, [config], folds=0, seeds=2).warnings)
     assert "shares 7 identities" in warnings
-    assert "corrected 2 times" in warnings and "cannot support" in warnings
+    assert "corrected 2 times" in warnings and "Too few real validation clips" in warnings
     assert "identities" not in " ".join(study(leaking, [config], folds=2, seeds=1).warnings)
 
 

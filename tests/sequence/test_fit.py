@@ -98,7 +98,7 @@ def test_a_loaded_model_gives_the_scores_of_the_trained_one(
     result = fit_run(store, tmp_path / "run", config, epochs=2)
     data = load(store)
     model = run.load(tmp_path / "run")
-    tested = predictions.read(tmp_path / "run" / predictions.NAME).part("test")
+    tested = predictions.read(tmp_path / "run" / predictions.NAME).of_split("test")
     assert len(tested) == result.split["test"] > 0
     ids = [clip.video_id for clip in data.clips]
     test = data.take(np.array([ids.index(video_id) for video_id in tested.video_ids]))

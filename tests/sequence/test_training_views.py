@@ -382,7 +382,7 @@ def test_a_sweep_counts_clips_and_detects_changed_views(
     assert "views" not in make_plan(plain, texts).identity
     other = write_store(tmp_path / "store", with_views(clips(), ("blend",), each=2))
     swept = sweep.sweep(make_plan(viewed, texts, seeds=1), tmp_path / "x")
-    assert swept.parts == {"validation": 8, "test": 8}
+    assert swept.splits == {"validation": 8, "test": 8}
     with pytest.raises(UsageError, match="views"):
         sweep.sweep(make_plan(other, texts, seeds=1), tmp_path / "x")
 

@@ -97,7 +97,7 @@ def test_undefined_metrics_are_null_and_the_model_card_says_why(
         assert metrics["auc"] is None and metrics["macro_f1"] is None
         assert metrics["accuracy"] is not None and metrics["clips"]["fake"] == 0
     card = (fitted.folder / "README.md").read_text()
-    assert LOUD in card and "No abstention band: there were no fakes" in card
+    assert LOUD in card and "No abstention band: without fakes" in card
     result = deepseq("evaluate", fitted.folder, "--features", store.path)
     assert result.exit_code == 0 and LOUD in result.stderr
     page = (fitted.folder / "report.html").read_text()
@@ -173,7 +173,7 @@ def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
 
 def test_a_single_class_without_pseudo_fakes_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", clips(fakes=False))
-    with pytest.raises(DatasetError, match=r"both classes are needed .* 40 real and 0 fake"):
+    with pytest.raises(DatasetError, match="both real and fake clips.* 40 real and 0 fake"):
         load_experiment(store, SplitConfig())
 
 

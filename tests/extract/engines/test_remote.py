@@ -45,7 +45,7 @@ def config(tmp_path: Path) -> Iterator[WorkerConfig]:
     resolved = resolve(CONFIG)
     with StoreWriters.create(tmp_path / "store", resolved) as writers:
         job = Job(resolved, ExecutionConfig(workers=1), False, 9)
-        yield WorkerConfig(job, tmp_path / "store", writers.features.found(), 1)
+        yield WorkerConfig(job, tmp_path / "store", writers.features.initialise(), 1)
 
 
 @pytest.fixture

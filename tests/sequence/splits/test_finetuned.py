@@ -57,7 +57,7 @@ def of_kinds(**counts: int) -> list[Clip]:
 
 def overlaps_in(clips: Sequence[Clip], split: DataSplit) -> dict[str, list[str]]:
     """Return the overlaps of the clips in each split."""
-    positions_of = {**split.positions.parts(), "dropped": split.positions.dropped}
+    positions_of = {**split.positions.by_name(), "dropped": split.positions.dropped}
     return {
         name: sorted(str(clips[position].facts.get("cnn_part")) for position in positions)
         for name, positions in positions_of.items()
@@ -219,7 +219,7 @@ def test_no_split_of_any_store_tests_on_a_training_clip_of_the_cnn(
         ("unseen", (split.train, split.validation)),
     ):
         groups_in_others = {group for rows in others for at in rows for group in clips[at].groups}
-        used = [at for rows in split.parts().values() for at in rows if overlaps[at] == overlap]
+        used = [at for rows in split.by_name().values() for at in rows if overlaps[at] == overlap]
         assert not groups_in_others & {group for at in used for group in clips[at].groups}
 
 
@@ -284,5 +284,5 @@ def test_evaluate_uses_no_training_clip_of_the_cnn(tmp_path: Path) -> None:
     result = deepseq("evaluate", tmp_path / "run", "--features", marked_store.path)
     assert result.exit_code == 0
     assert "unseen" not in result.stdout.splitlines()[0]
-    assert "or the CNN of its features, was trained on" in result.stderr
+    assert "the run or its CNN was trained on" in result.stderr
     assert (tmp_path / "run" / "metrics.json").read_bytes() == before

@@ -42,7 +42,7 @@ def test_duplicates_are_kept_in_one_split() -> None:
         split = split_data(data_of(clips), SplitConfig(seed=seed))
         names = {
             name
-            for name, positions in split.positions.parts().items()
+            for name, positions in split.positions.by_name().items()
             for position in positions
             if clips[position].sha256 == duplicate
         }
@@ -59,7 +59,7 @@ def test_several_people_of_one_video_stay_together_and_are_no_duplicates() -> No
     ]
     split = split_data(data_of(clips), SplitConfig())
     assert split.duplicates == 0 and not split.warnings
-    for positions in split.positions.parts().values():
+    for positions in split.positions.by_name().values():
         videos = [clips[position].sha256 for position in positions]
         assert all(videos.count(video) == 2 for video in videos)
 

@@ -340,7 +340,7 @@ def test_test_clips_are_never_read_and_their_labels_change_nothing(
     for number, plan in enumerate(plans):
         rows_read.clear()
         results.append(outcomes(sweeping.sweep(plan, tmp_path / f"x{number}")))
-        test = set(plan.experiment.data.rows[plan.experiment.parts.split.test].tolist())
+        test = set(plan.experiment.data.rows[plan.experiment.split.positions.test].tolist())
         assert len(test) == 10 and len(rows_read) == 30 and not rows_read & test
     assert results[0] == results[1]
 
