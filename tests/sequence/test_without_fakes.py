@@ -173,7 +173,7 @@ def test_few_fakes_are_kept_for_validation(tmp_path: Path) -> None:
 
 def test_a_single_class_without_pseudo_fakes_is_refused(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", clips(fakes=False))
-    with pytest.raises(DatasetError, match="both real and fake clips.* 40 real and 0 fake"):
+    with pytest.raises(DatasetError, match=r"needs both real and fake clips.* 40 real and 0 fake"):
         load_experiment(store, SplitConfig())
 
 

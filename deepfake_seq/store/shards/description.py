@@ -42,7 +42,7 @@ class StoreDescription:
         values = {
             "format": _FORMAT,
             "format_version": FORMAT_VERSION,
-            # Omitted for features, the only kind in the first version of the format.
+            # Omitted for features: they were the only kind at first.
             **({} if self.kind == FEATURES.name else {"kind": self.kind}),
             "fingerprint_id": self.fingerprint.id,
             "fingerprint": dict(self.fingerprint.fields),
