@@ -1,7 +1,7 @@
 """Train a model on a feature store and write its run directory.
 
 Five steps lead from a store to a run: load the clips, split them (both in `experiment`), fit the
-ensemble (`training.ensemble`), evaluate it beside the baselines (`training.baselines`) and write
+ensemble (`training.ensemble`), evaluate it and the baselines (`training.baselines`) and write
 the run (`runs.writer`). `load_experiment` takes the first two steps and `fit` the other three.
 """
 
@@ -32,7 +32,7 @@ def fit(
     config: ExperimentConfig,
     on_epoch: OnEpoch = lambda epoch, row: None,
 ) -> FitResult:
-    """Train a model, evaluate it beside its baselines and write its run.
+    """Train a model, evaluate it and its baselines, and write its run.
 
     The run is written completely or not at all. The test clips are used once, after training,
     calibration and the choice of the threshold.

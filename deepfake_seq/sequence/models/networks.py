@@ -169,7 +169,7 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
     network_shapes = {f"{_NETWORK}{name}": shape for name, shape in shapes.items()}
     _check(tensors, {_MEAN: (inputs,), _SCALE: (inputs,), **network_shapes})
     if (tensors[_SCALE] <= 0).any():
-        raise ValueError(f"{_SCALE} must be above 0")
+        raise ValueError(f"{_SCALE} must be above 0. Received: {tensors[_SCALE].min():g}")
     preprocessor = Preprocessor(
         config.inputs, config.shuffle_frames, tensors[_MEAN], tensors[_SCALE]
     )

@@ -40,7 +40,7 @@ class FitResult:
         parameters: `total` and `trainable` parameters of one network.
         split: Number of clips in `train`, `validation` and `test`, and of those `dropped`. With
             several members, every training clip is also a validation clip of one of them.
-        views: Number of training rows beside the clips, views and pseudo-fakes: `real` and `fake`.
+        views: Number of `real` and `fake` views and pseudo-fakes in training.
         excluded: Number of unusable clips in the store, by reason.
         balance: Description of the weight of each class in training.
         decision: Description of the rule that chose the threshold.
@@ -110,7 +110,7 @@ class RunContents:
 
     @property
     def views(self) -> dict[str, int]:
-        """Number of training rows beside the clips, by class."""
+        """Number of `real` and `fake` views and pseudo-fakes in training."""
         labels = [view.label for clip in self.splits["train"].values() for view in clip.views]
         return {"real": labels.count(REAL), "fake": labels.count(FAKE) + self.pseudo_fakes}
 

@@ -502,30 +502,7 @@ def test_a_face_cache_without_extraction_settings_is_refused(
         resolve_cached(FaceStore.open(tmp_path / "faces"), CONFIG.backbone)
 
 
-TUNED_ON = FinetuneOverlap(
-    {"d": "train", "e#1": "test"}, frozenset({"d", "e", "v.mp4"}), frozenset("p")
-)
-
-
-@pytest.mark.parametrize(
-    ("video", "person", "sha256", "groups", "overlap"),
-    [
-        ("a.mp4", "", "d", (), "train"),
-        ("a.mp4", "#0", "d", (), "related"),  # another person of a training video
-        ("v.mp4", "#2", "x", (), "related"),  # perhaps another cut of a training video
-        ("a.mp4", "#1", "e", (), "test"),
-        ("a.mp4", "", "e", (), "related"),
-        ("a.mp4", "", "x", ("p",), "related"),
-        ("a.mp4", "", "x", ("q",), "unseen"),
-    ],
-)
-def test_the_overlap_with_a_finetuned_cnn_includes_other_people_of_its_videos(
-    video: str, person: str, sha256: str, groups: tuple[str, ...], overlap: str
-) -> None:
-    assert TUNED_ON.overlap_of(video, person, sha256, groups) == overlap
-
-
-def test_groups_added_later_update_the_overlap_with_finetuning(
+def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
     videos: list[VideoItem], extract: Extract, tmp_path: Path
 ) -> None:
     clips = FinetuneOverlap({}, frozenset(), frozenset({"alice"}))
