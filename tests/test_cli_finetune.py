@@ -157,13 +157,13 @@ def test_a_folder_called_like_published_weights_is_none(
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--input-size", "64"],
             2,
-            "75 pixels or more",
+            "at least 75 pixels",
         ),
         (["finetune", "--faces", "features", "--weights", "gone.h5"], 2, "no such weights file"),
         (
             ["finetune", "--faces", "features", "--weights", "runs/cnn/backbone.safetensors"],
             2,
-            "fine-tuned before",
+            "cannot start from a fine-tuned CNN",
         ),
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--self-blend", "1"],
