@@ -268,7 +268,7 @@ def test_other_clips_are_refused_even_if_their_number_is_equal(
     with pytest.raises(UsageError, match=r"clips.fake is 20 there, 21 here.*Give another --out"):
         search(make_plan(more, LOGISTIC), tmp_path / "x", training)
     named = (
-        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"person{n % 20}",))
+        make_record(f"{n:03}.mp4", seed=n, label=n % 2, groups=(f"other{n % 20}",))
         for n in range(40)
     )
     other = write_store(tmp_path / "other", named)
