@@ -27,7 +27,7 @@ class CropSource(Protocol):
     """Makes the pending records of videos; several threads may use it at once.
 
     Attributes:
-        profile: Where the time is counted.
+        profile: Time spent in each stage.
         lanes: Number of threads that should use it.
     """
 

@@ -413,7 +413,8 @@ def test_decoding_never_raises_and_its_result_is_consistent(
     video = decode(path, SIXTEEN)
     assert video.status in STATUSES
     assert (video.reason == "") == (video.status == "ok")
-    assert (video.frames is None) == (video.status == "decode_error")
+    # Damage can make FFmpeg take the file for a container that is not supported.
+    assert (video.frames is None) == (video.status in ("decode_error", "rejected"))
     if video.frames is not None:
         count = len(video.frames)
         assert 1 <= count <= 16
