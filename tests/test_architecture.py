@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_there_are_no_circular_imports() -> None:
         return names - {"", "deepfake_seq", name_of(path)}
 
     TopologicalSorter({name: imported(path) for name, path in modules.items()}).prepare()
+
+
+def test_no_public_class_name_occurs_twice() -> None:
+    modules = defaultdict(list)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].append(name_of(path))
+    assert {name: paths for name, paths in modules.items() if len(paths) > 1} == {}
 
 
 def loaded_by(statement: str) -> set[str]:

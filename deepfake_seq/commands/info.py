@@ -31,10 +31,11 @@ def info(path: Path, as_json: bool) -> None:
 
 def _store_info(path: Path, as_json: bool) -> None:
     from deepfake_seq.store import FAILED_STATUSES, open_store
+    from deepfake_seq.store.record_ids import VIEW_FACT
 
     store = open_store(path)
     all_records = [entry.metadata for entry in store.entries()]
-    records = [record for record in all_records if "view" not in record["facts"]]
+    records = [record for record in all_records if VIEW_FACT not in record["facts"]]
     about = _about(store, records, len(all_records) - len(records))
     if as_json:
         print_json(about)

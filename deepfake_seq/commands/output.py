@@ -21,8 +21,9 @@ def labels_line(records: list[dict[str, Any]]) -> str:
     Views and self-blended fakes are not counted.
     """
     from deepfake_seq.datasets import LABEL_NAMES
+    from deepfake_seq.store.record_ids import VIEW_FACT
 
-    videos = [record for record in records if "view" not in record["facts"]]
+    videos = [record for record in records if VIEW_FACT not in record["facts"]]
     labels = Counter(LABEL_NAMES[record["label"]] for record in videos)
     return f"{len(videos)} videos, {console.counts(labels)}"
 

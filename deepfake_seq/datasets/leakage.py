@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CNN_FACT = "cnn_part"
-"""Fact of a record that names the overlap of its clip with the training of the CNN."""
-
 TRAINED_ON = ("train", "validation")
 """Splits that a model was trained or selected on."""
 

@@ -29,7 +29,7 @@ _FOUND, _FILLED, _MISSED = "#228833", "#ccbb44", "#999999"
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class SheetCell:
     """One sampled frame of the sheet.
 
     Attributes:
@@ -57,7 +57,7 @@ class InspectedVideo:
 
     video: DecodedVideo
     people: list[Person]
-    cells: list[list[Cell]]
+    cells: list[list[SheetCell]]
 
 
 def inspect_video(
@@ -88,7 +88,7 @@ def inspect_video(
     return InspectedVideo(video, people, [_cells(video.frames, person) for person in rows])
 
 
-def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
+def _cells(frames: SampledFrames, person: Person) -> list[SheetCell]:
     """Return one cell per sampled frame, in order of time."""
     sampled = frames.frame_index
     rows = {int(np.abs(sampled - at).argmin()): row for row, at in enumerate(person.frame_index)}
@@ -97,15 +97,15 @@ def _cells(frames: SampledFrames, person: Person) -> list[Cell]:
         row = rows.get(slot)
         if row is None:
             seconds = float(frames.pts_seconds[slot])
-            cells.append(Cell(frames.images_rgb[slot], seconds, None, filled=False))
+            cells.append(SheetCell(frames.images_rgb[slot], seconds, None, filled=False))
         else:
             filled = bool(person.frame_index[row] != at)
             seconds = float(person.pts_seconds[row])
-            cells.append(Cell(person.images_rgb[row], seconds, person.faces[row], filled))
+            cells.append(SheetCell(person.images_rgb[row], seconds, person.faces[row], filled))
     return cells
 
 
-def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell]:
+def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[SheetCell]:
     """Decode the frames of a record again, and return them with its boxes.
 
     Args:
@@ -135,7 +135,7 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Cell
         if row is not None:
             face = Face(record.boxes_xyxy[row], float(record.scores[row]))
             seconds = float(frames.pts_seconds[position])
-            cells.append(Cell(frames.images_rgb[position], seconds, face, filled=False))
+            cells.append(SheetCell(frames.images_rgb[position], seconds, face, filled=False))
     if not cells:
         raise VideoError("decode_error", "the video lacks the frames of the record")
     return cells
@@ -154,14 +154,14 @@ def draw(inspected: InspectedVideo, title: str, config: ExtractConfig, out: Path
 
 
 def picture(
-    people: Sequence[Sequence[Cell]], title: str, config: ExtractConfig, kind: str = "png"
+    people: Sequence[Sequence[SheetCell]], title: str, config: ExtractConfig, kind: str = "png"
 ) -> bytes:
     """Return the sheet of several people as a `png` or as a `jpeg`, which is five times smaller."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, max(len(cells) for cells in people))
-    lines: list[Sequence[Cell]] = [
+    lines: list[Sequence[SheetCell]] = [
         cells[start : start + columns]
         for cells in people
         for start in range(0, len(cells), columns)
@@ -192,7 +192,7 @@ def picture(
     return buffer.getvalue()
 
 
-def _draw_frame(axis: Any, cell: Cell) -> None:
+def _draw_frame(axis: Any, cell: SheetCell) -> None:
     from matplotlib.patches import Rectangle
 
     axis.imshow(cell.image_rgb, alpha=1.0 if cell.face else 0.4)

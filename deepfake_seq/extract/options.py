@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_seq.config import ViewsConfig
-from deepfake_seq.datasets.leakage import CNN_FACT, FinetuneOverlap
+from deepfake_seq.datasets.leakage import FinetuneOverlap
 from deepfake_seq.store import SourceFile
-from deepfake_seq.store.record_ids import person_of
+from deepfake_seq.store.record_ids import CNN_SPLIT_FACT, VIEW_FACT, person_of
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class ExtractOptions:
         """
         if self.cnn_clips is None:
             return {}
-        clip_id = str(facts.get("view", {}).get("of", video_id))
+        clip_id = str(facts.get(VIEW_FACT, {}).get("of", video_id))
         person = person_of(clip_id)
         video = clip_id.removesuffix(person)
-        return {CNN_FACT: self.cnn_clips.overlap_of(video, person, source.sha256, groups)}
+        return {CNN_SPLIT_FACT: self.cnn_clips.overlap_of(video, person, source.sha256, groups)}
 
 
 NO_OPTIONS = ExtractOptions()

@@ -13,7 +13,7 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.records.from_faces import CachedSources
 from deepfake_seq.extract.records.pending import ExtractedVideo
-from deepfake_seq.extract.records.views import VIEW_FACT, is_pseudo_fake, wanted_views
+from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import identify
 from deepfake_seq.extract.writers import StoreWriters
@@ -26,7 +26,7 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
-from deepfake_seq.store.record_ids import people_in, record_id, views_in
+from deepfake_seq.store.record_ids import VIEW_FACT, people_in, record_id, views_in
 from deepfake_seq.store.records.record import ASSIGNED_FACTS
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)

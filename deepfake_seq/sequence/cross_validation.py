@@ -68,7 +68,7 @@ class Round:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class RoundResult:
     """Result of one model in one round.
 
     Attributes:
@@ -99,7 +99,7 @@ class Study:
         warnings: Warnings about the metrics.
     """
 
-    outcomes: dict[str, list[Outcome]]
+    outcomes: dict[str, list[RoundResult]]
     summary: dict[str, Any]
     warnings: list[str]
 
@@ -163,7 +163,7 @@ def study(
         UsageError: There are neither folds nor test clips.
     """
     data = clips.data
-    outcomes: dict[str, list[Outcome]] = {}
+    outcomes: dict[str, list[RoundResult]] = {}
     training_warnings: dict[str, None] = {}  # in order, without repetitions
     for current in rounds(data, configs[0], folds, seeds):
         training_warnings |= dict.fromkeys(current.warnings)
@@ -196,7 +196,9 @@ def study(
     return Study(outcomes, summary, warnings)
 
 
-def summarise(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def summarise(
+    outcomes: Sequence[RoundResult], groups: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
     """Summarise the rounds of one model.
 
     Args:
@@ -248,7 +250,7 @@ def save(folder: Path, result: Study) -> None:
         atomic.write_bytes(draft / "scores.csv", _as_csv(result.outcomes).encode())
 
 
-def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+def _as_csv(outcomes: Mapping[str, Sequence[RoundResult]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["model", "seed", "round", "video_id", "label", "score", "threshold"])
@@ -260,10 +262,10 @@ def _as_csv(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     return buffer.getvalue()
 
 
-def _outcome(current: Round, ensemble: TrainedEnsemble) -> Outcome:
+def _outcome(current: Round, ensemble: TrainedEnsemble) -> RoundResult:
     test, threshold = current.test, ensemble.decision.threshold
     labels, scores = test.labels, ensemble.scores(test)
-    return Outcome(
+    return RoundResult(
         current.seed,
         tuple(clip.video_id for clip in test.clips),
         labels,
@@ -273,7 +275,9 @@ def _outcome(current: Round, ensemble: TrainedEnsemble) -> Outcome:
     )
 
 
-def _pooled(outcomes: Sequence[Outcome], groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _pooled(
+    outcomes: Sequence[RoundResult], groups: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
     metrics: dict[str, list[Any]] = {"auc": [], "macro_f1": [], "best_macro_f1": []}
     scores_of: dict[str, list[float]] = {}
     label_of: dict[str, int] = {}

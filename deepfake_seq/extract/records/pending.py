@@ -12,7 +12,7 @@ import numpy.typing as npt
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import resize_square
 from deepfake_seq.extract.faces.crop import square_around
-from deepfake_seq.extract.records.views import Crops, View, view_key, view_record, views_of
+from deepfake_seq.extract.records.views import Crops, RenderedView, view_key, view_record, views_of
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.store import FaceRecord, FeatureRecord, Record
 
@@ -127,7 +127,7 @@ class PendingRecord:
         padded[: len(features)] = features
         return replace(self.record, features=padded)
 
-    def _views(self, resolved: ResolvedConfig, squares: Images) -> Iterator[View]:
+    def _views(self, resolved: ResolvedConfig, squares: Images) -> Iterator[RenderedView]:
         record, config = self.record, resolved.extract_options.views
         if not len(squares) or not config.wanted(record.label):
             return iter(())

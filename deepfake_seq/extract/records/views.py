@@ -22,19 +22,15 @@ from deepfake_seq.config import DEGRADATIONS, VIEW_KINDS, ViewsConfig
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.errors import UsageError
 from deepfake_seq.store import FeatureRecord
-from deepfake_seq.store.record_ids import person_of, view_id
+from deepfake_seq.store.record_ids import VIEW_FACT, person_of, view_id
 
 SELF_BLENDED = "self-blended"
 """Value of the fact `method` in records of fakes blended from real clips."""
 
-VIEW_FACT = "view"
-"""Name of the fact that marks a record as a view: its kind, number, clip and settings."""
-
 __all__ = [
     "SELF_BLENDED",
-    "VIEW_FACT",
     "Crops",
-    "View",
+    "RenderedView",
     "is_pseudo_fake",
     "require_faces",
     "view_key",
@@ -45,7 +41,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class RenderedView:
     """A view of a clip.
 
     Attributes:
@@ -89,7 +85,9 @@ def view_key(sha256: str, video_id: str) -> tuple[int, ...]:
     return tuple(int(word) for word in np.frombuffer(digest, dtype="<u4"))
 
 
-def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig) -> Iterator[View]:
+def views_of(
+    key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig
+) -> Iterator[RenderedView]:
     """Make the views of a clip one at a time, because all of them would fill the memory.
 
     The pixels of a view do not depend on the number of views.
@@ -102,7 +100,7 @@ def views_of(key: tuple[int, ...], crops: Crops, label: int, config: ViewsConfig
     """
     for kind, number, settings in _wanted(label, config):
         generator = _generator(key, kind, number, config)
-        yield View(kind, number, _images(generator, kind, crops, config), settings)
+        yield RenderedView(kind, number, _images(generator, kind, crops, config), settings)
 
 
 def wanted_views(
@@ -119,7 +117,7 @@ def wanted_views(
         yield view_id(video_id, kind, number), settings
 
 
-def view_record(view: View, record: FeatureRecord) -> FeatureRecord:
+def view_record(view: RenderedView, record: FeatureRecord) -> FeatureRecord:
     """Return the record of a view, with the arrays of its clip.
 
     Args:

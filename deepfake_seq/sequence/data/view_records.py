@@ -12,9 +12,9 @@ import msgspec
 from deepfake_seq.config import VIEW_KINDS
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.sequence.data.clip import Clip
-from deepfake_seq.sequence.data.views import FACT, WITHOUT_CLIP, View
+from deepfake_seq.sequence.data.views import WITHOUT_CLIP, View
 from deepfake_seq.store import Record
-from deepfake_seq.store.record_ids import view_id
+from deepfake_seq.store.record_ids import VIEW_FACT, view_id
 
 
 class _Fact(msgspec.Struct):
@@ -53,7 +53,7 @@ class ViewRecord:
         Raises:
             ValueError: The record does not describe a view, or not the one that its name says.
         """
-        fact = msgspec.convert(record.facts.get(FACT), _Fact)
+        fact = msgspec.convert(record.facts.get(VIEW_FACT), _Fact)
         name = view_id(fact.of, fact.kind, fact.number)
         if fact.kind not in VIEW_KINDS or record.video_id != name:
             raise ValueError(f"the name does not match {fact}. Received: {record.video_id!r}")

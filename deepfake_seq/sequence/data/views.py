@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from deepfake_seq.config import VIEW_KINDS
 from deepfake_seq.store.record_ids import VIEW_FACT, clip_id_of, is_view_id, person_of
 
-FACT = VIEW_FACT
-"""The fact that marks a record as a view."""
-
 DAMAGED, WITHOUT_CLIP, UNUSABLE = "damaged views", "views without their clip", "unusable views"
 """Reasons for excluding views."""
 
@@ -49,7 +46,7 @@ class View:
 
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
     """Whether a record is made from a clip, by its name or by what it says of itself."""
-    return FACT in facts or is_view_id(video_id)
+    return VIEW_FACT in facts or is_view_id(video_id)
 
 
 def clip_of(video_id: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepfake_seq.datasets.leakage import CNN_FACT, NEVER_TESTED, OVERLAPS, TRAINED_ON
+from deepfake_seq.datasets.leakage import NEVER_TESTED, OVERLAPS, TRAINED_ON
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.splits.split_file import Split
+from deepfake_seq.store.record_ids import CNN_SPLIT_FACT
 
 KINDS = ("train", "validation", "test", "dropped", "copy", "related", "unseen")
 """How a clip overlaps with a run: it is in one of the run's splits; a `copy`, under another name,
@@ -51,9 +52,9 @@ def cnn_overlaps(clips: Sequence[Clip]) -> list[str]:
     The result is one of `OVERLAPS`, or "" for all clips if none has the fact. Facts are untrusted
     input: an invalid one counts as `related`, and so does a missing one if other clips have it.
     """
-    if not any(CNN_FACT in clip.facts for clip in clips):
+    if not any(CNN_SPLIT_FACT in clip.facts for clip in clips):
         return [""] * len(clips)
-    facts = [clip.facts.get(CNN_FACT) for clip in clips]
+    facts = [clip.facts.get(CNN_SPLIT_FACT) for clip in clips]
     return [fact if isinstance(fact, str) and fact in OVERLAPS else "related" for fact in facts]
 
 
