@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages."""
+"""Configuration of Sphinx."""
 
 from deepfake_seq import __version__
 
