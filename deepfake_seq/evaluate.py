@@ -27,7 +27,7 @@ from deepfake_seq.sequence.runs.description import RunDescription
 from deepfake_seq.sequence.runs.history import Histories, read_histories
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
-from deepfake_seq.sequence.splits.leakage import KINDS, classify_overlap
+from deepfake_seq.sequence.splits.overlap import KINDS, classify_overlap
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file

@@ -17,7 +17,7 @@ from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import VideoItem
-    from deepfake_seq.datasets.leakage import FinetuneOverlap
+    from deepfake_seq.datasets.finetune_overlap import FinetuneOverlap
     from deepfake_seq.extract.resolve import ResolvedConfig
 
 _VIDEO_PARAMETERS = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_seq.config import ViewsConfig
-from deepfake_seq.datasets.leakage import FinetuneOverlap
+from deepfake_seq.datasets.finetune_overlap import FinetuneOverlap
 from deepfake_seq.store import SourceFile
 from deepfake_seq.store.record_ids import CNN_SPLIT_FACT, VIEW_FACT, person_of
 

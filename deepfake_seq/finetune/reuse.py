@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from deepfake_seq.datasets.leakage import TRAINED_ON, FinetuneOverlap
+from deepfake_seq.datasets.finetune_overlap import TRAINED_ON, FinetuneOverlap
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.sequence.data.dataset import clip_key

@@ -14,7 +14,7 @@ from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import FitResult, RunContents, require_new, write_run
-from deepfake_seq.sequence.splits.leakage import needs_cnn_split
+from deepfake_seq.sequence.splits.overlap import needs_cnn_split
 from deepfake_seq.sequence.training.baselines import evaluate_baselines, evaluate_ensemble
 from deepfake_seq.sequence.training.ensemble import (
     ExperimentConfig,

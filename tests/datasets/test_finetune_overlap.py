@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepfake_seq.datasets.leakage import FinetuneOverlap
+from deepfake_seq.datasets.finetune_overlap import FinetuneOverlap
 
 CLIPS_OF_CNN = FinetuneOverlap(
     contents={"d": "train", "e#1": "test"},

@@ -14,11 +14,11 @@ import numpy as np
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.datasets import Split, official_split
-from deepfake_seq.datasets.leakage import NEVER_TESTED, TRAINED_ON
+from deepfake_seq.datasets.finetune_overlap import NEVER_TESTED, TRAINED_ON
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
-from deepfake_seq.sequence.splits.leakage import cnn_overlaps
+from deepfake_seq.sequence.splits.overlap import cnn_overlaps
 
 _SPLIT_OF_OVERLAP = {
     "train": "train",

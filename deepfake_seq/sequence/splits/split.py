@@ -17,7 +17,7 @@ from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.splits.finetuned import inherited_split
-from deepfake_seq.sequence.splits.leakage import needs_cnn_split, require_free_split
+from deepfake_seq.sequence.splits.overlap import needs_cnn_split, require_free_split
 
 _MAX_NAMES = 5
 

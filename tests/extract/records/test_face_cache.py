@@ -24,7 +24,7 @@ from deepfake_seq.config import (
     ViewsConfig,
 )
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
-from deepfake_seq.datasets.leakage import FinetuneOverlap
+from deepfake_seq.datasets.finetune_overlap import FinetuneOverlap
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import extractor, pipeline
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE

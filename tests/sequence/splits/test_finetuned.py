@@ -16,14 +16,14 @@ from records import make_record, write_store
 from viewing import with_views
 
 from deepfake_seq.config import ModelConfig, SplitConfig, TrainConfig
-from deepfake_seq.datasets.leakage import NEVER_TESTED
+from deepfake_seq.datasets.finetune_overlap import NEVER_TESTED
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.cross_validation import study
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import count_members, fit
-from deepfake_seq.sequence.splits.leakage import (
+from deepfake_seq.sequence.splits.overlap import (
     classify_overlap,
     cnn_overlaps,
     needs_cnn_split,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from deepfake_seq.sequence.data.dataset import Clip
-from deepfake_seq.sequence.splits.leakage import classify_overlap
+from deepfake_seq.sequence.splits.overlap import classify_overlap
 from deepfake_seq.sequence.splits.split_file import SplitClip
 
 SPLIT = {

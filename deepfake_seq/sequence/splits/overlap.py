@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepfake_seq.datasets.leakage import NEVER_TESTED, OVERLAPS, TRAINED_ON
+from deepfake_seq.datasets.finetune_overlap import NEVER_TESTED, OVERLAPS, TRAINED_ON
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.splits.split_file import Split
