@@ -43,7 +43,7 @@ SMALL, LARGE = 256, 512
 
 
 def write_faces(path: Path, clips: int) -> None:
-    """Write clips of textured noise, each with a label and an identity of its own."""
+    """Write clips of textured noise, each with a label and a different identity."""
     config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)

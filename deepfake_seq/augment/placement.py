@@ -18,7 +18,8 @@ _UNIT_OF_HEIGHT, _UNIT_OF_WIDTH = 0.38, 0.5
 hairline to the chin and from ear to ear."""
 
 _CENTRE_BELOW_BOX = 0.15
-"""Distance of the face's centre below that of its box, in units: the forehead takes up space."""
+"""Distance of the face's centre below that of its box, in units, because the face
+includes the forehead."""
 
 _MIN_UNIT, _MAX_UNIT = 0.6, 1.5
 """Limits of the unit from landmarks, as multiples of the unit from the box; landmarks beyond them

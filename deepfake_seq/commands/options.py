@@ -33,7 +33,7 @@ class HeadedOption(click.Option):
         self.heading = heading
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return the notes after the help text; a default given as text is not in parentheses."""
+        """Return the notes after the help text, without parentheses around a textual default."""
         extra = super().get_help_extra(ctx)
         if isinstance(self.show_default, str):
             extra["default"] = self.show_default

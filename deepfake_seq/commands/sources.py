@@ -1,4 +1,4 @@
-"""Where `extract` takes crops from, and which CNN it applies to them."""
+"""Sources of crops for `extract`, and the CNN that it applies to them."""
 
 from __future__ import annotations
 

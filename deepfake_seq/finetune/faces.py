@@ -56,7 +56,7 @@ class FaceCrops:
         return int(self._store.extract_config["sampling"]["frames"])
 
     def read(self, row: int, change: CropChange | None = None) -> Images:
-        """Read the crops of a clip, uint8 (K, S, S, 3) RGB, in order of time.
+        """Read the crops of a clip, uint8 (K, S, S, 3) RGB, in chronological order.
 
         Args:
             row: Row of the clip.

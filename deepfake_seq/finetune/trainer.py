@@ -121,7 +121,7 @@ def _remaining(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
 def _run_epoch(
     cnn: FinetunableCnn, stream: FrameStream, config: FinetuneConfig, epoch: int, on_batch: OnBatch
 ) -> float:
-    """Take a step for each batch, and return the mean loss of the frames."""
+    """Train on each batch once, and return the mean loss per frame."""
     cnn.seed_dropout(int(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0]))
     total, frames = 0.0, 0
     for batch in stream.epoch(epoch):

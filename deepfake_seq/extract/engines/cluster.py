@@ -221,7 +221,7 @@ def _require_way_to(address: str) -> None:
 
 
 def _unreachable(address: str) -> str:
-    """Return why `HOST:PORT` cannot be connected to; "" if it can."""
+    """Return why connecting to `HOST:PORT` fails, or "" if it works."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()

@@ -87,7 +87,7 @@ class Decision:
 
     @property
     def warnings(self) -> list[str]:
-        """Limits of the verdicts that readers must know."""
+        """Warnings about limits of the verdicts, for users to read."""
         if not self.knows_fakes:
             return self._without_fakes
         if self.supported:

@@ -44,7 +44,7 @@ class RunDescription(Struct, frozen=True, kw_only=True):
         created: Time when the run was created, in ISO 8601.
         parameters: Number of parameters of one network.
         split: Number of clips in each split.
-        warnings: Limits of the metrics that readers must know.
+        warnings: Warnings about limits of the metrics, for users to read.
         training: Best epoch of each network.
     """
 

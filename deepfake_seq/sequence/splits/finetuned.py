@@ -49,16 +49,16 @@ class InheritedSplit:
 def inherited_split(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool]
 ) -> InheritedSplit:
-    """Split clips as the run of the CNN did.
+    """Split clips like the run that finetuned the CNN.
 
-    Clips of that run keep their split, even if its splits share groups. Related clips become
-    training clips, unless they share a group with another split. Unseen clips become test clips,
-    unless they share a group with training or validation. If the store has no validation clip of
-    the run, validation is split off by group.
+    Clips of that run keep their split, even if the splits of the run share groups. Related clips
+    become training clips, unless they share a group with another split. Unseen clips become test
+    clips, unless they share a group with training or validation. If the store has no validation
+    clip of the run, validation is split off by group.
 
     Args:
         data: Clips, some of which overlap with the CNN's training.
-        config: Fraction and seed of validation.
+        config: Fraction of validation clips, and seed of the split.
         pseudo_fakes: See `datasets.split_by_group`.
 
     Raises:
