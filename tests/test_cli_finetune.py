@@ -1,4 +1,4 @@
-"""Cached faces and finetuning, as a user calls them."""
+"""Tests of the commands for cached faces and finetuning."""
 
 from __future__ import annotations
 

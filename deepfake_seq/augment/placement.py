@@ -38,7 +38,7 @@ class Placement:
         y: Vertical position of its centre in pixels.
         unit: Distance from the eyes to the mouth in pixels.
         tilt: Rotation in radians, clockwise in the image.
-        width: Width relative to that of a frontal face.
+        width: Width relative to a frontal face.
     """
 
     x: float

@@ -57,7 +57,7 @@ class ResolvedConfig:
 
     @property
     def faces_description(self) -> StoreDescription:
-        """Description of a store of these faces."""
+        """Description of a face store with these settings."""
         values = self.config.without_folders().to_dict()
         del values["backbone"]
         return StoreDescription(self.faces_fingerprint, values, kind="faces")

@@ -58,7 +58,7 @@ def train(
     """Train in both phases, or resume from a checkpoint, and keep the weights of the best epoch.
 
     The weight of a class is N / 2 over its number of training frames. (The function that the paper
-    prints for this overwrites its counts in every batch, so that its weights are those of the last
+    prints for this overwrites its counts in every batch, so that its weights come from the last
     batch alone.)
 
     An epoch is better if the AUC of the validation clips is higher or, with equal AUC, if their

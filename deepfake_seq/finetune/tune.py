@@ -89,7 +89,7 @@ class FinetuneTask:
 
     @property
     def batches(self) -> int:
-        """Number of all batches, including those of the baselines."""
+        """Total number of batches, including the baselines."""
         epochs = self.config.head_epochs + self.config.epochs
         return -(-len(self.experiment.data) // BATCH) + self.stream.batches * epochs
 
@@ -117,7 +117,7 @@ class FinetuneTask:
 def finetune_experiment(
     config: FinetuneConfig, split: SplitConfig, decision: DecisionConfig
 ) -> ExperimentConfig:
-    """Return the settings of stage 2 that correspond to those of fine-tuning."""
+    """Return the settings of stage 2 that correspond to the finetuning settings."""
     balance = ("weights",) if config.balanced else ()
     training = TrainConfig(
         epochs=max(config.head_epochs + config.epochs, 1),

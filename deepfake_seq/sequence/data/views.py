@@ -50,7 +50,7 @@ def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
 
 
 def clip_of(video_id: str) -> str:
-    """Return the id of a view's clip, by the view's name, or the id of a clip unchanged.
+    """Return the id of a view's clip, derived from the view's id; the id of a clip is unchanged.
 
     >>> clip_of("a.mp4#0@view1")
     'a.mp4#0'

@@ -146,7 +146,7 @@ def _equal_error_rate(tpr: Floats, fpr: Floats) -> Floats:
 
 
 def _decisions(fakes: Floats, reals: Floats, called: npt.NDArray[np.bool_]) -> dict[str, Floats]:
-    """Compute the metrics of the calls at the threshold."""
+    """Compute the metrics of the predictions at the threshold."""
     real_right, real_wrong = reals[:, ~called].sum(axis=1), reals[:, called].sum(axis=1)
     fake_right, fake_wrong = fakes[:, called].sum(axis=1), fakes[:, ~called].sum(axis=1)
     right, wrong = real_right + fake_right, real_wrong + fake_wrong

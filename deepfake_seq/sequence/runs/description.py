@@ -23,7 +23,7 @@ class InputShape(Struct, frozen=True):
 
 
 class Parameters(Struct, frozen=True):
-    """The number of all parameters of one network, and of its trainable ones."""
+    """Numbers of all parameters and of trainable parameters of one network."""
 
     total: Count
     trainable: Count

@@ -35,7 +35,7 @@ _REMEDY = (
 
 @dataclass(frozen=True)
 class InheritedSplit:
-    """The split of a fine-tuned CNN's run, applied to clips of its features.
+    """The split of a finetuned CNN's run, applied to clips whose features come from that CNN.
 
     Attributes:
         split: Positions of the clips in each split.

@@ -249,8 +249,8 @@ def canonical_bytes(
 ) -> tuple[bytes, memoryview]:
     """Return the bytes that a record's digest covers, in two pieces: the last array is not copied.
 
-    The shape in the first piece is the number of rows, followed by the number of features per row
-    or the total size of the images.
+    The first piece includes the shape: the number of rows, and the number of features per row or
+    the total size of the images.
     """
     *small, last = arrays
     shape = len(small[0]), last.shape[-1]

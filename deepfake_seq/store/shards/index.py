@@ -1,4 +1,4 @@
-"""The index of a store: which shard contains the record of which video.
+"""The index of a store: the shard and row of each video's record.
 
 A shard is written once and never changed, and its name is derived from its content. A shard that is
 indexed therefore need not be read again, even if other processes write to the store.
