@@ -150,7 +150,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
         row: Input size and number of features of the CNN.
 
     Raises:
-        DatasetError: The store has no such clip.
+        DatasetError: The face cache does not contain the clip.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()

@@ -149,7 +149,7 @@ def _worker_class() -> Any:
 
 
 def wait(calls: Sequence[Any], seconds: float) -> list[Any]:
-    """Return the calls that have a result; if none has, wait for one, up to `seconds`."""
+    """Return the calls that have a result; if there are none, wait up to `seconds` for one."""
     import ray
 
     ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
