@@ -1,4 +1,4 @@
-"""Measure memory and time of fine-tuning each CNN, and of reading face caches of two sizes.
+"""Measure memory and time of finetuning each CNN, and of reading face caches of two sizes.
 
 python benchmarks/finetune.py [BACKBONE ...]
 

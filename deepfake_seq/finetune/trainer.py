@@ -152,6 +152,6 @@ def _require_finite(row: EpochRow, phase: Phase) -> None:
     if not np.isfinite(row["loss"] + row["val_loss"]):
         option = "--learning-rate" if phase.number == 1 else "--fine-learning-rate"
         raise TrainingError(
-            f"fine-tuning diverged in epoch {row['epoch']:.0f}: the loss is not finite. Try a "
+            f"finetuning diverged in epoch {row['epoch']:.0f}: the loss is not finite. Try a "
             f"lower {option}. Received: {phase.learning_rate:g}"
         )

@@ -1,4 +1,4 @@
-"""Reuse the split of the run that fine-tuned the CNN of the features.
+"""Reuse the split of the run that finetuned the CNN of the features.
 
 Such a CNN has seen labels: any model on its features looks too good on clips that the CNN was
 trained or selected on, and on other clips of the same people. Its own split therefore takes
@@ -28,7 +28,7 @@ _SPLIT_OF_OVERLAP = {
     "unseen": "test",
 }
 _REMEDY = (
-    "This is the split of the run that fine-tuned the CNN: add clips that are not in this run, or "
+    "This is the split of the run that finetuned the CNN: add clips that are not in this run, or "
     "extract features with another CNN."
 )
 
@@ -73,7 +73,7 @@ def inherited_split(
     )
     if trained_test_clips and config.strategy == "official":
         raise DatasetError(
-            f"the CNN of these features was fine-tuned on {trained_test_clips} of the official "
+            f"the CNN of these features was finetuned on {trained_test_clips} of the official "
             "split's test clips, or on people in them. Leave out --split official; the split of "
             "the CNN's run is then used."
         )
@@ -90,7 +90,7 @@ def inherited_split(
     straddling = np.setdiff1d(np.arange(len(data)), kept)
     finetuned_on = sum(overlap in TRAINED_ON for overlap in overlaps)
     warnings = [
-        f"The CNN of these features was fine-tuned on {finetuned_on} of these clips: the split of "
+        f"The CNN of these features was finetuned on {finetuned_on} of these clips: the split of "
         "its run is used, so that no clip of its training is tested on."
     ]
     if len(straddling):
@@ -101,7 +101,7 @@ def inherited_split(
     if trained_test_clips:
         warnings.append(
             f"{trained_test_clips} test clips of the dataset's official split are not tested on: "
-            "the CNN was fine-tuned on them, or on people in them."
+            "the CNN was finetuned on them, or on people in them."
         )
     return InheritedSplit(
         Split(
