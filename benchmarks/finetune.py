@@ -1,4 +1,4 @@
-"""Measure memory and time of fine-tuning each CNN, and of reading face caches of two sizes.
+"""Measure memory and time of finetuning each CNN, and of reading face caches of two sizes.
 
 python benchmarks/finetune.py [BACKBONE ...]
 
@@ -43,7 +43,7 @@ SMALL, LARGE = 256, 512
 
 
 def write_faces(path: Path, clips: int) -> None:
-    """Write clips of textured noise, each with a label and an identity of its own."""
+    """Write clips of textured noise, each with a label and a different identity."""
     config = ExtractConfig(SamplingConfig(frames=FRAMES), FaceConfig("mtcnn"))
     generator = np.random.default_rng(0)
     small = generator.integers(0, 256, (FRAMES, 40, 40, 3), dtype=np.uint8)

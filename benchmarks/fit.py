@@ -2,12 +2,12 @@
 
 python benchmarks/fit.py [--clips 2048] [--batch 32 128]
 
-An epoch is that of `deepseq fit`: batches of clips in random order from memory, a forward pass, a
-backward pass and a step of Adam. The limit is the rate of a large float32 matrix product, measured
-in the same run, divided by the number of operations in the matrix products of one clip. Operations
-are counted in two ways: the usual estimate, where the backward pass takes twice the forward pass;
-and exactly, without the unused gradient of the inputs. The baseline is the same network in Keras
-layers, compiled for KERAS_BACKEND (default: tensorflow).
+The timed epoch is the same as in `deepseq fit`: for each batch of clips, drawn in random order from
+memory, a forward pass, a backward pass and a step of Adam. The limit is the rate of a large float32
+matrix product, measured in the same run, divided by the number of operations in the matrix products
+of one clip. Operations are counted in two ways: the usual estimate, with twice as many operations
+in the backward pass as in the forward pass; and exactly, without the unused gradient of the inputs.
+The baseline is the same network in Keras layers, compiled for KERAS_BACKEND (default: tensorflow).
 """
 
 from __future__ import annotations

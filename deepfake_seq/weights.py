@@ -285,7 +285,7 @@ def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
 
 
 def _missing(files: list[WeightsFile], reason: str) -> str:
-    """Return the message on missing files: what, where it was searched for, and two ways on."""
+    """Return the message on missing files: names, searched folders and two remedies."""
     lines = [f"missing weights: {', '.join(file.name for file in files)}"]
     for file in files:
         lines.append(f"  {file.filename}, not found in")

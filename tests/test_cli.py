@@ -1,4 +1,4 @@
-"""The commands as a user calls them, on generated clips."""
+"""Tests of the commands on generated clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cached faces and finetuning, as a user calls them."""
+"""Tests of the commands for cached faces and finetuning."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
     assert json.loads(fitted.stdout)["split"] == finetuned["split"]
     refused = deepseq("fit", "--features", tmp_path / "tuned", "--folds", 3)
     assert refused.exit_code == 1
-    assert "fine-tuned on" in refused.stderr
+    assert "finetuned on" in refused.stderr
     evaluated = deepseq("evaluate", finetuned["run"], "--features", tmp_path / "tuned")
     assert evaluated.exit_code == 0, evaluated.stderr
     assert "test: vgg16-dense" in evaluated.stdout
@@ -160,7 +160,7 @@ def test_a_folder_named_untrained_is_not_used_as_weights(
         (
             ["finetune", "--faces", "features", "--weights", "runs/cnn/backbone.safetensors"],
             2,
-            "cannot start from a fine-tuned CNN",
+            "cannot start from a finetuned CNN",
         ),
         (
             ["finetune", "--faces", "features", "--weights", "untrained", "--self-blend", "1"],

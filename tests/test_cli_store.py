@@ -1,4 +1,4 @@
-"""The commands that maintain stores, as a user calls them."""
+"""Tests of the commands that maintain stores."""
 
 from __future__ import annotations
 

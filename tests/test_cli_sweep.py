@@ -1,4 +1,4 @@
-"""`deepseq sweep` as a user calls it."""
+"""Tests of the command `deepseq sweep`."""
 
 from __future__ import annotations
 

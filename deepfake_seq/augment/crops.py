@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 Images = list[npt.NDArray[np.uint8]]
-"""RGB images in order of time, uint8 (S, S, 3) each; S may differ between frames."""
+"""RGB images in chronological order, uint8 (S, S, 3) each; S may differ between frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """The crops of one person in a clip, in order of time.
+    """The crops of one person in a clip, in chronological order.
 
     Attributes:
         images_rgb: Crops, uint8 (S, S, 3) each; S may differ between frames.

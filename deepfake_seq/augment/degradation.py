@@ -38,7 +38,7 @@ def degrade(
     The order is always that in which videos are degraded in practice: `blur`, `jpeg`, `h264`.
 
     Args:
-        images_rgb: Images in order of time, uint8 (S, S, 3) each; S may differ.
+        images_rgb: Images in chronological order, uint8 (S, S, 3) each; S may differ.
         names: Names from `config.DEGRADATIONS`.
         generator: Source of random numbers.
 
@@ -84,7 +84,7 @@ def h264(images_rgb: Images, crf: int) -> Images:
     border, and cut to their size again afterwards.
 
     Args:
-        images_rgb: Images in order of time, uint8 (S, S, 3) each; S may differ.
+        images_rgb: Images in chronological order, uint8 (S, S, 3) each; S may differ.
         crf: Constant rate factor, from 0 to 51; higher means lower quality.
 
     Raises:

@@ -18,7 +18,8 @@ _UNIT_OF_HEIGHT, _UNIT_OF_WIDTH = 0.38, 0.5
 hairline to the chin and from ear to ear."""
 
 _CENTRE_BELOW_BOX = 0.15
-"""Distance of the face's centre below that of its box, in units: the forehead takes up space."""
+"""Distance of the face's centre below that of its box, in units, because the face
+includes the forehead."""
 
 _MIN_UNIT, _MAX_UNIT = 0.6, 1.5
 """Limits of the unit from landmarks, as multiples of the unit from the box; landmarks beyond them
@@ -37,7 +38,7 @@ class Placement:
         y: Vertical position of its centre in pixels.
         unit: Distance from the eyes to the mouth in pixels.
         tilt: Rotation in radians, clockwise in the image.
-        width: Width relative to that of a frontal face.
+        width: Width relative to a frontal face.
     """
 
     x: float

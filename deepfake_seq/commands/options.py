@@ -33,7 +33,7 @@ class HeadedOption(click.Option):
         self.heading = heading
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return the notes after the help text; a default given as text is not in parentheses."""
+        """Return the notes after the help text, without parentheses around a textual default."""
         extra = super().get_help_extra(ctx)
         if isinstance(self.show_default, str):
             extra["default"] = self.show_default
@@ -62,7 +62,7 @@ command = partial(click.command, cls=HeadedCommand)
 def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> Decorator:
     """Return the decorator that adds the option of a settings field to a command.
 
-    Its value is that of the field, read and checked; None if the field is to keep its default.
+    The option's value is the parsed and checked value of the field; None keeps the default.
 
     Args:
         kind: Settings class.
@@ -152,7 +152,7 @@ def _parameter(name: str) -> str:
 
 
 def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Convert the value of an option to that of its field, and check it."""
+    """Convert the value of an option to the value of its field, and check it."""
     if value is None:
         return None
     name = parameter.opts[0]

@@ -1,4 +1,4 @@
-"""Where `extract` takes crops from, and which CNN it applies to them."""
+"""Sources of crops for `extract`, and the CNN that it applies to them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedC
 
 
 def _face_format(out: Path, options: dict[str, Any]) -> str:
-    """Return the format of kept crops: that of the existing face cache, if there is one."""
+    """Return the format of kept crops: the format of the existing face cache, if there is one."""
     from deepfake_seq.store import faces_of, has_faces, open_faces
 
     requested = str(options["face_format"])

@@ -28,7 +28,7 @@ class Collection:
     Attributes:
         items: All videos, with their labels, splits and groups.
         data_sets: The data sets recognised from folders and lists.
-        labels: The CSV file that overrides what the data sets say, or None.
+        labels: CSV file that overrides the values from the data sets, or None.
         links: Links that were skipped because they lead out of the folders.
     """
 
@@ -53,7 +53,7 @@ video_options = together(
         type=EXISTING,
         heading=_HEADING,
         help="CSV file with the columns path,label and optionally group,split,method; it overrides "
-        "what the data set says.",
+        "the values from the data set.",
     ),
     option(
         "--follow-links",

@@ -23,7 +23,7 @@ augment_options = together(
         "augment",
         _HEADING,
         default=FinetuneConfig().augmentation.augment,
-        help="Classes whose training clips are augmented anew in every epoch.",
+        help="Classes whose training clips are augmented, differently in every epoch.",
     ),
     options_of(ViewsConfig, "self_blend", "degrade", heading=_HEADING),
 )

@@ -45,7 +45,7 @@ class ViewsConfig:
         check_settings(self)
 
     def augments(self, label: int) -> bool:
-        """Return whether clips with this label get views; those of unknown label never do."""
+        """Return whether clips with this label get views; clips of unknown label never do."""
         return label in _LABELS[self.augment]
 
     def counts(self, label: int) -> dict[str, int]:

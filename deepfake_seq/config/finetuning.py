@@ -37,7 +37,7 @@ def read_layers(text: str) -> int:
 class FinetuneConfig:
     """How a CNN and its head are trained: first the head alone, then with layers of the CNN.
 
-    `augmentation` is drawn anew in every epoch; its `views` is not used.
+    `augmentation` is drawn again in every epoch; its `views` is not used.
     """
 
     head: str = setting(
@@ -56,10 +56,10 @@ class FinetuneConfig:
         default_text="the CNN's own size",
     )
     head_epochs: int = setting(
-        15, "Number of epochs that train the head with the CNN frozen.", low=0, high=10_000
+        15, "Number of epochs for training the head, with the CNN frozen.", low=0, high=10_000
     )
     epochs: int = setting(
-        25, "Number of epochs that follow with layers of the CNN unfrozen.", low=0, high=10_000
+        25, "Number of further epochs, with layers of the CNN unfrozen.", low=0, high=10_000
     )
     unfreeze: int = setting(
         -1,

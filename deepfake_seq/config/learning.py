@@ -132,8 +132,8 @@ class SplitConfig:
 
     strategy: str = setting(
         "auto",
-        "How to split: official uses the data set's own split, group splits its groups anew, auto "
-        "uses the official split if there is one.",
+        "How to split: official uses the data set's own split, group makes a new split by group, "
+        "auto uses the official split if there is one.",
         choices=SPLITS,
         option="--split",
     )

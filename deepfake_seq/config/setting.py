@@ -36,7 +36,7 @@ class SettingSpec:
         metavar: Placeholder of the option's value in the help.
         default_text: Text that the help prints as the default, if not the default itself.
         option_choices: Choices of the option, if not `choices`.
-        kind: Type of the option's value, if not that of the default; `Path` is an existing file.
+        kind: Type of the option's value; by default, the type of `default`. `Path`: existing file.
         read: Converts the option's value to the field's value.
         write: Inverse of `read`.
     """

@@ -87,7 +87,7 @@ def _labelled(item: VideoItem, listed: set[_Key], dataset: str) -> VideoItem:
 
 
 def _version(home: Path, listed: int) -> int:
-    """Return 1 or 2: by the length of the test list, else by the folder's name, else 2."""
+    """Return the version, from the length of the test list or the folder's name; 2 by default."""
     named = re.search(r"v([12])\b", home.name.lower())
     return _VERSION_BY_LISTED.get(listed) or (int(named[1]) if named else 2)
 

@@ -60,7 +60,7 @@ def discover(
             if not is_allowed(item.path):
                 continue
             if real in seen:
-                continue  # the same file, found under another path
+                continue  # the same file at another path
             seen.add(real)
             existing = items.setdefault(item.video_id, item)
             if existing is not item:

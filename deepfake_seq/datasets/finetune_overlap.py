@@ -1,4 +1,4 @@
-"""How clips overlap with the training of a fine-tuned CNN.
+"""How clips overlap with the training of a finetuned CNN.
 
 Such a CNN has seen labels, so clips that it was trained on are never test clips of a model that
 uses its features. Both stages need this: extraction notes the overlap of each clip in its record,
@@ -22,7 +22,7 @@ OVERLAPS = (*NEVER_TESTED, "test", "unseen")
 
 @dataclass(frozen=True)
 class FinetuneOverlap:
-    """The clips of the run that fine-tuned a CNN.
+    """The clips of the run that finetuned a CNN.
 
     Attributes:
         contents: Split of each clip, by the SHA-256 of its video followed by its person (`#0` …).

@@ -24,7 +24,7 @@ def connected_components(groups: Sequence[tuple[str, ...]]) -> IntArray:
     """Return the connected component of each clip; clips that share a group are connected.
 
     Args:
-        groups: Groups of each clip; a clip without groups is a component of its own.
+        groups: Groups of each clip; a clip without groups is a separate component.
 
     Returns:
         int64 (N,); components are numbered from 0.
@@ -51,7 +51,7 @@ class GroupMembership:
 
     @classmethod
     def from_groups(cls, groups: Sequence[tuple[str, ...]]) -> GroupMembership:
-        """Number the groups as given; a clip without groups is a group of its own."""
+        """Number the groups as given; a clip without groups is a separate group."""
         numbers_by_key: dict[object, int] = {}
         numbers: list[int] = []
         start: list[int] = []

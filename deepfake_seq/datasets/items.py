@@ -24,7 +24,7 @@ The grammar of record ids is in `store.record_ids`, which this package must not 
 
 @dataclass(frozen=True)
 class VideoItem:
-    """A video to extract, and what is known about it before it is opened.
+    """A video to extract, with the metadata known before it is opened.
 
     Attributes:
         path: Path of the file.

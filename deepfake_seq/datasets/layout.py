@@ -16,7 +16,7 @@ class Coverage(NamedTuple):
     Attributes:
         what: Name of the folder, method or list.
         found: Number of videos found.
-        of: Number of videos that there should be.
+        of: Expected number of videos.
     """
 
     what: str

@@ -41,14 +41,14 @@ def official_split(
         labels: Label of each clip; 1 = fake, 0 = real.
         groups: Groups of each clip.
         splits: Split of each clip: `train`, `validation`, `test`, or "" if it has none.
-        validation: Fraction of the divided clips for validation, if the data set names no
-            validation clips.
+        validation: Fraction of the divided clips used for validation if the data set assigns no
+            clips to it.
         seed: Seed of that division.
         drop_unassigned: Whether to drop clips without a split if others are assigned to training
             or validation, such as FaceForensics++ clips missing from its split files.
-        pseudo_fakes: See `split_by_group`; they stand in for fakes missing from training, and
+        pseudo_fakes: See `split_by_group`; they replace fakes missing from training, and
             validation may then lack fakes, too.
-        remedy: What the error message tells the user to do if a split lacks a class.
+        remedy: Advice at the end of the error message if a split lacks a class.
 
     Raises:
         DatasetError: Some clips have no split although others are assigned to training or

@@ -30,7 +30,7 @@ class Split:
 
     Attributes:
         train: Clips to train on.
-        validation: Clips to choose the epoch, threshold and calibration by.
+        validation: Clips for choosing the epoch and threshold, and for fitting the calibration.
         test: Clips to evaluate on once, at the end.
         dropped: Clips in no split because their groups are in different splits.
     """
@@ -63,12 +63,12 @@ def split_by_group(
     different splits are dropped.
 
     If there are too few fakes for both training and validation, fakes made from real clips
-    (`pseudo_fakes`) may stand in for the fakes missing from training; validation then gets the
-    fakes that exist, or none. Otherwise, `pseudo_fakes` has no effect.
+    (`pseudo_fakes`) may replace the fakes missing from training; validation then gets the
+    existing fakes, if any. Otherwise, `pseudo_fakes` has no effect.
 
     Args:
         labels: Label of each clip; 1 = fake, 0 = real.
-        groups: Groups of each clip; a clip without groups is a group of its own.
+        groups: Groups of each clip; a clip without groups is a separate group.
         validation: Fraction of clips for validation.
         test: Fraction of clips for testing; may be 0.
         seed: Seed of the assignment; the same seed gives the same split.
@@ -152,7 +152,7 @@ def grouped_folds(
 
     Args:
         labels: Label of each clip; 1 = fake, 0 = real.
-        groups: Groups of each clip; a clip without groups is a group of its own.
+        groups: Groups of each clip; a clip without groups is a separate group.
         count: Number of folds.
         seed: Seed of the assignment of groups to folds.
         pseudo_fakes: See `split_by_group`.

@@ -89,7 +89,7 @@ def inspect_video(
 
 
 def _cells(frames: SampledFrames, person: Person) -> list[SheetCell]:
-    """Return one cell per sampled frame, in order of time."""
+    """Return one cell per sampled frame, in chronological order."""
     sampled = frames.frame_index
     rows = {int(np.abs(sampled - at).argmin()): row for row, at in enumerate(person.frame_index)}
     cells = []

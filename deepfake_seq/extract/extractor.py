@@ -30,8 +30,8 @@ _Owner = tuple[ExtractedVideo, int, PendingRecord]
 class Extractor:
     """Turns videos into records; a context manager.
 
-    Several threads take one video each through decoding (in a separate process), detection and
-    cropping, or read its crops from a face cache. One more thread runs the CNN on batches that are
+    Several threads process one video each: they decode it (in a separate process), detect and crop
+    the faces, or read the crops from a face cache. One more thread runs the CNN on batches that are
     filled across videos. All bookkeeping happens in the caller's thread: `submit` a video while
     there `has_room`, and collect the `finished` ones.
 

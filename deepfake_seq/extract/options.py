@@ -14,7 +14,7 @@ from deepfake_seq.store.record_ids import CNN_SPLIT_FACT, VIEW_FACT, person_of
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What is stored in addition to the features.
+    """Optional data to store in addition to the features.
 
     Attributes:
         keep_faces: Whether the crops are stored in a face cache.

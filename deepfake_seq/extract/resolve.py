@@ -33,7 +33,7 @@ class ResolvedConfig:
         backbone_weights: Path of the CNN's weights; None for an untrained CNN.
         fingerprint: Fingerprint of the features.
         faces_fingerprint: Fingerprint of the crops.
-        extract_options: What is stored in addition to the features.
+        extract_options: Optional data to store in addition to the features.
         face_cache: Path of the face cache to read the crops from; None if videos are decoded.
     """
 
@@ -57,7 +57,7 @@ class ResolvedConfig:
 
     @property
     def faces_description(self) -> StoreDescription:
-        """Description of a store of these faces."""
+        """Description of a face store with these settings."""
         values = self.config.without_folders().to_dict()
         del values["backbone"]
         return StoreDescription(self.faces_fingerprint, values, kind="faces")
@@ -68,7 +68,7 @@ def resolve(config: ExtractConfig, extract_options: ExtractOptions = NO_OPTIONS)
 
     Args:
         config: The settings.
-        extract_options: What is stored in addition to the features.
+        extract_options: Optional data to store in addition to the features.
 
     Raises:
         UsageError: A given weights file does not exist.
@@ -102,7 +102,7 @@ def resolve_cached(
     Args:
         store: The face cache.
         backbone: The CNN.
-        extract_options: What is stored in addition to the features.
+        extract_options: Optional data to store in addition to the features.
 
     Raises:
         StoreError: The settings of the face cache are missing or damaged.

@@ -165,7 +165,7 @@ class ResumableWriter:
                     store.commit(_emptied(store[name], len(people)))
 
     def _has_features(self, item: VideoItem) -> bool:
-        """Return whether the store has features of the file as it is now."""
+        """Return whether the store has features of the current version of the file."""
         entry = self._first(item)
         if entry is None or entry.status in FAILED_STATUSES:
             return False

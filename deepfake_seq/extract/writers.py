@@ -28,7 +28,8 @@ class StoreWriters:
         """Open the stores at `path`; create them if they do not exist.
 
         Raises:
-            FingerprintMismatchError: A store there has another fingerprint; says what differs.
+            FingerprintMismatchError: A store there has another fingerprint; the message lists
+                the differences.
             StoreError: `path` is not a directory, or contains shards without a description.
         """
         features = StoreWriter.create(path, resolved.description)

@@ -1,1 +1,1 @@
-"""Fine-tune a CNN on cached faces: frame-based detectors, as an alternative to sequence models."""
+"""Finetune a CNN on cached faces: frame-based detectors, as an alternative to sequence models."""

@@ -65,7 +65,7 @@ def build_augmentation() -> Any:
 
 
 def _crop_and_flip(ops: Any, images: Any, draws: Any) -> Any:
-    """Crop, resize and flip by products with bilinear weights, for rows and for columns.
+    """Crop, resize and flip by multiplying rows and columns by bilinear weights.
 
     XLA compiles these products on every backend, but not `keras.ops.image.affine_transform` on
     TensorFlow.

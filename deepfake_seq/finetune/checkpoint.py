@@ -37,12 +37,12 @@ EpochRow = dict[str, float]
 
 @dataclass
 class FinetuneProgress:
-    """The progress of a training.
+    """Progress of finetuning.
 
     Attributes:
         history: A row for each finished epoch.
         best_epoch: Number of the best epoch, from 1; 0 before the first epoch.
-        monitor_value: Values that the best epoch is compared by; higher is better.
+        monitor_value: Monitored values of the best epoch, in order of priority; higher is better.
     """
 
     history: list[EpochRow] = field(default_factory=list)
@@ -198,7 +198,7 @@ class Checkpoints:
             for path in self.folder.iterdir():
                 path.unlink(missing_ok=True)
             self.folder.rmdir()
-        except OSError as error:  # the run is complete nevertheless
+        except OSError as error:  # the run is complete anyway
             _LOG.warning(
                 "%s is no longer needed but could not be removed: %s", self.folder, error.strerror
             )

@@ -56,7 +56,7 @@ class FaceCrops:
         return int(self._store.extract_config["sampling"]["frames"])
 
     def read(self, row: int, change: CropChange | None = None) -> Images:
-        """Read the crops of a clip, uint8 (K, S, S, 3) RGB, in order of time.
+        """Read the crops of a clip, uint8 (K, S, S, 3) RGB, in chronological order.
 
         Args:
             row: Row of the clip.
@@ -150,7 +150,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
         row: Input size and number of features of the CNN.
 
     Raises:
-        DatasetError: The store has no such clip.
+        DatasetError: The face cache does not contain the clip.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()

@@ -72,7 +72,7 @@ class FinetunableCnn:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Number of parameters of CNN and head: `total` and, in this phase, `trainable`."""
+        """Number of parameters of the CNN and its head: `total`, and `trainable` in this phase."""
         trainable = self._model.trainable_variables
         return {
             "total": int(self._model.count_params()),

@@ -1,4 +1,4 @@
-"""Reuse the CNN of a fine-tuned run for extraction, with the clips that it was trained on."""
+"""Reuse the CNN of a finetuned run for extraction, with the clips that it was trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepfake_seq.store.record_ids import person_of
 
 
 class FinetunedCnn(NamedTuple):
-    """A fine-tuned CNN.
+    """A finetuned CNN.
 
     Attributes:
         backbone: Name of the CNN.
@@ -29,17 +29,17 @@ class FinetunedCnn(NamedTuple):
 
 
 def finetuned_cnn(folder: Path) -> FinetunedCnn:
-    """Return the CNN of the fine-tuned run in `folder`.
+    """Return the CNN of the finetuned run in `folder`.
 
     Raises:
-        RunError: There is no run, it has no fine-tuned CNN, or it is damaged.
+        RunError: There is no run, it has no finetuned CNN, or it is damaged.
     """
     model = run.load(folder)
     backbone = model.extract_config.backbone
     if backbone.weights != finetuned_weights.FILE_NAME:
         raise RunError(
             f"{folder} has no CNN, because it was not created by `deepseq finetune`. Give "
-            "--weights a fine-tuned run or a weights file."
+            "--weights a finetuned run or a weights file."
         )
     try:
         digest = str(model.fingerprint.fields["backbone"]["weights_sha256"])

@@ -58,7 +58,7 @@ def train(
     """Train in both phases, or resume from a checkpoint, and keep the weights of the best epoch.
 
     The weight of a class is N / 2 over its number of training frames. (The function that the paper
-    prints for this overwrites its counts in every batch, so that its weights are those of the last
+    prints for this overwrites its counts in every batch, so that its weights come from the last
     batch alone.)
 
     An epoch is better if the AUC of the validation clips is higher or, with equal AUC, if their
@@ -121,7 +121,7 @@ def _remaining(phases: list[Phase], done: int) -> Iterator[tuple[Phase, range]]:
 def _run_epoch(
     cnn: FinetunableCnn, stream: FrameStream, config: FinetuneConfig, epoch: int, on_batch: OnBatch
 ) -> float:
-    """Take a step for each batch, and return the mean loss of the frames."""
+    """Train on each batch once, and return the mean loss per frame."""
     cnn.seed_dropout(int(np.random.SeedSequence([config.seed, epoch]).generate_state(1)[0]))
     total, frames = 0.0, 0
     for batch in stream.epoch(epoch):
@@ -152,6 +152,6 @@ def _require_finite(row: EpochRow, phase: Phase) -> None:
     if not np.isfinite(row["loss"] + row["val_loss"]):
         option = "--learning-rate" if phase.number == 1 else "--fine-learning-rate"
         raise TrainingError(
-            f"fine-tuning diverged in epoch {row['epoch']:.0f}: the loss is not finite. Try a "
+            f"finetuning diverged in epoch {row['epoch']:.0f}: the loss is not finite. Try a "
             f"lower {option}. Received: {phase.learning_rate:g}"
         )

@@ -1,4 +1,4 @@
-"""From a face cache to a run directory: split, fine-tune, calibrate, evaluate, write."""
+"""From a face cache to a run directory: split, finetune, calibrate, evaluate, write."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _RANDOM_START_WARNING = (
 
 @dataclass(frozen=True, eq=False)
 class FinetuneTask:
-    """Everything needed to fine-tune a CNN: clips, crops, weights and settings.
+    """Everything needed to finetune a CNN: clips, crops, weights and settings.
 
     Attributes:
         experiment: Clips, split into training, validation and test.
@@ -89,7 +89,7 @@ class FinetuneTask:
 
     @property
     def batches(self) -> int:
-        """Number of all batches, including those of the baselines."""
+        """Total number of batches, including the baselines."""
         epochs = self.config.head_epochs + self.config.epochs
         return -(-len(self.experiment.data) // BATCH) + self.stream.batches * epochs
 
@@ -117,7 +117,7 @@ class FinetuneTask:
 def finetune_experiment(
     config: FinetuneConfig, split: SplitConfig, decision: DecisionConfig
 ) -> ExperimentConfig:
-    """Return the settings of stage 2 that correspond to those of fine-tuning."""
+    """Return the settings of stage 2 that correspond to the finetuning settings."""
     balance = ("weights",) if config.balanced else ()
     training = TrainConfig(
         epochs=max(config.head_epochs + config.epochs, 1),
@@ -142,7 +142,7 @@ def load_task(
     """Find the weights, read the metadata of the clips, and split the clips.
 
     Raises:
-        UsageError: The weights are fine-tuned already, the input size is too small for the CNN, or
+        UsageError: The weights are finetuned already, the input size is too small for the CNN, or
             self-blending needs faces but the store was made without a face detector.
         WeightsError: Weights are missing or damaged.
         DatasetError: There are too few clips, or the split leaks.
@@ -151,7 +151,7 @@ def load_task(
     start = Path(backbone.weights)
     if backbone.uses_file and (start.is_dir() or finetuned_weights.is_finetuned(start)):
         raise UsageError(
-            "fine-tuning cannot start from a fine-tuned CNN, because the clips that it was trained "
+            "finetuning cannot start from a finetuned CNN, because the clips that it was trained "
             "on before would no longer be known. Give --weights other weights. Received: "
             f"--weights {backbone.weights}"
         )
@@ -169,7 +169,7 @@ def load_task(
 
 
 def finetune(task: FinetuneTask, folder: Path, on_batch: OnBatch = lambda note: None) -> FitResult:
-    """Fine-tune a CNN, and create its run directory when the run is complete.
+    """Finetune a CNN, and create its run directory when the run is complete.
 
     An interrupted training is resumed from its last epoch. The test clips are evaluated once, at
     the end.
@@ -253,7 +253,7 @@ def _evaluate(
     model: SequenceModel,
     frozen: SequenceData,
 ) -> RunContents:
-    """Evaluate the model, and baselines on the features of the CNN before fine-tuning."""
+    """Evaluate the model, and baselines on the features of the CNN before finetuning."""
     split = task.experiment.split.positions
     frozen_pairs = [(frozen.take(split.train), frozen.take(split.validation))]
     baseline_metrics: dict[str, Any] = {}

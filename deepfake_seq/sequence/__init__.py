@@ -1,1 +1,1 @@
-"""Stage 2: sequence models trained and judged from the feature cache alone."""
+"""Stage 2: sequence models, trained and evaluated on cached features only."""

@@ -36,7 +36,7 @@ from deepfake_seq.untrusted import decode
 
 _MODEL, _TRAIN = ModelConfig(), TrainConfig()
 _SPLIT, _DECISION = SplitConfig(), DecisionConfig()
-_ARRAYS = Fingerprint({"features": "arrays of one's own"})
+_ARRAYS = Fingerprint({"features": "user-supplied arrays"})
 
 
 class _SavedSettings(Struct):

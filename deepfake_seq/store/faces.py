@@ -39,7 +39,7 @@ def has_faces(path: Path) -> bool:
 
 
 def open_faces(path: Path) -> FaceStore:
-    """Open the face cache at `path`, or that of the feature store at `path`.
+    """Open the face cache at `path`, or the face cache of the feature store at `path`.
 
     Raises:
         StoreError: There is neither, or a file in it is damaged.

@@ -31,7 +31,7 @@ class Lock:
 
     Args:
         path: Path of the file, in an existing folder.
-        kind: Class of `filelock` that locks it.
+        kind: Lock class of `filelock` to use.
     """
 
     def __init__(self, path: Path, kind: type[BaseFileLock]) -> None:

@@ -25,7 +25,7 @@ CNN_SPLIT_FACT = "cnn_part"
 """Name of the fact with the split in which a finetuned CNN has seen the clip."""
 
 _VIEW_SUFFIX = rf"@(?:{'|'.join(VIEW_KINDS)})\d+"
-# Also matches a person of a video whose own name is that of a view: `a@view1#0`.
+# Also matches a person of a video that is named like a view: `a@view1#0`.
 _VIEW = re.compile(rf"{_VIEW_SUFFIX}(?:#\d+)?$")
 _PERSON = re.compile(rf"(#\d+)(?:{_VIEW_SUFFIX})?$")
 
@@ -41,23 +41,23 @@ def record_id(video_id: str, person: int | None) -> str:
 
 
 def view_id(clip_id: str, kind: str, number: int) -> str:
-    """Return the id of a view's record.
+    """Return the record id of a view.
 
     Args:
         clip_id: Id of the record that the view is made from.
         kind: One of `config.VIEW_KINDS`.
-        number: Number of the view among those of its kind, from 1.
+        number: Number of the view among the views of its kind, from 1.
     """
     return f"{clip_id}@{kind}{number}"
 
 
 def is_view_id(record_id: str) -> bool:
-    """Return whether an id is that of a view."""
+    """Return whether an id belongs to a view."""
     return _VIEW.search(record_id) is not None
 
 
 def clip_id_of(record_id: str) -> str:
-    """Return the id of the clip that a view is made from, or the id itself if it is not a view's.
+    """Return the id of a view's clip; the id itself if it does not belong to a view.
 
     >>> clip_id_of("a.mp4#0@view1")
     'a.mp4#0'

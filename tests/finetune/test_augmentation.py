@@ -1,4 +1,4 @@
-"""Augmentation on the training device equals that of the views."""
+"""Augmentation on the training device equals the augmentation of views."""
 
 from __future__ import annotations
 

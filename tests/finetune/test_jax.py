@@ -1,4 +1,4 @@
-"""Fine-tuning with JAX as the Keras backend."""
+"""Finetuning with JAX as the Keras backend."""
 
 from __future__ import annotations
 

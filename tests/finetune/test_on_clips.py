@@ -34,7 +34,7 @@ NETWORK = "face_detection_yunet_2026may.onnx"
 
 
 class NoCnn:
-    """Replacement of a CNN where only the faces are needed."""
+    """Stand-in for the CNN in tests that only need the faces."""
 
     batch = 16
 

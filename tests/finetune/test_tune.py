@@ -1,4 +1,4 @@
-"""Fine-tuning from a face cache to a run, in two phases, with resumption."""
+"""Finetuning from a face cache to a run, in two phases, with resumption."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_run_names_its_cnn(fitted: FitResult) -> None:
     assert backbone["weights_sha256"] == digest_of(fitted.folder / finetuned_weights.FILE_NAME)
     assert model.fingerprint.fields["faces"]["crop_size"] == 32
     card = (fitted.folder / "README.md").read_text()
-    assert card.startswith("# vgg16-dense\n\nA deepseq CNN, fine-tuned on faces, trained on")
+    assert card.startswith("# vgg16-dense\n\nA deepseq CNN, finetuned on faces, trained on")
     notes = json.loads((fitted.folder / run.DESCRIPTION).read_text())["finetune"]
     assert (notes["backbone"], notes["input_size"], notes["epochs"]) == ("vgg16", 32, 2)
 
@@ -215,7 +215,7 @@ def test_few_fakes_are_used_for_validation_first(tmp_path: Path) -> None:
 def test_a_fine_tuned_cnn_is_refused_as_the_start(fitted: FitResult, store: FaceStore) -> None:
     backbone = BackboneConfig("vgg16", str(fitted.folder / finetuned_weights.FILE_NAME))
     experiment_config = finetune_experiment(SHORT, SplitConfig(), DecisionConfig())
-    with pytest.raises(UsageError, match="cannot start from a fine-tuned CNN"):
+    with pytest.raises(UsageError, match="cannot start from a finetuned CNN"):
         load_task(store, backbone, experiment_config, SHORT)
 
 

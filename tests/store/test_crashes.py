@@ -77,8 +77,8 @@ class File:
 class PowerLoss:
     """Possible states of a disk after a power failure, according to POSIX.
 
-    The content of a file is safe after its fsync, a name after the fsync of its folder. Each other
-    change may be lost independently.
+    The content of a file is safe after an fsync of the file; a file name is safe after an fsync of
+    its folder. Any other change may be lost independently.
 
     Attributes:
         folder: Folder whose files are tracked.
@@ -163,7 +163,7 @@ def test_a_power_failure_at_any_step_loses_no_committed_record(
 
 
 def failing_at(step: int, number: int) -> Any:
-    """Fail the given step of the disk and every later one."""
+    """Make the given disk operation and all later ones fail."""
     left = step
 
     def before(name: str, *arguments: Any) -> None:

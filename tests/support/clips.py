@@ -72,7 +72,7 @@ def numbered(number: int, size: tuple[int, int] = (64, 48)) -> Image:
 
 
 def number_in(image_rgb: Image) -> int:
-    """Return the number in an image from `numbered`, even after lossy encoding."""
+    """Return the number that an image made by `numbered` shows, even after lossy encoding."""
     third = image_rgb.shape[1] // 3
     low = int(np.median(image_rgb[:, :third])) // _STEP
     high = int(np.median(image_rgb[:, -third:])) // _STEP

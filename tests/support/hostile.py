@@ -1,4 +1,4 @@
-"""A decoder that breaks its process in the way that the file name says."""
+"""A decoder that crashes or blocks its process, depending on the file name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _decode = decoding.decode
 
 
 def decode(path: Path, *settings: Any) -> DecodedVideo:
-    """Decode, or misbehave as the file name says."""
+    """Decode a video, or misbehave as specified by its file name."""
     if "segfault" in path.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "killed" in path.name:

@@ -54,7 +54,7 @@ def clips(count: int = 40, fakes: bool = True, **changes: Any) -> list[FeatureRe
 def with_views(
     records: Iterable[FeatureRecord], kinds: Iterable[str] = ("view", "blend"), each: int = 1
 ) -> Iterator[FeatureRecord]:
-    """Yield each clip after its views: views of all clips, fakes of the real ones."""
+    """Yield the views of each clip, then the clip; only real clips have blended fakes."""
     for record in records:
         for kind in kinds:
             for number in range(1, each + 1):

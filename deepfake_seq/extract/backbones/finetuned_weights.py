@@ -36,7 +36,7 @@ class _Metadata(msgspec.Struct):
 
 
 def is_finetuned(path: Path) -> bool:
-    """Return whether the name of a weights file is that of a finetuned CNN."""
+    """Return whether a weights file is named like a finetuned CNN."""
     return path.suffix == SUFFIX
 
 
@@ -62,7 +62,7 @@ def write(path: Path, backbone: str, crop_size: int, weights: Weights) -> None:
 
 
 def describe(path: Path) -> tuple[str, int]:
-    """Return the name of a file's CNN and the side of its input in pixels.
+    """Return the name of the CNN in a file, and the side of its input in pixels.
 
     Raises:
         WeightsError: It is not the weights file of a finetuned CNN.

@@ -75,7 +75,7 @@ def preprocess(images_rgb: Any, inputs: str) -> Any:
 
 
 def backbone_of(name: str, weights: Path | None) -> Backbone:
-    """Return the row of a CNN; a finetuned weights file sets its input size.
+    """Return the `BACKBONE_TABLE` row of a CNN, with the input size of a finetuned weights file.
 
     Args:
         name: A key of `BACKBONE_TABLE`.

@@ -58,7 +58,7 @@ class ChunkQueue:
 
     @property
     def chunks_waiting(self) -> int:
-        """Number of chunks of the largest size that the queue makes."""
+        """Number of chunks if the queue is split into chunks of the maximum size."""
         return math.ceil(self.waiting / self._largest)
 
     def add(self, videos: Sequence[PendingVideo]) -> None:

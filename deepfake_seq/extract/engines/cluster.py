@@ -149,7 +149,7 @@ def _worker_class() -> Any:
 
 
 def wait(calls: Sequence[Any], seconds: float) -> list[Any]:
-    """Return the calls that have a result; if none has, wait for one, up to `seconds`."""
+    """Return the calls that have a result; if there are none, wait up to `seconds` for one."""
     import ray
 
     ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
@@ -221,7 +221,7 @@ def _require_way_to(address: str) -> None:
 
 
 def _unreachable(address: str) -> str:
-    """Return why `HOST:PORT` cannot be connected to; "" if it can."""
+    """Return why connecting to `HOST:PORT` fails, or "" if it works."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()

@@ -124,7 +124,7 @@ class RayEngine(Engine):
             self.profile.stop()
 
     def _check_nodes(self) -> None:
-        """Count the processes that fit on the nodes; fail if none has fit for too long."""
+        """Count the processes that fit on the nodes; fail if there has been none for too long."""
         now = time.monotonic()
         if now - self._checked_at < _NODE_CHECK_SECONDS:
             return

@@ -23,7 +23,7 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     channel) are not in the other image.
 
     Args:
-        images_rgb: uint8 (H, W, 3) each, in order of time.
+        images_rgb: uint8 (H, W, 3) each, in chronological order.
 
     Returns:
         Positions from 1 to T - 1.

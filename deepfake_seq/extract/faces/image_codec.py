@@ -22,7 +22,7 @@ Images = list[npt.NDArray[np.uint8]]
 _BROKEN = (*DAMAGE, IndexError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError)
 
 MAX_SIDE = 8192
-"""Maximum side of a crop in pixels: twice that of a face that fills a 4K frame."""
+"""Maximum side of a crop in pixels: twice the side of a face that fills a 4K frame."""
 
 _ENCODINGS: dict[str, dict[str, Any]] = {
     "webp": {"lossless": True, "quality": 0, "method": 0},  # the fastest; see benchmarks/faces.py

@@ -27,7 +27,7 @@ FramesAt = Callable[[Sequence[int]], SampledFrames | None]
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """The faces of one person, in order of time.
+    """The faces of one person, in chronological order.
 
     Attributes:
         images_rgb: uint8 (H, W, 3) each; the K frames that show the person.
@@ -100,7 +100,7 @@ def _missed(tracks: list[FaceTrack], frames: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class _SearchedFrames:
-    """Frames in which faces were searched, in order of time.
+    """Frames in which faces were searched, in chronological order.
 
     Attributes:
         images_rgb: uint8 (H, W, 3) each.

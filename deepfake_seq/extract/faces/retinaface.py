@@ -46,7 +46,7 @@ class RetinaFaceDetector:
             precision: One of `config.PRECISIONS`.
 
         Raises:
-            WeightsError: The file is not this network.
+            WeightsError: The file does not contain this network.
             EngineError: The CPU does not support the precision.
         """
         return cls(OpenVinoNetwork(weights, precision))

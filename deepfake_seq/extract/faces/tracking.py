@@ -26,7 +26,7 @@ def track_faces(
     sizes are similar.
 
     Args:
-        faces_by_frame: The faces of each frame, in order of time.
+        faces_by_frame: The faces of each frame, in chronological order.
         cuts: The frames that begin a new shot. Tracks end at a cut, because the face in the same
             place afterwards may be another person's.
     """

@@ -69,7 +69,7 @@ class CachedCropSource:
             squares = image_codec.decode(record.encoded)
             sizes = [record.facts.get(name) for name in ("width", "height")]
             if squares and not all(type(size) is int and size > 0 for size in sizes):
-                raise StoreError(f"the size of its frames is not known. Received: {sizes}")
+                raise StoreError(f"the size of its frames is unknown. Received: {sizes}")
         except StoreError as error:
             return record.without_frames("rejected", str(error)), []
         return record, squares

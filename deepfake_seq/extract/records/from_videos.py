@@ -161,7 +161,7 @@ def _without_crops(
 
 
 def _no_face(sampled: int, reason: str) -> str:
-    """Return the reason of a `no_face` record; `reason` says why frames are missing, if any are."""
+    """Return the reason of a `no_face` record, including the `reason` for missing frames."""
     message = f"no face in the {sampled} sampled frames or their neighbours"
     return f"{message} ({reason})" if reason else message
 

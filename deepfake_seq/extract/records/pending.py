@@ -43,8 +43,8 @@ class PendingRecord:
     Attributes:
         record: The record; all features are zero.
         landmarks: float32 (T, 5, 2) in pixels of the frame; zeros if the detector finds none.
-        crops_rgb: uint8 (K, S, S, 3) in order of time, the input of the CNN; K is 0 if no frame
-            shows the face.
+        crops_rgb: uint8 (K, S, S, 3) in chronological order, the input of the CNN; K is 0 if no
+            frame shows the face.
         faces: The person's record in the face cache; None if faces are not kept.
     """
 

@@ -104,8 +104,8 @@ def neighbours(
 ) -> list[npt.NDArray[np.int64]]:
     """Return neighbours of the chosen frames in which no face was found, nearest first.
 
-    Each neighbour is nearer to its own chosen frame than to any other one, so the frames stay in
-    order of time whichever neighbours replace them.
+    Each neighbour is nearer to its chosen frame than to any other chosen frame. The frames
+    therefore stay in chronological order, whichever neighbours replace them.
 
     Args:
         chosen: (T,) positions of the chosen frames, strictly increasing.

@@ -69,7 +69,7 @@ def _socket(connection: Connection) -> socket.socket:
 
 
 def _memory() -> int:
-    """Return a descriptor of unnamed memory or, if the system lacks it, of an unnamed file.
+    """Return a descriptor of unnamed memory, or of an unnamed file on systems without it.
 
     `/dev/shm` is not used: in many containers it has only 64 MB.
     """

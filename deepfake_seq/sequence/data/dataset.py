@@ -201,7 +201,7 @@ def load(
         if in_memory:
             in_memory[0][row], in_memory[1][row] = record.features, record.mask
         video_ids.append(record.video_id)
-    # Sorted by name, so that in memory a seed gives the same model for any order on disk.
+    # Sorted by name: in memory, the model for a seed then does not depend on the order on disk.
     clips.sort(key=lambda pair: pair[0].video_id)
     with_views = attach_views([clip for clip, _ in clips], view_records, excluded)
     if not with_views:

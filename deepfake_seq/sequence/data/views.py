@@ -45,12 +45,12 @@ class View:
 
 
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
-    """Whether a record is made from a clip, by its name or by what it says of itself."""
+    """Return whether a record is a view of a clip, according to its id or its metadata."""
     return VIEW_FACT in facts or is_view_id(video_id)
 
 
 def clip_of(video_id: str) -> str:
-    """Return the id of a view's clip, by the view's name, or the id of a clip unchanged.
+    """Return the id of a view's clip, derived from the view's id; the id of a clip is unchanged.
 
     >>> clip_of("a.mp4#0@view1")
     'a.mp4#0'
@@ -59,5 +59,5 @@ def clip_of(video_id: str) -> str:
 
 
 def person_in(video_id: str) -> str:
-    """`#0`, `#1` … where a record, or what a view is made from, is one of several people; or ""."""
+    """Return the suffix of a person, such as `#1`, or "" if the clip has only one person."""
     return person_of(video_id)

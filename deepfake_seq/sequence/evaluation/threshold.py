@@ -28,8 +28,8 @@ class Decision:
     Attributes:
         threshold: Scores of at least this are called fake.
         band: Abstention band: scores from the first to below the second are inconclusive. The two
-            are equal if there is no band. The metrics ignore the band and count the calls at the
-            threshold.
+            are equal if there is no band. The metrics ignore the band and use the predictions at
+            the threshold.
         rule: Rule that chose the threshold: `fpr` or `balanced`.
         target_fpr: Maximum fraction of real clips called fake, 0 to 1, and of fake clips called
             real, outside the band.
@@ -87,7 +87,7 @@ class Decision:
 
     @property
     def warnings(self) -> list[str]:
-        """Limits of the verdicts that readers must know."""
+        """Warnings about limits of the verdicts, for users to read."""
         if not self.knows_fakes:
             return self._without_fakes
         if self.supported:

@@ -35,7 +35,7 @@ METRICS = (
 
 @dataclass(frozen=True, eq=False)
 class WeightedMetrics:
-    """Metrics of scores in which each clip counts as often as its weight says.
+    """Metrics of weighted clips.
 
     The scores are sorted once, so that a bootstrap over thousands of weightings is fast;
     scikit-learn computes one weighting per call. With a weight of 1 for every clip, these are
@@ -107,7 +107,7 @@ class WeightedMetrics:
         return np.stack([np.interp(fpr, *curve) for curve in zip(reals, fakes, strict=True)])
 
     def _by_score(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Sum the weights of the fake and of the real clips of each distinct score, (R, K)."""
+        """Sum the weights of the fake and real clips at each distinct score; (R, K) each."""
         ranked = weights[:, self.order]
         fakes = np.add.reduceat(ranked * self.fakes, self.starts, axis=1)
         return fakes, np.add.reduceat(ranked, self.starts, axis=1) - fakes
@@ -146,7 +146,7 @@ def _equal_error_rate(tpr: Floats, fpr: Floats) -> Floats:
 
 
 def _decisions(fakes: Floats, reals: Floats, called: npt.NDArray[np.bool_]) -> dict[str, Floats]:
-    """Compute the metrics of the calls at the threshold."""
+    """Compute the metrics of the predictions at the threshold."""
     real_right, real_wrong = reals[:, ~called].sum(axis=1), reals[:, called].sum(axis=1)
     fake_right, fake_wrong = fakes[:, called].sum(axis=1), fakes[:, ~called].sum(axis=1)
     right, wrong = real_right + fake_right, real_wrong + fake_wrong

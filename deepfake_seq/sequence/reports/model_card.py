@@ -30,7 +30,7 @@ def card(
     networks = f"one network with {parameters}"
     if members > 1:
         networks = f"{members} networks with {parameters} each, whose logits are averaged"
-    kind = "CNN, fine-tuned on faces" if "finetune" in notes else "sequence model"
+    kind = "CNN, finetuned on faces" if "finetune" in notes else "sequence model"
     clips = ", ".join(f"{count} {split_name}" for split_name, count in notes["split"].items())
     if members > 1:
         clips += "; each validation clip is scored by the network that was not trained on it"

@@ -72,7 +72,7 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
             "macro-F1",
             "pooled AUC",
             "pooled macro-F1",
-            "best by any threshold",
+            "best at any threshold",
         ]
     ]
     for name, values in models.items():

@@ -98,7 +98,7 @@ def pair(first: Predictions, other: Predictions) -> PairedTest:
 
 
 def caveats(runs: Sequence[ComparedRun]) -> list[str]:
-    """List the reasons why the runs cannot be compared, or only with reservations."""
+    """List the reasons why a comparison of the runs is invalid or limited."""
     first = runs[0]
     notes = []
     for other in runs[1:]:

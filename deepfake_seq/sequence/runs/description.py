@@ -23,7 +23,7 @@ class InputShape(Struct, frozen=True):
 
 
 class Parameters(Struct, frozen=True):
-    """The number of all parameters of one network, and of its trainable ones."""
+    """Numbers of all parameters and of trainable parameters of one network."""
 
     total: Count
     trainable: Count
@@ -44,7 +44,7 @@ class RunDescription(Struct, frozen=True, kw_only=True):
         created: Time when the run was created, in ISO 8601.
         parameters: Number of parameters of one network.
         split: Number of clips in each split.
-        warnings: Limits of the metrics that readers must know.
+        warnings: Warnings about limits of the metrics, for users to read.
         training: Best epoch of each network.
     """
 

@@ -1,4 +1,4 @@
-"""Reuse the split of the run that fine-tuned the CNN of the features.
+"""Reuse the split of the run that finetuned the CNN of the features.
 
 Such a CNN has seen labels: any model on its features looks too good on clips that the CNN was
 trained or selected on, and on other clips of the same people. Its own split therefore takes
@@ -28,14 +28,14 @@ _SPLIT_OF_OVERLAP = {
     "unseen": "test",
 }
 _REMEDY = (
-    "This is the split of the run that fine-tuned the CNN: add clips that are not in this run, or "
+    "This is the split of the run that finetuned the CNN: add clips that are not in this run, or "
     "extract features with another CNN."
 )
 
 
 @dataclass(frozen=True)
 class InheritedSplit:
-    """The split of a fine-tuned CNN's run, applied to clips of its features.
+    """The split of a finetuned CNN's run, applied to clips whose features come from that CNN.
 
     Attributes:
         split: Positions of the clips in each split.
@@ -49,16 +49,16 @@ class InheritedSplit:
 def inherited_split(
     data: SequenceData, config: SplitConfig, pseudo_fakes: Sequence[bool]
 ) -> InheritedSplit:
-    """Split clips as the run of the CNN did.
+    """Split clips like the run that finetuned the CNN.
 
-    Clips of that run keep their split, even if its splits share groups. Related clips become
-    training clips, unless they share a group with another split. Unseen clips become test clips,
-    unless they share a group with training or validation. If the store has no validation clip of
-    the run, validation is split off by group.
+    Clips of that run keep their split, even if the splits of the run share groups. Related clips
+    become training clips, unless they share a group with another split. Unseen clips become test
+    clips, unless they share a group with training or validation. If the store has no validation
+    clip of the run, validation is split off by group.
 
     Args:
         data: Clips, some of which overlap with the CNN's training.
-        config: Fraction and seed of validation.
+        config: Fraction of validation clips, and seed of the split.
         pseudo_fakes: See `datasets.split_by_group`.
 
     Raises:
@@ -73,7 +73,7 @@ def inherited_split(
     )
     if trained_test_clips and config.strategy == "official":
         raise DatasetError(
-            f"the CNN of these features was fine-tuned on {trained_test_clips} of the official "
+            f"the CNN of these features was finetuned on {trained_test_clips} of the official "
             "split's test clips, or on people in them. Leave out --split official; the split of "
             "the CNN's run is then used."
         )
@@ -90,7 +90,7 @@ def inherited_split(
     straddling = np.setdiff1d(np.arange(len(data)), kept)
     finetuned_on = sum(overlap in TRAINED_ON for overlap in overlaps)
     warnings = [
-        f"The CNN of these features was fine-tuned on {finetuned_on} of these clips: the split of "
+        f"The CNN of these features was finetuned on {finetuned_on} of these clips: the split of "
         "its run is used, so that no clip of its training is tested on."
     ]
     if len(straddling):
@@ -101,7 +101,7 @@ def inherited_split(
     if trained_test_clips:
         warnings.append(
             f"{trained_test_clips} test clips of the dataset's official split are not tested on: "
-            "the CNN was fine-tuned on them, or on people in them."
+            "the CNN was finetuned on them, or on people in them."
         )
     return InheritedSplit(
         Split(

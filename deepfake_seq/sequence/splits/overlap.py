@@ -59,12 +59,12 @@ def cnn_overlaps(clips: Sequence[Clip]) -> list[str]:
 
 
 def needs_cnn_split(clips: Sequence[Clip]) -> bool:
-    """Return whether a fine-tuned CNN was trained on some of the clips or on people in them."""
+    """Return whether a finetuned CNN was trained on some of the clips or on people in them."""
     return any(overlap in NEVER_TESTED for overlap in cnn_overlaps(clips))
 
 
 def require_free_split(clips: Sequence[Clip]) -> None:
-    """Refuse a new split of clips that a fine-tuned CNN was trained on.
+    """Refuse a new split of clips that a finetuned CNN was trained on.
 
     Raises:
         DatasetError: The clips need the split of the CNN's run.
@@ -72,7 +72,7 @@ def require_free_split(clips: Sequence[Clip]) -> None:
     count = sum(overlap in NEVER_TESTED for overlap in cnn_overlaps(clips))
     if count:
         raise DatasetError(
-            f"the CNN of these features was fine-tuned on {count} of the clips, or on people in "
+            f"the CNN of these features was finetuned on {count} of the clips, or on people in "
             "them, and a new split would test on some of these. Leave out --split group, --folds "
             "and --members; the split of the CNN's run is then used."
         )

@@ -31,7 +31,7 @@ class DataSplit:
         official: Whether the dataset assigned the split.
         duplicates: Number of clips that are duplicates of another one under a different name.
         shared: Identities that occur in several splits, with the names of these splits.
-        inherited: Warnings about a split inherited from a fine-tuned CNN; empty for any other.
+        inherited: Warnings about a split inherited from a finetuned CNN; empty for any other.
     """
 
     positions: Split
@@ -68,7 +68,7 @@ def split_data(
 
     Duplicates of one file are kept together. The official split of a published dataset is used
     unchanged, with a warning about identities that it shares; a split from a CSV file must not
-    share identities unless `config` allows it. If the CNN of the features was fine-tuned on some of
+    share identities unless `config` allows it. If the CNN of the features was finetuned on some of
     the clips, the split of its run is used.
 
     Args:

@@ -114,7 +114,7 @@ class SweepResult:
         trials: Number of trials, including those that sampled a setting again.
         members: Number of networks in each training.
         splits: Number of clips in `validation` and `test`.
-        warnings: Limits of the ranking that readers must know.
+        warnings: Warnings about limits of the ranking, for users to read.
     """
 
     plan: Plan

@@ -15,7 +15,7 @@ class Balance:
     """Weights of the classes in training.
 
     Attributes:
-        methods: Methods in use: `alpha` of the focal loss, class `weights`, balanced `batches`.
+        methods: Correction methods: `alpha` of the focal loss, class `weights`, balanced `batches`.
         real: Number of real training clips.
         fake: Number of fake training clips.
     """
@@ -39,7 +39,7 @@ class Balance:
 
     @property
     def class_weights(self) -> tuple[float, float]:
-        """Weight of a real and of a fake clip: N / 2 over the size of the class, or 1 and 1."""
+        """Weights of real and fake clips: N / (2 × size of the class), or 1 without `weights`."""
         if "weights" not in self.methods:
             return 1.0, 1.0
         half = (self.real + self.fake) / 2

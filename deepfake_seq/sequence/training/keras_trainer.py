@@ -2,7 +2,7 @@
 
 Tracing a training step takes seconds; running it on a small dataset takes milliseconds. All models
 of one architecture therefore share one compiled model, whose weights and optimizer state are reset
-for each training. The result is the same as with a model for each.
+before each training run. The results are the same as with a new model for each run.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is stored of one video: its record, metadata and fingerprint."""
+"""Stored data of one video: record, metadata and fingerprint."""

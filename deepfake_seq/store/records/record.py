@@ -58,10 +58,10 @@ _INFINITE = 0x7C00
 
 @dataclass(frozen=True, eq=False)
 class Record(ABC):
-    """Base class of what is stored of one video: `FeatureRecord` and `FaceRecord`.
+    """Base class of the records of one video, `FeatureRecord` and `FaceRecord`.
 
-    The rows of the arrays are sampled frames. Valid frames come first, in order of time; the rows
-    after them are padding of zeros (-1 in `frame_index`).
+    The rows of the arrays are sampled frames. Valid frames come first, in chronological order; the
+    rows after them are padding of zeros (-1 in `frame_index`).
 
     Attributes:
         video_id: Path of the video relative to its root, with forward slashes.
@@ -249,8 +249,8 @@ def canonical_bytes(
 ) -> tuple[bytes, memoryview]:
     """Return the bytes that a record's digest covers, in two pieces: the last array is not copied.
 
-    The shape in the first piece is the number of rows, followed by the number of features per row
-    or the total size of the images.
+    The first piece includes the shape: the number of rows, and the number of features per row or
+    the total size of the images.
     """
     *small, last = arrays
     shape = len(small[0]), last.shape[-1]

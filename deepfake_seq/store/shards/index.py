@@ -1,4 +1,4 @@
-"""The index of a store: which shard contains the record of which video.
+"""The index of a store: the shard and row of each video's record.
 
 A shard is written once and never changed, and its name is derived from its content. A shard that is
 indexed therefore need not be read again, even if other processes write to the store.
@@ -150,7 +150,7 @@ class Index:
 
 
 def with_repair_hint(error: StoreError, folder: Path) -> str:
-    """Return the message of an error, followed by how to repair the store unless it says so."""
+    """Return the message of an error, with advice on repairing the store unless it contains it."""
     hint = f"Run `deepseq verify --repair {folder}` to keep the intact records; then extract again."
     message = str(error)
     return message if hint in message else f"{message.removesuffix('.')}. {hint}"

@@ -24,7 +24,7 @@ class BadRecord:
         video_id: Id of the video; "" if it cannot be read.
         shard: File name of the shard.
         position: Row of the record in the shard.
-        reason: What is wrong with the record.
+        reason: Reason why the record is unusable.
     """
 
     video_id: str

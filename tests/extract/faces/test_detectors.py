@@ -267,10 +267,11 @@ def test_batched_retinaface_equals_the_package(
 ) -> None:
     import onnxruntime
 
-    found_by_us = detector_of("retinaface")  # also imports the package the right way
+    found_by_us = detector_of("retinaface")  # also imports `retinaface`, with its ONNX backend
     from retinaface import RetinaFace
 
-    # Blocks as large as the coarsest stride: few places are sure enough, in any size of image.
+    # Blocks as large as the coarsest stride: few places exceed the
+    # minimum confidence, whatever the image size.
     generator = np.random.default_rng(1)
     images = np.full((6, *size, 3), 128, np.uint8)
     for image in images:

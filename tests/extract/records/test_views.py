@@ -1,4 +1,4 @@
-"""Views of a clip: their ids and facts, and that they are reproducible."""
+"""Views of a clip: ids, metadata and reproducibility."""
 
 from __future__ import annotations
 

@@ -207,21 +207,21 @@ HARMS: dict[str, tuple[str, Harm]] = {
             )
         ),
     ),
-    "a title that is a number": (MODEL, setting("title", to=5)),
-    "a title that is nothing": (MODEL, setting("title", to=None)),
+    "a numeric title": (MODEL, setting("title", to=5)),
+    "a null title": (MODEL, setting("title", to=None)),
     "an empty title": (MODEL, setting("title", to="")),
     "a title on two lines": (MODEL, setting("title", to="gru\nthreshold: 0.1")),
-    "a title that turns the line round": (MODEL, setting("title", to="gru \u202e")),
+    "a title that reverses the text direction": (MODEL, setting("title", to="gru \u202e")),
     "a title with colours": (MODEL, setting("title", to="\x1b[31mgru")),
-    "a title without end": (MODEL, setting("title", to="g" * 81)),
+    "a title that is too long": (MODEL, setting("title", to="g" * 81)),
     "altered fingerprint": (MODEL, setting("fingerprint", "faces", to={"detector": "mtcnn"})),
-    "fingerprint of another kind": (MODEL, setting("fingerprint", to=3)),
+    "a fingerprint that is a number": (MODEL, setting("fingerprint", to=3)),
     "another format": (MODEL, setting("format", to="keras")),
     "a later format": (MODEL, setting("format_version", to=99)),
-    "JSON that is cut": (MODEL, content(MODEL, b"{")),
-    "JSON nested without end": (MODEL, content(MODEL, b"[" * 200_000)),
-    "a list for a description": (MODEL, content(MODEL, b"[]")),
-    "no text": (MODEL, content(MODEL, b"\xff\xfe\x00")),
+    "truncated JSON": (MODEL, content(MODEL, b"{")),
+    "deeply nested JSON": (MODEL, content(MODEL, b"[" * 200_000)),
+    "a description that is a list": (MODEL, content(MODEL, b"[]")),
+    "a description that is not text": (MODEL, content(MODEL, b"\xff\xfe\x00")),
     "a huge description": (MODEL, sparse(MODEL, 1 << 40)),
     "a linked description": (MODEL, elsewhere(MODEL)),
     "a description that is a pipe": (MODEL, pipe(MODEL)),
@@ -239,7 +239,7 @@ HARMS: dict[str, tuple[str, Harm]] = {
     "foreign shape": (WEIGHTS, tensor("member_0/logistic/weights", np.zeros(9, np.float32))),
     "foreign dtype": (WEIGHTS, tensor("member_0/logistic/bias", np.zeros(1))),
     "an extra tensor": (WEIGHTS, tensor("member_0/../../x", np.zeros(1, np.float32))),
-    "a tensor of no member": (WEIGHTS, tensor("member_7/logistic/bias", np.zeros(1, np.float32))),
+    "a tensor of another run": (WEIGHTS, tensor("member_7/logistic/bias", np.zeros(1, np.float32))),
 }
 
 
@@ -318,8 +318,8 @@ METRICS = {
     "no baselines": b'{"validation": null, "test": null}',
     "metrics that are text": b'{"validation": "good", "test": null, "baselines": {}}',
     "NaN": b'{"validation": null, "test": null, "baselines": {}, "seconds": NaN}',
-    "a test of nothing": b'{"validation": null, "test": {}, "baselines": {}}',
-    "a baseline of text": b'{"validation": null, "test": null, "baselines": {"x": "good"}}',
+    "empty test metrics": b'{"validation": null, "test": {}, "baselines": {}}',
+    "a baseline that is text": b'{"validation": null, "test": null, "baselines": {"x": "good"}}',
 }
 
 

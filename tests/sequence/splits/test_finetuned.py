@@ -1,4 +1,4 @@
-"""Features of a fine-tuned CNN: no clip of its training is ever a test clip."""
+"""Features of a finetuned CNN: no clip of its training is ever a test clip."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_split_of_the_cnns_run_is_used_with_a_warning() -> None:
         "test": ["test"] * 4 + ["unseen"] * 2,
         "dropped": [],
     }
-    assert "fine-tuned on 12 of these clips: the split of its run" in split.warnings[0]
+    assert "finetuned on 12 of these clips: the split of its run" in split.warnings[0]
     assert not split.official
 
 
@@ -83,7 +83,7 @@ def test_another_split_is_refused_with_the_reason() -> None:
         lambda: split_data(data, SplitConfig(strategy="group")),
         lambda: make_folds(data, 2, 0),
     ):
-        with pytest.raises(DatasetError, match=r"fine-tuned on 12 .* Leave out --split group"):
+        with pytest.raises(DatasetError, match=r"finetuned on 12 .* Leave out --split group"):
             refused()
 
 
@@ -100,7 +100,7 @@ def test_an_official_split_makes_no_training_clip_of_the_cnn_a_test_clip() -> No
     split, plain = (split_data(data_of(some), SplitConfig()) for some in (official, clips))
     assert overlaps_in(official, split) == overlaps_in(clips, plain)
     assert "3 test clips of the dataset's official split are not tested on" in split.warnings[1]
-    with pytest.raises(DatasetError, match="fine-tuned on 3 of the official split's test clips"):
+    with pytest.raises(DatasetError, match="finetuned on 3 of the official split's test clips"):
         split_data(data_of(official), SplitConfig(strategy="official"))
 
 
@@ -265,7 +265,7 @@ def test_the_command_refuses_another_split_in_one_line(
     result = deepseq("fit", "--features", store.path, "--out", tmp_path / "x", *option)
     assert result.exit_code == 1 and not (tmp_path / "x").exists()
     (line,) = result.stderr.splitlines()
-    assert "fine-tuned on 36 of the clips" in line and "--folds" in line
+    assert "finetuned on 36 of the clips" in line and "--folds" in line
 
 
 def test_evaluate_uses_no_training_clip_of_the_cnn(tmp_path: Path) -> None:

@@ -368,7 +368,7 @@ def test_records_of_another_shape_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe{", b"", b"[]", b"{}", b'{"format": "deepseq-store"}'])
-def test_a_broken_description_is_refused_by_name(tmp_path: Path, text: bytes) -> None:
+def test_the_error_on_a_broken_description_names_the_file(tmp_path: Path, text: bytes) -> None:
     make_store(tmp_path / "s", clips=2)
     (tmp_path / "s" / "store.json").write_bytes(text)
     with pytest.raises(StoreError, match=r"store\.json.*verify --repair"):
