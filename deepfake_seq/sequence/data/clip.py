@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepfake_seq.sequence.data.views import View, person_in
+from deepfake_seq.sequence.data.views import View
 from deepfake_seq.store import Record
+from deepfake_seq.store.record_ids import person_of
 
 
 def clip_key(video_id: str, sha256: str) -> str:
@@ -16,7 +17,7 @@ def clip_key(video_id: str, sha256: str) -> str:
     The person (`#0`, `#1` …) of a video with one record per person is part of the key. A view has
     the key of its clip.
     """
-    return f"{sha256}{person_in(video_id)}" if sha256 else video_id
+    return f"{sha256}{person_of(video_id)}" if sha256 else video_id
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,9 @@ from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
 from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, clip_of, is_view
+from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
+from deepfake_seq.store.record_ids import clip_id_of, is_view_id
 
 __all__ = [
     "Clip",
@@ -177,8 +178,8 @@ def load(
     shape = (0, 0)
     names = store.reading_order
     if not views:
-        names = [name for name in names if clip_of(name) == name]
-    usable_rows = sum(clip_of(name) in store for name in names)
+        names = [name for name in names if not is_view_id(name)]
+    usable_rows = sum(clip_id_of(name) in store for name in names)
     for record in _labelled_records(store, names, excluded):
         row = len(video_ids)
         if not row:
@@ -196,7 +197,7 @@ def load(
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue
-            if clip_of(record.video_id) not in store:
+            if clip_id_of(record.video_id) not in store:
                 continue  # `attach_views` counts it
         if in_memory:
             in_memory[0][row], in_memory[1][row] = record.features, record.mask

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepfake_seq.config import VIEW_KINDS
-from deepfake_seq.store.record_ids import VIEW_FACT, clip_id_of, is_view_id, person_of
+from deepfake_seq.store.record_ids import VIEW_FACT, is_view_id
 
 DAMAGED, WITHOUT_CLIP, UNUSABLE = "damaged views", "views without their clip", "unusable views"
 """Reasons for excluding views."""
@@ -47,17 +47,3 @@ class View:
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
     """Return whether a record is a view of a clip, according to its id or its metadata."""
     return VIEW_FACT in facts or is_view_id(video_id)
-
-
-def clip_of(video_id: str) -> str:
-    """Return the id of a view's clip, derived from the view's id; the id of a clip is unchanged.
-
-    >>> clip_of("a.mp4#0@view1")
-    'a.mp4#0'
-    """
-    return clip_id_of(video_id)
-
-
-def person_in(video_id: str) -> str:
-    """Return the suffix of a person, such as `#1`, or "" if the clip has only one person."""
-    return person_of(video_id)
