@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from clips import write_clip
 from decoding import DecodersHere
+from mean_cnn import MeanCnn
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -47,13 +47,10 @@ CONFIG = ExtractConfig(
 )
 
 
-class MeanCnn:
-    """Each feature is the crop's mean grey level."""
+class BatchingCnn(MeanCnn):
+    """Its batches contain crops of several videos."""
 
     batch = 6
-
-    def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return np.repeat(crops_rgb.mean(axis=(1, 2, 3), dtype=np.float32)[:, None], 512, axis=1)
 
 
 def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
@@ -63,7 +60,7 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
         workers = max(execution.workers, 1)
         pool = decoders(workers, resolved.config.sampling, execution.limits)
         source = VideoCropSource(resolved, build_detector("none", None), pool)
-        return Extractor(source, MeanCnn())
+        return Extractor(source, BatchingCnn())
 
     return build
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from records import FACES, make_faces
+from small_run import complete, digests
 
 from deepfake_seq.store import FaceRecord, FaceStore
 
@@ -18,20 +19,9 @@ def small_run(path: Path, on_commit: Callable[[FaceRecord], None] = lambda recor
     """Complete a store, continuing from the state that an earlier run left."""
     description = FACES.description
     with FACES.writer.create(path, description, shard_records=4, shard_bytes=1200) as writer:
-        for record in RECORDS:
-            if record.video_id not in writer:
-                writer.commit(record)
-                on_commit(record)
-        entry = writer.entry(RELABELLED.video_id)
-        if entry is not None and entry.metadata["label"] != RELABELLED.label:
-            writer.commit(RELABELLED)
-            on_commit(RELABELLED)
-        writer.seal()
+        complete(writer, RECORDS, RELABELLED, on_commit)
 
 
 def contents(path: Path) -> dict[str, str]:
     """Read all records of a store, and return their SHA-256 by video id."""
-    if not (path / "store.json").exists():
-        return {}
-    with FaceStore.open(path) as store:
-        return {record.video_id: record.sha256.hex() for record in store}
+    return digests(FaceStore, path)
