@@ -22,6 +22,11 @@ The grammar of record ids is in `store.record_ids`, which this package must not 
 """
 
 
+def absolute(path: Path) -> Path:
+    """Return the absolute path, without "..", and without resolving links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps ".."
+
+
 @dataclass(frozen=True)
 class VideoItem:
     """A video to extract, with the metadata known before it is opened.
@@ -59,7 +64,7 @@ class VideoItem:
     @property
     def absolute(self) -> Path:
         """Absolute path of the file, without resolving links."""
-        return Path(os.path.abspath(self.path))  # noqa: PTH100 - ".." must not remain
+        return absolute(self.path)
 
     @property
     def root(self) -> Path:
