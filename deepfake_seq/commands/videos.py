@@ -98,13 +98,14 @@ def unlabelled_warning(items: Sequence[VideoItem]) -> str | None:
     count = sum(item.label == datasets.UNKNOWN for item in items)
     if not count:
         return None
-    folders = datasets.list_counts(datasets.unrecognised_classes(items))
-    return (
+    warning = (
         f"WARNING: {count:,} of {len(items):,} videos have no label, which `deepseq fit` needs. "
-        "Give --labels FILE.csv with the columns path,label (real or fake) and run the command "
-        "again: features are not extracted again. Or put the videos into folders named real and "
-        "fake." + (f" Folders that were not recognised as a class: {folders}." if folders else "")
+        "Put the videos into folders named real and fake, or give --labels FILE.csv with the "
+        "columns path,label and a row for every video. Then run `deepseq extract` again: it only "
+        "updates the labels."
     )
+    folders = datasets.list_counts(datasets.unrecognised_classes(items))
+    return warning + (f" Folders not recognised as a class: {folders}." if folders else "")
 
 
 def _coverage_lines(data_set: DataSet) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.layout import Coverage, DataSet
 from deepfake_seq.datasets.lists import abbreviate, find_list, is_file_name, read_text
-from deepfake_seq.datasets.words import read_words
+from deepfake_seq.datasets.words import Words, read_words
 from deepfake_seq.errors import DatasetError
 
 NAME = "celeb-df"
@@ -66,12 +66,16 @@ def home(folder: Path, root: Path) -> Path | None:
 
 
 def _celeb_folder(folder: Path) -> Path | None:
-    """Return the nearest of Celeb-DF's three folders, unless a folder below it tells a class."""
+    """Return the nearest of Celeb-DF's three folders, unless a folder below it contradicts it."""
+    below: list[Words] = []
     for level in (folder, *folder.parents):
-        if level.name.lower() in FOLDER_LABELS:
-            return level
-        if read_words(level.name).label != UNKNOWN:
-            return None
+        label = FOLDER_LABELS.get(level.name.lower())
+        if label is not None:
+            is_contradicted = any(
+                words.is_contradictory or words.label not in (label, UNKNOWN) for words in below
+            )
+            return None if is_contradicted else level
+        below.append(read_words(level.name))
     return None
 
 

@@ -64,7 +64,8 @@ def discover(paths: Sequence[Path], *, follow_links: bool = False) -> Discovery:
         where = ", ".join(str(path) for path in paths)
         left_out = "".join(f" Left out: {line}." for line in search.left_out.lines())
         raise DatasetError(
-            f"no videos found in {where}: looked for {' '.join(sorted(VIDEO_SUFFIXES))}.{left_out}"
+            f"no videos found in {where}: no file has the suffix of a supported video, such as "
+            f".mp4, .mov or .mkv. Give files with other suffixes one by one.{left_out}"
         )
     items = sorted(search.items.values(), key=lambda item: (item.video_id, str(item.path)))
     _check_ids(items)

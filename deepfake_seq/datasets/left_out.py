@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepfake_seq.config import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, UNSUPPORTED_VIDEO_SUFFIXES
 
-NO_SUFFIX = "no suffix"
+NO_SUFFIX = "without suffix"
 DOCUMENT_SUFFIXES = frozenset(
     {".csv", ".htm", ".html", ".json", ".md", ".pdf", ".tsv", ".txt", ".xls", ".xlsx", ".xml"}
 )
@@ -58,21 +58,22 @@ class LeftOut:
             yield f"{_files(videos)}: this video format is not supported; convert them to MP4"
         if images := take(IMAGE_SUFFIXES):
             yield (
-                f"{_files(images)} in {_count(len(self.image_folders), 'folder')}: frame folders "
-                "are not read; give the videos"
+                f"{_files(images)} in {len(self.image_folders):,} folders: frame folders are not "
+                "read; give the videos"
             )
         if archives := take(ARCHIVE_SUFFIXES):
             yield f"{_files(archives)}: archives are not read; unpack them"
         if rest:
             yield f"{_files(rest)}: not videos by their suffix; give videos among them one by one"
         for paths, what, remedy in (
-            (self.links, "link", "lead out of the given folders; use --follow-links"),
-            (self.broken_links, "link", "lead nowhere"),
-            (self.unreadable, "folder", "cannot be read; check the permissions"),
-            (self.bad_names, "file", "have names that are not valid UTF-8; rename them"),
+            (self.links, "links that lead out of the given folders", "; --follow-links uses them"),
+            (self.broken_links, "links that lead nowhere", ""),
+            (self.unreadable, "folders that cannot be read", "; check their permissions"),
+            (self.bad_names, "file names that are not valid UTF-8", "; rename the files"),
         ):
             if paths:
-                yield f"{_count(len(paths), what)} ({paths[0]}{' …' * (len(paths) > 1)}): {remedy}"
+                more = ", …" if len(paths) > 1 else ""
+                yield f"{what}: {len(paths):,} ({paths[0]}{more}){remedy}"
 
 
 def _files(counts: Counter[str]) -> str:
@@ -80,7 +81,3 @@ def _files(counts: Counter[str]) -> str:
     shown = [f"{count:,} {suffix}" for suffix, count in ordered[:_MAX_SUFFIXES]]
     rest = sum(count for _, count in ordered[_MAX_SUFFIXES:])
     return ", ".join([*shown, *([f"{rest:,} others"] if rest else [])])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
