@@ -73,12 +73,12 @@ def extract(out: Path, **options: Any) -> None:
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
-    if resolved.config.backbone.weights == UNTRAINED:
-        echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
-    click.echo(report, err=options["as_json"])
     warning = unlabelled_warning(items)
     if warning:
         echo_message(warning)
+    if resolved.config.backbone.weights == UNTRAINED:
+        echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
+    click.echo(report, err=options["as_json"])
     with (
         StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
