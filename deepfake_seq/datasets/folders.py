@@ -11,7 +11,7 @@ from pathlib import Path
 from deepfake_seq.datasets import celeb_df
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.layout import DataSet
-from deepfake_seq.datasets.words import Words, looks_like_class, read_words
+from deepfake_seq.datasets.words import Words, is_topic, looks_like_class, read_words
 
 NAME = "folders"
 LOOKS_FOR = "videos"
@@ -50,24 +50,29 @@ def label_finder() -> Callable[[VideoItem], LabelFolder]:
     """Return a function that finds the label of a video and the folder that gives it.
 
     The nearest folder with a class word in its name decides, from the folder of the file to the
-    root of the search; a name with words of both classes gives no label. If the name also has words
-    that may change its meaning, such as `fake_sora`, it counts only next to a folder of the other
-    class, such as `real`, and not against the folders above it. The function remembers folders.
+    root of the search; a name with words of both classes gives no label. Some names are doubtful:
+    those with words that may change the meaning, such as `fake_sora`; and `deepfake` or `deepfakes`
+    if it is the root or contains a folder of real videos, as people also name projects so. They
+    count only next to a folder of the other class, such as `real`, and not against the folders
+    above them. The function remembers folders.
     """
 
     @cache
-    def read_folder(folder: Path) -> Words:
+    def read_folder(folder: Path, is_root: bool) -> Words:
         words = read_words(folder.name)
-        if words.label == UNKNOWN or words.is_certain:
+        is_doubtful = not words.is_certain or (
+            is_topic(folder.name) and (is_root or REAL in _labels_in(folder))
+        )
+        if words.label == UNKNOWN or not is_doubtful:
             return words
-        labels = {read_words(sibling.name).label for sibling in _folders_beside(folder)}
-        return words._replace(is_certain=(FAKE if words.label == REAL else REAL) in labels)
+        opposite = FAKE if words.label == REAL else REAL
+        return words._replace(is_certain=opposite in _labels_in(folder.parent))
 
     @cache
     def find(folder: Path, root: Path) -> LabelFolder:
         doubtful = UNKNOWN
         for candidate in _up_to(folder, root):
-            words = read_folder(candidate)
+            words = read_folder(candidate, candidate == root)
             if words.is_contradictory:
                 break
             if words.is_certain:
@@ -109,8 +114,9 @@ def _up_to(folder: Path, root: Path) -> Iterator[Path]:
             return
 
 
-def _folders_beside(folder: Path) -> list[Path]:
+def _labels_in(folder: Path) -> set[int]:
+    """Return the labels that the names of the folders in a folder tell."""
     try:
-        return [path for path in folder.parent.iterdir() if path != folder and path.is_dir()]
+        return {read_words(path.name).label for path in folder.iterdir() if path.is_dir()}
     except OSError:
-        return []
+        return set()

@@ -23,8 +23,8 @@ NEUTRAL_WORDS = frozenset({
     "actor", "actors", "all", "celeb", "celebs", "class", "clip", "clips", "face", "faces", "file",
     "files", "film", "films", "folder", "footage", "label", "movie", "movies", "only", "part",
     "people", "recording", "recordings", "sample", "samples", "sequence", "sequences", "set",
-    "source", "sources", "subset", "test", "testing", "train", "training", "val", "valid",
-    "validation", "version", "vid", "video", "videos", "vids", "youtube",
+    "subset", "test", "testing", "train", "training", "val", "valid", "validation", "version",
+    "vid", "video", "videos", "vids", "youtube",
 })
 """Words beside a class word that do not change its meaning."""
 
@@ -34,7 +34,7 @@ _NEGATIONS = frozenset({"no", "non", "not", "un", "vs", "versus"})
 _KNOWN_WORDS = REAL_WORDS | FAKE_WORDS | NEUTRAL_WORDS
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 _CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_TWO_WORDS = re.compile(r"\b(deep|bona)[\W_]*(?=fake|fide)", re.IGNORECASE)
+_TWO_WORDS = re.compile(r"(?<![A-Za-z])(deep|bona)[\W_]*(?=fake|fide)", re.IGNORECASE)
 _STEMS = re.compile(
     "real|fake|genuin|authent|orig|pristin|bona|manipul|synth|forg|swap|tamper|alter|generat|spoof"
 )
@@ -114,6 +114,11 @@ def _split(name: str) -> Iterator[str]:
     text = _TWO_WORDS.sub(r"\1", unicodedata.normalize("NFC", name))
     for part in _NOT_LETTERS.split(text):
         yield from [part] if part.lower() in _KNOWN_WORDS else _CAPITALS.split(part)
+
+
+def is_topic(name: str) -> bool:
+    """Return whether a name may be that of a project: only the word `deepfake` or `deepfakes`."""
+    return [word.lower() for word in _split(name) if word] in (["deepfake"], ["deepfakes"])
 
 
 def looks_like_class(name: str) -> bool:

@@ -31,7 +31,7 @@ def test_a_folder_with_a_plain_word_for_real_labels_its_videos_real(
 @pytest.mark.parametrize(
     "name",
     [
-        "fake", "Fakes", "FAKE VIDEOS", "fakeVideos", "deepfake", "deep_fakes", "DeepFakes",
+        "fake", "Fakes", "FAKE VIDEOS", "fakeVideos", "deepfake", "all_deep-fakes", "DeepFakes",
         "manipulated_sequences", "synthesis", "synthetic_2", "Celeb-synthesis", "forgeries",
         "generated", "test-fake", "face-swapped",
     ],
@@ -63,6 +63,24 @@ def test_a_doubtful_name_inside_a_folder_of_the_other_class_gives_no_label(tmp_p
     assert label_below(tmp_path / "a", "fake/real_actress_swap") == UNKNOWN
     assert label_below(tmp_path / "b", "fake/fake_sora") == FAKE
     assert label_below(tmp_path / "c", "fake/real_fake_mix") == UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["deepfake", "DeepFakes"])
+def test_a_project_called_deepfake_does_not_make_its_videos_fake(name: str, tmp_path: Path) -> None:
+    project = tmp_path / "work" / name
+    plant(project, dict.fromkeys(["real/a.mp4", "fake/b.mp4", "unsorted/c.mp4"], ""))
+    for root in (project, project.parent):
+        labels = {item.path.stem: item.label for item in by_id(root).values()}
+        assert labels == {"a": REAL, "b": FAKE, "c": UNKNOWN}
+    (project / "real").rename(project / "phone")
+    assert {item.label for item in by_id(project).values()} == {FAKE, UNKNOWN}
+
+
+def test_a_folder_called_deepfakes_may_be_given_alone_if_real_videos_are_beside_it(
+    tmp_path: Path,
+) -> None:
+    plant(tmp_path, {"deepfakes/a.mp4": "", "originals/b.mp4": ""})
+    assert by_id(tmp_path / "deepfakes")["a.mp4"].label == FAKE
 
 
 def test_the_recognised_folders_are_listed_with_their_counts(tmp_path: Path) -> None:
