@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
@@ -65,6 +66,7 @@ def home(folder: Path, root: Path) -> Path | None:
     return next((level for level in above if find_list(level, LIST)), celeb.parent)
 
 
+@lru_cache(maxsize=4096)
 def _celeb_folder(folder: Path) -> Path | None:
     """Return the nearest of Celeb-DF's three folders, unless a folder below it contradicts it."""
     below: list[Words] = []

@@ -150,7 +150,7 @@ def _check_ids(items: Sequence[VideoItem]) -> None:
     by_id: dict[str, VideoItem] = {}
     for item in items:
         first = by_id.setdefault(item.video_id, item)
-        if first.path.resolve() != item.path.resolve():
+        if first is not item and first.path.resolve() != item.path.resolve():
             raise UsageError(
                 f"two videos would have the same id {item.video_id}: {first.path} and {item.path}. "
                 "Give a folder that contains both instead."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deepfake_seq.config import VIEW_KINDS
@@ -61,7 +62,7 @@ class VideoItem:
                 "other videos. Rename the file, for example by adding .mp4."
             )
 
-    @property
+    @cached_property
     def absolute(self) -> Path:
         """Absolute path of the file, without resolving links."""
         return absolute(self.path)
