@@ -100,9 +100,9 @@ def unlabelled_warning(items: Sequence[VideoItem]) -> str | None:
         return None
     warning = (
         f"WARNING: {count:,} of {len(items):,} videos have no label, which `deepseq fit` needs. "
-        "Put the videos into folders named real and fake, or give --labels FILE.csv with the "
-        "columns path,label and a row for every video. Then run `deepseq extract` again: it only "
-        "updates the labels."
+        "Give --labels FILE.csv with the columns path,label and a row for every video, and run "
+        "`deepseq extract` again: it only updates the labels. Or put the videos into folders named "
+        "real and fake."
     )
     folders = datasets.list_counts(datasets.unrecognised_classes(items))
     return warning + (f" Folders not recognised as a class: {folders}." if folders else "")

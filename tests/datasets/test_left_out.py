@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,9 @@ def test_a_name_that_is_not_text_is_counted(tmp_path: Path) -> None:
     assert list(by_id(tmp_path)) == ["a.mp4"]
     (line,) = left_out(tmp_path)
     assert line.startswith("file names that are not valid UTF-8: 1 (")
+
+
+def test_the_page_lists_every_suffix_that_is_found() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| found |"))
+    assert set(re.findall(r"`(\.\w+)`", row)) == VIDEO_SUFFIXES
