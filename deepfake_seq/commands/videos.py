@@ -80,7 +80,8 @@ def report(collection: Collection) -> str:
     if collection.other_names:
         lines.append(f"{collection.other_names:,} other paths of the same files, through links")
     if left_out := list(collection.left_out.lines()):
-        lines += ["left out:", *(f"  {console.plain(line)}" for line in left_out)]
+        lines += ["left out:", *(f"  {line}" for line in left_out)]
+    lines = [console.plain(line) for line in lines]
     for title, rows in datasets.distribution(collection.items).items():
         header = [title, "real", "fake", "unknown", "groups"]
         cells = [

@@ -20,7 +20,9 @@ _VIDEOS = "videos"
 _KINDS = {"original_sequences": REAL, "manipulated_sequences": FAKE}
 _COMPRESSIONS = frozenset({"c0", "raw", "c23", "c40", MASKS})
 _SPELLINGS = {name.lower(): name for name in ("youtube", "actors", *METHODS, FROM_ACTORS)}
-_FLAT_SPELLINGS = {name.lower(): name for name in (ORIGINAL, *METHODS, FROM_ACTORS)}
+_FLAT_SPELLINGS = {
+    name.lower(): name for name in (ORIGINAL, *METHODS, FROM_ACTORS)
+} | dict.fromkeys(("originals", "real", "youtube"), ORIGINAL)
 _SOURCES = re.compile(r"([0-9]{3})(?:_([0-9]{3}))?")
 _ACTORS = re.compile(r"([0-9]{2})(?:_([0-9]{2}))?__.+")
 

@@ -23,7 +23,7 @@ PATH_COLUMNS = (
 COLUMNS = {
     "label": ("label", "labels", "class", "isfake", "fake"),
     "group": ("group", "groups"),
-    "split": ("split", "splits", "set", "subset", "partition"),
+    "split": ("split", "splits"),
     "method": ("method", "methods"),
 }
 """Names of the other columns."""
@@ -121,12 +121,7 @@ def apply_labels(
         numbers = rows_by_video.get(position, [])
         for number in numbers[1:]:
             if facts[number] != facts[numbers[0]]:
-                first = table.rows[numbers[0]]
-                raise DatasetError(
-                    f"{csv_path}:{table.rows[number].line}: the row for {item.video_id} differs "
-                    f"from line {first.line}. Keep one of them. "
-                    f"Received: {abbreviate(table.rows[number].values[column])}"
-                )
+                _raise_difference(item, table.rows[numbers[0]], table.rows[number], table, column)
         row = facts[numbers[0]] if numbers else _Facts()
         if {row.label, item.label} == {REAL, FAKE}:
             contradictions.append(f"{item.video_id} ({LABEL_NAMES[row.label]})")
@@ -144,6 +139,13 @@ def apply_labels(
         tuple(contradictions),
     )
     return labelled, report
+
+
+def _raise_difference(item: VideoItem, first: Row, second: Row, table: Table, column: str) -> None:
+    raise DatasetError(
+        f"{table.path}:{second.line}: the row for {item.video_id} differs from line {first.line}. "
+        f"Keep one of them. Received: {abbreviate(second.values[column])}"
+    )
 
 
 def _match(table: Table, items: Sequence[VideoItem]) -> tuple[str, list[Match]]:

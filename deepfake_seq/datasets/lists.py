@@ -88,14 +88,12 @@ class Table:
 
     Attributes:
         path: Path of the file.
-        delimiter: Delimiter of its columns.
         columns: Name of each known column that the file has, as it is spelled in the file.
         other_columns: Columns that are not known.
         rows: Rows that are not blank.
     """
 
     path: Path
-    delimiter: str
     columns: Mapping[str, str]
     other_columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -113,7 +111,8 @@ def read_table(path: Path, known: Mapping[str, Sequence[str]]) -> Table:
             first that the header contains is used.
 
     Raises:
-        DatasetError: The file cannot be read, is larger than 64 MiB, or is not a CSV file.
+        DatasetError: The file cannot be read, is larger than 64 MiB, is not a CSV file, or has a
+            line with more values than columns.
     """
     data = _read_bytes(path, _SAVE_AS_UTF8)
     encoding = "utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig"
@@ -133,6 +132,12 @@ def read_table(path: Path, known: Mapping[str, Sequence[str]]) -> Table:
         positions = _positions(header, known)
         rows = []
         for cells in reader:
+            if any(cell.strip() for cell in cells[len(header) :]):
+                raise DatasetError(
+                    f"{path}:{first_line + reader.line_num}: the line has more values than the "
+                    "header has columns. Put values that contain the delimiter in quotes. "
+                    f"Received: {abbreviate(delimiter.join(cells))}"
+                )
             if any(cell.strip() for cell in cells):
                 cells += [""] * (len(header) - len(cells))
                 values = {name: cells[position].strip() for name, position in positions.items()}
@@ -144,7 +149,7 @@ def read_table(path: Path, known: Mapping[str, Sequence[str]]) -> Table:
         ) from error
     used = {name: header[position] for name, position in positions.items()}
     others = [name for name in header if name and name not in used.values()]
-    return Table(path, delimiter, used, tuple(others), tuple(rows))
+    return Table(path, used, tuple(others), tuple(rows))
 
 
 def is_file_name(value: object) -> bool:

@@ -220,6 +220,12 @@ def test_the_official_split_is_used_beside_the_folders_of_kaggle(tmp_path: Path)
     assert set(splits.values()) == {"train"}
 
 
+def test_the_originals_of_kaggle_may_be_in_a_folder_called_real(tmp_path: Path) -> None:
+    plant(tmp_path, {"real/000.mp4": "", "Deepfakes/000_003.mp4": ""})
+    (data_set,) = find_data_sets(tmp_path)
+    assert {item.groups for item in data_set.items} == {("000",), ("000", "003")}
+
+
 def test_folders_with_the_same_names_but_other_videos_are_plain_folders(tmp_path: Path) -> None:
     plant(tmp_path, {"original/holiday.mp4": "", "Deepfakes/swap.mp4": "", "other/000.mp4": ""})
     (data_set,) = find_data_sets(tmp_path)

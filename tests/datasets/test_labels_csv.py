@@ -258,6 +258,7 @@ def test_labels_that_contradict_the_folders_are_counted(root: Path) -> None:
     [
         ('path,label\n"real/a.mp4,0\nfake/b.mp4,1\n', r"labels\.csv:\d: not a line of a CSV file"),
         ("path,label\n" + "x" * 200_000 + ",1\n", r"labels\.csv:2: .*field larger than"),
+        ("path;label;group\na.mp4;0;ann;bob\n", r"labels\.csv:2: the line has more values than"),
         ("path,label\nreal/a.mp4,0\n,1\n", r"labels\.csv:3: the column path is empty"),
         ("real/a.mp4,0\nfake/b.mp4,1\n", "has no column path and label"),
         (b"path,label\n\0\xff\xfe", "not text in UTF-8"),
