@@ -73,7 +73,7 @@ def extract(out: Path, **options: Any) -> None:
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
-    warning = unlabelled_warning(items)
+    warning = None if options["from_faces"] else unlabelled_warning(items)
     if warning:
         echo_message(warning)
     if resolved.config.backbone.weights == UNTRAINED:

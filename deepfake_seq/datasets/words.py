@@ -22,9 +22,9 @@ FAKE_WORDS = frozenset({
 NEUTRAL_WORDS = frozenset({
     "actor", "actors", "ai", "all", "celeb", "celebs", "class", "clip", "clips", "face", "faces",
     "file", "files", "film", "films", "folder", "footage", "label", "movie", "movies", "only",
-    "part", "people", "recording", "recordings", "sample", "samples", "sequence", "sequences", "set",
-    "subset", "test", "testing", "train", "training", "val", "valid", "validation", "version",
-    "vid", "video", "videos", "vids", "youtube",
+    "part", "people", "recording", "recordings", "sample", "samples", "sequence", "sequences",
+    "set", "subset", "test", "testing", "train", "training", "val", "valid", "validation",
+    "version", "vid", "video", "videos", "vids", "youtube",
 })
 """Words beside a class word that do not change its meaning."""
 
