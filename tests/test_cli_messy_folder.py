@@ -162,3 +162,10 @@ def test_rows_without_a_video_are_counted_in_a_note(tmp_path: Path) -> None:
     result = deepseq("dataset", tmp_path / "videos", "--labels", tmp_path / "labels.csv")
     assert "1 of 2 rows match a video; columns used: path, label" in result.stdout
     assert "NOTE: 1 of 2 rows" in result.stderr and "'other.mp4 (line 3)'" in result.stderr
+    command = ["dataset", tmp_path / "videos", "--labels", tmp_path / "labels.csv", "--json"]
+    assert json.loads(deepseq(*command).stdout)["label_rows"] == {
+        "rows": 2,
+        "unmatched": 1,
+        "videos_without_row": 0,
+        "columns": ["path", "label"],
+    }
