@@ -194,7 +194,7 @@ def _check_columns(table: Table) -> None:
     if "label" not in table.columns:
         missing.append("label")
     if missing:
-        received = ",".join([*table.columns.values(), *table.other_columns])
+        received = ",".join(table.header)
         raise DatasetError(
             f"{table.path} has no column {' and '.join(missing)}. Add it to the first line. "
             f"Received: {abbreviate(received) if received else 'an empty file'}"
