@@ -21,7 +21,7 @@ from deepfake_seq.commands.options import (
 )
 from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, labels_line, print_json
 from deepfake_seq.commands.sources import load_sources
-from deepfake_seq.commands.videos import unlabelled_warning, video_options
+from deepfake_seq.commands.videos import video_options, warn_of_unlabelled
 from deepfake_seq.commands.views import view_options
 from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
 
@@ -73,9 +73,8 @@ def extract(out: Path, **options: Any) -> None:
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
-    warning = None if options["from_faces"] else unlabelled_warning(items)
-    if warning:
-        echo_message(warning)
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
     click.echo(report, err=options["as_json"])
@@ -108,8 +107,8 @@ def extract(out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
         if faces is not None:
             click.echo(f"{faces.path}: faces of {len(faces)} videos")
-    if warning:
-        echo_message(warning)
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 
