@@ -67,7 +67,7 @@ def inspected() -> InspectedVideo:
     """Four sampled frames with a face: found, found in a neighbour, not found, found."""
     images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
     index = np.array([5, 15, 25, 35])
-    frames = SampledFrames(images, index, index / 10)
+    frames = SampledFrames(list(images), index, index / 10)
     face = Face(np.array([10, 10, 50, 50], np.float32), 0.9)
     at = np.array([5, 17, 35])
     person = Person([images[0], images[1] + 9, images[3]], [face] * 3, at, at / 10, filled=1)

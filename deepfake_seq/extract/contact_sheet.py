@@ -127,7 +127,8 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Shee
     if frames is None:
         raise VideoError("decode_error", "its frames cannot be decoded")
     boxes = record.boxes_xyxy[record.mask]
-    if not (np.abs(boxes) < 2 * max(frames.images_rgb.shape[1:3])).all():  # a store is untrusted
+    longest = max(max(image.shape) for image in frames.images_rgb)
+    if not (np.abs(boxes) < 2 * longest).all():  # a store is untrusted
         raise VideoError("rejected", "its faces are outside its frames")
     cells = []
     for position, at in enumerate(frames.frame_index):

@@ -122,7 +122,7 @@ class _SearchedFrames:
     def of_sampled(cls, frames: SampledFrames, faces: list[list[Face]]) -> _SearchedFrames:
         count = len(frames)
         return cls(
-            list(frames.images_rgb),
+            frames.images_rgb,
             frames.frame_index,
             frames.pts_seconds,
             faces,
