@@ -133,5 +133,7 @@ def check_settings(settings: Any) -> None:
         value = getattr(settings, declared.name)
         if type(declared.default) is bool:
             check(type(value) is bool, f"{name} must be true or false", value)
+        if value is None and declared.default is None:
+            continue
         for item in value if isinstance(declared.default, tuple) else (value,):
             described.check(name, item)

@@ -120,6 +120,14 @@ def frames_at(
     return _sampled(images, read, timeline) if images else None
 
 
+def duration(path: Path, limits: LimitsConfig = LIMITS) -> float:
+    """Return the duration of a video in seconds, without decoding it; 0 if it cannot be read."""
+    try:
+        return read_timeline(path, limits).end_seconds
+    except (VideoError, av.FFmpegError, OSError, MemoryError):
+        return 0.0
+
+
 def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
     """Return the size, modification time and SHA-256 of a file.
 

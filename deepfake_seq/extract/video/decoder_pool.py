@@ -95,6 +95,13 @@ class Decoders:
             return DecodedVideo(None, error.status, reason, source, transient=error.transient)
         return decoded
 
+    def duration(self, path: Path) -> float:
+        """Return the duration of a video in seconds, without decoding it; 0 if that fails."""
+        try:
+            return float(self._call(decode.duration, path, self._limits))
+        except VideoError:
+            return 0.0
+
     def _call(self, *call: Any) -> Any:
         process = self._free.get()
         try:
