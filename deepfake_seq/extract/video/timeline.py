@@ -32,7 +32,8 @@ class Timeline:
         is_key: bool (N,); whether the frame is a key frame, decodable by itself.
         end_seconds: End of the last frame's display, relative to the first frame.
         claimed_seconds: Duration of the video according to the container; 0 if not given.
-        file_seconds: Duration of the longest stream according to the container; 0 if not given.
+        file_seconds: Duration of the longest stream according to the container, relative to the
+            first frame; 0 or less if not given.
         complaint: First message of FFmpeg about the container; "" if there is none.
         facts: `codec` and `fps`; `other_video_streams` if there are any.
         stream_index: Index of the video stream in the file.
@@ -96,6 +97,8 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         tick = float(stream.time_base or 0) or 1.0
         claimed = _claimed_seconds(container, stream, fps)
         longest = float(container.duration or 0) / av.time_base
+        # Times in MP4 start before an initial empty edit, and so does the duration.
+        start = 0.0 if _is_mp4(container) else float(container.start_time or 0) / av.time_base
         facts: dict[str, Any] = {"codec": context.codec.canonical_name, "fps": fps}
         if video.others:
             facts["other_video_streams"] = list(video.others)
@@ -117,6 +120,7 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         last = packets[-1][1] * tick if packets else 0.0
     end = 0.0
     if len(times):
+        longest -= float(seconds[0]) - start
         seconds = seconds - seconds[0]
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
@@ -181,13 +185,17 @@ def _indexed_seconds(container: Any, stream: Any) -> float:
     often as they are shown. The other statements in such a file count hidden frames or empty edits.
     The frames of fragments are not in the index.
     """
-    if "mp4" not in container.format.name or not stream.frames or not stream.time_base:
+    if not _is_mp4(container) or not stream.frames or not stream.time_base:
         return 0.0
     stamps = [entry.timestamp for entry in stream.index_entries if not entry.is_discard]
     if len(stamps) < 2:
         return 0.0
     gaps = np.diff(np.sort(np.array(stamps, dtype=np.float64)))
     return float((gaps.sum() + np.median(gaps)) * float(stream.time_base))
+
+
+def _is_mp4(container: Any) -> bool:
+    return "mp4" in container.format.name
 
 
 def _decoded(
