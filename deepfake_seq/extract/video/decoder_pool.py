@@ -91,8 +91,10 @@ class Decoders:
                 decode.decode, path, self._sampling, self._limits, span
             )
         except VideoError as error:
-            reason, source = str(error), without_content(path)
-            return DecodedVideo(None, error.status, reason, source, transient=error.transient)
+            if error.status == "timeout" and self._sampling.strategy != "keyframes":
+                hint = f"{error}, or --sampling keyframes"
+                error = VideoError(error.status, hint, facts=error.facts)
+            return DecodedVideo.failed(error, without_content(path))
         return decoded
 
     def duration(self, path: Path) -> float:
