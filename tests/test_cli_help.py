@@ -53,7 +53,7 @@ def test_the_summaries_of_all_commands_fit_on_their_lines() -> None:
         ("fit", ["Model", "Training", "Split", "Threshold", "Study"]),
         ("finetune", ["CNN", "Training", "Augmentation", "Split", "Threshold"]),
         ("sweep", ["Search", "Training", "Split"]),
-        ("predict", ["Run", "Execution"]),
+        ("predict", ["Run", "People and time", "Execution"]),
     ],
 )
 def test_long_lists_of_options_have_headings(name: str, headings: list[str]) -> None:
