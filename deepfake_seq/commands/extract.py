@@ -21,7 +21,7 @@ from deepfake_seq.commands.options import (
 )
 from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, labels_line, print_json
 from deepfake_seq.commands.sources import load_sources
-from deepfake_seq.commands.videos import video_options
+from deepfake_seq.commands.videos import unlabelled_warning, video_options
 from deepfake_seq.commands.views import view_options
 from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
 
@@ -63,9 +63,9 @@ def extract(out: Path, **options: Any) -> None:
     """Extract features from videos into a feature store.
 
     PATH is a video or a folder of videos. Videos already in the store are skipped, so the same
-    command resumes an interrupted extraction. Celeb-DF, FaceForensics++ and DFDC are recognised by
-    their folders and lists; other videos are labelled by folders named real and fake, or by
-    --labels.
+    command resumes an interrupted extraction. Celeb-DF, FaceForensics++, DFDC and FakeAVCeleb are
+    recognised by their folders and lists; other videos are labelled by folders with names such as
+    real, fakes or original_videos, or by --labels. Videos without a label are extracted too.
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
@@ -73,6 +73,9 @@ def extract(out: Path, **options: Any) -> None:
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
+    warning = None if options["from_faces"] else unlabelled_warning(items)
+    if warning:
+        echo_message(warning)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
     click.echo(report, err=options["as_json"])
@@ -105,6 +108,8 @@ def extract(out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
         if faces is not None:
             click.echo(f"{faces.path}: faces of {len(faces)} videos")
+    if warning:
+        echo_message(warning)
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deepfake_seq.config import VIEW_KINDS
@@ -20,6 +21,11 @@ _RESERVED = re.compile(rf"(?:#\d+|@(?:{'|'.join(VIEW_KINDS)})\d+)$")
 
 The grammar of record ids is in `store.record_ids`, which this package must not import.
 """
+
+
+def absolute(path: Path) -> Path:
+    """Return the absolute path, without "..", and without resolving links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps ".."
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,10 @@ class VideoItem:
                 "other videos. Rename the file, for example by adding .mp4."
             )
 
-    @property
+    @cached_property
     def absolute(self) -> Path:
         """Absolute path of the file, without resolving links."""
-        return Path(os.path.abspath(self.path))  # noqa: PTH100 - ".." must not remain
+        return absolute(self.path)
 
     @property
     def root(self) -> Path:

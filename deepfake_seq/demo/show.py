@@ -134,7 +134,7 @@ def _resolve(echo: Echo) -> ResolvedConfig:
 
 
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
-    unlabelled, _ = datasets.discover([out / "clips"])
+    unlabelled = datasets.discover([out / "clips"]).items
     items, _ = datasets.apply_labels(unlabelled, out / "clips" / "labels.csv")
     with (
         StoreWriters.create(out / "features", resolved) as cache,

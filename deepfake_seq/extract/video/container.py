@@ -14,24 +14,9 @@ from typing import Any
 
 import av
 
-from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config import CONTAINERS, LimitsConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import streams
-
-CONTAINERS = {
-    "mov": "MP4, MOV, M4V, 3GP",
-    "matroska": "Matroska, WebM",
-    "avi": "AVI",
-    "mpeg": "MPEG program stream",
-    "mpegts": "MPEG transport stream",
-    "mpegvideo": "MPEG-1 and MPEG-2 elementary stream",
-    "h264": "H.264 elementary stream",
-    "hevc": "H.265 elementary stream",
-    "ivf": "IVF",
-    "flv": "Flash video",
-    "gif": "GIF",
-}
-"""The supported containers: FFmpeg's name and a description of each."""
 
 CODECS = (
     "h264",
@@ -154,7 +139,7 @@ def _open(path: Path, limits: LimitsConfig, log: list[LogMessage]) -> Any:
                     raise VideoError(
                         "rejected",
                         f"container {container} is not supported; supported are "
-                        f"{', '.join(CONTAINERS.values())}",
+                        f"{', '.join(row.description for row in CONTAINERS.values())}",
                     ) from error
             raise
         finally:
