@@ -112,6 +112,22 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
     }
 
 
+def test_extract_and_predict_finish_without_a_writable_home(
+    folder: Path, fitted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()  # no folder can be created in a file
+    for name in ("HOME", "DEEPSEQ_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    clip = folder / "videos" / "fake" / "1.mp4"
+    extracted = deepseq("extract", clip, "--out", tmp_path / "store", *EXTRACT)
+    assert extracted.exit_code == 0, extracted.stderr
+    predicted = deepseq("predict", clip, "--run", fitted["run"])
+    assert predicted.exit_code == 0, predicted.stderr
+    for result in (extracted, predicted):
+        assert result.stderr.count("DEEPSEQ_HOME") == 1
+        assert f"cannot be saved in {tmp_path / 'home'}" in result.stderr
+
+
 def test_a_profile_lists_every_stage(folder: Path, tmp_path: Path) -> None:
     clips = [folder / "videos" / "real" / f"{number}.mp4" for number in (0, 2)]
     command = ["extract", *clips, "--out", tmp_path / "store", *EXTRACT, "--profile", "--json"]
