@@ -161,6 +161,7 @@ def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, va
     if isinstance(value, tuple):
         value = tuple(dict.fromkeys(value))
     if setting.read:
+        setting.check_range(name, value)
         return setting.read(value)
     for item in value if isinstance(value, tuple) else (value,):
         setting.check(name, item)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deepfake_seq.config.checks import check
 from deepfake_seq.config.setting import check_settings, setting
 
 RUNTIMES = ("openvino", "keras")
@@ -28,7 +27,10 @@ class LimitsConfig:
     )
     memory_bytes: int = setting(
         2 * _GIB,
-        "Address space of the process that decodes a video, in GiB (0.5 or more).",
+        "Address space of the process that decodes a video.",
+        low=0.5,
+        high=65_536,
+        unit="GiB",
         option="--memory",
         kind=float,
         read=lambda gib: int(gib * _GIB),
@@ -49,11 +51,6 @@ class LimitsConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check(
-            self.memory_bytes >= _GIB // 2,
-            f"memory must be 0.5 GiB ({_GIB // 2} bytes) or more",
-            self.memory_bytes,
-        )
 
 
 @dataclass(frozen=True)
