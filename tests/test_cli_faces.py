@@ -67,12 +67,15 @@ def inspected() -> InspectedVideo:
     """Four sampled frames with a face: found, found in a neighbour, not found, found."""
     images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
     index = np.array([5, 15, 25, 35])
-    frames = SampledFrames(images, index, index / 10)
+    frames = SampledFrames(list(images), index, index / 10)
     face = Face(np.array([10, 10, 50, 50], np.float32), 0.9)
     at = np.array([5, 17, 35])
-    person = Person([images[0], images[1] + 9, images[3]], [face] * 3, at, at / 10, filled=1)
+    squares = [np.zeros((52, 52, 3), np.uint8)] * 3
+    sizes = np.array([[80, 60]] * 3, np.int32)
+    person = Person(squares, [face] * 3, at, at / 10, sizes, filled=1)
     video = DecodedVideo(frames, "ok", "", SourceFile(1, 1, ""))
-    return InspectedVideo(video, [person], [_cells(frames, person)])
+    shown = dict(zip(index.tolist(), images, strict=True)) | {17: images[1] + 9}
+    return InspectedVideo(video, [person], [_cells(frames, person, shown)])
 
 
 def test_each_sampled_frame_has_a_cell(inspected: InspectedVideo) -> None:

@@ -20,7 +20,8 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
 
     Sampled frames can be a second apart, so motion is no evidence, but colours change little within
     a shot. The difference of two images is the fraction of pixels whose colours (8 levels per
-    channel) are not in the other image.
+    channel) are not in the other image. A change of the frame size also begins a new shot, because
+    positions in frames of different sizes cannot be compared.
 
     Args:
         images_rgb: uint8 (H, W, 3) each, in chronological order.
@@ -29,10 +30,11 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
         Positions from 1 to T - 1.
     """
     colours = [_colours(image) for image in images_rgb]
+    sizes = [image.shape for image in images_rgb]
     return frozenset(
         position
         for position, (before, after) in enumerate(pairwise(colours), 1)
-        if np.abs(before - after).sum() / 2 > _MAX_CHANGE
+        if np.abs(before - after).sum() / 2 > _MAX_CHANGE or sizes[position - 1] != sizes[position]
     )
 
 

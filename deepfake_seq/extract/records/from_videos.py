@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
+from deepfake_seq.extract.faces import FaceDetector, image_codec
 from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.pending import PendingRecord
@@ -85,10 +85,13 @@ class VideoCropSource:
     def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
         if video.frames is None:
             return [Person.empty()]
-        available = int(video.facts["frames_total"])
         with self.profile.measure("detect", len(video.frames)):
             people = find_people(
-                video.frames, self._detector, self._resolved.config.faces, available, frames_at
+                video.frames,
+                self._detector,
+                self._resolved.config.faces,
+                video.timeline_seconds,
+                frames_at,
             )
         return people or [Person.empty()]
 
@@ -105,10 +108,7 @@ def _records(
     """Return the record of a person, followed by those of the requested views."""
     config = resolved.config.faces
     record = _without_crops(resolved, item, video, number, person)
-    squares = [
-        cut_square(image, face.box_xyxy, config.margin)
-        for image, face in zip(person.images_rgb, person.faces, strict=True)
-    ]
+    squares = person.squares_rgb
     if not (config.is_lossy or resolved.extract_options.keep_faces):
         return record.with_crops(resolved, squares)
     too_large = _too_large(squares)
@@ -131,6 +131,10 @@ def _without_crops(
         facts["frames_sampled"] = len(video.frames)
         facts["faces_found"] = len(person) - person.filled
         facts["faces_filled"] = person.filled
+        if person.shots > 1:
+            facts["shots"] = person.shots
+        if person.resampled:
+            facts["resampled"] = True
         if not len(person):
             reason = _no_face(len(video.frames), video.reason)
             status = "no_face"
@@ -139,6 +143,8 @@ def _without_crops(
     arrays["mask"][valid] = True
     arrays["frame_index"][valid] = person.frame_index
     arrays["pts_seconds"][valid] = person.pts_seconds
+    frame_size = np.zeros((config.sampling.frames, 2), dtype=np.int32)
+    frame_size[valid] = person.frame_size
     landmarks = np.zeros((config.sampling.frames, 5, 2), dtype=np.float32)
     for row, face in enumerate(person.faces):
         arrays["boxes_xyxy"][row] = face.box_xyxy
@@ -155,6 +161,7 @@ def _without_crops(
         source=video.source,
         facts=facts,
         transient=video.transient,
+        frame_size=frame_size,
         **arrays,
     )
     return PendingRecord(record, landmarks)

@@ -30,18 +30,22 @@ from deepfake_seq.store import SourceFile
 LIMITS = LimitsConfig()
 """The default limits."""
 
+Span = tuple[float, float]
+"""Start and end of a part of a video in seconds of presentation time; the end is excluded."""
+
 
 @dataclass(frozen=True, eq=False)
 class SampledFrames:
     """Frames of one video in order of presentation.
 
     Attributes:
-        images_rgb: uint8 (T, H, W, 3), with the display rotation applied.
+        images_rgb: T images, uint8 (H, W, 3) each, with the display rotation applied; the size may
+            change within a video.
         frame_index: int64 (T,); frame numbers in order of presentation.
         pts_seconds: float64 (T,); presentation times.
     """
 
-    images_rgb: npt.NDArray[np.uint8]
+    images_rgb: list[npt.NDArray[np.uint8]]
     frame_index: npt.NDArray[np.int64]
     pts_seconds: npt.NDArray[np.float64]
 
@@ -60,6 +64,8 @@ class DecodedVideo:
         source: The file that was read.
         facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
         transient: Whether a failure was not caused by the file itself.
+        timeline_seconds: float64 (N,); presentation times of all frames, relative to the first one;
+            empty if they could not be read.
     """
 
     frames: SampledFrames | None
@@ -68,13 +74,22 @@ class DecodedVideo:
     source: SourceFile
     facts: dict[str, Any] = field(default_factory=dict)
     transient: bool = False
+    timeline_seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
-def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
+def decode(
+    path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS, span: Span | None = None
+) -> DecodedVideo:
     """Decode and sample one file; a failure is reported as a status and a reason.
 
     Only one thread of a process may call this at a time: FFmpeg's log is captured for the whole
     process.
+
+    Args:
+        path: Path of the file.
+        config: Which frames to decode.
+        limits: Limits on the size of the file and its frames.
+        span: Sample only the frames whose presentation times are in it; None for the whole video.
     """
     source = SourceFile(0, 0, "")
     try:
@@ -82,7 +97,7 @@ def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) ->
         if not source.size_bytes:
             raise VideoError("decode_error", "the file is empty")
         before = path.stat()
-        video = _decode(path, config, limits, source)
+        video = _decode(path, config, limits, source, span)
         if _identity(path.stat()) != _identity(before) or before.st_mtime_ns != source.mtime_ns:
             raise VideoError("decode_error", "the file changed while it was read", transient=True)
         return video
@@ -131,16 +146,16 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _decode(
-    path: Path, config: SamplingConfig, limits: LimitsConfig, source: SourceFile
+    path: Path,
+    config: SamplingConfig,
+    limits: LimitsConfig,
+    source: SourceFile,
+    span: Span | None,
 ) -> DecodedVideo:
     timeline = read_timeline(path, limits)
     if not len(timeline):
         raise VideoError("decode_error", "the file has no video frames")
-    chosen = sampling.choose(
-        config.strategy, timeline.seconds, timeline.is_key, timeline.end_seconds, config.frames
-    )
-    if not len(chosen):
-        raise VideoError("decode_error", "the file has no key frame")
+    chosen = _choose(timeline, config, span)
     only_keys = config.strategy == "keyframes"
     images, read, failure = _collect(path, timeline, chosen, limits, only_keys=only_keys)
     if not images:
@@ -161,7 +176,8 @@ def _decode(
         )
     elif len(images) < config.frames:
         kind = "key frames" if only_keys else "frames"
-        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}"
+        where = "" if span is None else " from {:g} to {:g} s".format(*span)
+        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}{where}"
     facts = {
         **timeline.facts,
         "width": images[0].shape[1],
@@ -169,13 +185,30 @@ def _decode(
         "duration_seconds": round(timeline.end_seconds, 6),
         "frames_total": len(timeline),
     }
-    return DecodedVideo(sampled, status, reason, source, facts)
+    return DecodedVideo(sampled, status, reason, source, facts, timeline_seconds=timeline.seconds)
+
+
+def _choose(timeline: Timeline, config: SamplingConfig, span: Span | None) -> npt.NDArray[np.int64]:
+    """Return the positions of the frames to decode."""
+    start, end = span or (0.0, timeline.end_seconds)
+    first, last = np.searchsorted(timeline.seconds, (start, end))
+    if first == last:
+        raise VideoError("decode_error", f"the video has no frames from {start:g} to {end:g} s")
+    part = slice(first, last)
+    end = min(end, timeline.end_seconds)
+    chosen = sampling.choose(
+        config.strategy, timeline.seconds[part], timeline.is_key[part], end, config.frames
+    )
+    if not len(chosen):
+        raise VideoError("decode_error", "the file has no key frame")
+    chosen += first
+    return chosen
 
 
 def _sampled(
     images: list[npt.NDArray[np.uint8]], read: npt.NDArray[np.int64], timeline: Timeline
 ) -> SampledFrames:
-    return SampledFrames(np.stack(images), read, timeline.seconds[read])
+    return SampledFrames(images, read, timeline.seconds[read])
 
 
 def _collect(
@@ -193,7 +226,6 @@ def _collect(
     images: list[npt.NDArray[np.uint8]] = []
     times: list[int] = []
     failure = ""
-    size: tuple[int, int] | None = None
     wanted = timeline.times[chosen]
     try:
         with open_video(path, limits) as (container, stream):
@@ -204,9 +236,7 @@ def _collect(
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue  # read to the end: an error in the rest makes the file partial
-                size = size or (frame.width, frame.height)
-                image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-                images.append(_upright(image, frame.rotation))
+                images.append(_upright(frame.to_ndarray(format="rgb24"), frame.rotation))
                 times.append(time)
     except av.FFmpegError as error:
         if is_transient(error):
