@@ -16,9 +16,28 @@ from deepfake_seq.errors import UsageError
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 Decorator = Callable[[Any], Any]
 _Settings = TypeVar("_Settings")
+
+
+class _PicturePath(click.Path):
+    """A path of a picture to write, whose suffix names a supported format."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; fail if its suffix is not one of `PICTURE_SUFFIXES`."""
+        path = super().convert(value, param, ctx)
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
+            self.fail(
+                f"the name must end with {', '.join(PICTURE_SUFFIXES)}. Received: {path}",
+                param,
+                ctx,
+            )
+        return path
+
+
+PICTURE = _PicturePath(path_type=Path)
 
 
 class HeadedOption(click.Option):
