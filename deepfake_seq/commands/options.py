@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -25,9 +26,9 @@ _Settings = TypeVar("_Settings")
 class _PicturePath(click.Path):
     """A path of a picture to write, whose suffix names a supported format."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path; fail if its suffix is not one of `PICTURE_SUFFIXES`."""
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.suffix.lower() not in PICTURE_SUFFIXES:
             self.fail(
                 f"the name must end with {', '.join(PICTURE_SUFFIXES)}. Received: {path}",
@@ -37,7 +38,7 @@ class _PicturePath(click.Path):
         return path
 
 
-PICTURE = _PicturePath(path_type=Path)
+PICTURE = _PicturePath()
 
 
 class HeadedOption(click.Option):
