@@ -50,14 +50,21 @@ class Estimate:
             return None
         seconds = profile.seconds / self._done
         size = (_bytes_in(self._store) - self._bytes_before) / self._done
-        free = shutil.disk_usage(self._store).free
-        needed = (self._pending - self._done) * size
         return (
             f"estimate: {self._pending:,} videos will take about "
-            f"{_duration(seconds * self._pending)} and {_size(size * self._pending)} of disk space "
-            f"in {self._store} ({_size(free)} free{', TOO LITTLE' if needed > free else ''}). "
-            f"Measured on {self._done} videos in random order: {seconds:.2f} s and {_size(size)} "
-            "per video."
+            f"{_duration(seconds * self._pending)}{self._disk(size)}. Measured on {self._done} "
+            f"videos in random order: {seconds:.2f} s and {_size(size)} per video."
+        )
+
+    def _disk(self, size: float) -> str:
+        """Return the part of the sentence on disk space, for this number of bytes per video."""
+        if not size:  # machines of a cluster with disks of their own
+            return ""
+        free = shutil.disk_usage(self._store).free
+        is_short = (self._pending - self._done) * size > free
+        return (
+            f" and {_size(size * self._pending)} of disk space in {self._store} "
+            f"({_size(free)} free{', TOO LITTLE' if is_short else ''})"
         )
 
 
