@@ -112,6 +112,40 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
     }
 
 
+def test_extract_and_predict_finish_without_a_writable_home(
+    folder: Path, fitted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()  # no folder can be created in a file
+    for name in ("HOME", "DEEPSEQ_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    clip = folder / "videos" / "fake" / "1.mp4"
+    extracted = deepseq("extract", clip, "--out", tmp_path / "store", *EXTRACT)
+    assert extracted.exit_code == 0, extracted.stderr
+    predicted = deepseq("predict", clip, "--run", fitted["run"])
+    assert predicted.exit_code == 0, predicted.stderr
+    for result in (extracted, predicted):
+        assert result.stderr.count("DEEPSEQ_HOME") == 1
+        assert f"cannot be saved in {tmp_path / 'home'}" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_long_extraction_prints_an_estimate(tmp_path: Path) -> None:
+    for number in range(101):
+        (tmp_path / f"{number}.mp4").write_text(f"not a video: {number}")
+    result = deepseq("extract", tmp_path, "--out", tmp_path / "store", *EXTRACT)
+    (line,) = (line for line in result.stderr.splitlines() if "estimate" in line)
+    assert re.search(r"estimate: 101 videos will take about \d+ s and [\d.]+ \wB of disk", line)
+
+
+def test_extract_warns_of_fewer_frames_than_fit_needs(folder: Path, tmp_path: Path) -> None:
+    clip = folder / "videos" / "real" / "0.mp4"
+    for frames, count in ((7, 1), (8, 0)):
+        out = tmp_path / str(frames)
+        result = deepseq("extract", clip, "--out", out, *EXTRACT, "--frames", frames)
+        assert result.exit_code == 0
+        assert result.stderr.count("at least 8 frames of a clip. Received: --frames 7") == count
+
+
 def test_a_profile_lists_every_stage(folder: Path, tmp_path: Path) -> None:
     clips = [folder / "videos" / "real" / f"{number}.mp4" for number in (0, 2)]
     command = ["extract", *clips, "--out", tmp_path / "store", *EXTRACT, "--profile", "--json"]

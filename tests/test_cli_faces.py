@@ -43,6 +43,33 @@ def test_a_sheet_is_drawn_and_summarised(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("x.png", b"\x89PNG"), ("x.jpg", b"\xff\xd8"), ("x.JPEG", b"\xff\xd8")]
+)
+def test_the_suffix_selects_the_format(name: str, start: bytes, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    result = deepseq("faces", clip, "--out", tmp_path / name, "--detector", "none", "--frames", 1)
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x"])
+def test_a_picture_of_unknown_format_is_refused(name: str, tmp_path: Path) -> None:
+    for command in (["faces", __file__, "--out", name], ["dataset", tmp_path, "--figure", name]):
+        result = deepseq(*command)
+        assert result.exit_code == 2
+        assert f"must end with .png, .jpg, .jpeg. Received: {name}" in result.stderr
+
+
+def test_a_sheet_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    sheet = clip / "sheet.png"  # in a file in place of a folder: refused even for root
+    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--frames", 1)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"deepseq: cannot write {sheet}: ") and line.endswith("with --out.")
+
+
 def test_a_clip_without_a_face_is_drawn(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     sheet = tmp_path / "sheet.png"

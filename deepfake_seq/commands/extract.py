@@ -23,7 +23,13 @@ from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, labels_lin
 from deepfake_seq.commands.sources import load_sources
 from deepfake_seq.commands.videos import unlabelled_warning, video_options
 from deepfake_seq.commands.views import view_options
-from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
+from deepfake_seq.config import (
+    MIN_VALID_FRAMES,
+    UNTRAINED,
+    BackboneConfig,
+    ExecutionConfig,
+    FaceConfig,
+)
 
 if TYPE_CHECKING:
     from deepfake_seq.extract.pipeline import Summary
@@ -69,6 +75,7 @@ def extract(out: Path, **options: Any) -> None:
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
+    from deepfake_seq.extract.estimate import MIN_VIDEOS, Estimate, mixed
     from deepfake_seq.extract.writers import StoreWriters
 
     execution = execution_settings(options)
@@ -78,18 +85,34 @@ def extract(out: Path, **options: Any) -> None:
         echo_message(warning)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
+    frames = resolved.config.sampling.frames
+    if frames < MIN_VALID_FRAMES:
+        echo_message(
+            "WARNING: `fit` and `predict` will not use these features: they need a face in at "
+            f"least {MIN_VALID_FRAMES} frames of a clip. Received: --frames {frames}"
+        )
+    if len(items) >= MIN_VIDEOS:
+        items = mixed(items)
     click.echo(report, err=options["as_json"])
     with (
         StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
     ):
+        estimate = Estimate(len(items), out, execution)
+
+        def on_video(outcome: Outcome, profile: Profile | None) -> None:
+            step(_note(outcome, profile))
+            sentence = estimate.add(outcome, profile)
+            if sentence:
+                echo_message(sentence)
+
         summary = pipeline.extract(
             items,
             resolved,
             cache,
             execution,
             retry_failed=options["retry_failed"],
-            on_video=lambda outcome, profile: step(_note(outcome, profile)),
+            on_video=on_video,
         )
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
     _echo_failures(summary)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepfake_seq.config.checks import check
 from deepfake_seq.config.setting import check_settings, setting
 
 RUNTIMES = ("openvino", "keras")
@@ -45,10 +44,14 @@ class LimitsConfig:
     )
     memory_bytes: int = setting(
         0,
-        "Address space of the process that decodes a video, in GiB (0.5 or more).",
+        "Address space of the process that decodes a video.",
+        low=0.5,
+        high=65_536,
+        unit="GiB",
+        auto=0,
         option="--memory",
         kind=float,
-        read=lambda gib: _bytes_of(gib),
+        read=lambda gib: int(gib * GIB),
         write=lambda size: size / GIB,
         default_text="2, and more for large frames",
     )
@@ -65,11 +68,6 @@ class LimitsConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check(
-            self.memory_bytes == 0 or self.memory_bytes >= GIB // 2,
-            "memory must be 0.5 GiB or more",
-            self.memory_bytes / GIB,
-        )
 
     def exceed(self, facts: Mapping[str, Any]) -> bool:
         """Return whether these limits are above those that a failed video exceeded.
@@ -91,11 +89,6 @@ class LimitsConfig:
 def exceeds_a_limit(facts: Mapping[str, Any]) -> bool:
     """Return whether a video exceeded a limit on its time or memory, according to its facts."""
     return SECONDS_FACT in facts or MEMORY_FACT in facts
-
-
-def _bytes_of(gib: float) -> int:
-    check(gib >= 0.5, "--memory must be 0.5 GiB or more", gib)
-    return int(gib * GIB)
 
 
 @dataclass(frozen=True)

@@ -155,15 +155,15 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Shee
 
 
 def draw(inspected: InspectedVideo, title: str, config: ExtractConfig, out: Path) -> None:
-    """Write the sheet as a PNG: each frame with box, score and time, and its crop below.
+    """Write the sheet as a picture: each frame with box, score and time, and its crop below.
 
     Args:
         inspected: The frames and people.
         title: Title of the sheet.
         config: The settings; they give the margin and the size of the crops.
-        out: Path of the file.
+        out: Path of the file; its suffix is .png, .jpg or .jpeg.
     """
-    atomic.write_bytes(out, picture(inspected.cells, title, config))
+    atomic.write_bytes(out, picture(inspected.cells, title, config, out.suffix[1:].lower()))
 
 
 def picture(
