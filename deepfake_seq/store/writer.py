@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self, cast
 
@@ -17,6 +18,7 @@ from deepfake_seq.store.features import FeatureStore
 from deepfake_seq.store.locks import Lock, Locks, WriterFolder
 from deepfake_seq.store.origins import Origin
 from deepfake_seq.store.origins import update as update_origins
+from deepfake_seq.store.record_ids import video_of
 from deepfake_seq.store.records.face_record import FaceRecord
 from deepfake_seq.store.records.record import FeatureRecord
 from deepfake_seq.store.rewriting import (
@@ -171,20 +173,34 @@ class Writer(Store[R]):
         with self._writing():
             self._write(records)
 
-    def remove(self, record_ids: Collection[str]) -> None:
-        """Remove records with all their revisions; ids that are not in the store are ignored.
+    @contextmanager
+    def removing(self, video_ids: Collection[str]) -> Iterator[Callable[[], None]]:
+        """Prepare to remove all records of videos, and yield the function that does it.
 
-        Either all are removed or none, even if the process ends: the next writer then completes the
-        removal.
+        The function removes all of them or none, even if the process ends: the next writer then
+        completes the removal. No other run can write to the store meanwhile.
 
         Raises:
             StoreError: Another run is writing to the store, a record in one of the shards is
                 damaged, or the disk refuses the write.
         """
-        self._change(dict.fromkeys(record_ids), alone=True)
+        with self._writing() as (locks, folder), locks.maintenance(wait=True):
+            if locks.has_other_writers(folder):
+                raise StoreError(
+                    f"another run is writing to {self.path}. Nothing was removed; try again when "
+                    "it has ended."
+                )
+            self.refresh()
+            wanted = set(video_ids)
+            ids = (row.video_id for shard in self._index.shards.values() for row in shard.rows)
+            changes = changes_of(
+                self._index, {name: None for name in ids if video_of(name) in wanted}
+            )
+            self._require_intact(changes)
+            yield partial(self._change, changes)
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Give records new ids, as atomically as `remove`; the caller has claimed the videos.
+        """Give records new ids, as atomically as `removing`; the caller has claimed the videos.
 
         Args:
             names: New id of each record by its id; no record in the store has a new id.
@@ -192,7 +208,11 @@ class Writer(Store[R]):
         Raises:
             StoreError: A record in one of the shards is damaged, or the disk refuses the write.
         """
-        self._change(names, alone=False)
+        with self._writing() as (locks, _), locks.maintenance(wait=True):
+            self.refresh()
+            changes = changes_of(self._index, names)
+            self._require_intact(changes)
+            self._change(changes)
 
     def add_origins(self, origins: Mapping[str, Origin]) -> None:
         """Note where the videos of records were; see `Origins`.
@@ -268,22 +288,19 @@ class Writer(Store[R]):
             raise
         return locks, folder
 
-    def _change(self, names: Mapping[str, str | None], *, alone: bool) -> None:
-        """Remove or rename records; `alone` refuses to do it while another run is writing."""
-        with self._writing() as (locks, folder), locks.maintenance(wait=True):
-            if alone and locks.has_other_writers(folder):
-                raise StoreError(
-                    f"another run is writing to {self.path}. Nothing was removed; try again when "
-                    "it has ended."
-                )
-            self.refresh()
-            changes = changes_of(self._index, names)
-            for name in shards_to_replace(self._index, changes):
-                for _ in remaining_records(self._index, name, changes, self.path):
-                    pass  # find damage before anything is changed
-            if changes:
-                write_journal(self.path, changes, folder.path)
-                self._replace_shards(changes)
+    def _require_intact(self, changes: Changes) -> None:
+        """Raise if a record is damaged that has to be written again."""
+        for name in shards_to_replace(self._index, changes):
+            for _ in remaining_records(self._index, name, changes, self.path):
+                pass  # reading a record checks it
+
+    def _change(self, changes: Changes) -> None:
+        """Remove or rename records; the caller holds the lock for maintenance."""
+        if not changes:
+            return
+        with self._writing() as (_, folder):
+            write_journal(self.path, changes, folder.path)
+            self._replace_shards(changes)
 
     def _complete_changes(self) -> None:
         """Complete the changes that a writer had begun when its process ended."""

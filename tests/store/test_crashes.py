@@ -6,8 +6,6 @@ import errno
 import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import faces_run
 import pytest
 import small_run
-from children import BENCHMARKS, PATHS, SUPPORT
+from children import BENCHMARKS, SUPPORT, run_script
 from disk import watching
 from power_loss import PowerLoss
 
@@ -35,20 +33,6 @@ def possible(run: ModuleType) -> dict[str, list[str]]:
     newer = run.RELABELLED
     digests[newer.video_id].append(replace(newer, revision=2).sha256.hex())
     return digests
-
-
-def run_script(*arguments: object) -> str:
-    """Run a script that forks in a separate process, as this one has threads; return stdout."""
-    result = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
 
 
 @pytest.mark.parametrize(("every", "crashes"), [(9, 7), pytest.param(1, 60, marks=ALL)])

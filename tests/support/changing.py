@@ -15,7 +15,7 @@ RENAMED = {"2.mp4": "new/2.mp4", "2.mp4@view1": "new/2.mp4@view1", "9.mp4": "new
 VIEW = {"view": {"kind": "view", "number": 1, "of": "2.mp4", "settings": {}}}
 
 RECORDS: list[Any] = [make_record(f"{number}.mp4", seed=number) for number in range(10)]
-RECORDS += [make_record(f"{name}@view1", seed=99, facts=VIEW) for name in ("1.mp4", "2.mp4")]
+RECORDS += [make_record(f"{n}.mp4@view1", seed=10 + n, facts=VIEW) for n in (1, 2)]
 FACE_RECORDS: list[Any] = [make_faces(f"{number}.mp4", seed=number) for number in range(10)]
 
 

@@ -35,6 +35,13 @@ class PowerLoss:
     safe: dict[str, File | None] = field(default_factory=dict)
     unsafe: list[tuple[str, File | None]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, folder: Path) -> PowerLoss:
+        """Return a disk on which the files of a folder are safe."""
+        data = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        safe = {name: File(content, len(content)) for name, content in data.items()}
+        return cls(folder, safe=dict(safe))
+
     def apply(self, step: str, *arguments: Any) -> None:
         """Apply one step."""
         if step in ("write", "fsync"):

@@ -76,9 +76,11 @@ def remove_videos(stores: Sequence[Writer[Any]], video_ids: Collection[str]) -> 
     Raises:
         StoreError: See `remove`.
     """
-    # The features last: as long as they are there, an interrupted removal can be repeated.
-    for store in reversed(stores):
-        store.remove(records_of(store, video_ids))
+    with ExitStack() as stack:
+        removals = [stack.enter_context(store.removing(video_ids)) for store in stores]
+        # The features last: as long as they are there, an interrupted removal can be repeated.
+        for remove_all in reversed(removals):
+            remove_all()
     stores[0].remove_origins(video_ids)
 
 
