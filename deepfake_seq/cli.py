@@ -18,7 +18,7 @@ from deepfake_seq.commands.finetune import finetune
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
-from deepfake_seq.commands.store import merge, verify
+from deepfake_seq.commands.store import merge, remove, verify
 from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError, UsageError
@@ -99,6 +99,7 @@ for command in (
     info,
     verify,
     merge,
+    remove,
     weights,
     doctor,
     demo,

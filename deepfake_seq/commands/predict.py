@@ -105,13 +105,15 @@ def predict(
 
 
 def _videos(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield the given files, and the videos in the given folders."""
+    """Yield the given files, and each video in the given folders under one of its names."""
     from deepfake_seq import datasets
 
     for path in paths:
         if path.is_dir():
-            items, _ = datasets.discover([path])
-            yield from (item.path for item in items)
+            names: dict[Path, Path] = {}
+            for item in datasets.discover([path]).items:
+                names.setdefault(item.path.resolve(), item.path)
+            yield from names.values()
         else:
             yield path
 

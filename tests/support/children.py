@@ -35,3 +35,22 @@ def _run(code: str, environment: dict[str, str]) -> str:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which a child process finds the tests' modules and the package."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def run_script(*arguments: object) -> str:
+    """Run a script that forks in a separate process, as this one has threads; return stdout."""
+    result = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
