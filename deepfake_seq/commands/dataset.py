@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import PATH, command, json_option, option
-from deepfake_seq.commands.output import print_json
+from deepfake_seq.commands.options import PICTURE, command, json_option, option
+from deepfake_seq.commands.output import print_json, writing
 from deepfake_seq.commands.videos import collect, report, video_options, warn_of_unlabelled
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @command()
 @video_options
-@option("--figure", type=PATH, help="PNG file to write: a bar chart of the classes.")
+@option("--figure", type=PICTURE, help="PNG or JPEG file to write: a bar chart of the classes.")
 @json_option
 def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **options: Any) -> None:
     """Report what a data set contains and what is missing.
@@ -33,7 +33,9 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
 
     collection = collect(paths, options)
     if figure:
-        atomic.write_bytes(figure, draw_classes(distribution(collection.items)))
+        picture = draw_classes(distribution(collection.items), figure.suffix[1:].lower())
+        with writing(figure, "--figure"):
+            atomic.write_bytes(figure, picture)
     if as_json:
         print_json({**_summary(collection), "figure": str(figure) if figure else None})
         return

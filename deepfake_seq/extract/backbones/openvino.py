@@ -1,7 +1,7 @@
 """The CNN on OpenVINO, the fastest runtime on a CPU; imports neither TensorFlow nor Keras.
 
-The network is translated once, in a separate process (see `export_ir`), and compiled once per
-machine and precision; both results are cached on disk.
+The network is translated in a separate process (see `export_ir`) and compiled once per machine and
+precision. The compiled network is cached on disk if there is room for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq import weights as weights_files
+from deepfake_seq.backend import load_openvino
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import export_ir, openvino_cpu
@@ -42,12 +44,9 @@ class OpenVinoRuntime:
     """
 
     def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
-        import openvino
-
         row = backbone_of(config.name, weights)
         self._width = row.width
-        compiled = _compiled(config, translated(config.name, row, weights))
-        self._requests = openvino.AsyncInferQueue(compiled)
+        self._requests = load_openvino().AsyncInferQueue(_compiled(config, row, weights))
         self._requests.set_callback(_keep)
         self.batch = _AHEAD * len(self._requests)
 
@@ -64,19 +63,21 @@ def _keep(request: Any, row: npt.NDArray[np.float32]) -> None:
     row[:] = request.get_output_tensor(0).data[0]
 
 
-def _compiled(config: BackboneConfig, network: Path) -> Any:
-    """Return the compiled network; compile it if the compiled form is not on disk yet.
+def _compiled(config: BackboneConfig, row: Backbone, weights: Path | None) -> Any:
+    """Return the compiled network; translate and compile it if it is not on disk yet.
 
     The cached file starts with the SHA-256 of the rest. OpenVINO's own cache is not used, because
     it does not write atomically and does not detect damaged files.
-    """
-    import openvino
 
+    Raises:
+        WeightsError: The weights file does not match the network.
+        EngineError: The translation or the compilation fails.
+    """
+    openvino = load_openvino()
     core = openvino.Core()
     settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
-    key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
-    path = network.with_name(f"{network.stem}-{config.precision}-{key}.blob")
+    path = _cached(config, weights, f"{machine} {sorted(settings.items())}")
     blob = _read(path)
     if blob is not None:
         try:
@@ -87,7 +88,7 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
             _LOG.info("compiling %s again: %s", path, error)
     try:
         compiled = openvino_cpu.compile_for_throughput(
-            core, core.read_model(network), config.precision
+            core, core.read_model(*_translated(config.name, row, weights)), config.precision
         )
     except RuntimeError as error:
         raise EngineError(
@@ -98,6 +99,14 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     compiled.export_model(exported)
     _write(path, exported.getvalue())
     return compiled
+
+
+def _cached(config: BackboneConfig, weights: Path | None, target: str) -> Path:
+    """Return the path of the compiled network, for a description of machine and settings."""
+    identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
+    stem = f"{config.name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
+    key = hashlib.sha256(target.encode()).hexdigest()[:12]
+    return weights_files.home() / "openvino" / f"{stem}-{config.precision}-{key}.blob"
 
 
 def _read(path: Path) -> bytes | None:
@@ -118,12 +127,19 @@ def _write(path: Path, blob: bytes) -> None:
         with atomic.replacing(path) as out:
             out.write(hashlib.sha256(blob).digest())
             out.write(blob)
-    except OSError as error:  # only makes the next start half a second slower
-        _LOG.warning("cannot write the compiled network to %s: %s", path, error)
+    except OSError as error:
+        _LOG.warning(
+            "the compiled network (%s bytes) cannot be saved in %s: %s. It will be translated and "
+            "compiled again at every start. Set DEEPSEQ_HOME to a writable folder with room for "
+            "it.",
+            f"{len(blob):,}",
+            path.parent,
+            error.strerror,
+        )
 
 
-def translated(name: str, row: Backbone, weights: Path | None) -> Path:
-    """Return the path of the network as OpenVINO's `.xml`; translate it if it is not on disk yet.
+def _translated(name: str, row: Backbone, weights: Path | None) -> tuple[bytes, bytes]:
+    """Return the network as the contents of OpenVINO's `.xml` and `.bin` files.
 
     Its input is uint8 (1, S, S, 3) RGB, its output float32 (1, D).
 
@@ -131,16 +147,19 @@ def translated(name: str, row: Backbone, weights: Path | None) -> Path:
         WeightsError: The weights file does not match the network.
         EngineError: The translation fails.
     """
-    identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
-    stem = f"{name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
-    target = weights_files.home() / "openvino" / f"{stem}.xml"
-    if not target.is_file():
-        _translate(name, row, weights, target)
-    return target
+    try:
+        with tempfile.TemporaryDirectory(prefix="deepseq-") as folder:
+            network = Path(folder, "network.xml")
+            _translate(name, row, weights, network)
+            return network.read_bytes(), network.with_suffix(".bin").read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{name} cannot be translated for OpenVINO: {error}. Set TMPDIR to a writable folder "
+            "for temporary files."
+        ) from error
 
 
 def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     arguments = [json.dumps(asdict(row)), str(weights.absolute()) if weights else "", str(target)]
     result = subprocess.run(
         [sys.executable, "-m", export_ir.__name__, *arguments],
@@ -152,4 +171,7 @@ def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> 
     if result.returncode == export_ir.BAD_WEIGHTS:
         raise WeightsError(last)
     if result.returncode:
-        raise EngineError(f"{name} could not be translated for OpenVINO: {last}")
+        raise EngineError(
+            f"{name} could not be translated for OpenVINO in {target.parent.parent}: {last}. "
+            "TMPDIR sets another folder for temporary files; --runtime keras needs no translation."
+        )
