@@ -86,7 +86,7 @@ def test_dataset_says_what_it_recognised_and_what_it_left_out(messy: Path) -> No
         "fake by the folder name: Fakes (1)",
         "1 other paths of the same files, through links",
         "1 .wmv: this video format is not supported; convert them to MP4",
-        "2 .png in 1 folders: frame folders are not read; give the videos",
+        "2 .png in 1 folder; frame folders are not read: give the videos",
         "1 .zip: archives are not read; unpack them",
         f"links that lead nowhere: 1 ({messy}/all_videos/gone.mp4)",
         "test 0 1 0 2",
@@ -120,7 +120,7 @@ def test_extract_takes_all_videos_and_warns_of_missing_labels_first_and_last(
     result = deepseq("extract", messy, "--out", tmp_path / "features", *EXTRACT)
     assert result.exit_code == 0, result.stderr
     assert "10 videos: 10 extracted, 0 failed" in result.stdout
-    assert "2 .png in 1 folders: frame folders are not read" in result.stdout
+    assert "2 .png in 1 folder; frame folders are not read" in result.stdout
     records = FeatureStore.open(tmp_path / "features")
     facts = {
         Path(record.video_id).stem: (record.label, record.split, tuple(record.groups))
