@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import resize_square
+from deepfake_seq.extract.faces.conditions import CONDITIONS_FACT, conditions_of
 from deepfake_seq.extract.faces.crop import square_around
 from deepfake_seq.extract.records.views import Crops, RenderedView, view_key, view_record, views_of
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -103,7 +104,9 @@ class PendingRecord:
         )
         size = resolved.backbone.crop_size
         labelled = replace(record, facts=record.facts | facts)
-        person = PendingRecord(labelled, self.landmarks, _resized(squares, size), faces)
+        measured = {CONDITIONS_FACT: conditions_of(record, squares)} if len(squares) else {}
+        described = replace(labelled, facts=labelled.facts | measured)
+        person = PendingRecord(described, self.landmarks, _resized(squares, size), faces)
         views = [
             PendingRecord(
                 view_record(view, labelled), self.landmarks, _resized(view.images_rgb, size)

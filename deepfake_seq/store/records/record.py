@@ -93,8 +93,9 @@ class Record(ABC):
         split: Split assigned by the data set, or "".
         source: File that was read.
         facts: Further facts: `frames_sampled`, `faces_found`, `width`, `height`, `fps`,
-            `duration_seconds`, `codec`, and those of `ASSIGNED_FACTS` that are known. `width` and
-            `height` are the size of the first sampled frame.
+            `duration_seconds`, `codec`, `conditions` (see `extract.faces.conditions`), and those of
+            `ASSIGNED_FACTS` that are known. `width` and `height` are the size of the first sampled
+            frame.
         transient: Whether a failure was not caused by the video itself (out of memory, timeout,
             I/O error), so that the next run tries again.
         revision: 1 for the first record of a video in a store, plus 1 for each replacement. The

@@ -512,3 +512,26 @@ def test_who_is_named_later_changes_how_a_tuned_cnn_knows_the_clip(
     assert extract(named, "finetuned", extract_options=extract_options).relabelled == 1
     splits = {record.facts["cnn_part"] for record in records(tmp_path, "finetuned")}
     assert splits == {"related"}
+
+
+def test_videos_and_cached_faces_have_the_same_conditions(
+    videos: list[VideoItem], extract: Extract, from_faces: Extract, tmp_path: Path
+) -> None:
+    extract(videos, "first", extract_options=KEPT)
+    from_faces("first", "again")
+    assert_same(tmp_path, "first", "again")
+    by_name = {record.video_id: record for record in records(tmp_path, "again")}
+    conditions = by_name["a.mp4"].facts["conditions"]
+    assert conditions["face_pixels"] == round(by_name["a.mp4"].face_pixels, 1)
+    assert conditions["sharpness"] > 0 and conditions["fps"] == 25
+    assert "conditions" not in by_name["dark.mp4"].facts
+
+
+def test_a_view_does_not_have_the_conditions_of_its_clip(
+    videos: list[VideoItem], extract: Extract, tmp_path: Path
+) -> None:
+    extract(videos, "first", extract_options=ExtractOptions(views=VIEWS))
+    described = {
+        record.video_id: "conditions" in record.facts for record in records(tmp_path, "first")
+    }
+    assert described["a.mp4"] and not described["a.mp4@view1"]
