@@ -19,6 +19,7 @@ from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
 from deepfake_seq.commands.store import merge, remove, verify
+from deepfake_seq.commands.stress import stress
 from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError, UsageError
@@ -94,6 +95,7 @@ for command in (
     finetune,
     evaluate,
     compare,
+    stress,
     predict,
     faces,
     info,

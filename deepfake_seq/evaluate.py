@@ -28,7 +28,7 @@ from deepfake_seq.sequence.runs.history import Histories, read_histories
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.sequence.splits.overlap import KINDS, classify_overlap
-from deepfake_seq.store import FeatureStore
+from deepfake_seq.store import FeatureStore, Fingerprint
 from deepfake_seq.store.record_ids import person_of
 from deepfake_seq.untrusted import damaged, read_file
 
@@ -68,7 +68,7 @@ def evaluate(
     """
     description = run.describe(run_folder)
     model = run.load(run_folder)
-    _require_same_features(run_folder, model, store)
+    require_same_features(run_folder, model, store.path, store.fingerprint)
     split = split_file.read_split(run_folder)
     stored = predictions.read(run_folder / predictions.NAME)
     data = load(store, views=False)
@@ -116,11 +116,18 @@ def evaluate(
     return folder, evaluation
 
 
-def _require_same_features(run_folder: Path, model: SequenceModel, store: FeatureStore) -> None:
-    differences = model.fingerprint.incompatibilities(store.fingerprint)
+def require_same_features(
+    run_folder: Path, model: SequenceModel, store: Path, fingerprint: Fingerprint
+) -> None:
+    """Refuse a store of other features than those that a run was trained on.
+
+    Raises:
+        RunError: The features differ; the message says how.
+    """
+    differences = model.fingerprint.incompatibilities(fingerprint)
     if differences:
         raise RunError(
-            f"{run_folder} was trained on other features than those in {store.path}; these differ: "
+            f"{run_folder} was trained on other features than those in {store}; these differ: "
             f"{'; '.join(differences)}"
         )
 

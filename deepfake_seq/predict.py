@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfake_seq import weights
-from deepfake_seq.config import ExecutionConfig, PredictConfig
+from deepfake_seq.config import BackboneConfig, ExecutionConfig, PredictConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
@@ -110,14 +110,12 @@ def _resolve(
             f"{run_folder} was not trained on a feature store, so its extraction settings are "
             "unknown. Train a run with `deepseq fit`."
         )
-    faces, backbone = model.extract_config.faces, model.extract_config.backbone
+    faces = model.extract_config.faces
     if faces.detector_weights is not None:
         path = override.detector or _weights_file(model, run_folder, "faces", "--detector-weights")
         faces = replace(faces, detector_weights=path)
     faces = replace(faces, people=config.people, short_side=config.short_side or faces.short_side)
-    if backbone.uses_file:
-        path = override.backbone or _weights_file(model, run_folder, "backbone", "--weights")
-        backbone = replace(backbone, weights=path)
+    backbone = backbone_of(model, run_folder, override)
     resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone))
     differences = model.fingerprint.incompatibilities(resolved.fingerprint)
     if differences:
@@ -126,6 +124,21 @@ def _resolve(
             f"{'; '.join(differences)}"
         )
     return resolved
+
+
+def backbone_of(
+    model: SequenceModel, run_folder: Path, override: WeightsOverride
+) -> BackboneConfig:
+    """Return the CNN of a run, with the present path of its weights file.
+
+    Raises:
+        RunError: The weights file is in no known location.
+    """
+    backbone = model.extract_config.backbone
+    if not backbone.uses_file:
+        return backbone
+    path = override.backbone or _weights_file(model, run_folder, "backbone", "--weights")
+    return replace(backbone, weights=path)
 
 
 def _weights_file(model: SequenceModel, run_folder: Path, section: str, option: str) -> str:

@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "stress": FOUNDATIONS
+    | {"datasets", "store", "augment", "extract", "sequence", "predict", "evaluate"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }

@@ -51,6 +51,7 @@ from deepfake_seq.config.learning import (
     write_units,
 )
 from deepfake_seq.config.prediction import PredictConfig
+from deepfake_seq.config.stress import STRESS_SUITES, StressConfig
 from deepfake_seq.config.sweep import (
     LISTS,
     MAX_SETTINGS,
@@ -101,6 +102,7 @@ __all__ = [
     "SHARD_RECORDS",
     "SPLITS",
     "STRATEGIES",
+    "STRESS_SUITES",
     "SWEPT_MODELS",
     "THRESHOLDS",
     "TRAINERS",
@@ -121,6 +123,7 @@ __all__ = [
     "PredictConfig",
     "SamplingConfig",
     "SplitConfig",
+    "StressConfig",
     "SweepConfig",
     "TrainConfig",
     "ViewsConfig",

@@ -51,13 +51,20 @@ class Extractor:
         self._computing: dict[Future[Features], Batch[_Owner]] = {}
 
     @classmethod
-    def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Self:
+    def build(
+        cls,
+        resolved: ResolvedConfig,
+        execution: ExecutionConfig,
+        videos: int,
+        crop_source: CropSource | None = None,
+    ) -> Self:
         """Load the CNN and, unless the crops come from a face cache, the detector.
 
         Args:
             resolved: The settings.
             execution: How to use the machine.
             videos: Maximum number of videos; no more processes than that are started.
+            crop_source: Makes the crops; by default from the face cache, or from the videos.
 
         Raises:
             WeightsError: A weights file cannot be read.
@@ -66,6 +73,8 @@ class Extractor:
         config = resolved.config
         workers = max(min(execution.workers or default_workers(), videos), 1)
         cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        if crop_source is not None:
+            return cls(crop_source, cnn)
         if resolved.face_cache:
             return cls(CachedCropSource(resolved, workers), cnn)
         detector = build_detector(

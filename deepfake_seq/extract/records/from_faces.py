@@ -46,8 +46,7 @@ class CachedCropSource:
         with self.profile.measure("decode", 1):
             with self._lock:
                 names = people_in(self._store, item.video_id, self._all_people)
-                records = [self._store[name] for name in names]
-            people = [self._with_squares(record) for record in records]
+            people = [self.read(name) for name in names]
         with self.profile.measure("crop", sum(len(squares) for _, squares in people)):
             return [
                 pending
@@ -57,8 +56,14 @@ class CachedCropSource:
                 )
             ]
 
-    def _with_squares(self, record: FaceRecord) -> tuple[FaceRecord, image_codec.Images]:
-        """Decode the crops of a record; if that fails, the record is `rejected`."""
+    def read(self, record_id: str) -> tuple[FaceRecord, image_codec.Images]:
+        """Read a record and decode its crops; if that fails, the record is `rejected`.
+
+        Raises:
+            StoreError: The record is damaged.
+        """
+        with self._lock:
+            record = self._store[record_id]
         frames = self._resolved.config.sampling.frames
         if len(record.mask) != frames:
             raise StoreError(

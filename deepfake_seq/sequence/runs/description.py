@@ -30,9 +30,17 @@ class Parameters(Struct, frozen=True):
 
 
 class Training(Struct, frozen=True):
-    """The epoch of each network whose weights were kept."""
+    """The epoch of each network whose weights were kept, and the clips that it did not see.
+
+    Attributes:
+        best_epochs: Epoch of each network.
+        held_out: Number of validation clips of each network. The validation clips in
+            `predictions.csv` are those of the first network, then those of the second …; empty in
+            runs of earlier versions.
+    """
 
     best_epochs: tuple[Count, ...] = ()
+    held_out: tuple[Count, ...] = ()
 
 
 class RunDescription(Struct, frozen=True, kw_only=True):

@@ -179,6 +179,7 @@ def _write_files(draft: Path, contents: RunContents, result: FitResult) -> None:
             "balance": result.balance,
             "effective_weights": ensemble.members[0].balance.effective,
             "best_epochs": best_epochs,
+            "held_out": [len(held_out) for _, held_out in contents.pairs],
         },
         "shortcut": asdict(experiment.shortcut),
         "warnings": result.warnings,
