@@ -17,6 +17,7 @@ from deepfake_seq.commands.faces import faces
 from deepfake_seq.commands.finetune import finetune
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
+from deepfake_seq.commands.matrix import matrix
 from deepfake_seq.commands.predict import predict
 from deepfake_seq.commands.store import merge, remove, verify
 from deepfake_seq.commands.stress import stress
@@ -95,6 +96,7 @@ for command in (
     finetune,
     evaluate,
     compare,
+    matrix,
     stress,
     predict,
     faces,

@@ -39,7 +39,7 @@ def store(fitted: tuple[Path, Path]) -> Path:
 
 
 def stressed(run: Path, store: Path, **changes: Any) -> stress.StressTest:
-    config = StressConfig(**{"suites": FEW, **changes})
+    config = StressConfig(**{"clips": 6, "suites": FEW, **changes})
     test = stress.prepare(run, store, config)
     with colour_cnn():
         stress.compute(test, ONE_WORKER)
@@ -94,7 +94,7 @@ def test_a_face_is_never_enlarged(run: Path, store: Path) -> None:
 
 
 def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
-    test = stress.prepare(run, store, StressConfig(suites=FEW))
+    test = stress.prepare(run, store, StressConfig(6, FEW))
     steps = []
 
     def stop(name: str) -> None:
@@ -106,11 +106,11 @@ def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
         stress.compute(test, ONE_WORKER, stop)
     path = run / stress.FOLDER / stress.SCORES
     path.write_text(path.read_text() + '{"key": "cut off')
-    again = stress.prepare(run, store, StressConfig(suites=FEW))
+    again = stress.prepare(run, store, StressConfig(6, FEW))
     assert len(again.missing) == len(again.steps) - 7
     with colour_cnn() as cnn:
         stress.compute(again, ONE_WORKER)
-        stress.compute(stress.prepare(run, store, StressConfig(suites=FEW)), ONE_WORKER)
+        stress.compute(stress.prepare(run, store, StressConfig(6, FEW)), ONE_WORKER)
     assert cnn.crops <= 8 * (len(again.steps) - 7), "nothing is computed twice"
     assert stress.results(again) == stress.results(stressed(run, store))
 
@@ -121,7 +121,7 @@ def test_results_of_another_model_are_not_reused(run: Path, store: Path) -> None
     lines = path.read_text().splitlines()
     header = json.loads(lines[0]) | {"fingerprint": "another"}
     path.write_text("\n".join([json.dumps(header), *lines[1:]]))
-    test = stress.prepare(run, store, StressConfig(suites=FEW))
+    test = stress.prepare(run, store, StressConfig(6, FEW))
     assert len(test.missing) == len(test.steps)
 
 
@@ -159,10 +159,13 @@ def test_the_command_writes_table_plot_and_page(run: Path, store: Path) -> None:
     with colour_cnn():
         result = deepseq(
             *("stress", run, "--features", store, "--suite", "field", "--workers", "1"),
+            *("--clips", "6"),
         )
         assert result.exit_code == 0, result.stderr
         assert "validation clips at the threshold" in result.stdout and "jpeg 30" in result.stdout
-        again = deepseq("stress", run, "--features", store, "--suite", "field", "--json")
+        again = deepseq(
+            "stress", run, "--features", store, "--suite", "field", "--clips", "6", "--json"
+        )
     values = json.loads(again.stdout)
     assert set(values["results"]) == {"validation", "test"}
     folder = run / "stress"

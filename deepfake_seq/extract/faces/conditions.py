@@ -137,7 +137,7 @@ def _quality(luma: Grey) -> float:
     if not rows or not columns:
         return _QUALITIES[-1]
     blocks = luma[:rows, :columns].reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK)
-    coefficients = np.einsum("ur,arbc,vc->abuv", _DCT, blocks, _DCT, optimize=True)
+    coefficients = _DCT @ blocks.swapaxes(1, 2) @ _DCT.T
     total = coefficients.size // _BLOCK**2 * (_BLOCK**2 - 1)
     small = np.abs(coefficients) < _ZERO
     zeros = float(np.count_nonzero(small) - np.count_nonzero(small[:, :, 0, 0])) / total
