@@ -15,7 +15,7 @@ from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video.decoder_pool import Decoders
-from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs import condition_table, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.verdict import Span, Verdict, classify, classify_windows
@@ -63,6 +63,7 @@ def predict(
     """
     model = run.load(run_folder)
     resolved = _resolve(model, run_folder, override, config)
+    table = condition_table.read_table(run_folder)
     parts = _parts(paths, resolved, execution, config)
     items = [
         VideoItem(path, f"{number}/{window}", span=span)
@@ -78,9 +79,9 @@ def predict(
             complete = extracted.pop(expected)
             windows = [(span, complete[at]) for at, span in enumerate(parts[expected]) if span]
             if config.window_seconds is not None and windows:
-                yield classify_windows(windows, paths[expected], model, run_folder)
+                yield classify_windows(windows, paths[expected], model, run_folder, table)
             else:
-                yield classify(complete[0], paths[expected], model, run_folder)
+                yield classify(complete[0], paths[expected], model, run_folder, table)
             expected += 1
 
 

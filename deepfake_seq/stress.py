@@ -27,10 +27,11 @@ from deepfake_seq.predict import WeightsOverride, backbone_of
 from deepfake_seq.sequence.data.clip import clip_key
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.intervals import units
+from deepfake_seq.sequence.evaluation.matched import CONDITIONS, ConditionTable
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.evaluation.robustness import ScoredClips, summarise
 from deepfake_seq.sequence.models.networks import mean_logits
-from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs import condition_table, run
 from deepfake_seq.sequence.runs.description import RunDescription
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.stress_scores import StressScore, StressScores
@@ -76,6 +77,7 @@ class StressTest:
         config: Settings of the test.
         clips: The sampled clips.
         scores: The results so far.
+        extra: Further distortions of the validation clips, which are not reported.
     """
 
     run_folder: Path
@@ -84,6 +86,7 @@ class StressTest:
     config: StressConfig
     clips: tuple[TestedClip, ...]
     scores: StressScores
+    extra: tuple[Distortion, ...] = ()
 
     @property
     def steps(self) -> list[tuple[TestedClip, Distortion]]:
@@ -91,7 +94,11 @@ class StressTest:
         return [
             (clip, distortion)
             for clip in self.clips
-            for distortion in (UNCHANGED, *distortions(self.config, clip.split))
+            for distortion in (
+                UNCHANGED,
+                *distortions(self.config, clip.split),
+                *(self.extra if clip.split == "validation" else ()),
+            )
         ]
 
     @property
@@ -193,17 +200,17 @@ def results(test: StressTest) -> dict[str, list[dict[str, Any]]]:
         clips = [clip for clip in test.clips if clip.split == split]
         if not clips:
             continue
-        unchanged = _scored(test, clips, UNCHANGED)
+        unchanged = scored(test, clips, UNCHANGED)
         by_split[split] = [
             {
                 "name": distortion.name,
                 "kind": distortion.kind,
                 "level": distortion.level[0] if distortion.level else None,
-                **summarise(scored, unchanged, test.model.decision),
+                **summarise(distorted, unchanged, test.model.decision),
             }
             for distortion in (UNCHANGED, *distortions(test.config, split))
             if distortion.kind != "grid"
-            if len((scored := _scored(test, clips, distortion)).keys)
+            if len((distorted := scored(test, clips, distortion)).keys)
         ]
     return by_split
 
@@ -234,7 +241,32 @@ def write_table(test: StressTest) -> dict[str, str]:
     Returns:
         The path of the file by kind, or nothing.
     """
-    return {}
+    clips = [clip for clip in test.clips if clip.split == "validation"]
+    if "grid" not in test.config.suites or not clips:
+        return {}
+    path = condition_table.write_table(test.run_folder, table_of(test, clips))
+    return {"conditions": str(path)}
+
+
+def table_of(test: StressTest, clips: Sequence[TestedClip]) -> ConditionTable:
+    """Return the table of error rates by conditions of some clips, tested under the grid."""
+    versions = [
+        (position, score)
+        for position, clip in enumerate(clips)
+        for distortion in (UNCHANGED, *SUITES["grid"])
+        if (score := test.scores.get(clip.key, distortion.name)) and score.logit is not None
+    ]
+    logits = np.array([score.logit for _, score in versions], dtype=np.float64)
+    return ConditionTable(
+        labels=np.array([clip.label for clip in clips], dtype=np.int64),
+        unit=units([clip.groups for clip in clips], len(clips)),
+        unchanged=scored(test, clips, UNCHANGED).scores,
+        clip=np.array([position for position, _ in versions], dtype=np.int64),
+        scores=test.model.calibration.apply(logits),
+        conditions=np.array(
+            [[getattr(score, name) for name in CONDITIONS] for _, score in versions]
+        ),
+    )
 
 
 def sample_by_group(clips: Sequence[TestedClip], count: int, seed: int) -> list[TestedClip]:
@@ -306,11 +338,10 @@ def _score(
     networks = model.members if clip.member is None else (model.members[clip.member],)
     logit = float(mean_logits(networks, (record.features[None], record.mask[None]))[0])
     measured = record.facts[CONDITIONS_FACT]
-    names = ("face_pixels", "sharpness", "blockiness")
-    return StressScore(clip.key, distortion.name, logit, *(measured[name] for name in names))
+    return StressScore(clip.key, distortion.name, logit, *(measured[name] for name in CONDITIONS))
 
 
-def _scored(test: StressTest, clips: Sequence[TestedClip], distortion: Distortion) -> ScoredClips:
+def scored(test: StressTest, clips: Sequence[TestedClip], distortion: Distortion) -> ScoredClips:
     """Return the clips to which a distortion could be applied, with their scores."""
     found = [
         (clip, score)

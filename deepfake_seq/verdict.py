@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_seq.config import MIN_VALID_FRAMES
+from deepfake_seq.sequence.evaluation.matched import CONDITIONS, ConditionTable, MatchedRates
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 
 REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
+
+CONDITIONS_FACT = "conditions"
+"""Name of the fact with the conditions of a record; see `extract.faces.conditions`."""
 
 Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""
@@ -32,6 +36,8 @@ class PersonVerdict:
         box_xyxy: The face in the first of these frames: left, top, right, bottom in pixels.
         frame_size: Width and height of that frame in pixels.
         face_pixels: Mean side of the face box in pixels.
+        matched: Error rates of the run under the conditions of these frames; None if the run has no
+            table of them.
     """
 
     verdict: str
@@ -43,6 +49,7 @@ class PersonVerdict:
     box_xyxy: tuple[float, float, float, float]
     frame_size: tuple[int, int]
     face_pixels: float
+    matched: MatchedRates | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Verdict:
         path: Path of the clip.
         verdict: `real`, `fake` or `inconclusive`; that of the most suspicious person and window.
         score: Calibrated probability of fake, 0 to 1; None if inconclusive.
-        threshold: Scores of at least this are called fake.
+        threshold: Scores of at least this are called fake; follows from `matched` if that decides.
         decision: Threshold and abstention band of the run, and the clips they were chosen on.
         data: Name of the data that the run was trained on.
         frames_used: Number of frames that show the face of the person that decided.
@@ -84,6 +91,8 @@ class Verdict:
         people: Everyone whose face was found, most prominent first; of the window that decided, if
             there are several.
         windows: The verdict on each window; empty if the clip was judged as a whole.
+        matched: Error rates of the run under the conditions of the person that decided; None if the
+            run has no table of them, or the person has no score.
     """
 
     path: str
@@ -98,6 +107,7 @@ class Verdict:
     run: str
     people: tuple[PersonVerdict, ...] = ()
     windows: tuple[WindowVerdict, ...] = ()
+    matched: MatchedRates | None = None
 
 
 class _Judged(NamedTuple):
@@ -107,6 +117,7 @@ class _Judged(NamedTuple):
     verdict: str
     reason: str
     record: FeatureRecord
+    matched: MatchedRates | None = None
 
     @property
     def reported_score(self) -> float | None:
@@ -115,7 +126,11 @@ class _Judged(NamedTuple):
 
 
 def classify(
-    records: Sequence[FeatureRecord], path: Path, model: SequenceModel, run_folder: Path
+    records: Sequence[FeatureRecord],
+    path: Path,
+    model: SequenceModel,
+    run_folder: Path,
+    table: ConditionTable | None = None,
 ) -> Verdict:
     """Return the verdict on one clip; inconclusive if its records do not support one.
 
@@ -125,8 +140,9 @@ def classify(
         path: Path of the clip.
         model: Model of the run.
         run_folder: Path of the run directory.
+        table: Error rates of the run by conditions, if they were measured.
     """
-    return _verdict([_judge(record, model) for record in records], path, model, run_folder)
+    return _verdict([_judge(record, model, table) for record in records], path, model, run_folder)
 
 
 def classify_windows(
@@ -134,6 +150,7 @@ def classify_windows(
     path: Path,
     model: SequenceModel,
     run_folder: Path,
+    table: ConditionTable | None = None,
 ) -> Verdict:
     """Return the verdict on a clip whose windows were extracted one by one.
 
@@ -142,8 +159,9 @@ def classify_windows(
         path: Path of the clip.
         model: Model of the run.
         run_folder: Path of the run directory.
+        table: Error rates of the run by conditions, if they were measured.
     """
-    judged = [[_judge(record, model) for record in records] for _, records in windows]
+    judged = [[_judge(record, model, table) for record in records] for _, records in windows]
     worst = max(judged, key=lambda people: max(person.score for person in people))
     verdicts = []
     for (span, _), people in zip(windows, judged, strict=True):
@@ -164,11 +182,12 @@ def _verdict(
     windows: tuple[WindowVerdict, ...] = (),
 ) -> Verdict:
     decisive = _decisive(judged)
+    matched = decisive.matched
     return Verdict(
         path=str(path),
         verdict=decisive.verdict,
         score=decisive.reported_score,
-        threshold=model.decision.threshold,
+        threshold=matched.threshold if matched else model.decision.threshold,
         decision=model.decision,
         data=model.data,
         frames_used=decisive.record.frames_valid,
@@ -177,6 +196,7 @@ def _verdict(
         run=str(run_folder),
         people=_people(judged),
         windows=windows,
+        matched=matched,
     )
 
 
@@ -203,29 +223,42 @@ def _person(judged: _Judged) -> PersonVerdict:
         box_xyxy=(left, top, right, bottom),
         frame_size=(width, height),
         face_pixels=round(record.face_pixels, 1),
+        matched=judged.matched,
     )
 
 
-def _judge(record: FeatureRecord, model: SequenceModel) -> _Judged:
+def _judge(record: FeatureRecord, model: SequenceModel, table: ConditionTable | None) -> _Judged:
     """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
-    reason = _shortcoming(record, model)
+    conditions = record.facts.get(CONDITIONS_FACT, {})
+    if not all(name in conditions for name in CONDITIONS):
+        table = None
+    reason = _shortcoming(record, model, table)
     if reason:
         return _Judged(-1.0, INCONCLUSIVE, reason, record)
     score = float(model.scores_of((record.features[None], record.mask[None]))[0])
-    decision = model.decision
+    decision, whose = model.decision, "the run's abstention band"
+    matched = table and table.rates(conditions, score, decision)
+    if matched and matched.decides:
+        if matched.reason:
+            reason = f"no comparable clips ({matched.reason})"
+            return _Judged(score, INCONCLUSIVE, reason, record, matched)
+        decision = replace(decision, threshold=matched.threshold, band=matched.band)
+        whose = "the abstention band of the run for clips like this one"
     if decision.is_doubtful(score):
         low, high = decision.band
-        reason = f"its score is in the run's abstention band, from {low:.3f} to below {high:.3f}"
-        return _Judged(score, INCONCLUSIVE, reason, record)
-    return _Judged(score, FAKE if score >= decision.threshold else REAL, "", record)
+        reason = f"its score is in {whose}, from {low:.3f} to below {high:.3f}"
+        return _Judged(score, INCONCLUSIVE, reason, record, matched)
+    return _Judged(score, FAKE if score >= decision.threshold else REAL, "", record, matched)
 
 
-def _shortcoming(record: FeatureRecord, model: SequenceModel) -> str:
+def _shortcoming(record: FeatureRecord, model: SequenceModel, table: ConditionTable | None) -> str:
     """Return the reason why a record does not support a verdict, or "" if it does."""
     if record.failed or record.status == "partial":
         return f"{record.status}: {record.reason}"
     if record.frames_valid < MIN_VALID_FRAMES:
         return _too_few_frames(record)
+    if table is not None and table.decides:
+        return ""  # the table says whether it covers faces of this size
     smallest = model.decision.smallest_face
     if round(record.face_pixels) < smallest:
         return (

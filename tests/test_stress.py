@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from calling import deepseq
+from conditions import made_up_table
 from stressing import colour_cnn, faces_run
 
 from deepfake_seq import stress
 from deepfake_seq.config import ExecutionConfig, StressConfig
 from deepfake_seq.errors import RunError, StoreError
 from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.runs import condition_table
 from deepfake_seq.stress import TestedClip, sample_by_group
 
 FEW = ("field",)
@@ -174,3 +177,31 @@ def test_the_command_writes_table_plot_and_page(run: Path, store: Path) -> None:
     assert (folder / "stress.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "stress.html").read_text()
     assert "<script" not in page and "Flips" in page
+
+
+def test_the_grid_leaves_a_table_of_validation_clips_in_the_run(run: Path, store: Path) -> None:
+    test = stressed(run, store, suites=("grid",))
+    assert list(stress.write_table(test)) == ["conditions"]
+    table = condition_table.read_table(run)
+    assert table is not None
+    validation = [clip for clip in test.clips if clip.split == "validation"]
+    assert table.labels.tolist() == [clip.label for clip in validation]
+    assert len(table.clip) > len(validation), "several versions of each"
+    assert not table.decides, "of few people"
+    assert [result["name"] for result in stress.results(test)["validation"]] == ["none"]
+
+
+@pytest.mark.parametrize("name", ["clip", "scores", "conditions", "labels"])
+def test_a_damaged_table_is_refused(name: str, tmp_path: Path) -> None:
+    table = made_up_table(10)
+    condition_table.write_table(tmp_path, table)
+    assert condition_table.read_table(tmp_path) is not None
+    damaged = getattr(table, name) * 1.0
+    damaged[0] = 77.0 if name != "conditions" else -1.0
+    condition_table.write_table(tmp_path, replace(table, **{name: damaged}))
+    with pytest.raises(RunError, match=r"conditions\.safetensors.*deepseq stress"):
+        condition_table.read_table(tmp_path)
+
+
+def test_a_run_without_a_table_has_none(tmp_path: Path) -> None:
+    assert condition_table.read_table(tmp_path) is None

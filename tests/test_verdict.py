@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conditions import conditions, made_up_table
 from mean_model import CLIPS, mean_model
 from records import make_record
 
@@ -123,3 +124,45 @@ def test_the_most_suspicious_window_decides() -> None:
 
 def test_a_clip_without_windows_lists_none() -> None:
     assert verdict(about(0.5)).windows == ()
+
+
+def matched_verdict(record: FeatureRecord, clips: int = 400, **changes: Any) -> Verdict:
+    table = made_up_table(clips)
+    return classify([record], Path("clip.mp4"), mean_model(**changes), Path("runs/x"), table)
+
+
+def under(shift: float, **measured: float) -> FeatureRecord:
+    return about(shift, facts={"conditions": conditions(**measured)})
+
+
+def test_the_threshold_of_a_verdict_follows_from_comparable_clips() -> None:
+    clean, poor = under(0.05), under(0.05, face_pixels=60, blockiness=0.4)
+    band = (0.5, 0.5)
+    assert matched_verdict(clean, band=band).verdict == "fake"
+    judged = matched_verdict(poor, band=band)
+    assert judged.verdict != "fake" and judged.threshold > 0.5
+    assert judged.matched is not None and judged.people[0].matched == judged.matched
+
+
+def test_without_comparable_clips_a_verdict_is_inconclusive() -> None:
+    judged = matched_verdict(under(0.9, face_pixels=10))
+    assert (judged.verdict, judged.score) == ("inconclusive", None)
+    assert judged.reason.startswith("no comparable clips (the face is 10 pixels wide")
+
+
+def test_a_table_of_few_people_changes_no_verdict() -> None:
+    judged = matched_verdict(under(0.9, face_pixels=10), clips=30)
+    assert judged.verdict == "fake" and judged.threshold == 0.5
+    assert judged.matched is not None and not judged.matched.decides
+
+
+def test_the_table_replaces_the_smallest_validated_face() -> None:
+    record = under(0.9, face_pixels=60)
+    assert verdict(record, smallest_face=400).verdict == "inconclusive"
+    assert matched_verdict(record, smallest_face=400).verdict == "fake"
+    assert matched_verdict(record, clips=30, smallest_face=400).verdict == "inconclusive"
+
+
+def test_a_record_without_conditions_is_judged_as_before() -> None:
+    judged = matched_verdict(about(0.5))
+    assert judged.verdict == "fake" and judged.matched is None

@@ -85,12 +85,17 @@ def predict(
     be read, shows too little of a face, or has a score in the abstention band.
     """
     from deepfake_seq import predict as predicting
-    from deepfake_seq.sequence.runs import run
+    from deepfake_seq.sequence.runs import condition_table, run
     from deepfake_seq.verdict import INCONCLUSIVE
 
     folder = run_folder or run.newest(Path("runs"))
     override = predicting.WeightsOverride(_absolute(detector_weights), _absolute(weights))
     _echo_run_notes(folder, run.describe(folder).warnings, verbose)
+    if verbose and condition_table.read_table(folder) is None:
+        echo_message(
+            f"NOTE: `deepseq stress {folder}` would measure the error rates of the run under the "
+            "conditions of a clip, such as its face size and compression."
+        )
     verdicts = []
     execution, settings = execution_settings(options), from_options(PredictConfig, options)
     paths = list(_videos(clips))
@@ -141,6 +146,8 @@ def _echo_verdict(verdict: Verdict, verbose: bool) -> None:
             f"threshold {verdict.threshold:.3f}, "
             f"{verdict.frames_used} of {verdict.frames_sampled} frames"
         )
+    if verdict.matched:
+        echo_line(f"  {verdict.matched.sentence}")
     for window in verdict.windows:
         time = f"{window.start_seconds:.1f} to {window.end_seconds:.1f} s"
         echo_line(f"  {time}: {_outcome(window)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,12 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class Rate(NamedTuple):
-    """A fraction of clips, with its 95 % interval.
+@dataclass(frozen=True)
+class Rate:
+    """A fraction of clips, or a ratio of two, with its 95 % interval.
 
     Attributes:
-        value: The fraction, 0 to 1.
+        value: The fraction, 0 to 1, or the ratio.
         low: Lower end of the interval.
         high: Upper end of the interval.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -131,11 +131,10 @@ def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
         config: Rule and target false-positive rate.
     """
     reals, fakes = scores[labels == REAL], scores[labels == FAKE]
-    candidates = _candidates(scores)
-    false_alarms = _fraction_at_least(reals, candidates)
-    strict = float(candidates[false_alarms <= config.target_fpr].min())
     supported = len(reals) >= _min_reals(config.target_fpr)
-    if not len(fakes):
+    choices = _choices(labels, scores, np.ones(len(scores)), config.target_fpr)
+    if choices is None or not len(fakes):
+        strict = _strictest(reals, np.ones(len(reals)), _candidates(scores), config.target_fpr)
         return Decision(
             threshold=strict,
             band=(strict, strict),
@@ -146,23 +145,73 @@ def decide(labels: Labels, scores: Scores, config: DecisionConfig) -> Decision:
             supported=supported,
             thresholds={"fpr": strict},
         )
-    missed = _fraction_below(fakes, candidates)
-    lenient = float(candidates[missed <= config.target_fpr].max())
-    balanced = _nearest_to_half(candidates, 1.0 - (false_alarms + missed) / 2)
     rule = config.threshold if supported else "balanced"
-    threshold = strict if rule == "fpr" else balanced
-    overlap = lenient < strict
-    low, high = (min(lenient, threshold), max(strict, threshold)) if overlap else (threshold,) * 2
+    threshold, band = choices.by_rule(rule)
     return Decision(
         threshold=threshold,
-        band=(low, high),
+        band=band,
         rule=rule,
         target_fpr=config.target_fpr,
         validation_fpr=float((reals >= threshold).mean()),
         clips={"real": len(reals), "fake": len(fakes)},
         supported=supported or config.threshold == "balanced",
-        thresholds={"fpr": strict, "balanced": balanced},
+        thresholds={"fpr": choices.strict, "balanced": choices.balanced},
     )
+
+
+def choose_threshold(
+    labels: Labels, scores: Scores, weights: Scores, rule: str, target_fpr: float
+) -> tuple[float, tuple[float, float]]:
+    """Choose a threshold and an abstention band as `decide` does, on weighted clips.
+
+    Args:
+        labels: (N,); 1 = fake, 0 = real; real clips must have a positive total weight.
+        scores: (N,); calibrated probabilities of fake.
+        weights: (N,); weight of each clip.
+        rule: `fpr` or `balanced`.
+        target_fpr: See `Decision`.
+    """
+    choices = _choices(labels, scores, weights, target_fpr)
+    if choices is None:
+        real = labels == REAL
+        strict = _strictest(scores[real], weights[real], _candidates(scores), target_fpr)
+        return strict, (strict, strict)
+    return choices.by_rule(rule)
+
+
+class _Choices(NamedTuple):
+    """The thresholds of each rule, and the highest one that misses few enough fakes."""
+
+    strict: float
+    balanced: float
+    lenient: float
+
+    def by_rule(self, rule: str) -> tuple[float, tuple[float, float]]:
+        """Return the threshold of a rule, and the abstention band around it."""
+        threshold = self.strict if rule == "fpr" else self.balanced
+        if self.lenient >= self.strict:
+            return threshold, (threshold, threshold)
+        return threshold, (min(self.lenient, threshold), max(self.strict, threshold))
+
+
+def _choices(labels: Labels, scores: Scores, weights: Scores, target_fpr: float) -> _Choices | None:
+    """Return the thresholds of each rule; None without fakes."""
+    real, fake = labels == REAL, labels == FAKE
+    if not weights[fake].sum() > 0:
+        return None
+    candidates = _candidates(scores)
+    false_alarms = _fraction_at_least(scores[real], candidates, weights[real])
+    missed = _fraction_below(scores[fake], candidates, weights[fake])
+    return _Choices(
+        _strictest(scores[real], weights[real], candidates, target_fpr),
+        _nearest_to_half(candidates, 1.0 - (false_alarms + missed) / 2),
+        float(candidates[missed <= target_fpr].max()),
+    )
+
+
+def _strictest(reals: Scores, weights: Scores, candidates: Scores, target_fpr: float) -> float:
+    """Return the lowest threshold that calls few enough real clips fake."""
+    return float(candidates[_fraction_at_least(reals, candidates, weights) <= target_fpr].min())
 
 
 def best_macro_f1(labels: Labels, scores: Scores) -> float:
@@ -193,14 +242,28 @@ def _candidates(scores: Scores) -> Scores:
     return np.unique(np.concatenate([[0.5, above], distinct[:1], between]))
 
 
-def _fraction_at_least(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
-    below = np.searchsorted(np.sort(scores), thresholds, side="left")
-    return np.asarray((len(scores) - below) / len(scores))
+def _fraction_at_least(
+    scores: Scores, thresholds: Scores, weights: Scores | None = None
+) -> npt.NDArray[np.float64]:
+    below, total = _weight_below(scores, thresholds, weights)
+    return np.asarray((total - below) / total)
 
 
-def _fraction_below(scores: Scores, thresholds: Scores) -> npt.NDArray[np.float64]:
-    below = np.searchsorted(np.sort(scores), thresholds, side="left")
-    return np.asarray(below / len(scores))
+def _fraction_below(
+    scores: Scores, thresholds: Scores, weights: Scores | None = None
+) -> npt.NDArray[np.float64]:
+    below, total = _weight_below(scores, thresholds, weights)
+    return np.asarray(below / total)
+
+
+def _weight_below(
+    scores: Scores, thresholds: Scores, weights: Scores | None
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the weight of the scores below each threshold, and of all scores."""
+    order = np.argsort(scores, kind="stable")
+    ordered = np.ones(len(scores)) if weights is None else weights[order]
+    total = np.concatenate([[0.0], np.cumsum(ordered)])
+    return total[np.searchsorted(scores[order], thresholds, side="left")], float(total[-1])
 
 
 def _nearest_to_half(candidates: Scores, accuracies: npt.NDArray[np.float64]) -> float:
