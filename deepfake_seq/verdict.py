@@ -237,7 +237,7 @@ def _judge(record: FeatureRecord, model: SequenceModel, table: ConditionTable | 
         return _Judged(-1.0, INCONCLUSIVE, reason, record)
     score = float(model.scores_of((record.features[None], record.mask[None]))[0])
     decision, whose = model.decision, "the run's abstention band"
-    matched = table and table.rates(conditions, score, decision)
+    matched = table.rates(conditions, score, decision) if table else None
     if matched and matched.decides:
         if matched.reason:
             reason = f"no comparable clips ({matched.reason})"

@@ -28,7 +28,10 @@ ONE_WORKER = ExecutionConfig(workers=1)
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return faces_run(tmp_path_factory.mktemp("stress"), clips=24)
+    """Write a store and a run that was tested on a few clips."""
+    store, run = faces_run(tmp_path_factory.mktemp("stress"), clips=20)
+    stressed(run, store)
+    return store, run
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def store(fitted: tuple[Path, Path]) -> Path:
 
 
 def stressed(run: Path, store: Path, **changes: Any) -> stress.StressTest:
-    config = StressConfig(**{"clips": 6, "suites": FEW, **changes})
+    config = StressConfig(**{"clips": 4, "suites": FEW, **changes})
     test = stress.prepare(run, store, config)
     with colour_cnn():
         stress.compute(test, ONE_WORKER)
@@ -83,7 +86,7 @@ def test_a_distortion_that_removes_the_sign_of_a_fake_lowers_the_auc(
     run: Path, store: Path
 ) -> None:
     results = by_name(
-        stress.results(stressed(run, store, suites=("deeperforensics",)))["validation"]
+        stress.results(stressed(run, store, clips=2, suites=("deeperforensics",)))["validation"]
     )
     assert results["none"]["auc"] > 0.95, "fakes are reddish"
     assert results["saturation 0"]["auc"] < results["none"]["auc"]
@@ -97,7 +100,8 @@ def test_a_face_is_never_enlarged(run: Path, store: Path) -> None:
 
 
 def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
-    test = stress.prepare(run, store, StressConfig(6, FEW))
+    shutil.rmtree(run / stress.FOLDER)
+    test = stress.prepare(run, store, StressConfig(4, FEW))
     steps = []
 
     def stop(name: str) -> None:
@@ -109,22 +113,21 @@ def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
         stress.compute(test, ONE_WORKER, stop)
     path = run / stress.FOLDER / stress.SCORES
     path.write_text(path.read_text() + '{"key": "cut off')
-    again = stress.prepare(run, store, StressConfig(6, FEW))
+    again = stress.prepare(run, store, StressConfig(4, FEW))
     assert len(again.missing) == len(again.steps) - 7
     with colour_cnn() as cnn:
         stress.compute(again, ONE_WORKER)
-        stress.compute(stress.prepare(run, store, StressConfig(6, FEW)), ONE_WORKER)
+        stress.compute(stress.prepare(run, store, StressConfig(4, FEW)), ONE_WORKER)
     assert cnn.crops <= 8 * (len(again.steps) - 7), "nothing is computed twice"
     assert stress.results(again) == stress.results(stressed(run, store))
 
 
 def test_results_of_another_model_are_not_reused(run: Path, store: Path) -> None:
-    stressed(run, store)
     path = run / stress.FOLDER / stress.SCORES
     lines = path.read_text().splitlines()
     header = json.loads(lines[0]) | {"fingerprint": "another"}
     path.write_text("\n".join([json.dumps(header), *lines[1:]]))
-    test = stress.prepare(run, store, StressConfig(6, FEW))
+    test = stress.prepare(run, store, StressConfig(4, FEW))
     assert len(test.missing) == len(test.steps)
 
 
@@ -162,12 +165,12 @@ def test_the_command_writes_table_plot_and_page(run: Path, store: Path) -> None:
     with colour_cnn():
         result = deepseq(
             *("stress", run, "--features", store, "--suite", "field", "--workers", "1"),
-            *("--clips", "6"),
+            *("--clips", "4"),
         )
         assert result.exit_code == 0, result.stderr
         assert "validation clips at the threshold" in result.stdout and "jpeg 30" in result.stdout
         again = deepseq(
-            "stress", run, "--features", store, "--suite", "field", "--clips", "6", "--json"
+            "stress", run, "--features", store, "--suite", "field", "--clips", "4", "--json"
         )
     values = json.loads(again.stdout)
     assert set(values["results"]) == {"validation", "test"}

@@ -127,13 +127,12 @@ def _noise(
     import cv2
 
     sigma = 255 * float(np.sqrt(distortion.level[0]))
-    return [
-        _to_rgb(
-            cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
-            + generator.normal(0, sigma, image.shape).astype(np.float32)
-        )
-        for image in images
-    ]
+    noisy = []
+    for image in images:
+        coded = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb), dtype=np.float32)
+        noise = generator.normal(0, sigma, image.shape).astype(np.float32)
+        noisy.append(_to_rgb(coded + noise))
+    return noisy
 
 
 def _h264(

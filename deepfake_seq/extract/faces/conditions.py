@@ -21,7 +21,7 @@ CONDITIONS_FACT = "conditions"
 _WINDOW = 256  # pixels; the middle of a larger crop shows the face
 _BLOCK = 8  # pixels; the block of JPEG and the largest common transform of H.264
 _ZERO = 1.0  # grey levels; smaller DCT coefficients are rounding errors
-_KERNEL = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
 _QUALITIES = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 100.0)
 _ZEROS = (0.981, 0.967, 0.956, 0.938, 0.929, 0.917, 0.906, 0.892, 0.867, 0.805, 0.671, 0.5)
@@ -160,7 +160,7 @@ def _dct_matrix() -> Grey:
     frequency, position = np.mgrid[:_BLOCK, :_BLOCK]
     matrix = np.cos(np.pi * (2 * position + 1) * frequency / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, dtype=np.float32)
 
 
 _DCT = _dct_matrix()
