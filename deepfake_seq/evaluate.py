@@ -21,6 +21,7 @@ from deepfake_seq.sequence.data.dataset import SequenceData, clip_key, load
 from deepfake_seq.sequence.evaluation import breakdown, predictions
 from deepfake_seq.sequence.evaluation.metrics import at_threshold
 from deepfake_seq.sequence.evaluation.predictions import Predictions
+from deepfake_seq.sequence.reports import robustness
 from deepfake_seq.sequence.reports.report import Evaluation, Mistake, render
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.description import RunDescription
@@ -92,6 +93,7 @@ def evaluate(
             for name, clips in evaluated.items()
         },
     }
+    page = f"{robustness.FOLDER}/{robustness.PAGE}"
     evaluation = Evaluation(
         run=run_folder.resolve().name,
         created=description.created,
@@ -111,6 +113,7 @@ def evaluate(
         predictions=evaluated,
         mistakes=list(_mistakes(evaluated, model, store, videos)),
         frames_requested=videos is not None,
+        stress_page=page if (folder / page).is_file() else "",
     )
     _write(folder, evaluation)
     return folder, evaluation

@@ -31,13 +31,13 @@ from deepfake_seq.sequence.evaluation.matched import CONDITIONS, ConditionTable
 from deepfake_seq.sequence.evaluation.predictions import Predictions
 from deepfake_seq.sequence.evaluation.robustness import ScoredClips, summarise
 from deepfake_seq.sequence.models.networks import mean_logits
+from deepfake_seq.sequence.reports.robustness import FOLDER
 from deepfake_seq.sequence.runs import condition_table, run
 from deepfake_seq.sequence.runs.description import RunDescription
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.stress_scores import StressScore, StressScores
 from deepfake_seq.store import FaceStore, FeatureRecord, open_faces
 
-FOLDER = "stress"
 SCORES = "scores.jsonl"
 
 OnScore = Callable[[str], None]

@@ -29,6 +29,21 @@ traceback.
 | 2 | Wrong usage: an unknown option, or a value out of range. |
 | 3 | The command succeeded, but some videos failed; the store records the reasons. |
 | 4 | `predict` was inconclusive for at least one clip. |
+
+The JSON keys of each command are in
+[Architecture](architecture.md#guarantees-of-the-commands). In the document of `predict`, each clip
+and each person has `matched`, the
+[error rates of the run under its conditions](robustness.md#rates-for-one-clip), or null:
+
+| Key of `matched` | Meaning |
+|---|---|
+| `conditions` | Compared conditions: `face_pixels`, `sharpness`, `blockiness`. |
+| `reason` | Why there are no comparable clips, or "". |
+| `real`, `fake` | Validation clips made to look like the clip: `clips`, `groups`, `rate`. |
+| `rate` in these | Fraction that score at least as high: `value`, `low`, `high`; or null. |
+| `ratio` | Rate of the fakes divided by that of the real clips, likewise; or null. |
+| `threshold`, `band` | Threshold and abstention band under these conditions. |
+| `decides` | Whether the verdict follows from them; false if there are too few people. |
 """
 
 

@@ -19,6 +19,7 @@ from deepfake_seq import stress
 from deepfake_seq.config import ExecutionConfig, StressConfig
 from deepfake_seq.errors import RunError, StoreError
 from deepfake_seq.sequence.evaluation import predictions
+from deepfake_seq.sequence.reports import robustness
 from deepfake_seq.sequence.runs import condition_table
 from deepfake_seq.stress import TestedClip, sample_by_group
 
@@ -100,7 +101,7 @@ def test_a_face_is_never_enlarged(run: Path, store: Path) -> None:
 
 
 def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
-    shutil.rmtree(run / stress.FOLDER)
+    shutil.rmtree(run / robustness.FOLDER)
     test = stress.prepare(run, store, StressConfig(4, FEW))
     steps = []
 
@@ -111,7 +112,7 @@ def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
 
     with colour_cnn(), pytest.raises(KeyboardInterrupt):
         stress.compute(test, ONE_WORKER, stop)
-    path = run / stress.FOLDER / stress.SCORES
+    path = run / robustness.FOLDER / stress.SCORES
     path.write_text(path.read_text() + '{"key": "cut off')
     again = stress.prepare(run, store, StressConfig(4, FEW))
     assert len(again.missing) == len(again.steps) - 7
@@ -123,7 +124,7 @@ def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
 
 
 def test_results_of_another_model_are_not_reused(run: Path, store: Path) -> None:
-    path = run / stress.FOLDER / stress.SCORES
+    path = run / robustness.FOLDER / stress.SCORES
     lines = path.read_text().splitlines()
     header = json.loads(lines[0]) | {"fingerprint": "another"}
     path.write_text("\n".join([json.dumps(header), *lines[1:]]))
@@ -180,6 +181,8 @@ def test_the_command_writes_table_plot_and_page(run: Path, store: Path) -> None:
     assert (folder / "stress.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "stress.html").read_text()
     assert "<script" not in page and "Flips" in page
+    assert deepseq("evaluate", run, "--features", store).exit_code == 0
+    assert 'href="stress/stress.html"' in (run / "report.html").read_text()
 
 
 def test_the_grid_leaves_a_table_of_validation_clips_in_the_run(run: Path, store: Path) -> None:

@@ -57,7 +57,7 @@ def stress(
         stressing.compute(test, execution_settings(options), step)
     results = stressing.results(test)
     summary = stressing.summary(test, results)
-    files = robustness.write(run_folder / stressing.FOLDER, summary)
+    files = robustness.write(run_folder / robustness.FOLDER, summary)
     files |= stressing.write_table(test)
     if as_json:
         print_json({**summary, "files": files})

@@ -72,6 +72,8 @@ class Evaluation:
         mistakes: The most confident mistakes.
         frames_requested: Whether frames of the mistakes were requested.
         card: Model card of the run, in Markdown.
+        stress_page: Path of the page of `deepseq stress`, relative to the report; "" if there is
+            none.
     """
 
     run: str
@@ -92,6 +94,7 @@ class Evaluation:
     mistakes: Sequence[Mistake]
     frames_requested: bool
     card: str
+    stress_page: str = ""
 
 
 def render(evaluation: Evaluation) -> str:

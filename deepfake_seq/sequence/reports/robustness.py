@@ -14,6 +14,9 @@ from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.evaluation.robustness import COLUMNS, rows
 from deepfake_seq.sequence.reports import html, plots
 
+FOLDER = "stress"
+"""Name of the folder in a run."""
+
 JSON, CSV, PLOT, PAGE = "stress.json", "stress.csv", "stress.png", "stress.html"
 
 _PER_ROW = 4
