@@ -7,18 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from deepfake_seq import weights
-from deepfake_seq.config import BackboneConfig, ExecutionConfig, PredictConfig
+from deepfake_seq.config import MIN_VALID_FRAMES, BackboneConfig, ExecutionConfig, PredictConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video.decoder_pool import Decoders
+from deepfake_seq.sequence.evaluation.reference import ReferenceClips
 from deepfake_seq.sequence.runs import condition_table, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
-from deepfake_seq.verdict import Span, Verdict, classify, classify_windows
+from deepfake_seq.verdict import (
+    CONDITIONS_FACT,
+    Basis,
+    Span,
+    Verdict,
+    classify,
+    classify_windows,
+    mean_features,
+)
 
 _WHOLE_CLIP = PredictConfig()
 
@@ -44,6 +55,7 @@ def predict(
     execution: ExecutionConfig,
     override: WeightsOverride = WeightsOverride(),
     config: PredictConfig = _WHOLE_CLIP,
+    reference: Sequence[Path] = (),
 ) -> Iterator[Verdict]:
     """Classify clips with a run, using the extraction settings of the run.
 
@@ -53,6 +65,8 @@ def predict(
         execution: Workers, batch size and other settings that do not change the features.
         override: Paths of weights files that have been moved.
         config: Which people and which time of each clip to judge.
+        reference: Paths of genuine clips of the person in the clips; in each, the main person
+            counts.
 
     Yields:
         One verdict for each path, in the order of `paths`.
@@ -63,7 +77,8 @@ def predict(
     """
     model = run.load(run_folder)
     resolved = _resolve(model, run_folder, override, config)
-    table = condition_table.read_table(run_folder)
+    genuine = _reference(reference, model, resolved, execution)
+    basis = Basis(condition_table.read_table(run_folder), genuine)
     parts = _parts(paths, resolved, execution, config)
     items = [
         VideoItem(path, f"{number}/{window}", span=span)
@@ -79,10 +94,40 @@ def predict(
             complete = extracted.pop(expected)
             windows = [(span, complete[at]) for at, span in enumerate(parts[expected]) if span]
             if config.window_seconds is not None and windows:
-                yield classify_windows(windows, paths[expected], model, run_folder, table)
+                yield classify_windows(windows, paths[expected], model, run_folder, basis)
             else:
-                yield classify(complete[0], paths[expected], model, run_folder, table)
+                yield classify(complete[0], paths[expected], model, run_folder, basis)
             expected += 1
+
+
+def _reference(
+    paths: Sequence[Path],
+    model: SequenceModel,
+    resolved: ResolvedConfig,
+    execution: ExecutionConfig,
+) -> ReferenceClips | None:
+    """Extract and score genuine clips; those that cannot be used are left out. None without any."""
+    if not paths:
+        return None
+    faces = replace(resolved.config.faces, people="largest")
+    largest = replace(resolved, config=replace(resolved.config, faces=faces))
+    items = [VideoItem(path, str(number)) for number, path in enumerate(paths)]
+    found = {
+        record.source.sha256: record
+        for _, records in extract_records(items, largest, execution)
+        for record in records
+        if record.frames_valid >= MIN_VALID_FRAMES
+    }
+    records = list(found.values())
+    width = resolved.backbone.width
+    return ReferenceClips(
+        tuple(found),
+        np.array([mean_features(record) for record in records]).reshape(-1, width),
+        np.array(
+            [model.scores_of((record.features[None], record.mask[None]))[0] for record in records]
+        ),
+        tuple(record.facts.get(CONDITIONS_FACT, {}) for record in records),
+    )
 
 
 def _parts(

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from deepfake_seq.config import MIN_VALID_FRAMES
 from deepfake_seq.sequence.evaluation.matched import CONDITIONS, ConditionTable, MatchedRates
+from deepfake_seq.sequence.evaluation.reference import ReferenceClips, ReferenceComparison
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
@@ -38,6 +42,7 @@ class PersonVerdict:
         face_pixels: Mean side of the face box in pixels.
         matched: Error rates of the run under the conditions of these frames; None if the run has no
             table of them.
+        reference: Where the person lies among genuine clips of them; None without such clips.
     """
 
     verdict: str
@@ -50,6 +55,7 @@ class PersonVerdict:
     frame_size: tuple[int, int]
     face_pixels: float
     matched: MatchedRates | None = None
+    reference: ReferenceComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,8 @@ class Verdict:
         windows: The verdict on each window; empty if the clip was judged as a whole.
         matched: Error rates of the run under the conditions of the person that decided; None if the
             run has no table of them, or the person has no score.
+        reference: Where the person that decided lies among genuine clips of them; None without such
+            clips, or if the person has no score.
     """
 
     path: str
@@ -108,6 +116,20 @@ class Verdict:
     people: tuple[PersonVerdict, ...] = ()
     windows: tuple[WindowVerdict, ...] = ()
     matched: MatchedRates | None = None
+    reference: ReferenceComparison | None = None
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What verdicts are based on in addition to the model of a run.
+
+    Attributes:
+        table: Error rates of the run by conditions, if they were measured.
+        reference: Genuine clips of the person, if there are any.
+    """
+
+    table: ConditionTable | None = None
+    reference: ReferenceClips | None = None
 
 
 class _Judged(NamedTuple):
@@ -118,6 +140,7 @@ class _Judged(NamedTuple):
     reason: str
     record: FeatureRecord
     matched: MatchedRates | None = None
+    reference: ReferenceComparison | None = None
 
     @property
     def reported_score(self) -> float | None:
@@ -130,7 +153,7 @@ def classify(
     path: Path,
     model: SequenceModel,
     run_folder: Path,
-    table: ConditionTable | None = None,
+    basis: Basis = Basis(),
 ) -> Verdict:
     """Return the verdict on one clip; inconclusive if its records do not support one.
 
@@ -140,9 +163,9 @@ def classify(
         path: Path of the clip.
         model: Model of the run.
         run_folder: Path of the run directory.
-        table: Error rates of the run by conditions, if they were measured.
+        basis: Error rates by conditions and genuine clips, if there are any.
     """
-    return _verdict([_judge(record, model, table) for record in records], path, model, run_folder)
+    return _verdict([_judge(record, model, basis) for record in records], path, model, run_folder)
 
 
 def classify_windows(
@@ -150,7 +173,7 @@ def classify_windows(
     path: Path,
     model: SequenceModel,
     run_folder: Path,
-    table: ConditionTable | None = None,
+    basis: Basis = Basis(),
 ) -> Verdict:
     """Return the verdict on a clip whose windows were extracted one by one.
 
@@ -159,9 +182,9 @@ def classify_windows(
         path: Path of the clip.
         model: Model of the run.
         run_folder: Path of the run directory.
-        table: Error rates of the run by conditions, if they were measured.
+        basis: Error rates by conditions and genuine clips, if there are any.
     """
-    judged = [[_judge(record, model, table) for record in records] for _, records in windows]
+    judged = [[_judge(record, model, basis) for record in records] for _, records in windows]
     worst = max(judged, key=lambda people: max(person.score for person in people))
     verdicts = []
     for (span, _), people in zip(windows, judged, strict=True):
@@ -197,6 +220,7 @@ def _verdict(
         people=_people(judged),
         windows=windows,
         matched=matched,
+        reference=decisive.reference,
     )
 
 
@@ -224,31 +248,45 @@ def _person(judged: _Judged) -> PersonVerdict:
         frame_size=(width, height),
         face_pixels=round(record.face_pixels, 1),
         matched=judged.matched,
+        reference=judged.reference,
     )
 
 
-def _judge(record: FeatureRecord, model: SequenceModel, table: ConditionTable | None) -> _Judged:
+def mean_features(record: FeatureRecord) -> npt.NDArray[np.float64]:
+    """Return the mean features of a record over its valid frames, (D,)."""
+    return np.asarray(record.features[record.mask].mean(axis=0, dtype=np.float64))
+
+
+def _judge(record: FeatureRecord, model: SequenceModel, basis: Basis) -> _Judged:
     """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
     conditions = record.facts.get(CONDITIONS_FACT, {})
-    if not all(name in conditions for name in CONDITIONS):
-        table = None
+    table = basis.table if all(name in conditions for name in CONDITIONS) else None
     reason = _shortcoming(record, model, table)
     if reason:
         return _Judged(-1.0, INCONCLUSIVE, reason, record)
     score = float(model.scores_of((record.features[None], record.mask[None]))[0])
-    decision, whose = model.decision, "the run's abstention band"
-    matched = table.rates(conditions, score, decision) if table else None
+    matched = table.rates(conditions, score, model.decision) if table else None
+    reference = None
+    if basis.reference is not None:
+        reference = basis.reference.compare(
+            record.source.sha256, mean_features(record), score, conditions
+        )
+    verdict, reason = _call(score, model.decision, matched)
+    return _Judged(score, verdict, reason, record, matched, reference)
+
+
+def _call(score: float, decision: Decision, matched: MatchedRates | None) -> tuple[str, str]:
+    """Return the verdict on a score, and why it is inconclusive."""
+    whose = "the run's abstention band"
     if matched and matched.decides:
         if matched.reason:
-            reason = f"no comparable clips ({matched.reason})"
-            return _Judged(score, INCONCLUSIVE, reason, record, matched)
+            return INCONCLUSIVE, f"no comparable clips ({matched.reason})"
         decision = replace(decision, threshold=matched.threshold, band=matched.band)
         whose = "the abstention band of the run for clips like this one"
     if decision.is_doubtful(score):
         low, high = decision.band
-        reason = f"its score is in {whose}, from {low:.3f} to below {high:.3f}"
-        return _Judged(score, INCONCLUSIVE, reason, record, matched)
-    return _Judged(score, FAKE if score >= decision.threshold else REAL, "", record, matched)
+        return INCONCLUSIVE, f"its score is in {whose}, from {low:.3f} to below {high:.3f}"
+    return (FAKE if score >= decision.threshold else REAL), ""
 
 
 def _shortcoming(record: FeatureRecord, model: SequenceModel, table: ConditionTable | None) -> str:

@@ -44,6 +44,10 @@ and each person has `matched`, the
 | `ratio` | Rate of the fakes divided by that of the real clips, likewise; or null. |
 | `threshold`, `band` | Threshold and abstention band under these conditions. |
 | `decides` | Whether the verdict follows from them; false if there are too few people. |
+
+With `--reference`, each has `reference`, the
+[comparison with genuine clips](robustness.md#genuine-clips-of-the-same-person), or null: `clips`,
+`comparable`, `reason`, `score_p`, `novelty_p`.
 """
 
 

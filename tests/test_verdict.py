@@ -11,8 +11,9 @@ from conditions import conditions, made_up_table
 from mean_model import CLIPS, mean_model
 from records import make_record
 
+from deepfake_seq.sequence.evaluation.reference import ReferenceClips
 from deepfake_seq.store import FeatureRecord
-from deepfake_seq.verdict import Verdict, classify, classify_windows
+from deepfake_seq.verdict import Basis, Verdict, classify, classify_windows, mean_features
 
 
 def verdict(*records: FeatureRecord, **changes: Any) -> Verdict:
@@ -128,11 +129,14 @@ def test_a_clip_without_windows_lists_none() -> None:
 
 def matched_verdict(record: FeatureRecord, clips: int = 400, **changes: Any) -> Verdict:
     table = made_up_table(clips)
-    return classify([record], Path("clip.mp4"), mean_model(**changes), Path("runs/x"), table)
+    return classify([record], Path("clip.mp4"), mean_model(**changes), Path("runs/x"), Basis(table))
 
 
-def under(shift: float, **measured: float) -> FeatureRecord:
-    return about(shift, facts={"conditions": conditions(**measured)})
+def under(
+    shift: float, face_pixels: float = 200, blockiness: float = 0.05, **changes: Any
+) -> FeatureRecord:
+    facts = {"conditions": conditions(face_pixels, blockiness)}
+    return about(shift, facts=facts, **changes)
 
 
 def test_the_threshold_of_a_verdict_follows_from_comparable_clips() -> None:
@@ -166,3 +170,23 @@ def test_the_table_replaces_the_smallest_validated_face() -> None:
 def test_a_record_without_conditions_is_judged_as_before() -> None:
     judged = matched_verdict(about(0.5))
     assert judged.verdict == "fake" and judged.matched is None
+
+
+def test_a_clip_is_compared_with_genuine_clips_of_the_person() -> None:
+    records = [
+        under(-0.5 - number / 100, seed=number, video_id=f"{number}.mp4") for number in range(12)
+    ]
+    genuine = ReferenceClips(
+        tuple(record.source.sha256 for record in records),
+        np.array([mean_features(record) for record in records]),
+        np.full(12, 0.01),
+        tuple(record.facts["conditions"] for record in records),
+    )
+    judged = classify(
+        [under(0.9, video_id="asked.mp4")],
+        *(Path("clip.mp4"), mean_model(), Path("runs/x")),
+        Basis(reference=genuine),
+    )
+    assert judged.verdict == "fake", "the comparison changes no verdict"
+    assert judged.reference is not None and judged.reference == judged.people[0].reference
+    assert judged.reference.score_p == pytest.approx(1 / 13)

@@ -59,6 +59,12 @@ _SELECTION = "People and time"
     heading=_RUN,
     help="Current path of the CNN weights file that the run was trained with.",
 )
+@option(
+    "--reference",
+    type=EXISTING,
+    metavar="DIR",
+    help="Folder of genuine clips of the same person, to compare the clip with.",
+)
 @options_of(PredictConfig, "people", "short_side", heading=_SELECTION)
 @options_of(PredictConfig, "window_seconds", "start_seconds", "end_seconds", heading=_SELECTION)
 @execution_options
@@ -73,6 +79,7 @@ def predict(
     run_folder: Path | None,
     detector_weights: Path | None,
     weights: Path | None,
+    reference: Path | None,
     verbose: bool,
     as_json: bool,
     **options: Any,
@@ -99,7 +106,8 @@ def predict(
     verdicts = []
     execution, settings = execution_settings(options), from_options(PredictConfig, options)
     paths = list(_videos(clips))
-    for verdict in predicting.predict(paths, folder, execution, override, settings):
+    genuine = list(_videos([reference])) if reference else []
+    for verdict in predicting.predict(paths, folder, execution, override, settings, genuine):
         verdicts.append(verdict)
         if not as_json:
             _echo_verdict(verdict, verbose)
@@ -148,6 +156,8 @@ def _echo_verdict(verdict: Verdict, verbose: bool) -> None:
         )
     if verdict.matched:
         echo_line(f"  {verdict.matched.sentence}")
+    if verdict.reference:
+        echo_line(f"  {verdict.reference.sentence}")
     for window in verdict.windows:
         time = f"{window.start_seconds:.1f} to {window.end_seconds:.1f} s"
         echo_line(f"  {time}: {_outcome(window)}")

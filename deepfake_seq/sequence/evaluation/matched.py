@@ -274,6 +274,14 @@ class ConditionTable:
         )
 
 
+def distance_of(one: Mapping[str, float], other: Mapping[str, float]) -> Floats:
+    """Return the distances of two clips in the `CONDITIONS`, (3,); 1 is out of reach."""
+    first, second = _place(
+        np.array([[conditions[name] for name in CONDITIONS] for conditions in (one, other)])
+    )
+    return np.asarray(np.abs(first - second) / _REACH)
+
+
 def _outside(name: str, value: float, known: Floats) -> str:
     if not len(known):
         return "the table has no real clips"

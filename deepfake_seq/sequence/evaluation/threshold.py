@@ -171,6 +171,8 @@ def choose_threshold(
         rule: `fpr` or `balanced`.
         target_fpr: See `Decision`.
     """
+    used = weights > 0
+    labels, scores, weights = labels[used], scores[used], weights[used]
     choices = _choices(labels, scores, weights, target_fpr)
     if choices is None:
         real = labels == REAL
