@@ -28,9 +28,9 @@ from deepfake_seq.sequence.evaluation.threshold import Decision
 
 FOLDS = 5
 OFF_GRID = (
-    Distortion("grid", (104.0, 35.0, 0.005)),
+    Distortion("grid", (104.0, 41.0, 0.005)),
     Distortion("grid", (60.0, 0.0, 0.004)),
-    Distortion("grid", (0.0, 36.0, 0.0)),
+    Distortion("grid", (0.0, 41.0, 0.0)),
 )
 """Face size, CRF and blur between the cells of the grid."""
 

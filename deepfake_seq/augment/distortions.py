@@ -233,9 +233,10 @@ FIELD = (
 
 GRID = tuple(
     Distortion("grid", level)
-    for level in product((0.0, 128.0, 80.0, 48.0), (0.0, 30.0, 40.0), (0.0, 0.01))
+    for level in product((0.0, 128.0, 80.0, 48.0), (0.0, 36.0, 46.0), (0.0, 0.01))
     if any(level)
 )
-"""Every combination of face size, compression and blur; the unchanged clip is one of them."""
+"""Every combination of face size, compression and blur, except the unchanged clip. The few crops
+lose less at a CRF than a whole video: 46 shows as many blocks as 40 does there."""
 
 SUITES = {"deeperforensics": DEEPERFORENSICS, "field": FIELD, "grid": GRID}
