@@ -17,6 +17,7 @@ import pytest
 from calling import deepseq
 from click.testing import Result
 from clips import write_images
+from conditions import made_up_table
 from records import make_record, make_store, write_store
 
 from deepfake_seq import weights
@@ -24,6 +25,7 @@ from deepfake_seq.commands.extract import _note
 from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resume import Outcome
+from deepfake_seq.sequence.runs.condition_table import write_table
 
 pytestmark = pytest.mark.usefixtures("tiny_cnn")
 
@@ -218,7 +220,7 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
-        "frames_sampled", "reason", "run", "people", "windows",
+        "frames_sampled", "reason", "run", "people", "windows", "matched", "reference",
     }  # fmt: skip
     (person,) = good["people"]
     assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
@@ -530,3 +532,33 @@ def test_a_study_prints_one_json_document_and_creates_no_run(
         "scores.csv",
         "study.json",
     ]
+
+
+def test_predict_prints_the_error_rates_under_the_conditions_of_a_clip(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(folder / "runs" / "one", tmp_path / "run"))
+    noise = {"face_pixels": 64.0, "sharpness": 0.9, "blockiness": 0.1}
+    table = replace(made_up_table(60), conditions=np.tile([*noise.values()], (60 * 12, 1)))
+    write_table(run, table)
+    clip = folder / "videos" / "real" / "0.mp4"
+    _, sentence = deepseq("predict", clip, "--run", run).stdout.splitlines()
+    assert sentence.startswith("  Of 30 real clips made to look like this one (64 px face, ")
+    (verdict,) = json.loads(deepseq("predict", clip, "--run", run, "--json").stdout)
+    matched = verdict["matched"]
+    assert list(matched) == [
+        *("conditions", "reason", "real", "fake", "ratio", "threshold", "band", "decides"),
+    ]
+    assert set(matched["real"]["rate"]) == {"value", "low", "high"}
+    assert verdict["threshold"] == matched["threshold"] and matched["decides"]
+    assert verdict["people"][0]["matched"] == matched
+
+
+def test_predict_compares_a_clip_with_genuine_clips(fitted: dict[str, Any], folder: Path) -> None:
+    clip, genuine = folder / "videos" / "real" / "0.mp4", folder / "videos" / "real"
+    run = folder / "runs" / "one"
+    result = deepseq("predict", clip, "--run", run, "--reference", genuine)
+    assert "  Not compared with genuine clips of the person: 4 of 4 were recorded" in result.stdout
+    document = deepseq("predict", clip, "--run", run, "--reference", genuine, "--json").stdout
+    (verdict,) = json.loads(document)
+    assert verdict["reference"]["clips"] == 4 and verdict["reference"]["score_p"] is None
