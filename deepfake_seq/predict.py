@@ -21,8 +21,8 @@ from deepfake_seq.sequence.evaluation.reference import ReferenceClips
 from deepfake_seq.sequence.runs import condition_table, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store.record_ids import CONDITIONS_FACT
 from deepfake_seq.verdict import (
-    CONDITIONS_FACT,
     Basis,
     Span,
     Verdict,

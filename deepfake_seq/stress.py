@@ -19,7 +19,6 @@ from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.evaluate import require_same_features
 from deepfake_seq.extract.extractor import Extractor
-from deepfake_seq.extract.faces.conditions import CONDITIONS_FACT
 from deepfake_seq.extract.records.distorted import DistortedClip, DistortedCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
 from deepfake_seq.extract.video.decoder_pool import default_workers
@@ -37,6 +36,7 @@ from deepfake_seq.sequence.runs.description import RunDescription
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.stress_scores import StressScore, StressScores
 from deepfake_seq.store import FaceStore, FeatureRecord, open_faces
+from deepfake_seq.store.record_ids import CONDITIONS_FACT
 
 SCORES = "scores.jsonl"
 

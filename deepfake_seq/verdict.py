@@ -16,11 +16,9 @@ from deepfake_seq.sequence.evaluation.reference import ReferenceClips, Reference
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store.record_ids import CONDITIONS_FACT
 
 REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
-
-CONDITIONS_FACT = "conditions"
-"""Name of the fact with the conditions of a record; see `extract.faces.conditions`."""
 
 Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""

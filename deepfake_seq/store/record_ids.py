@@ -24,6 +24,9 @@ VIEW_FACT = "view"
 CNN_SPLIT_FACT = "cnn_part"
 """Name of the fact with the split in which a finetuned CNN has seen the clip."""
 
+CONDITIONS_FACT = "conditions"
+"""Name of the fact with the recording conditions of a clip; see `extract.faces.conditions`."""
+
 _VIEW_SUFFIX = rf"@(?:{'|'.join(VIEW_KINDS)})\d+"
 # Also matches a person of a video that is named like a view: `a@view1#0`.
 _VIEW = re.compile(rf"{_VIEW_SUFFIX}(?:#\d+)?$")

@@ -15,9 +15,6 @@ import numpy.typing as npt
 
 from deepfake_seq.store import Record
 
-CONDITIONS_FACT = "conditions"
-"""Name of the fact with the conditions of a record."""
-
 _WINDOW = 256  # pixels; the middle of a larger crop shows the face
 _BLOCK = 8  # pixels; the block of JPEG and the largest common transform of H.264
 _ZERO = 1.0  # grey levels; smaller DCT coefficients are rounding errors

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.faces import resize_square
-from deepfake_seq.extract.faces.conditions import CONDITIONS_FACT, conditions_of
+from deepfake_seq.extract.faces.conditions import conditions_of
 from deepfake_seq.extract.faces.crop import square_around
 from deepfake_seq.extract.records.views import Crops, RenderedView, view_key, view_record, views_of
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.store import FaceRecord, FeatureRecord, Record
+from deepfake_seq.store.record_ids import CONDITIONS_FACT
 
 Images = Sequence[npt.NDArray[np.uint8]]
 

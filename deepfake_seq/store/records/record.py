@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.store.record_ids import CONDITIONS_FACT
 from deepfake_seq.store.records.metadata import (
     ASSIGNED_FACTS,
     FAILED_STATUSES,
@@ -216,9 +217,19 @@ class Record(ABC):
         return sha256_of(canonical_bytes(self.metadata, arrays, self.optional_arrays))
 
     def same_content(self, other: Self) -> bool:
-        """Return whether two records are equal except for revision and modification time."""
+        """Return whether two records are equal except for revision and modification time.
+
+        The conditions, which records of earlier versions lack, do not count either.
+        """
         one, two = (
-            replace(record, revision=1, source=replace(record.source, mtime_ns=0))
+            replace(
+                record,
+                revision=1,
+                source=replace(record.source, mtime_ns=0),
+                facts={
+                    name: fact for name, fact in record.facts.items() if name != CONDITIONS_FACT
+                },
+            )
             for record in (self, other)
         )
         return one.sha256 == two.sha256

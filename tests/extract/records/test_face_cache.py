@@ -522,6 +522,7 @@ def test_videos_and_cached_faces_have_the_same_conditions(
     assert_same(tmp_path, "first", "again")
     by_name = {record.video_id: record for record in records(tmp_path, "again")}
     conditions = by_name["a.mp4"].facts["conditions"]
+    assert conditions == FeatureStore.open(tmp_path / "first")["a.mp4"].facts["conditions"]
     assert conditions["face_pixels"] == round(by_name["a.mp4"].face_pixels, 1)
     assert conditions["sharpness"] > 0 and conditions["fps"] == 25
     assert "conditions" not in by_name["dark.mp4"].facts

@@ -177,3 +177,11 @@ def test_nothing_is_merged_if_only_the_faces_conflict(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"a\.mp4 \(image_bytes, images, in"):
         merge_with_faces([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_record_without_conditions_equals_one_with_them(tmp_path: Path, kind: StoreKind) -> None:
+    (older,) = records(kind, "a")
+    newer = replace(older, facts={**older.facts, "conditions": {"sharpness": 0.1}})
+    kind.write(tmp_path / "a", [older])
+    kind.write(tmp_path / "b", [newer])
+    assert merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out") == (1, 1)
