@@ -44,7 +44,7 @@ OnScore = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class TestedClip:
+class StressClip:
     """A clip of a run that is tested.
 
     Attributes:
@@ -55,8 +55,6 @@ class TestedClip:
         split: `validation` or `test`.
         member: Number of the network that held the clip out; None if all networks did.
     """
-
-    __test__ = False  # not a test class of pytest
 
     record_id: str
     key: str
@@ -84,12 +82,12 @@ class StressTest:
     model: SequenceModel
     resolved: ResolvedConfig
     config: StressConfig
-    clips: tuple[TestedClip, ...]
+    clips: tuple[StressClip, ...]
     scores: StressScores
     extra: tuple[Distortion, ...] = ()
 
     @property
-    def steps(self) -> list[tuple[TestedClip, Distortion]]:
+    def steps(self) -> list[tuple[StressClip, Distortion]]:
         """Each clip with each distortion to test it under, the unchanged clip first."""
         return [
             (clip, distortion)
@@ -102,7 +100,7 @@ class StressTest:
         ]
 
     @property
-    def missing(self) -> list[tuple[TestedClip, Distortion]]:
+    def missing(self) -> list[tuple[StressClip, Distortion]]:
         """The steps without a result."""
         return [step for step in self.steps if (step[0].key, step[1].name) not in self.scores]
 
@@ -248,7 +246,7 @@ def write_table(test: StressTest) -> dict[str, str]:
     return {"conditions": str(path)}
 
 
-def table_of(test: StressTest, clips: Sequence[TestedClip]) -> ConditionTable:
+def table_of(test: StressTest, clips: Sequence[StressClip]) -> ConditionTable:
     """Return the table of error rates by conditions of some clips, tested under the grid."""
     versions = [
         (position, score)
@@ -269,7 +267,7 @@ def table_of(test: StressTest, clips: Sequence[TestedClip]) -> ConditionTable:
     )
 
 
-def sample_by_group(clips: Sequence[TestedClip], count: int, seed: int) -> list[TestedClip]:
+def sample_by_group(clips: Sequence[StressClip], count: int, seed: int) -> list[StressClip]:
     """Draw whole groups of clips at random, so that both classes keep their proportions.
 
     Args:
@@ -297,7 +295,7 @@ def sample_by_group(clips: Sequence[TestedClip], count: int, seed: int) -> list[
 
 def _clips(
     run_folder: Path, description: RunDescription, held_out: Predictions, faces: FaceStore
-) -> list[TestedClip]:
+) -> list[StressClip]:
     """Return the validation and test clips of a run that are in a face cache."""
     ids = {}
     for entry in faces.entries():
@@ -309,7 +307,7 @@ def _clips(
         member = next(members) if split == "validation" else None
         if key in ids:
             label, groups = int(held_out.labels[position]), held_out.groups[position]
-            clips.append(TestedClip(ids[key], key, label, groups, split, member))
+            clips.append(StressClip(ids[key], key, label, groups, split, member))
     return clips
 
 
@@ -331,7 +329,7 @@ def _members(run_folder: Path, description: RunDescription, held_out: Prediction
 
 
 def _score(
-    model: SequenceModel, clip: TestedClip, distortion: Distortion, record: FeatureRecord
+    model: SequenceModel, clip: StressClip, distortion: Distortion, record: FeatureRecord
 ) -> StressScore:
     if record.failed:
         return StressScore(clip.key, distortion.name, None)
@@ -341,7 +339,7 @@ def _score(
     return StressScore(clip.key, distortion.name, logit, *(measured[name] for name in CONDITIONS))
 
 
-def scored(test: StressTest, clips: Sequence[TestedClip], distortion: Distortion) -> ScoredClips:
+def scored(test: StressTest, clips: Sequence[StressClip], distortion: Distortion) -> ScoredClips:
     """Return the clips to which a distortion could be applied, with their scores."""
     found = [
         (clip, score)

@@ -21,7 +21,7 @@ from deepfake_seq.errors import RunError, StoreError
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.reports import robustness
 from deepfake_seq.sequence.runs import condition_table
-from deepfake_seq.stress import TestedClip, sample_by_group
+from deepfake_seq.stress import StressClip, sample_by_group
 
 FEW = ("field",)
 ONE_WORKER = ExecutionConfig(workers=1)
@@ -134,7 +134,7 @@ def test_results_of_another_model_are_not_reused(run: Path, store: Path) -> None
 
 def test_a_sample_has_whole_groups_of_both_classes() -> None:
     clips = [
-        TestedClip(f"{n}", f"{n}", int(n % 4 == 0), (f"person{n // 2}",), "validation", 0)
+        StressClip(f"{n}", f"{n}", int(n % 4 == 0), (f"person{n // 2}",), "validation", 0)
         for n in range(80)
     ]
     sample = sample_by_group(clips, 20, seed=0)

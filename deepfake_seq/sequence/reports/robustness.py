@@ -20,7 +20,14 @@ FOLDER = "stress"
 JSON, CSV, PLOT, PAGE = "stress.json", "stress.csv", "stress.png", "stress.html"
 
 _PER_ROW = 4
-_LINES = {"auc": ("AUC", plots.INK, "-", "o"), "fpr": ("FPR", plots.FAKE_COLOUR, "--", "s")}
+_LINES = {
+    "auc": ("AUC", plots.INK, "-", "o"),
+    "fpr": ("FPR", plots.FAKE_COLOUR, "--", "s"),
+    "tpr": ("TPR", plots.REAL_COLOUR, ":", "^"),
+}
+_APART = 0.09
+"""Distance between the intervals of two lines at one level."""
+
 _TITLES = {
     "saturation": "saturation (factor)",
     "contrast": "contrast (factor)",
@@ -68,7 +75,7 @@ def write(folder: Path, summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def plot(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
-    """Plot the AUC and the false-positive rate against the level of each kind of distortion.
+    """Plot AUC, false- and true-positive rate against the level of each kind of distortion.
 
     Args:
         results: Results of each split, the unchanged clips first.
@@ -94,15 +101,16 @@ def plot(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
 
 def _draw_kind(axes: Any, levels: Sequence[Mapping[str, Any]]) -> None:
     places = range(len(levels))
-    for key, (_, colour, style, marker) in _LINES.items():
+    for number, (key, (_, colour, style, marker)) in enumerate(_LINES.items()):
         known = [place for place in places if levels[place][key] is not None]
         values = [levels[place][key] for place in known]
-        axes.plot(known, values, color=colour, linestyle=style, marker=marker, markersize=4)
-        spans = [(place, levels[place]["intervals"][key]) for place in known]
-        for place, span in spans:
+        shifted = [place + (number - 1) * _APART for place in known]
+        axes.plot(shifted, values, color=colour, linestyle=style, marker=marker, markersize=4)
+        for place, shift in zip(known, shifted, strict=True):
+            span = levels[place]["intervals"][key]
             if span:
-                axes.vlines(place, *span, color=colour, linewidth=1, alpha=0.5)
-    names = ["–" if row["level"] is None else f"{row['level']:g}" for row in levels]
+                axes.vlines(shift, *span, color=colour, linewidth=1, alpha=0.5)
+    names = ["–", *("yes" if row["level"] is None else f"{row['level']:g}" for row in levels[1:])]
     axes.set(ylim=(-0.03, 1.03), xticks=list(places))
     axes.set_xticklabels(names, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
