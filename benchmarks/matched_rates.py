@@ -120,7 +120,8 @@ def stated_rate(table: ConditionTable, conditions: Any, threshold: float) -> flo
 
 def main() -> None:
     if len(sys.argv) > 1:
-        results = of_run(Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3:] or [None])[0])
+        weights = sys.argv[3] if len(sys.argv) > 3 else None
+        results = of_run(Path(sys.argv[1]), Path(sys.argv[2]), weights)
     else:
         results = made_up()
     rows = [["distortion", "true FPR", "stated for the conditions", "one figure for all"]]

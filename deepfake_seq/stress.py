@@ -195,7 +195,7 @@ def results(test: StressTest) -> dict[str, list[dict[str, Any]]]:
     """
     by_split = {}
     for split in ("validation", "test"):
-        clips = [clip for clip in test.clips if clip.split == split]
+        clips = _usable(test, split)
         if not clips:
             continue
         unchanged = scored(test, clips, UNCHANGED)
@@ -239,7 +239,7 @@ def write_table(test: StressTest) -> dict[str, str]:
     Returns:
         The path of the file by kind, or nothing.
     """
-    clips = [clip for clip in test.clips if clip.split == "validation"]
+    clips = _usable(test, "validation")
     if "grid" not in test.config.suites or not clips:
         return {}
     path = condition_table.write_table(test.run_folder, table_of(test, clips))
@@ -291,6 +291,16 @@ def sample_by_group(clips: Sequence[StressClip], count: int, seed: int) -> list[
     )
     chosen = [int(at) for _, number in order for at in np.flatnonzero(unit == number)]
     return [clips[at] for at in sorted(chosen[:count])]
+
+
+def _usable(test: StressTest, split: str) -> list[StressClip]:
+    """Return the clips of a split whose faces could be read."""
+    return [
+        clip
+        for clip in test.clips
+        if clip.split == split
+        if (score := test.scores.get(clip.key, UNCHANGED.name)) and score.logit is not None
+    ]
 
 
 def _clips(
