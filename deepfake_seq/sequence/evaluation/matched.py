@@ -95,16 +95,17 @@ class MatchedRates:
         if self.reason:
             return f"No comparable clips ({self.reason})."
         text = (
-            f"Of {self.real.clips} real clips made to look like this one "
+            f"Of {_count(self.real.clips, 'real clip')} made to look like this one "
             f"({self._described}), {_percent(self.real.rate)} score this high"
         )
         if self.fake.rate is not None and self.ratio is not None:
             low, high = _short(self.ratio.low), _short(self.ratio.high)
             text += (
-                f"; of {self.fake.clips} fakes {_percent(self.fake.rate)}: the ratio of these "
+                f"; of {_count(self.fake.clips, 'fake')} {_percent(self.fake.rate)}: the ratio of these "
                 f"rates is {_short(self.ratio.value)} ({low}–{high})"
             )
-        return f"{text}."
+        informs = "" if self.decides else " These clips are too few to change the verdict."
+        return f"{text}.{informs}"
 
     @property
     def _described(self) -> str:
@@ -303,6 +304,10 @@ def _percent(rate: Rate | None) -> str:
         return "an unknown fraction"
     value, low, high = (100 * part for part in (rate.value, rate.low, rate.high))
     return f"{value:.0f} % ({low:.0f}–{high:.0f} %)"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _short(value: float) -> str:

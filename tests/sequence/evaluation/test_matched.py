@@ -112,6 +112,7 @@ def test_a_table_of_few_groups_informs_only() -> None:
     table = made_up_table(400, per_group=20)
     matched = table.rates(conditions(60, 0.4), 0.5, DECISION)
     assert not matched.decides and matched.reason == ""
+    assert matched.sentence.endswith("These clips are too few to change the verdict.")
     assert (matched.threshold, matched.band) == (DECISION.threshold, DECISION.band)
 
 
