@@ -187,11 +187,12 @@ def compute(
 
 
 def results(test: StressTest) -> dict[str, list[dict[str, Any]]]:
-    """Summarise a complete test, by split.
+    """Summarise a test, by split, with the suites that were tested earlier on the same clips.
 
     Returns:
-        For each split with clips, the results of `robustness.summarise` for each distortion, with
-        its `name`, `kind` and `level`, as plain JSON values. Cells of the grid are left out.
+        For each split with clips, the results of `robustness.summarise` for each distortion that
+        all its clips were tested under, with its `name`, `kind` and `level`, as plain JSON values.
+        Cells of the grid are left out.
     """
     by_split = {}
     for split in ("validation", "test"):
@@ -206,8 +207,8 @@ def results(test: StressTest) -> dict[str, list[dict[str, Any]]]:
                 "level": distortion.level[0] if distortion.level else None,
                 **summarise(distorted, unchanged, test.model.decision),
             }
-            for distortion in (UNCHANGED, *distortions(test.config, split))
-            if distortion.kind != "grid"
+            for distortion in (UNCHANGED, *SUITES["deeperforensics"], *SUITES["field"])
+            if _is_complete(test, clips, distortion)
             if len((distorted := scored(test, clips, distortion)).keys)
         ]
     return by_split
@@ -228,7 +229,6 @@ def summary(test: StressTest, by_split: dict[str, list[dict[str, Any]]]) -> dict
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "threshold": decision.threshold,
         "band": list(decision.band),
-        "suites": list(test.config.suites),
         "results": by_split,
     }
 
@@ -240,7 +240,7 @@ def write_table(test: StressTest) -> dict[str, str]:
         The path of the file by kind, or nothing.
     """
     clips = _usable(test, "validation")
-    if "grid" not in test.config.suites or not clips:
+    if not clips or not all(_is_complete(test, clips, cell) for cell in SUITES["grid"]):
         return {}
     path = condition_table.write_table(test.run_folder, table_of(test, clips))
     return {"conditions": str(path)}
@@ -301,6 +301,10 @@ def _usable(test: StressTest, split: str) -> list[StressClip]:
         if clip.split == split
         if (score := test.scores.get(clip.key, UNCHANGED.name)) and score.logit is not None
     ]
+
+
+def _is_complete(test: StressTest, clips: Sequence[StressClip], distortion: Distortion) -> bool:
+    return all((clip.key, distortion.name) in test.scores for clip in clips)
 
 
 def _clips(

@@ -101,8 +101,8 @@ class MatchedRates:
         if self.fake.rate is not None and self.ratio is not None:
             low, high = _short(self.ratio.low), _short(self.ratio.high)
             text += (
-                f"; of {_count(self.fake.clips, 'fake')} {_percent(self.fake.rate)}: the ratio of these "
-                f"rates is {_short(self.ratio.value)} ({low}–{high})"
+                f"; of {_count(self.fake.clips, 'fake')} {_percent(self.fake.rate)}: the ratio of "
+                f"these rates is {_short(self.ratio.value)} ({low}–{high})"
             )
         informs = "" if self.decides else " These clips are too few to change the verdict."
         return f"{text}.{informs}"
