@@ -36,6 +36,9 @@ CONDITIONS = ("face_pixels", "sharpness", "blockiness")
 _REACH = np.array([1.0, 1.5, 1.5])
 """Distance in octaves at which the weight of a version is 0."""
 
+_EDGE = 0.25
+"""Distance in octaves from the conditions in a table beyond which a clip is outside of it."""
+
 _RIDGE = 0.01
 """Penalty of the slopes, so that they are 0 where the versions of a clip do not determine them."""
 
@@ -57,7 +60,7 @@ class ComparedClips:
         clips: Number of clips with a version near the conditions of the clip.
         groups: Number of groups (people or sources) of these clips.
         rate: Fraction of them that score at least as high, with its 95 % interval; None without
-            such clips.
+            comparable clips.
     """
 
     clips: int
@@ -154,16 +157,18 @@ class ConditionTable:
             score: Score of the clip.
             decision: Rule and target of the run.
         """
-        compared = {name: float(conditions[name]) for name in CONDITIONS}
-        place = _place(np.array([[compared[name] for name in CONDITIONS]]))[0]
+        measured = {name: float(conditions[name]) for name in CONDITIONS}
+        place = _place(np.array([[measured[name] for name in CONDITIONS]]))[0]
         near = self._weights(place)
         by_clip = np.zeros(len(self.labels))
         np.maximum.at(by_clip, self.clip, near)
         scores = self._interpolated(place, near)
-        reason = self._reason(compared, by_clip)
+        reason = self._reason(measured, by_clip)
         real, fake = (self._compared(label, by_clip, scores, score) for label in (REAL, FAKE))
+        if reason:
+            real, fake = (replace(compared, rate=None) for compared in (real, fake))
         matched = MatchedRates(
-            compared,
+            measured,
             reason,
             real,
             fake,
@@ -258,17 +263,17 @@ class ConditionTable:
     def _reason(self, conditions: Mapping[str, float], by_clip: Floats) -> str:
         """Return what is missing for a comparison; "" if nothing is."""
         real = self.labels == REAL
-        groups = len(np.unique(self.unit[real & (by_clip > 0)]))
-        if groups >= MIN_GROUPS or (groups and not self.decides):
-            return ""
         of_real = real[self.clip]
         place = _place(np.array([[conditions[name] for name in CONDITIONS]]))[0]
         for column, name in enumerate(CONDITIONS):
             known = self._places[of_real, column]
             low, high = known.min(initial=np.inf), known.max(initial=-np.inf)
-            if not low - _REACH[column] < place[column] < high + _REACH[column]:
+            if not low - _EDGE < place[column] < high + _EDGE:
                 values = self.conditions[of_real, column]
                 return _outside(name, conditions[name], values)
+        groups = len(np.unique(self.unit[real & (by_clip > 0)]))
+        if groups >= MIN_GROUPS or (groups and not self.decides):
+            return ""
         return (
             f"only {groups} groups of real clips have similar conditions; at least {MIN_GROUPS} "
             "are needed"

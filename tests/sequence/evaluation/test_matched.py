@@ -96,6 +96,7 @@ def test_the_threshold_follows_the_conditions() -> None:
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
+        (conditions(face_pixels=30), "the face is 30 pixels wide; the table covers 4"),
         (conditions(face_pixels=12), "the face is 12 pixels wide; the table covers 4"),
         (conditions(blockiness=3.0), "its blockiness is 3; the table covers"),
     ],
