@@ -93,8 +93,8 @@ class Predictor:
         override: Paths of weights files that have been moved.
         config: Which people and which time of each clip to judge.
         clips: Maximum number of clips, if known; no more decoding processes than that are started.
-        on_stage: Called by several threads with the number of a clip and the name of the stage
-            that it, or one of its windows, enters: `decode`, `detect` or `cnn`.
+        on_stage: Called by several threads with the path of a clip and the name of the stage that
+            it, or one of its windows, enters: `decode`, `detect` or `cnn`.
 
     Raises:
         RunError: The run cannot be read, or other weights or versions would change its features.
@@ -109,7 +109,7 @@ class Predictor:
         config: PredictConfig = _WHOLE_CLIP,
         *,
         clips: int | None = None,
-        on_stage: Callable[[int, str], None] = lambda number, stage: None,
+        on_stage: Callable[[Path, str], None] = lambda path, stage: None,
     ) -> None:
         self._run_folder = run_folder
         self._config = config
@@ -121,7 +121,7 @@ class Predictor:
             resolved,
             execution,
             None if config.window_seconds else clips,
-            lambda item, stage: on_stage(_place(item)[0], stage),
+            lambda item, stage: on_stage(item.path, stage),
         )
         self._clips: dict[int, _Clip] = {}
         self._waiting: deque[VideoItem] = deque()

@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
+    "verdict_text": {"config", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "serve": FOUNDATIONS | {"console", "predict", "sequence", "verdict", "verdict_text"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }
