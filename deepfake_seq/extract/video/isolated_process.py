@@ -273,6 +273,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
     from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
     _limit_memory(memory_bytes or MIN_MEMORY_BYTES)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(True)
     _calls = connection
     while True:
@@ -288,6 +289,14 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             if error.errno != errno.ENOMEM:
                 raise
             shared_memory.send(connection, _OutOfMemory(memory_limit()))
+
+
+def _end_with_parent() -> None:
+    """End this process, even during a call, once the parent has ended: nobody limits its time."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _limit_memory(memory_bytes: int) -> None:
