@@ -14,6 +14,7 @@ import click
 from deepfake_seq.commands.options import (
     EXISTING,
     PATH,
+    absolute,
     command,
     execution_options,
     execution_settings,
@@ -104,12 +105,12 @@ def predict(
     if as_json + as_json_lines + as_csv > 1:
         raise UsageError("give only one of --json, --jsonl and --csv")
     folder = run_folder or run.newest(Path("runs"))
-    override = WeightsOverride(_absolute(detector_weights), _absolute(weights))
+    override = WeightsOverride(absolute(detector_weights), absolute(weights))
     _echo_run_notes(folder, run.describe(folder).warnings, verbose)
     predicted = _predict(
         list(_videos(clips)), folder, override, options, as_completed=as_json_lines or as_csv
     )
-    summary = verdicts.Summary()
+    summary = verdicts.VerdictCounts()
     document: list[Verdict] = []
     echo: Callable[[Verdict], None] = partial(verdicts.echo_text, verbose=verbose)
     if as_json:
@@ -162,10 +163,6 @@ def _videos(paths: Sequence[Path]) -> Iterator[Path]:
             yield from names.values()
         else:
             yield path
-
-
-def _absolute(path: Path | None) -> str | None:
-    return str(path.absolute()) if path else None
 
 
 def _echo_run_notes(folder: Path, notes: Sequence[str], verbose: bool) -> None:

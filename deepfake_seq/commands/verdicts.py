@@ -55,7 +55,7 @@ def _echo_csv(cells: Sequence[object]) -> None:
     click.echo(buffer.getvalue(), nl=False)
 
 
-class Summary:
+class VerdictCounts:
     """Counts verdicts, without keeping them."""
 
     def __init__(self) -> None:

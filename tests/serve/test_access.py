@@ -19,7 +19,7 @@ from deepfake_seq.serve.dispatcher import Dispatcher
 from deepfake_seq.serve.jobs import JobTable
 from deepfake_seq.serve.runs import OfferedRuns
 from deepfake_seq.serve.spool import Spool
-from deepfake_seq.serve.worker import WorkerConfig
+from deepfake_seq.serve.worker import PredictorConfig
 
 TOKEN = "correct horse battery staple"
 
@@ -52,7 +52,7 @@ def client_of(folder: Path, config: ServeConfig | None = None) -> AppClient:
     config = config or ServeConfig()
     spool = Spool(folder / "spool")
     jobs = JobTable(spool, config.queue)
-    worker = WorkerConfig(ExecutionConfig(), WeightsOverride(), PredictConfig())
+    worker = PredictorConfig(ExecutionConfig(), WeightsOverride(), PredictConfig())
     dispatcher = Dispatcher(jobs, spool, worker, 60)
     service = Service(config, spool, jobs, OfferedRuns([folder / "runs"]), dispatcher)
     return AppClient(build_app(service))

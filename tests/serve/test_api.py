@@ -278,36 +278,34 @@ def test_a_full_queue_is_reported_and_empties(run: Path, tmp_path: Path) -> None
         assert (response.status_code, list(server.spool.glob("*.*"))) == (404, [])
 
 
-def test_a_stopped_server_finishes_what_it_can_and_the_next_one_the_rest(
-    run: Path, tmp_path: Path
-) -> None:
-    def send(server: RunningServer, marker: str) -> dict[str, Any]:
-        return server.send(write_grey(tmp_path / "a.mp4", DARK, marker), name=marker)
-
+def test_a_stopped_server_finishes_clips_in_progress(run: Path, tmp_path: Path) -> None:
     with running(tmp_path, run, stop_seconds=30.0) as server:
-        short = send(server, "second")
-        server.wait(short, "running")
+        job = server.send(write_grey(tmp_path / "a.mp4", DARK, "second"))
+        server.wait(job, "running")
         assert server.stop() == -signal.SIGTERM
-    assert json.loads((server.spool / f"{short['id']}.json").read_text())["state"] == "done"
+    assert json.loads((server.spool / f"{job['id']}.json").read_text())["state"] == "done"
+    assert clips_in(server) == []
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_the_next_server_resumes_what_is_not_done(
+    run: Path, tmp_path: Path, is_killed: bool
+) -> None:
     with running(tmp_path, run, stop_seconds=0.1) as server:
-        assert server.get(short)["result"]["verdict"] == "real"
-        jobs = [send(server, "kill once"), *(send(server, "") for _ in range(3))]
-        server.wait(jobs[0], "running")
+        done = server.wait(server.send(write_grey(tmp_path / "a.mp4", BRIGHT)))
+        jobs = [server.send(write_grey(tmp_path / "b.mp4", DARK, "kill once"))]
         wait_for_marker(server, jobs[0])
+        jobs += [server.send(write_grey(tmp_path / "c.mp4", DARK)) for _ in range(3)]
         worker = server.worker_pid()
-        assert server.stop() == -signal.SIGTERM
-        assert not Path(f"/proc/{worker}").exists()
+        if is_killed:
+            server.process.kill()
+            server.process.wait()
+        else:
+            assert server.stop() == -signal.SIGTERM
     with running(tmp_path, run) as server:
-        server.wait(jobs[0])
-        jobs.append(send(server, "wait"))
-        server.wait(jobs[-1], "running")
-        worker = server.worker_pid()
-        server.process.kill()
-        server.process.wait()
-    with running(tmp_path, run) as server:
+        assert server.get(done) == done
+        assert [server.wait(job)["result"]["verdict"] for job in jobs] == ["real"] * 4
         end = time.monotonic() + 30
-        while Path(f"/proc/{worker}").exists() and time.monotonic() < end:
+        while Path(f"/proc/{worker}").exists():
+            assert time.monotonic() < end, "the worker ends with its server"
             time.sleep(0.01)
-        assert not Path(f"/proc/{worker}").exists(), "the worker ends with the server"
-        assert server.get(jobs[-1])["name"] == "wait"
-        assert [server.wait(job)["result"]["verdict"] for job in jobs[:-1]] == ["real"] * 4

@@ -20,7 +20,7 @@ from children import environment
 from deepfake_seq.config import ExecutionConfig, PredictConfig, ServeConfig
 from deepfake_seq.predict import WeightsOverride
 from deepfake_seq.serve.server import serve
-from deepfake_seq.serve.worker import WorkerConfig
+from deepfake_seq.serve.worker import PredictorConfig
 
 PATIENCE_SECONDS = 60
 
@@ -104,7 +104,7 @@ _MAIN = "import ast, sys, serving; serving.main(*ast.literal_eval(sys.argv[1]))"
 
 def main(runs: list[str], spool: str, settings: dict[str, Any]) -> None:
     """Serve, and print the address; runs in the process of a server."""
-    config = WorkerConfig(
+    config = PredictorConfig(
         ExecutionConfig(workers=2), WeightsOverride(), PredictConfig(), brightness.predictor
     )
     serve(
