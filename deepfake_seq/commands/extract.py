@@ -89,7 +89,7 @@ def extract(out: Path, **options: Any) -> None:
             on_video=lambda outcome, profile: step(_note(outcome, profile)),
         )
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    _echo_failures(summary)
+    _echo_failures(summary, resolved.config.sampling.strategy)
     profile = summary.profile if options["profile"] else None
     if profile:
         click.echo(_profile_table(profile), err=True)
@@ -129,11 +129,13 @@ def _summary_line(summary: Summary) -> str:
     )
 
 
-def _echo_failures(summary: Summary) -> None:
-    """Print one line on stderr for each video that failed."""
+def _echo_failures(summary: Summary, strategy: str) -> None:
+    """Print one line on stderr for each video that failed, with what to do."""
     for failure in summary.failures:
-        retry = " (the next extraction tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+        note = " (the next extraction tries again)" if failure.transient else ""
+        if failure.status == "timeout" and strategy != "keyframes":
+            note = f", or --sampling keyframes{note}"
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{note}")
     if summary.failed_before:
         echo_message(
             f"{summary.failed_before} videos failed in an earlier extraction; "

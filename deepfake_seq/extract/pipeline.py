@@ -104,7 +104,7 @@ def extract(
         summary.add(outcome)
         on_video(outcome, summary.profile)
 
-    writer = ResumableWriter(writers, resolved, retry_failed)
+    writer = ResumableWriter(writers, resolved, retry_failed, execution.limits)
     pending = []
     for item in items:
         result = writer.check(item)

@@ -169,7 +169,17 @@ def _decode(
     timeline = read_timeline(path, limits)
     if not len(timeline):
         raise VideoError("decode_error", "the file has no video frames")
-    chosen = _choose(timeline, config, span)
+    first, last = _part(timeline, span)
+    to_end = span is None or span[1] > timeline.end_seconds
+    chosen = first + sampling.choose(
+        config.strategy,
+        timeline.seconds[first:last],
+        timeline.is_key[first:last],
+        timeline.end_seconds if span is None else min(span[1], timeline.end_seconds),
+        config.frames,
+    )
+    if not len(chosen):
+        raise VideoError("decode_error", "the file has no key frame")
     only_keys = config.strategy == "keyframes"
     found = _collect(
         path, timeline, chosen, limits, only_keys=only_keys, only_these=span is not None
@@ -177,11 +187,11 @@ def _decode(
     failure = found.failure
     if not found.images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
-    if timeline.is_cut and not failure and (span is None or span[1] > timeline.end_seconds):
+    if timeline.is_cut and to_end and not failure:
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
-    if timeline.has_lost_frames and not failure:
+    if not failure and timeline.has_lost_frames(first, last, to_end=to_end):
         failure = f"frames are missing: {timeline.complaint}"
     status, reason = "ok", ""
     if failure or len(found.images) < len(chosen):
@@ -207,24 +217,16 @@ def _decode(
     )
 
 
-def _choose(timeline: Timeline, config: SamplingConfig, span: Span | None) -> npt.NDArray[np.int64]:
-    """Return the positions of the frames to decode."""
-    first, last, end = 0, len(timeline), timeline.end_seconds
-    if span is not None:
-        first, last = np.searchsorted(timeline.seconds, span)
-        end = min(end, span[1])
-        if first >= last:
-            raise VideoError(
-                "decode_error", "the video has no frames from {:g} to {:g} s".format(*span)
-            )
-    part = slice(first, last)
-    chosen = sampling.choose(
-        config.strategy, timeline.seconds[part], timeline.is_key[part], end, config.frames
-    )
-    if not len(chosen):
-        raise VideoError("decode_error", "the file has no key frame")
-    chosen += first
-    return chosen
+def _part(timeline: Timeline, span: Span | None) -> tuple[int, int]:
+    """Return the positions of the first frame in a time span, and of the first one after it."""
+    if span is None:
+        return 0, len(timeline)
+    first, last = np.searchsorted(timeline.seconds, span)
+    if first >= last:
+        raise VideoError(
+            "decode_error", "the video has no frames from {:g} to {:g} s".format(*span)
+        )
+    return int(first), int(last)
 
 
 @dataclass(frozen=True, eq=False)

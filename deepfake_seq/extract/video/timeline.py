@@ -65,19 +65,23 @@ class Timeline:
         """Whether much less video was found than the container claims."""
         return _is_much(self.claimed_seconds - self.end_seconds, self.claimed_seconds)
 
-    @property
-    def has_lost_frames(self) -> bool:
-        """Whether FFmpeg reported an error in the container, and frames seem to be missing.
+    def has_lost_frames(self, first: int, last: int, *, to_end: bool) -> bool:
+        """Return whether FFmpeg reported an error in the container, and frames seem to be missing.
 
         Gaps alone prove nothing: a frozen picture looks like missing frames, and so does a sound
         track that is longer than the video.
+
+        Args:
+            first: Position of the first frame that matters.
+            last: Position of the first frame after those that matter.
+            to_end: Whether the end of the file matters.
         """
-        if not self.complaint or not len(self):
+        if not self.complaint:
             return False
-        gaps = np.diff(self.seconds)
+        gaps = np.diff(self.seconds[first:last])
         typical = float(np.median(gaps)) if len(gaps) else 0.0
         gaps_seconds = float((gaps[gaps > 2.5 * typical] - typical).sum())
-        at_end = max(self.file_seconds - self.end_seconds, 0.0)
+        at_end = max(self.file_seconds - self.end_seconds, 0.0) if to_end else 0.0
         return _is_much(gaps_seconds + at_end, max(self.file_seconds, self.end_seconds))
 
 
