@@ -155,13 +155,13 @@ def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, va
     """Convert the value of an option to the value of its field, and check it."""
     if value is None:
         return None
+    if setting.read:
+        return setting.read(value)
     name = parameter.opts[0]
     if setting.auto is not None and value == setting.auto:
         raise UsageError(f"{name} must be {setting.range_text}. Received: {value}")
     if isinstance(value, tuple):
         value = tuple(dict.fromkeys(value))
-    if setting.read:
-        return setting.read(value)
     for item in value if isinstance(value, tuple) else (value,):
         setting.check(name, item)
     return value

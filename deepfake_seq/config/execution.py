@@ -46,6 +46,7 @@ class LimitsConfig:
     memory_bytes: int = setting(
         0,
         "Address space of the process that decodes a video, in GiB (0.5 or more).",
+        auto=0,
         option="--memory",
         kind=float,
         read=lambda gib: _bytes_of(gib),

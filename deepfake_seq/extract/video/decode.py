@@ -22,8 +22,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video import isolated_process, sampling
-from deepfake_seq.extract.video.allowance import request
+from deepfake_seq.extract.video import allowance, sampling
 from deepfake_seq.extract.video.container import OpenVideo, open_video
 from deepfake_seq.extract.video.failures import is_out_of_memory, is_transient, reason_of
 from deepfake_seq.extract.video.images import FrameReader
@@ -101,7 +100,7 @@ def decode(
     """
     source = SourceFile(0, 0, "")
     try:
-        request(limits, path.stat().st_size)
+        allowance.request(limits, path.stat().st_size)
         source = identify(path, limits)
         if not source.size_bytes:
             raise VideoError("decode_error", "the file is empty")
@@ -115,7 +114,7 @@ def decode(
     except Exception as error:  # noqa: BLE001 - the boundary of one video
         failure = VideoError("decode_error", reason_of(error), transient=is_transient(error))
         if is_out_of_memory(error):
-            failure = isolated_process.out_of_memory(isolated_process.memory_limit())
+            failure = allowance.out_of_memory(allowance.memory_limit())
         return DecodedVideo.failed(failure, source)
 
 
@@ -271,7 +270,9 @@ def _collect(
         only_these: Whether to decode only the part of the file with the chosen frames. Otherwise
             the file is read to its end: an error in the rest makes it partial.
     """
-    request(limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen))
+    allowance.request(
+        limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen)
+    )
     wanted = timeline.times[chosen]
     start = timeline.key_before(int(chosen[0])) if only_these else None
     images: list[npt.NDArray[np.uint8]] = []
@@ -285,7 +286,7 @@ def _collect(
         try:
             for number, frame in enumerate(_frames(video, start)):
                 check_count(number, limits)
-                isolated_process.report_progress(number / len(timeline))
+                allowance.report_progress(number / len(timeline))
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue

@@ -15,7 +15,7 @@ from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.config.execution import GIB, MAX_SECONDS, MEMORY_FACT, SECONDS_FACT
 from deepfake_seq.errors import UsageError, VideoError
 from deepfake_seq.extract.video import allowance, isolated_process
-from deepfake_seq.extract.video.allowance import memory_limit, time_limit
+from deepfake_seq.extract.video.allowance import needed_memory, time_limit
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
@@ -25,12 +25,12 @@ HD, UHD = 1920 * 1080, 3840 * 2160
 
 def test_a_short_clip_keeps_the_usual_limits() -> None:
     assert time_limit(1_000_000, 300 * 640 * 360) < 70
-    assert memory_limit(HD, 16, 1) == 2 * GIB
+    assert needed_memory(HD, 16, 1) == 2 * GIB
 
 
 def test_an_hour_of_4k60_gets_hours_and_more_memory() -> None:
     assert time_limit(20 * GIB, 3600 * 60 * UHD) > 4 * 3600
-    assert memory_limit(UHD, 64, 2) > 4 * GIB
+    assert needed_memory(UHD, 64, 2) > 4 * GIB
 
 
 sizes = st.integers(0, 1 << 40)
@@ -52,12 +52,12 @@ def ask_and_wait(limits: LimitsConfig) -> str:
 
 
 def memory_after_asking(limits: LimitsConfig) -> int:
-    allowance.request(limits, frames=100, frame_pixels=UHD, images=64)
+    allowance.request(limits, 1 << 20, frames=100, frame_pixels=UHD, images=64)
     return resource.getrlimit(resource.RLIMIT_AS)[0]
 
 
 def work_and_wait(share: float) -> None:
-    isolated_process.report_progress(share)
+    allowance.report_progress(share)
     time.sleep(600)
 
 
@@ -87,7 +87,7 @@ def test_a_timeout_advises_a_time_that_would_do(share: float, advised: int) -> N
 
 def test_large_frames_get_more_memory_unless_it_is_set() -> None:
     for limits, expected in (
-        (LimitsConfig(), memory_limit(UHD, 64, 0)),
+        (LimitsConfig(), needed_memory(UHD, 64, 0)),
         (LimitsConfig(memory_bytes=GIB), GIB),
     ):
         process = IsolatedProcess(limits)
