@@ -286,6 +286,7 @@ def _collect(
         try:
             for number, frame in enumerate(_frames(video, start)):
                 check_count(number, limits)
+                reader.follow(frame)
                 allowance.report_progress(number / len(timeline))
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:

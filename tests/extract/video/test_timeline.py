@@ -86,11 +86,12 @@ def test_times_continue_where_they_start_again(lengths: list[int], data: st.Data
         assert kept.all()
 
 
-def test_a_single_time_that_is_too_low_moves_no_other() -> None:
+@pytest.mark.parametrize(("damaged", "repaired"), [(3.0, 49.0), (99.0, 51.0), (5000.0, 51.0)])
+def test_a_single_damaged_time_moves_no_other(damaged: float, repaired: float) -> None:
     seconds = np.arange(100.0)
-    seconds[50] = 3.0
+    seconds[50] = damaged
     expected = np.arange(100.0)
-    expected[50] = 49.0
+    expected[50] = repaired
     np.testing.assert_array_equal(increasing(seconds), expected)
 
 
