@@ -140,7 +140,7 @@ def extract(out: Path, **options: Any) -> None:
         )
         cache.features.refresh()
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    _echo_failures(summary)
+    _echo_failures(summary, resolved.config.sampling.strategy)
     _echo_unknown(summary.unknown)
     profile = summary.profile if options["profile"] else None
     if profile:
@@ -238,11 +238,13 @@ def _summary_line(summary: Summary) -> str:
     )
 
 
-def _echo_failures(summary: Summary) -> None:
-    """Print one line on stderr for each video that failed."""
+def _echo_failures(summary: Summary, strategy: str) -> None:
+    """Print one line on stderr for each video that failed, with what to do."""
     for failure in summary.failures:
-        retry = " (the next extraction tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+        note = " (the next extraction tries again)" if failure.transient else ""
+        if failure.status == "timeout" and strategy != "keyframes":
+            note = f", or --sampling keyframes{note}"
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{note}")
     if summary.failed_before:
         echo_message(
             f"{summary.failed_before} videos failed in an earlier extraction; "
