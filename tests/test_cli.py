@@ -109,6 +109,8 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
         "failed": 1,
         "skipped": 0,
         "by_status": {"ok": 10, "decode_error": 1},
+        "moved": {},
+        "pruned": [],
     }
 
 

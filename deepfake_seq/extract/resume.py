@@ -26,6 +26,7 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
+from deepfake_seq.store.origins import Origins
 from deepfake_seq.store.record_ids import VIEW_FACT, people_in, record_id, views_in
 from deepfake_seq.store.records.record import ASSIGNED_FACTS
 
@@ -163,7 +164,11 @@ class ResumableWriter:
 
     def _refuse_other_content(self, item: VideoItem, entry: Entry) -> None:
         """Refuse to replace what another run has committed from another file."""
-        if entry.source.sha256 and self.sources.current(item, entry.source) is None:
+        sha256 = entry.source.sha256
+        if not sha256 or self.sources.current(item, entry.source) is not None:
+            return
+        root = Origins.read(self._store.path).root_of(item.video_id, sha256)
+        if root != self.sources.root_of(item):
             raise StoreError(
                 f"another run has committed another video named {item.video_id} to "
                 f"{self._store.path}. It was not replaced. Give one of the runs another --out. "
