@@ -218,8 +218,11 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
-        "frames_sampled", "reason", "run",
+        "frames_sampled", "reason", "run", "people", "windows",
     }  # fmt: skip
+    (person,) = good["people"]
+    assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
+    assert (person["box_xyxy"], person["frame_size"]) == ([0.0, 0.0, 64.0, 64.0], [64, 64])
     assert good["decision"]["clips"].keys() == {"real", "fake"}
 
 
@@ -243,6 +246,66 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
     assert "set for the best balanced accuracy, with a false-positive rate of" in details
     assert details.endswith("fake validation clips of features; run runs/one")
     assert "the metrics are meaningless" in verbose.stderr
+
+
+def test_predict_classifies_the_videos_in_a_folder(fitted: dict[str, Any], folder: Path) -> None:
+    run, videos = folder / "runs" / "one", folder / "videos" / "fake"
+    result = deepseq("predict", videos, "--run", run, "--json")
+    paths = [verdict["path"] for verdict in json.loads(result.stdout)]
+    assert paths == [str(videos / f"{number}.mp4") for number in range(1, 10, 2)]
+
+
+def test_predict_classifies_a_clip_window_by_window(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "long.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 50)
+    run = folder / "runs" / "one"
+    document = deepseq("predict", clip, "--run", run, "--windows", "1", "--json")
+    (verdict,) = json.loads(document.stdout)
+    spans = [(window["start_seconds"], window["end_seconds"]) for window in verdict["windows"]]
+    assert spans == [(0.0, 1.0), (1.0, 2.0)]
+    for window in verdict["windows"]:
+        (person,) = window["people"]
+        assert window["start_seconds"] <= person["start_seconds"]
+        assert person["end_seconds"] < window["end_seconds"]
+    scores = [window["score"] for window in verdict["windows"]]
+    assert verdict["score"] == max(score for score in scores if score is not None)
+    lines = deepseq("predict", clip, "--run", run, "--windows", "1").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[1:3]] == ["  0.0 to 1.0 s", "  1.0 to 2.0 s"]
+
+
+def test_a_face_smaller_than_in_validation_gets_no_verdict(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "small.mp4", [np.full((40, 40, 3), 90, np.uint8)] * 20)
+    result = deepseq("predict", clip, "--run", folder / "runs" / "one")
+    assert result.exit_code == 4
+    assert (
+        "inconclusive (the face is 40 pixels wide; this run was validated on faces at least 64 "
+        "pixels wide)"
+    ) in result.stdout
+
+
+def test_predict_classifies_only_the_given_time(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "long.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 50)
+    run = folder / "runs" / "one"
+    options = ["--start", "0.5", "--end", "1.2"]
+    (verdict,) = json.loads(deepseq("predict", clip, "--run", run, *options, "--json").stdout)
+    (person,) = verdict["people"]
+    assert 0.5 <= person["start_seconds"] < person["end_seconds"] < 1.2
+    assert verdict["windows"] == []
+    late = deepseq("predict", clip, "--run", run, "--start", "9")
+    assert "the video has no frames from 9" in late.stdout
+
+
+def test_whom_to_look_at_is_no_reason_to_refuse_a_run(fitted: dict[str, Any], folder: Path) -> None:
+    clip, run = folder / "videos" / "real" / "0.mp4", folder / "runs" / "one"
+    usual = json.loads(deepseq("predict", clip, "--run", run, "--json").stdout)
+    for options in (["--faces", "largest"], ["--short-side", "720"]):
+        result = deepseq("predict", clip, "--run", run, *options, "--json")
+        assert json.loads(result.stdout) == usual
 
 
 def test_a_score_in_the_abstention_band_is_inconclusive(

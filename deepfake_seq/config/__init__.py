@@ -50,6 +50,7 @@ from deepfake_seq.config.learning import (
     read_units,
     write_units,
 )
+from deepfake_seq.config.prediction import PredictConfig
 from deepfake_seq.config.sweep import (
     LISTS,
     MAX_SETTINGS,
@@ -103,6 +104,7 @@ __all__ = [
     "FinetuneConfig",
     "LimitsConfig",
     "ModelConfig",
+    "PredictConfig",
     "SamplingConfig",
     "SplitConfig",
     "SweepConfig",

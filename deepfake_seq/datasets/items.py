@@ -36,6 +36,7 @@ class VideoItem:
         split: Split assigned by the data set (`train`, `validation`, `test`), or "".
         method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
         dataset: Name of the published data set (`celeb-df-v2`), or "".
+        span: Start and end in seconds of the only part to use; None for the whole video.
 
     Raises:
         UsageError: `video_id` ends like the id of a person's record or of a view.
@@ -48,6 +49,7 @@ class VideoItem:
     split: str = ""
     method: str = ""
     dataset: str = ""
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):

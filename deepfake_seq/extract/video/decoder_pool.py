@@ -91,9 +91,18 @@ class Decoders:
                 decode.decode, path, self._sampling, self._limits, span
             )
         except VideoError as error:
-            reason, source = str(error), without_content(path)
-            return DecodedVideo(None, error.status, reason, source, transient=error.transient)
+            if error.status == "timeout" and self._sampling.strategy != "keyframes":
+                hint = f"{error}, or --sampling keyframes"
+                error = VideoError(error.status, hint, facts=error.facts)
+            return DecodedVideo.failed(error, without_content(path))
         return decoded
+
+    def duration(self, path: Path) -> float:
+        """Return the duration of a video in seconds, without decoding it; 0 if that fails."""
+        try:
+            return float(self._call(decode.duration, path, self._limits))
+        except VideoError:
+            return 0.0
 
     def _call(self, *call: Any) -> Any:
         process = self._free.get()

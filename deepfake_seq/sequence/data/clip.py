@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from deepfake_seq.sequence.data.views import View
 from deepfake_seq.store import Record
 from deepfake_seq.store.record_ids import person_of
@@ -50,7 +48,6 @@ class Clip:
     @classmethod
     def of(cls, record: Record) -> Clip:
         """Create the clip of a record, which must have a valid frame."""
-        sides = np.diff(record.boxes_xyxy[record.mask].reshape(-1, 2, 2), axis=1)
         return cls(
             record.video_id,
             record.label,
@@ -58,7 +55,7 @@ class Clip:
             record.split,
             record.source.sha256,
             record.source.size_bytes,
-            float(np.sqrt(np.abs(sides.prod(axis=2))).mean()),
+            record.face_pixels,
             record.facts,
         )
 

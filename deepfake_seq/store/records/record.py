@@ -184,6 +184,12 @@ class Record(ABC):
         return {} if self.frame_size is None else {FRAME_SIZE: self.frame_size}
 
     @property
+    def face_pixels(self) -> float:
+        """Mean side of the face box over the valid frames, in pixels of the frame; 0 if none."""
+        sides = np.diff(self.boxes_xyxy[self.mask].reshape(-1, 2, 2), axis=1)
+        return float(np.sqrt(np.abs(sides.prod(axis=2))).mean()) if len(sides) else 0.0
+
+    @property
     def layout(self) -> Layout:
         """Names and shapes of the optional arrays; records of different layouts share no shard."""
         return tuple((name, array.shape) for name, array in self.optional_arrays.items())

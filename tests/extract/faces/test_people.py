@@ -218,3 +218,14 @@ def test_only_frames_in_the_given_bounds_are_searched() -> None:
     assert min(detector.looked) >= 48
     assert max(detector.looked) < 84
     assert person.filled == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.68])
+def test_bars_at_the_border_do_not_hide_a_cut(share: float) -> None:
+    images = [np.full((90, 160, 3), shade, np.uint8) for shade in (60, 60, 200)]
+    generator = np.random.default_rng(0)
+    for image in images:
+        image += generator.integers(0, 40, image.shape, dtype=np.uint8)
+        image[:, : round(share * 80)] = 16
+        image[:, 160 - round(share * 80) :] = 16
+    assert find_cuts(images) == {2}
