@@ -35,6 +35,7 @@ from hypothesis import strategies as st
 from deepfake_seq.config import SamplingConfig
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, decode
 from deepfake_seq.extract.video.sampling import uniform
+from deepfake_seq.extract.video.timeline import increasing
 from deepfake_seq.store import STATUSES
 
 SIXTEEN = SamplingConfig()
@@ -54,7 +55,7 @@ def assert_frames_are_those_of_a_full_decode(path: Path, video: DecodedVideo) ->
         np.testing.assert_array_equal(frames.images_rgb[position], images[number])
     np.testing.assert_allclose(
         frames.pts_seconds,
-        np.maximum.accumulate(times)[frames.frame_index] - times[0],  # time cannot step back
+        increasing(times)[frames.frame_index] - times[0],
         rtol=0,
         atol=1e-6,
     )
