@@ -29,7 +29,7 @@ from clips import (
     write_images,
     write_sound,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.config import SamplingConfig
@@ -407,6 +407,7 @@ def clip_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
     share=st.floats(0, 1),
 )
+@example(name="h264.ts", flips=[(0.24474080701217596, 2)], share=1.0)  # a time stamp
 def test_decoding_never_raises_and_its_result_is_consistent(
     clip_bytes: dict[str, bytes],
     tmp_path: Path,
