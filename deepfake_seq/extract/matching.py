@@ -78,10 +78,11 @@ class Matcher:
         given = {item.video_id for item in items}
         items = [self._at_same_path(item, given, moves) for item in items]
         self._refuse_other_videos(item for item in items if item.video_id not in moves)
+        targets = set(moves.values())
         new = [
             item
             for item in items
-            if item.video_id not in moves.values()
+            if item.video_id not in targets
             and (item.video_id in moves or not self._has(item.video_id))
         ]
         moves |= self._moved(new, moves)
