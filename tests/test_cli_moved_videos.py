@@ -208,6 +208,22 @@ def test_cached_faces_of_other_videos_do_not_replace_features(
     assert json.loads(result.stdout)["ok"] == 1
 
 
+def test_features_follow_the_videos_of_the_face_cache_that_they_were_made_from(
+    data: Path, store: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    again = ("extract", "--from-faces", cache, "--out", store, "--weights", "untrained")
+    extracted(data, "--out", cache, "--keep-faces")
+    assert deepseq(*again, "--workers", "1").exit_code == 0
+    (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
+    shutil.rmtree(data / "real")
+    extracted(data, "--out", cache, "--prune")
+    document = json.loads(deepseq(*again, "--workers", "1", "--prune", "--json").stdout)
+    assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"}
+    assert (document["pruned"], document["ok"]) == (["real/2.mp4"], 0)
+    assert labels(store) == dict.fromkeys(("fake/1.mp4", "fake/2.mp4", "fake/corrected.mp4"), 1)
+
+
 def test_merging_keeps_the_origins(data: Path, store: Path, tmp_path: Path) -> None:
     for name in ("real", "fake"):
         (data / name / "1.mp4").rename(data / name / f"{name}.mp4")

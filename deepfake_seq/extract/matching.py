@@ -61,7 +61,7 @@ class Matcher:
         self._person = 0 if all_people else None
         self._places = Places(all_people)
         self._origins = Origins.read(store.path)
-        self._roots = self._origins.roots
+        self._roots = set(self._origins.roots)
 
     def match(self, items: Sequence[VideoItem], *, find_gone: bool = False) -> Match:
         """Match videos with the records of the store.
@@ -78,10 +78,11 @@ class Matcher:
         given = {item.video_id for item in items}
         items = [self._at_same_path(item, given, moves) for item in items]
         self._refuse_other_videos(item for item in items if item.video_id not in moves)
+        targets = set(moves.values())
         new = [
             item
             for item in items
-            if item.video_id not in moves.values()
+            if item.video_id not in targets
             and (item.video_id in moves or not self._has(item.video_id))
         ]
         moves |= self._moved(new, moves)
@@ -109,10 +110,11 @@ class Matcher:
             return item
         root = self._sources.root_of(item)
         path = Path(root, item.video_id)
-        for other in self._roots:
-            if other == root or not path.is_relative_to(other):
+        for folder in path.parents:
+            other = str(folder)
+            if other == root or other not in self._roots:
                 continue
-            video_id = path.relative_to(other).as_posix()
+            video_id = path.relative_to(folder).as_posix()
             entry = self._entry(video_id)
             if entry is None or video_id in given or self._root_of(video_id, entry) != other:
                 continue

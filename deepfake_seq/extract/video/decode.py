@@ -309,9 +309,10 @@ def _collect(
             failure = reason_of(error)
     if start is not None and (not times or times[0] != wanted[0]):
         return _collect(path, timeline, chosen, limits, only_keys=only_keys)
-    last = len(timeline) - 1
-    positions = np.minimum(np.searchsorted(timeline.times, times), last)
-    return _Collected(images, positions, failure, reader.facts)
+    found = np.minimum(np.searchsorted(timeline.times, times), len(timeline) - 1)
+    # A frame with a damaged time stamp comes out of order.
+    positions, order = np.unique(found, return_index=True)
+    return _Collected([images[at] for at in order], positions, failure, reader.facts)
 
 
 def _frames(video: OpenVideo, start: int | None) -> Iterator[Any]:
