@@ -1,4 +1,4 @@
-"""Translate a Keras CNN into OpenVINO's format.
+"""Translate a Keras CNN with all its outputs into OpenVINO's format.
 
 Run as a separate program::
 
@@ -39,12 +39,13 @@ def main(row_json: str, weights: str, target: str) -> int:
     import openvino
 
     from deepfake_seq.errors import WeightsError
-    from deepfake_seq.extract.backbones.table import Backbone, build_keras_model
+    from deepfake_seq.extract.backbones.outputs import OUTPUTS, build_outputs
+    from deepfake_seq.extract.backbones.table import Backbone
 
     keras.config.set_image_data_format("channels_first")
     try:
         row = Backbone(**json.loads(row_json))
-        model = build_keras_model(row, Path(weights) if weights else None)
+        model = build_outputs(row, Path(weights) if weights else None, OUTPUTS, takes_bytes=False)
     except WeightsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the parent reads it
         return BAD_WEIGHTS
@@ -52,35 +53,42 @@ def main(row_json: str, weights: str, target: str) -> int:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         draft = Path(folder, final.name)
         model.export(str(draft), format="openvino", verbose=False)
-        openvino.save_model(_taking_crops(draft, row), draft, compress_to_fp16=False)
+        openvino.save_model(_taking_bytes(draft, row), draft, compress_to_fp16=False)
         # The .xml is moved last, so that the .bin exists whenever the .xml does.
         for suffix in (".bin", ".xml"):
             draft.with_suffix(suffix).replace(final.with_suffix(suffix))
     return 0
 
 
-def _taking_crops(network: Path, row: Backbone) -> Any:
-    """Return the network with `preprocess` built in; its input is a uint8 RGB crop (1, S, S, 3)."""
+def _taking_bytes(network: Path, row: Backbone) -> Any:
+    """Return the network with `preprocess` built in and its outputs named.
+
+    It takes one face at a time; its images are uint8 RGB (1, S, S, 3).
+    """
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
+    from deepfake_seq.extract.backbones.outputs import OUTPUTS
     from deepfake_seq.extract.backbones.table import CAFFE_MEANS_BGR
 
     # Read from bytes, so that the file is not in use when it is overwritten.
     model = openvino.Core().read_model(
         network.read_bytes(), network.with_suffix(".bin").read_bytes()
     )
-    model.reshape([1, 3, row.crop_size, row.crop_size])
+    model.reshape({port.get_any_name(): [1, *port.partial_shape[1:]] for port in model.inputs})
+    for name, port in zip(OUTPUTS, model.outputs, strict=True):
+        port.get_tensor().set_names({name})
     processor = PrePostProcessor(model)
-    tensor, steps = processor.input().tensor(), processor.input().preprocess()
-    tensor.set_layout(openvino.Layout("NHWC")).set_element_type(openvino.Type.u8)
-    tensor.set_color_format(ColorFormat.RGB)
-    processor.input().model().set_layout(openvino.Layout("NCHW"))
-    steps.convert_element_type(openvino.Type.f32)
-    if row.inputs == "tf":
-        steps.scale(127.5).mean(1.0)
-    elif row.inputs == "caffe":
-        steps.convert_color(ColorFormat.BGR).mean([float(mean) for mean in CAFFE_MEANS_BGR])
+    for name in ("crops_rgb", "residuals"):
+        tensor, steps = processor.input(name).tensor(), processor.input(name).preprocess()
+        tensor.set_layout(openvino.Layout("NHWC")).set_element_type(openvino.Type.u8)
+        tensor.set_color_format(ColorFormat.RGB)
+        processor.input(name).model().set_layout(openvino.Layout("NCHW"))
+        steps.convert_element_type(openvino.Type.f32)
+        if row.inputs == "tf":
+            steps.scale(127.5).mean(1.0)
+        elif row.inputs == "caffe":
+            steps.convert_color(ColorFormat.BGR).mean([float(mean) for mean in CAFFE_MEANS_BGR])
     return processor.build()
 
 

@@ -1,7 +1,7 @@
 """The CNN on OpenVINO, the fastest runtime on a CPU; imports neither TensorFlow nor Keras.
 
-The network is translated once, in a separate process (see `export_ir`), and compiled once per
-machine and precision; both results are cached on disk.
+The network is translated once with all its outputs, in a separate process (see `export_ir`), and
+compiled once per machine, precision and set of requested outputs; both results are cached on disk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -25,47 +26,60 @@ from deepfake_seq import weights as weights_files
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import export_ir, openvino_cpu
+from deepfake_seq.extract.backbones.outputs import Inputs, inputs_of, width_of
 from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
 
 _LOG = logging.getLogger(__name__)
 
-_LAYOUT_VERSION = 2
+_LAYOUT_VERSION = 3
 _AHEAD = 8
 """Number of images given to each of OpenVINO's streams at a time."""
 
 
 class OpenVinoRuntime:
-    """See `CnnRuntime`.
+    """See `BlockRuntime`.
 
-    Each image is a separate request, and OpenVINO chooses how many run in parallel. This is as fast
-    as batches, and the features of an image never depend on other images.
+    Each face is a separate request, and OpenVINO chooses how many run in parallel. This is as fast
+    as batches, and the values of a face never depend on other faces.
     """
 
-    def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
+    def __init__(
+        self, config: BackboneConfig, weights: Path | None, outputs: Sequence[str] = ("features",)
+    ) -> None:
         import openvino
 
         row = backbone_of(config.name, weights)
-        self._width = row.width
-        compiled = _compiled(config, translated(config.name, row, weights))
+        widths = [width_of(output, row) for output in outputs]
+        self._stops = np.cumsum(widths).tolist()
+        self._inputs = inputs_of(outputs)
+        compiled = _compiled(config, translated(config.name, row, weights), outputs)
+        self.cells = None
+        if "region_weights" in self._inputs:
+            self.cells = tuple(compiled.input("region_weights").shape)[2:]
         self._requests = openvino.AsyncInferQueue(compiled)
-        self._requests.set_callback(_keep)
+        self._requests.set_callback(self._keep)
         self.batch = _AHEAD * len(self._requests)
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
-        features = np.empty((len(crops_rgb), self._width), dtype=np.float32)
-        for crop, row in zip(crops_rgb, features, strict=True):
-            self._requests.start_async([crop[None]], row)
+        return self.rows({"crops_rgb": crops_rgb})
+
+    def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """See `BlockRuntime.rows`."""
+        arrays = [inputs[name] for name in self._inputs]
+        rows = np.empty((len(arrays[0]), self._stops[-1]), dtype=np.float32)
+        for number, row in enumerate(rows):
+            self._requests.start_async([array[number : number + 1] for array in arrays], row)
         self._requests.wait_all()
-        return features
+        return rows
+
+    def _keep(self, request: Any, row: npt.NDArray[np.float32]) -> None:
+        for number, part in enumerate(np.split(row, self._stops[:-1])):
+            part[:] = request.get_output_tensor(number).data[0]
 
 
-def _keep(request: Any, row: npt.NDArray[np.float32]) -> None:
-    row[:] = request.get_output_tensor(0).data[0]
-
-
-def _compiled(config: BackboneConfig, network: Path) -> Any:
-    """Return the compiled network; compile it if the compiled form is not on disk yet.
+def _compiled(config: BackboneConfig, network: Path, outputs: Sequence[str]) -> Any:
+    """Return the compiled network with some of its outputs; compile it if it is not on disk yet.
 
     The cached file starts with the SHA-256 of the rest. OpenVINO's own cache is not used, because
     it does not write atomically and does not detect damaged files.
@@ -75,7 +89,9 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     core = openvino.Core()
     settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
-    key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{machine} {sorted(settings.items())} {[*outputs]}".encode()).hexdigest()[
+        :12
+    ]
     path = network.with_name(f"{network.stem}-{config.precision}-{key}.blob")
     blob = _read(path)
     if blob is not None:
@@ -87,7 +103,7 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
             _LOG.info("compiling %s again: %s", path, error)
     try:
         compiled = openvino_cpu.compile_for_throughput(
-            core, core.read_model(network), config.precision
+            core, _with_outputs(core.read_model(network), outputs), config.precision
         )
     except RuntimeError as error:
         raise EngineError(
@@ -98,6 +114,15 @@ def _compiled(config: BackboneConfig, network: Path) -> Any:
     compiled.export_model(exported)
     _write(path, exported.getvalue())
     return compiled
+
+
+def _with_outputs(model: Any, outputs: Sequence[str]) -> Any:
+    """Return the part of a network that computes some outputs, in this order."""
+    import openvino
+
+    results = [model.output(name).get_node() for name in outputs]
+    parameters = [model.input(name).get_node() for name in inputs_of(outputs)]
+    return openvino.Model(results, parameters, model.get_friendly_name())
 
 
 def _read(path: Path) -> bytes | None:
@@ -125,7 +150,7 @@ def _write(path: Path, blob: bytes) -> None:
 def translated(name: str, row: Backbone, weights: Path | None) -> Path:
     """Return the path of the network as OpenVINO's `.xml`; translate it if it is not on disk yet.
 
-    Its input is uint8 (1, S, S, 3) RGB, its output float32 (1, D).
+    Its inputs and outputs are those of `outputs.INPUTS_OF`, of one face.
 
     Raises:
         WeightsError: The weights file does not match the network.

@@ -1,0 +1,1 @@
+"""Evidence blocks: what is computed from a face crop beside the CNN's pooled features."""
