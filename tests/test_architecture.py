@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "extract": FOUNDATIONS | {"datasets", "store", "augment"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
-    "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
+    "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
     "console": set(),
     "doctor": FOUNDATIONS,
@@ -90,6 +91,24 @@ def test_imports_run_one_way() -> None:
             for name in sorted(imports(path)):
                 if name.startswith(tuple(f"deepfake_seq.{package}.{higher}." for higher in above)):
                     wrong.append(f"{name_of(path)} imports {name}")
+    assert not wrong
+
+
+def test_libraries_that_report_their_use_are_imported_where_this_is_disabled() -> None:
+    places = {
+        "openvino": "deepfake_seq.backend",
+        "keras": "deepfake_seq.backend",  # imports OpenVINO
+        "retinaface": "deepfake_seq.extract.faces.retinaface",  # imports ONNX Runtime
+        "onnxruntime": "",
+        "nncf": "",
+        "ray": "deepfake_seq.extract.engines.cluster",
+    }
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in MODULES
+        for name in sorted(imports(path))
+        if places.get(name.split(".")[0], name_of(path)) != name_of(path)
+    ]
     assert not wrong
 
 

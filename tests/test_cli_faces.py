@@ -43,6 +43,33 @@ def test_a_sheet_is_drawn_and_summarised(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("x.png", b"\x89PNG"), ("x.jpg", b"\xff\xd8"), ("x.JPEG", b"\xff\xd8")]
+)
+def test_the_suffix_selects_the_format(name: str, start: bytes, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    result = deepseq("faces", clip, "--out", tmp_path / name, "--detector", "none", "--frames", 1)
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x"])
+def test_a_picture_of_unknown_format_is_refused(name: str, tmp_path: Path) -> None:
+    for command in (["faces", __file__, "--out", name], ["dataset", tmp_path, "--figure", name]):
+        result = deepseq(*command)
+        assert result.exit_code == 2
+        assert f"must end with .png, .jpg, .jpeg. Received: {name}" in result.stderr
+
+
+def test_a_sheet_that_cannot_be_written_is_an_expected_error(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    sheet = clip / "sheet.png"  # in a file in place of a folder: refused even for root
+    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--frames", 1)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"deepseq: cannot write {sheet}: ") and line.endswith("with --out.")
+
+
 def test_a_clip_without_a_face_is_drawn(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 40)
     sheet = tmp_path / "sheet.png"
@@ -67,12 +94,15 @@ def inspected() -> InspectedVideo:
     """Four sampled frames with a face: found, found in a neighbour, not found, found."""
     images = np.stack([np.full((60, 80, 3), 40 * n, np.uint8) for n in range(4)])
     index = np.array([5, 15, 25, 35])
-    frames = SampledFrames(images, index, index / 10)
+    frames = SampledFrames(list(images), index, index / 10)
     face = Face(np.array([10, 10, 50, 50], np.float32), 0.9)
     at = np.array([5, 17, 35])
-    person = Person([images[0], images[1] + 9, images[3]], [face] * 3, at, at / 10, filled=1)
+    squares = [np.zeros((52, 52, 3), np.uint8)] * 3
+    sizes = np.array([[80, 60]] * 3, np.int32)
+    person = Person(squares, [face] * 3, at, at / 10, sizes, filled=1)
     video = DecodedVideo(frames, "ok", "", SourceFile(1, 1, ""))
-    return InspectedVideo(video, [person], [_cells(frames, person)])
+    shown = dict(zip(index.tolist(), images, strict=True)) | {17: images[1] + 9}
+    return InspectedVideo(video, [person], [_cells(frames, person, shown)])
 
 
 def test_each_sampled_frame_has_a_cell(inspected: InspectedVideo) -> None:

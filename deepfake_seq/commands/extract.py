@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,29 @@ from deepfake_seq.commands.options import (
     options_of,
     sampling_options,
 )
-from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, labels_line, print_json
+from deepfake_seq.commands.output import (
+    FAILED_VIDEOS,
+    echo_line,
+    echo_message,
+    labels_line,
+    print_json,
+)
 from deepfake_seq.commands.sources import load_sources
-from deepfake_seq.commands.videos import video_options
+from deepfake_seq.commands.videos import unlabelled_warning, video_options
 from deepfake_seq.commands.views import view_options
-from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
+from deepfake_seq.config import (
+    MIN_VALID_FRAMES,
+    UNTRAINED,
+    BackboneConfig,
+    ExecutionConfig,
+    FaceConfig,
+)
 
 if TYPE_CHECKING:
+    from deepfake_seq.datasets import VideoItem
     from deepfake_seq.extract.pipeline import Summary
     from deepfake_seq.extract.profiling import Profile
+    from deepfake_seq.extract.resolve import ResolvedConfig
     from deepfake_seq.extract.resume import Outcome
 
 
@@ -57,39 +72,77 @@ if TYPE_CHECKING:
 @execution_options
 @options_of(ExecutionConfig, "engine", "address", heading="Execution")
 @option("--retry-failed", is_flag=True, help="Extract again the videos that failed before.")
+@option(
+    "--prune",
+    is_flag=True,
+    help="Remove the records of videos whose files are gone; those of moved videos are moved.",
+)
+@option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be extracted, moved and removed, and change nothing.",
+)
 @option("--profile", is_flag=True, help="Print the time spent in each stage at the end.")
 @json_option
 def extract(out: Path, **options: Any) -> None:
     """Extract features from videos into a feature store.
 
     PATH is a video or a folder of videos. Videos already in the store are skipped, so the same
-    command resumes an interrupted extraction. Celeb-DF, FaceForensics++ and DFDC are recognised by
-    their folders and lists; other videos are labelled by folders named real and fake, or by
-    --labels.
+    command resumes an interrupted extraction. The records of videos that were moved or renamed
+    are moved, and no video replaces another one of the same name from another folder. Celeb-DF,
+    FaceForensics++, DFDC and FakeAVCeleb are recognised by their folders and lists; other videos
+    are labelled by folders with names such as real, fakes or original_videos, or by --labels.
+    Videos without a label are extracted too.
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
+    from deepfake_seq.extract.estimate import MIN_VIDEOS, Estimate, mixed
     from deepfake_seq.extract.writers import StoreWriters
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
+    warning = None if options["from_faces"] else unlabelled_warning(items)
+    if warning:
+        echo_message(warning)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
+    frames = resolved.config.sampling.frames
+    if frames < MIN_VALID_FRAMES:
+        echo_message(
+            "WARNING: `fit` and `predict` will not use these features: they need a face in at "
+            f"least {MIN_VALID_FRAMES} frames of a clip. Received: --frames {frames}"
+        )
+    if len(items) >= MIN_VIDEOS:
+        items = mixed(items)
     click.echo(report, err=options["as_json"])
+    if options["dry_run"]:
+        _dry_run(out, items, resolved, options)
+        return
     with (
         StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
     ):
+        estimate = Estimate(len(items), out, execution)
+
+        def on_video(outcome: Outcome, profile: Profile | None) -> None:
+            step(_note(outcome, profile))
+            sentence = estimate.add(outcome, profile)
+            if sentence:
+                echo_message(sentence)
+
         summary = pipeline.extract(
             items,
             resolved,
             cache,
             execution,
             retry_failed=options["retry_failed"],
-            on_video=lambda outcome, profile: step(_note(outcome, profile)),
+            prune=options["prune"],
+            on_video=on_video,
         )
+        cache.features.refresh()
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
     _echo_failures(summary)
+    _echo_unknown(summary.unknown)
     profile = summary.profile if options["profile"] else None
     if profile:
         click.echo(_profile_table(profile), err=True)
@@ -105,8 +158,60 @@ def extract(out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
         if faces is not None:
             click.echo(f"{faces.path}: faces of {len(faces)} videos")
+    if warning:
+        echo_message(warning)
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
+
+
+def _dry_run(
+    out: Path, items: Sequence[VideoItem], resolved: ResolvedConfig, options: dict[str, Any]
+) -> None:
+    """Print what an extraction would do."""
+    from deepfake_seq.extract import pipeline
+    from deepfake_seq.extract.resume import ResumableWriter
+    from deepfake_seq.extract.writers import StoreWriters
+
+    with StoreWriters.create(out, resolved) as writers:
+        writer = ResumableWriter(writers, resolved, options["retry_failed"])
+        matched = pipeline.match(items, writer, find_gone=options["prune"])
+        moved = set(matched.moves.values())
+        new = [
+            item.video_id
+            for item in matched.items
+            if item.video_id not in moved and writer.must_extract(item)
+        ]
+    if options["as_json"]:
+        print_json(
+            {
+                "store": str(out),
+                "dry_run": True,
+                "videos": len(items),
+                "extract": new,
+                "moved": matched.moves,
+                "pruned": list(matched.gone),
+            }
+        )
+        return
+    for old, name in matched.moves.items():
+        echo_line(f"would move     {old} to {name}")
+    for name in matched.gone:
+        echo_line(f"would remove   {name}")
+    for name in new:
+        echo_line(f"would extract  {name}")
+    echo_line(
+        f"{len(items)} videos: {len(new)} to extract, {len(moved)} to move, {len(matched.gone)} to "
+        "remove; nothing was changed"
+    )
+    _echo_unknown(matched.unknown)
+
+
+def _echo_unknown(unknown: int) -> None:
+    if unknown:
+        echo_message(
+            f"{unknown} videos were not looked for, because the store does not know where they "
+            "were. Extract their folder once, or remove them with `deepseq remove`."
+        )
 
 
 def _document(summary: Summary) -> dict[str, Any]:
@@ -117,15 +222,20 @@ def _document(summary: Summary) -> dict[str, Any]:
         "failed": summary.failed,
         "skipped": summary.skipped,
         "by_status": dict(summary.by_status),
+        "moved": summary.moved,
+        "pruned": list(summary.pruned),
         "seconds": round(summary.seconds, 3),
     }
 
 
 def _summary_line(summary: Summary) -> str:
-    relabelled = f" ({summary.relabelled} relabelled)" if summary.relabelled else ""
+    changes = {"moved": len(summary.moved), "relabelled": summary.relabelled}
+    changed = ", ".join(f"{count} {name}" for name, count in changes.items() if count)
+    removed = f", {len(summary.pruned)} removed" if summary.pruned else ""
     return (
         f"{summary.videos} videos: {summary.ok} extracted, {summary.failed} failed, "
-        f"{summary.skipped} already in the store{relabelled}; {summary.seconds:.1f} s"
+        f"{summary.skipped} already in the store{f' ({changed})' if changed else ''}{removed}; "
+        f"{summary.seconds:.1f} s"
     )
 
 

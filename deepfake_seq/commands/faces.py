@@ -10,7 +10,7 @@ import click
 from deepfake_seq import config
 from deepfake_seq.commands.options import (
     EXISTING,
-    PATH,
+    PICTURE,
     command,
     execution_settings,
     face_options,
@@ -20,12 +20,18 @@ from deepfake_seq.commands.options import (
     option,
     sampling_options,
 )
-from deepfake_seq.commands.output import print_json
+from deepfake_seq.commands.output import print_json, writing
 
 
 @command()
 @click.argument("clip", type=EXISTING)
-@option("--out", type=PATH, default="faces.png", show_default=True, help="PNG file to write.")
+@option(
+    "--out",
+    type=PICTURE,
+    default="faces.png",
+    show_default=True,
+    help="PNG or JPEG file to write; the suffix selects the format.",
+)
 @sampling_options
 @face_options
 @limits_options
@@ -59,7 +65,8 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
     status = f"{video.status}{f' ({video.reason})' if video.reason else ''}"
     faces_found = f"face in {counts}" if people else f"no face in {sampled}"
     summary = f"{status}, {faces_found} sampled frames"
-    contact_sheet.draw(inspected, f"{clip.name}: {summary}", settings, out)
+    with writing(out, "--out"):
+        contact_sheet.draw(inspected, f"{clip.name}: {summary}", settings, out)
     if as_json:
         print_json(
             {

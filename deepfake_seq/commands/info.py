@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq import console
-from deepfake_seq.commands.options import EXISTING, command, json_option
+from deepfake_seq.commands.options import EXISTING, command, json_option, option
 from deepfake_seq.commands.output import echo_line, labels_line, print_json
 
 if TYPE_CHECKING:
@@ -18,24 +18,28 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument("path", type=EXISTING)
+@option("--videos", is_flag=True, help="List the videos of a store: id, label and status.")
 @json_option
-def info(path: Path, as_json: bool) -> None:
+def info(path: Path, videos: bool, as_json: bool) -> None:
     """Describe a feature store, a face store or a run."""
     from deepfake_seq.sequence.runs import run
 
     if (path / run.DESCRIPTION).is_file():
         _run_info(path, as_json)
     else:
-        _store_info(path, as_json)
+        _store_info(path, as_json, list_videos=videos)
 
 
-def _store_info(path: Path, as_json: bool) -> None:
+def _store_info(path: Path, as_json: bool, *, list_videos: bool) -> None:
     from deepfake_seq.store import FAILED_STATUSES, open_store
     from deepfake_seq.store.record_ids import VIEW_FACT
 
     store = open_store(path)
     all_records = [entry.metadata for entry in store.entries()]
     records = [record for record in all_records if VIEW_FACT not in record["facts"]]
+    if list_videos:
+        _list_videos(records, as_json)
+        return
     about = _about(store, records, len(all_records) - len(records))
     if as_json:
         print_json(about)
@@ -61,6 +65,24 @@ def _store_info(path: Path, as_json: bool) -> None:
     for record in records:
         if record["status"] in FAILED_STATUSES:
             echo_line(f"failed       {record['video_id']}: {record['status']}: {record['reason']}")
+
+
+def _list_videos(records: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the first record of each video."""
+    from deepfake_seq.datasets import LABEL_NAMES
+    from deepfake_seq.store.record_ids import video_of
+
+    first = {video_of(record["video_id"]): record for record in reversed(records)}
+    rows = [
+        {"video_id": name, "label": first[name]["label"], "status": first[name]["status"]}
+        for name in sorted(first)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    width = max((len(console.plain(row["video_id"])) for row in rows), default=0)
+    for row in rows:
+        echo_line(f"{row['video_id']:{width}}  {LABEL_NAMES[row['label']]:7}  {row['status']}")
 
 
 def _about(

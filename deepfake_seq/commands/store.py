@@ -1,4 +1,4 @@
-"""`deepseq verify` and `deepseq merge`: maintenance of feature stores and face caches."""
+"""`deepseq verify`, `merge` and `remove`: maintenance of feature stores and face caches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq.commands.options import EXISTING, PATH, command, json_option, option
-from deepfake_seq.commands.output import FAILED_VIDEOS, echo_message, print_json
+from deepfake_seq.commands.output import FAILED_VIDEOS, echo_line, echo_message, print_json
 
 if TYPE_CHECKING:
     from deepfake_seq.store.upkeep.verify import StoreReport
@@ -78,6 +78,47 @@ def merge(stores: tuple[Path, ...], out: Path, as_json: bool) -> None:
     click.echo(f"{out}: {merged.videos} videos, {merged.added} new")
     if faces:
         click.echo(f"{faces_of(out)}: faces of {faces.videos} videos, {faces.added} new")
+
+
+@command()
+@click.argument("store", type=PATH)
+@click.argument("video_ids", nargs=-1, metavar="[ID]...")
+@option(
+    "--folder",
+    type=PATH,
+    help="Also remove the videos that were in this folder when they were extracted.",
+)
+@option("--dry-run", is_flag=True, help="Print what would be removed, and change nothing.")
+@json_option
+def remove(
+    store: Path, video_ids: tuple[str, ...], folder: Path | None, dry_run: bool, as_json: bool
+) -> None:
+    """Remove videos from a store.
+
+    ID is the name of a video in the store, as `deepseq info --videos STORE` lists it. All records
+    of the video are removed: those of every person, its views, and its faces in the face cache.
+    The files of the videos are not touched; while they are in the folder, the next extraction
+    extracts them again.
+    """
+    from deepfake_seq.store.upkeep.remove import remove as remove_from
+    from deepfake_seq.store.upkeep.repair import QUARANTINE
+
+    removal = remove_from(store, video_ids, folder=folder, dry_run=dry_run)
+    if as_json:
+        print_json({"store": str(store), "dry_run": dry_run, **removal._asdict()})
+        return
+    for video_id in removal.videos:
+        echo_line(f"{'would remove' if dry_run else 'removed'}  {video_id}")
+    faces = f", {removal.faces} in the face cache" if removal.faces else ""
+    echo_line(
+        f"{len(removal.videos)} videos ({removal.records} records{faces}), {removal.remaining} "
+        f"{'would remain' if dry_run else 'remain'}" + ("; nothing was changed" if dry_run else "")
+    )
+    if (store / QUARANTINE).exists() and not dry_run:
+        echo_message(
+            f"{store / QUARANTINE} contains damaged shards, which may contain records of these "
+            "videos. Delete it when you no longer need it."
+        )
 
 
 def _document(report: StoreReport) -> dict[str, Any]:

@@ -52,6 +52,7 @@ from deepfake_seq.config.learning import (
     read_units,
     write_units,
 )
+from deepfake_seq.config.prediction import PredictConfig
 from deepfake_seq.config.sweep import (
     LISTS,
     MAX_SETTINGS,
@@ -60,12 +61,22 @@ from deepfake_seq.config.sweep import (
     SWEPT_MODELS,
     SweepConfig,
 )
+from deepfake_seq.config.video_files import (
+    ARCHIVE_SUFFIXES,
+    CONTAINERS,
+    IMAGE_SUFFIXES,
+    UNSUPPORTED_VIDEO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Container,
+)
 
 __all__ = [
+    "ARCHIVE_SUFFIXES",
     "AUGMENTED",
     "AUTO",
     "BACKBONES",
     "BALANCES",
+    "CONTAINERS",
     "DEGRADATIONS",
     "DETECTORS",
     "ENGINES",
@@ -73,6 +84,7 @@ __all__ = [
     "FACE_FORMATS",
     "HEADS",
     "IMAGENET",
+    "IMAGE_SUFFIXES",
     "INPUTS",
     "INPUT_SIZES",
     "LISTS",
@@ -97,9 +109,12 @@ __all__ = [
     "THRESHOLDS",
     "TRAINERS",
     "TRAINING_MEMORY_BYTES",
+    "UNSUPPORTED_VIDEO_SUFFIXES",
     "UNTRAINED",
+    "VIDEO_SUFFIXES",
     "VIEW_KINDS",
     "BackboneConfig",
+    "Container",
     "DecisionConfig",
     "ExecutionConfig",
     "ExtractConfig",
@@ -107,6 +122,7 @@ __all__ = [
     "FinetuneConfig",
     "LimitsConfig",
     "ModelConfig",
+    "PredictConfig",
     "SamplingConfig",
     "SplitConfig",
     "SweepConfig",

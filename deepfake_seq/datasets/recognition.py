@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from deepfake_seq.datasets import celeb_df, dfdc, faceforensics, folders
+from deepfake_seq.datasets import celeb_df, dfdc, faceforensics, fakeavceleb, folders
 from deepfake_seq.datasets.items import VideoItem
 from deepfake_seq.datasets.layout import DataSet, Layout
 from deepfake_seq.errors import DatasetError
@@ -15,7 +15,7 @@ from deepfake_seq.errors import DatasetError
 AUTO = "auto"
 
 LAYOUTS: dict[str, Layout] = {
-    layout.NAME: layout for layout in (faceforensics, celeb_df, dfdc, folders)
+    layout.NAME: layout for layout in (faceforensics, celeb_df, fakeavceleb, dfdc, folders)
 }
 """Layouts by name, in the order in which they are tried; plain folders match everything."""
 

@@ -5,17 +5,15 @@ Other runs may write to the same store at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.records.from_faces import CachedSources
+from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.extract.video.decode import identify
+from deepfake_seq.extract.sources import CachedSources, FileSources, Sources
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import (
     FAILED_STATUSES,
@@ -58,6 +56,7 @@ class Outcome(NamedTuple):
         transient: Whether a failure was not caused by the video itself.
         skipped: Whether its records were already in the store, or were made by another run.
         relabelled: Whether its labels in the store were updated.
+        sha256: SHA-256 of the video file in the record, in hex; "" if unknown.
     """
 
     video_id: str
@@ -66,10 +65,7 @@ class Outcome(NamedTuple):
     transient: bool = False
     skipped: bool = False
     relabelled: bool = False
-
-
-CurrentSource = Callable[[VideoItem, SourceFile], SourceFile | None]
-"""Returns a video's file as it is now if its content is the recorded one, else None."""
+    sha256: str = ""
 
 
 class ResumableWriter:
@@ -84,6 +80,11 @@ class ResumableWriter:
         writers: The stores.
         resolved: The settings.
         retry_failed: Whether to extract videos again that failed because of their content.
+
+    Attributes:
+        writers: The stores.
+        sources: Where the videos are.
+        all_people: Whether each person of a video has a record.
     """
 
     def __init__(
@@ -91,13 +92,22 @@ class ResumableWriter:
     ) -> None:
         self.writers = writers
         self._store = writers.features
-        self._all_people = resolved.config.faces.people == "all"
+        self.all_people = resolved.config.faces.people == "all"
         self._options = resolved.extract_options
-        self._current_source: CurrentSource = current_source
+        self.sources: Sources = FileSources()
         if resolved.face_cache:
-            faces = FaceStore.open(resolved.face_cache)
-            self._current_source = CachedSources(faces, self._all_people)
+            self.sources = CachedSources(FaceStore.open(resolved.face_cache), self.all_people)
         self._retry_failed = retry_failed
+
+    def must_extract(self, item: VideoItem) -> bool:
+        """Return whether a video must be extracted; change nothing."""
+        entry = self._first(item)
+        return (
+            entry is None
+            or self._should_retry(entry)
+            or self.sources.current(item, entry.source) is None
+            or not self._is_complete(item)
+        )
 
     def check(self, item: VideoItem) -> PendingVideo | Outcome:
         """Return the video if it must be extracted, else the outcome in the store.
@@ -121,6 +131,9 @@ class ResumableWriter:
 
         Args:
             video: What `check` returned, here or in another process.
+
+        Raises:
+            StoreError: Another run has committed another video of this name.
         """
         item = video.item
         if not self.writers.claim(item.video_id):
@@ -130,7 +143,19 @@ class ResumableWriter:
         entry = self._first(item)
         if entry is None or (entry.revision == video.revision and self._should_retry(entry)):
             return None
-        return self._keep(item, entry)
+        outcome = self._keep(item, entry)
+        if outcome is None and entry.revision != video.revision:
+            self._refuse_other_content(item, entry)
+        return outcome
+
+    def _refuse_other_content(self, item: VideoItem, entry: Entry) -> None:
+        """Refuse to replace what another run has committed from another file."""
+        if entry.source.sha256 and self.sources.current(item, entry.source) is None:
+            raise StoreError(
+                f"another run has committed another video named {item.video_id} to "
+                f"{self._store.path}. It was not replaced. Give one of the runs another --out. "
+                f"Received: {item.absolute}"
+            )
 
     def commit(self, video: ExtractedVideo) -> None:
         """Write the records of a claimed video, the first one last: it marks the video as done.
@@ -156,7 +181,7 @@ class ResumableWriter:
         people = [record.video_id for record in video.records if VIEW_FACT not in record.facts]
         for store in self.writers.stores:
             # Not from the first person on: a crash may have left others without it.
-            others = list(people_in(store, video.item.video_id, self._all_people, len(people)))
+            others = list(people_in(store, video.item.video_id, self.all_people, len(people)))
             views = [view for person in (*people, *others) for view in views_in(store, person)]
             for name in others:
                 store.commit(_emptied(store[name], len(people)))
@@ -169,13 +194,13 @@ class ResumableWriter:
         entry = self._first(item)
         if entry is None or entry.status in FAILED_STATUSES:
             return False
-        return self._current_source(item, entry.source) is not None
+        return self.sources.current(item, entry.source) is not None
 
     def _first(self, item: VideoItem) -> Entry | None:
-        return self._store.entry(record_id(item.video_id, 0 if self._all_people else None))
+        return self._store.entry(record_id(item.video_id, 0 if self.all_people else None))
 
     def _people(self, item: VideoItem, store: Store[Any]) -> list[str]:
-        return list(people_in(store, item.video_id, self._all_people))
+        return list(people_in(store, item.video_id, self.all_people))
 
     def _names(self, item: VideoItem, store: Store[Any]) -> list[str]:
         """Return the ids of all records of a video in a store: its people, then their views."""
@@ -214,7 +239,7 @@ class ResumableWriter:
 
         Return None if the video must be extracted; it may then still be claimed.
         """
-        source = self._current_source(item, entry.source)
+        source = self.sources.current(item, entry.source)
         if source is None or not self._is_complete(item):
             return None
         outdated = [
@@ -238,11 +263,12 @@ class ResumableWriter:
             entry.transient,
             skipped=True,
             relabelled=relabelled,
+            sha256=source.sha256,
         )
 
     def _is_outdated(self, item: VideoItem, source: SourceFile, store: Store[Any]) -> bool:
         """Return whether labels, file or facts differ from the first record (updated last)."""
-        entry = store.entry(record_id(item.video_id, 0 if self._all_people else None))
+        entry = store.entry(record_id(item.video_id, 0 if self.all_people else None))
         return entry is not None and (
             entry.assigned != _assigned_to(item)
             or entry.source != source
@@ -269,25 +295,6 @@ class ResumableWriter:
         return replace(
             record, label=label, groups=item.groups, split=item.split, source=source, facts=facts
         )
-
-
-def current_source(item: VideoItem, recorded: SourceFile) -> SourceFile | None:
-    """Return the file as it is now if its content is the recorded one, else None.
-
-    A file that is missing or cannot be read counts as unchanged.
-    """
-    try:
-        now = item.path.stat()
-        if now.st_size != recorded.size_bytes:
-            return None
-        if now.st_mtime_ns == recorded.mtime_ns:
-            return recorded
-        source = identify(item.path)
-        return source if source.sha256 == recorded.sha256 else None
-    except VideoError:
-        return None  # not a regular file any more
-    except OSError:
-        return recorded
 
 
 def _same_video(one: Entry, other: Entry) -> bool:

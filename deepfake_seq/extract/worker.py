@@ -48,7 +48,13 @@ def _commit_finished(extractor: Extractor, writer: ResumableWriter) -> Iterator[
         with extractor.profile.measure("store", 1):
             writer.commit(video)
         first = video.records[0]
-        yield Outcome(video.item.video_id, first.status, first.reason, first.transient)
+        yield Outcome(
+            video.item.video_id,
+            first.status,
+            first.reason,
+            first.transient,
+            sha256=first.source.sha256,
+        )
 
 
 def record_failure(

@@ -18,6 +18,7 @@ from deepfake_seq.extract.faces import image_codec, resize_square
 from deepfake_seq.extract.records.pending import crops_of
 from deepfake_seq.extract.records.views import Crops
 from deepfake_seq.extract.video.decoder_pool import default_workers
+from deepfake_seq.sequence.data.clip import require_consistent_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FaceStore
@@ -160,6 +161,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
     )
     if not clips:
         raise nothing_to_train_on(store, excluded)
+    require_consistent_labels((clip for clip, _ in clips), store.path)
     faces = FaceCrops(store, [clip.video_id for clip, _ in clips], row.crop_size)
     features = CnnFeatures(faces, row.width)
     rows = np.arange(len(clips))

@@ -14,6 +14,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
@@ -76,16 +77,28 @@ class Locks:
         name = hashlib.sha256(video_id.encode("utf-8", "surrogatepass")).hexdigest()[:20]
         return Lock(self._store / FOLDER / f"{_CLAIM_PREFIX}{name}", self._kind)
 
+    def maintenance(self, *, wait: bool) -> AbstractContextManager[bool]:
+        """Hold the lock for creating, sealing, rewriting or repairing; yield whether it is held."""
+        return self._held("maintenance", wait=wait)
+
+    def origins(self) -> AbstractContextManager[bool]:
+        """Wait for the lock for updating the origins of the records, and hold it."""
+        return self._held("origins", wait=True)
+
     @contextlib.contextmanager
-    def maintenance(self, *, wait: bool) -> Iterator[bool]:
-        """Hold the lock for creating, sealing or repairing the store; yield whether it is held."""
-        lock = Lock(self._store / FOLDER / "maintenance", self._kind)
+    def _held(self, name: str, *, wait: bool) -> Iterator[bool]:
+        lock = Lock(self._store / FOLDER / name, self._kind)
         held = lock.acquire(wait=wait)
         try:
             yield held
         finally:
             if held:
                 lock.release()
+
+    def has_other_writers(self, folder: WriterFolder) -> bool:
+        """Return whether a writer other than that of `folder` is alive."""
+        self.remove_leftovers()
+        return any(other != folder.path for other in _writer_folders(self._store))
 
     def writer_folder(self) -> WriterFolder:
         """Create a folder for the unfinished files of one writer."""

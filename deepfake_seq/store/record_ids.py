@@ -75,6 +75,16 @@ def person_of(record_id: str) -> str:
     return match[1] if match else ""
 
 
+def video_of(record_id: str) -> str:
+    """Return the id of the video that a record was made from.
+
+    >>> video_of("a.mp4#0@view1")
+    'a.mp4'
+    """
+    clip_id = clip_id_of(record_id)
+    return clip_id.removesuffix(person_of(clip_id))
+
+
 def people_in(
     store: Container[str], video_id: str, everyone: bool, start: int = 0
 ) -> Iterator[str]:

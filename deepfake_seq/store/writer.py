@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from deepfake_seq import atomic
 from deepfake_seq.config import SHARD_RECORDS
@@ -15,8 +16,20 @@ from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store.faces import FaceStore
 from deepfake_seq.store.features import FeatureStore
 from deepfake_seq.store.locks import Lock, Locks, WriterFolder
+from deepfake_seq.store.origins import Origin
+from deepfake_seq.store.origins import update as update_origins
+from deepfake_seq.store.record_ids import video_of
 from deepfake_seq.store.records.face_record import FaceRecord
 from deepfake_seq.store.records.record import FeatureRecord
+from deepfake_seq.store.rewriting import (
+    Changes,
+    changes_of,
+    read_journal,
+    remaining_records,
+    remove_journal,
+    shards_to_replace,
+    write_journal,
+)
 from deepfake_seq.store.shards.description import FILE_NAME, StoreDescription
 from deepfake_seq.store.shards.encode import IndexRow, write_shard
 from deepfake_seq.store.shards.index import list_shards
@@ -39,6 +52,9 @@ class Writer(Store[R]):
         shard_records: Maximum number of records in a sealed shard.
         shard_bytes: Maximum size of the large arrays in a sealed shard of more than one record, in
             bytes; by default the limit of the kind.
+
+    Attributes:
+        completed_removals: Ids of the records whose interrupted removal this writer completed.
     """
 
     def __init__(
@@ -54,6 +70,7 @@ class Writer(Store[R]):
         self._claims: dict[str, Lock] = {}
         self._started: tuple[Locks, WriterFolder] | None = None
         self._unsealed = self._unsealed_bytes = 0
+        self.completed_removals: Set[str] = frozenset()
 
     @classmethod
     def create(
@@ -156,6 +173,65 @@ class Writer(Store[R]):
         with self._writing():
             self._write(records)
 
+    @contextmanager
+    def removing(self, video_ids: Collection[str]) -> Iterator[Callable[[], None]]:
+        """Prepare to remove all records of videos, and yield the function that does it.
+
+        The function removes all of them or none, even if the process ends: the next writer then
+        completes the removal. No other run can write to the store meanwhile.
+
+        Raises:
+            StoreError: Another run is writing to the store, a record in one of the shards is
+                damaged, or the disk refuses the write.
+        """
+        with self._writing() as (locks, folder), locks.maintenance(wait=True):
+            if locks.has_other_writers(folder):
+                raise StoreError(
+                    f"another run is writing to {self.path}. Nothing was removed; try again when "
+                    "it has ended."
+                )
+            self.refresh()
+            wanted = set(video_ids)
+            ids = (row.video_id for shard in self._index.shards.values() for row in shard.rows)
+            changes = changes_of(
+                self._index, {name: None for name in ids if video_of(name) in wanted}
+            )
+            self._require_intact(changes)
+            yield partial(self._change, changes)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give records new ids, as atomically as `removing`; the caller has claimed the videos.
+
+        Args:
+            names: New id of each record by its id; no record in the store has a new id.
+
+        Raises:
+            StoreError: A record in one of the shards is damaged, or the disk refuses the write.
+        """
+        with self._writing() as (locks, _), locks.maintenance(wait=True):
+            self.refresh()
+            changes = changes_of(self._index, names)
+            self._require_intact(changes)
+            self._change(changes)
+
+    def add_origins(self, origins: Mapping[str, Origin]) -> None:
+        """Note where the videos of records were; see `Origins`.
+
+        Raises:
+            StoreError: The disk refuses the write.
+        """
+        with self._writing() as (locks, folder), locks.origins():
+            update_origins(self.path, folder.path, origins)
+
+    def remove_origins(self, video_ids: Collection[str]) -> None:
+        """Forget where videos were.
+
+        Raises:
+            StoreError: The disk refuses the write.
+        """
+        with self._writing() as (locks, folder), locks.origins():
+            update_origins(self.path, folder.path, {}, video_ids)
+
     def seal(self) -> None:
         """Pack the records of small shards into full ones.
 
@@ -203,11 +279,54 @@ class Writer(Store[R]):
                 else:
                     data = self.description.to_bytes()
                     atomic.write_bytes(self.path / FILE_NAME, data, folder.path)
-            self.refresh()
+                self.refresh()
+                self._started = locks, folder
+                self._complete_changes()
         except BaseException:
+            self._started = None
             folder.close()
             raise
         return locks, folder
+
+    def _require_intact(self, changes: Changes) -> None:
+        """Raise if a record is damaged that has to be written again."""
+        for name in shards_to_replace(self._index, changes):
+            for _ in remaining_records(self._index, name, changes, self.path):
+                pass  # reading a record checks it
+
+    def _change(self, changes: Changes) -> None:
+        """Remove or rename records; the caller holds the lock for maintenance."""
+        if not changes:
+            return
+        with self._writing() as (_, folder):
+            write_journal(self.path, changes, folder.path)
+            self._replace_shards(changes)
+
+    def _complete_changes(self) -> None:
+        """Complete the changes that a writer had begun when its process ended."""
+        changes = read_journal(self.path)
+        if not changes:
+            return
+        _LOG.info("completing an interrupted change of %d records in %s", len(changes), self.path)
+        self.completed_removals = {
+            row.video_id
+            for name in shards_to_replace(self._index, changes)
+            for row in self._rows(name)
+            if changes.get(row.sha256, "") is None
+        }
+        self._replace_shards(changes)
+
+    def _replace_shards(self, changes: Changes) -> None:
+        """Apply the changes of the journal, shard by shard, and remove the journal."""
+        for name in shards_to_replace(self._index, changes):
+            records = remaining_records(self._index, name, changes, self.path)
+            for group in self._limits.groups(records):
+                new = self._write(cast("Sequence[R]", group))
+                for _ in self._index.shards[new].shard.read_range(0, len(group)):
+                    pass  # reading a record checks it
+            self._unlink([name])
+        remove_journal(self.path)
+        self.refresh()
 
     def _write(self, records: Sequence[R]) -> str:
         """Write a shard, add it to the index and return its name."""

@@ -200,7 +200,7 @@ def test_a_touched_file_is_hashed_once_and_its_new_time_is_stored(
     after = stored(tmp_path)["a.mp4"]
     assert (after.source.mtime_ns, after.revision) == (123, 2)
     assert after.same_content(before)
-    monkeypatch.setattr("deepfake_seq.extract.resume.identify", None)
+    monkeypatch.setattr("deepfake_seq.extract.sources.identify", None)
     assert counts(run(videos)) == (3, 3, 0, 0)
 
 
@@ -358,9 +358,9 @@ def test_each_video_is_reported_once(videos: list[VideoItem], run: Run) -> None:
     run(videos[:1])
     run(videos, on_video=lambda outcome, profile: reported.append(outcome))
     assert (reported[0].video_id, reported[0].skipped) == ("a.mp4", True)
-    assert sorted(reported)[1:] == [
-        Outcome("b.mp4", "ok"),
-        Outcome("c.mp4", "decode_error", reported[-1].reason or reported[1].reason),
+    assert sorted(outcome[:2] for outcome in reported[1:]) == [
+        ("b.mp4", "ok"),
+        ("c.mp4", "decode_error"),
     ]
 
 

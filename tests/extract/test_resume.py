@@ -117,4 +117,4 @@ def test_a_video_that_another_run_has_committed_is_not_extracted_again(
         writer = ResumableWriter(writers, one_person)
         pending = writer.check(item)
         assert isinstance(pending, PendingVideo)
-        assert writer.claim(pending) == Outcome("a.mp4", "ok", skipped=True)
+        assert writer.claim(pending) == Outcome("a.mp4", "ok", skipped=True, sha256=source.sha256)

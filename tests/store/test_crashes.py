@@ -6,10 +6,8 @@ import errno
 import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +15,9 @@ from typing import Any
 import faces_run
 import pytest
 import small_run
-from children import BENCHMARKS, PATHS, SUPPORT
+from children import BENCHMARKS, SUPPORT, run_script
 from disk import watching
+from power_loss import PowerLoss
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import Record
@@ -36,20 +35,6 @@ def possible(run: ModuleType) -> dict[str, list[str]]:
     return digests
 
 
-def run_script(*arguments: object) -> str:
-    """Run a script that forks in a separate process, as this one has threads; return stdout."""
-    result = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
 @pytest.mark.parametrize(("every", "crashes"), [(9, 7), pytest.param(1, 60, marks=ALL)])
 @RUNS
 def test_a_process_that_ends_at_any_step_loses_no_committed_record(
@@ -63,63 +48,6 @@ def test_killed_writers_lose_no_committed_record(kills: int) -> None:
     output = run_script(BENCHMARKS / "kills.py", kills)
     assert f"{kills} kills" in output
     assert "0 committed records lost, 0 torn records read" in output
-
-
-@dataclass
-class File:
-    """Content written to a file, and the number of bytes that are certainly on the disk."""
-
-    data: bytes = b""
-    synced: int = 0
-
-
-@dataclass
-class PowerLoss:
-    """Possible states of a disk after a power failure, according to POSIX.
-
-    The content of a file is safe after an fsync of the file; a file name is safe after an fsync of
-    its folder. Any other change may be lost independently.
-
-    Attributes:
-        folder: Folder whose files are tracked.
-        files: Files that were written, by path.
-        safe: Files by name that certainly survive; None for a removed name.
-        unsafe: Changes of names since the last fsync of the folder.
-    """
-
-    folder: Path
-    files: dict[str, File] = field(default_factory=dict)
-    safe: dict[str, File | None] = field(default_factory=dict)
-    unsafe: list[tuple[str, File | None]] = field(default_factory=list)
-
-    def apply(self, step: str, *arguments: Any) -> None:
-        """Apply one step."""
-        if step in ("write", "fsync"):
-            path = str(Path(f"/proc/self/fd/{arguments[0]}").readlink())
-            file = self.files.setdefault(path, File())
-            if step == "write":
-                file.data += bytes(arguments[1])
-            elif path == str(self.folder):
-                self.safe.update(self.unsafe)
-                self.unsafe.clear()
-            else:
-                file.synced = len(file.data)
-        elif step == "replace":
-            self.unsafe.append((Path(arguments[1]).name, self.files[str(arguments[0])]))
-        elif step == "unlink" and Path(arguments[0]).parent == self.folder:
-            self.unsafe.append((Path(arguments[0]).name, None))
-
-    def write_state(self, target: Path, generator: random.Random) -> None:
-        """Write one of the possible states of the folder to `target`."""
-        chance = generator.random()
-        happened = [change for change in self.unsafe if generator.random() < chance]
-        target.mkdir(parents=True)
-        for name, file in {**self.safe, **dict(happened)}.items():
-            if file is not None:
-                size = generator.choice(
-                    [file.synced, generator.randint(file.synced, len(file.data))]
-                )
-                (target / name).write_bytes(file.data[:size])
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to follow files")

@@ -1,7 +1,7 @@
 """The CNN on OpenVINO, the fastest runtime on a CPU; imports neither TensorFlow nor Keras.
 
-The network is translated once with all its outputs, in a separate process (see `export_ir`), and
-compiled once per machine, precision and set of requested outputs; both results are cached on disk.
+The network is translated in a separate process (see `export_ir`) and compiled once per machine,
+precision and set of outputs. The compiled network is cached on disk if there is room for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -23,15 +24,16 @@ import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq import weights as weights_files
+from deepfake_seq.backend import load_openvino
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import export_ir, openvino_cpu
-from deepfake_seq.extract.backbones.outputs import Inputs, inputs_of, width_of
+from deepfake_seq.extract.backbones.outputs import Inputs, width_of
 from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
 
 _LOG = logging.getLogger(__name__)
 
-_LAYOUT_VERSION = 3
+_LAYOUT_VERSION = 2
 _AHEAD = 8
 """Number of images given to each of OpenVINO's streams at a time."""
 
@@ -46,17 +48,13 @@ class OpenVinoRuntime:
     def __init__(
         self, config: BackboneConfig, weights: Path | None, outputs: Sequence[str] = ("features",)
     ) -> None:
-        import openvino
-
         row = backbone_of(config.name, weights)
-        widths = [width_of(output, row) for output in outputs]
-        self._stops = np.cumsum(widths).tolist()
-        self._inputs = inputs_of(outputs)
-        compiled = _compiled(config, translated(config.name, row, weights), outputs)
-        self.cells = None
-        if "region_weights" in self._inputs:
-            self.cells = tuple(compiled.input("region_weights").shape)[2:]
-        self._requests = openvino.AsyncInferQueue(compiled)
+        self._stops = np.cumsum([width_of(output, row) for output in outputs]).tolist()
+        compiled = _compiled(config, row, weights, outputs)
+        shapes = {port.get_any_name(): tuple(port.shape) for port in compiled.inputs}
+        self._inputs = list(shapes)
+        self.cells = shapes["region_weights"][2:] if "region_weights" in shapes else None
+        self._requests = load_openvino().AsyncInferQueue(compiled)
         self._requests.set_callback(self._keep)
         self.batch = _AHEAD * len(self._requests)
 
@@ -78,21 +76,23 @@ class OpenVinoRuntime:
             part[:] = request.get_output_tensor(number).data[0]
 
 
-def _compiled(config: BackboneConfig, network: Path, outputs: Sequence[str]) -> Any:
-    """Return the compiled network with some of its outputs; compile it if it is not on disk yet.
+def _compiled(
+    config: BackboneConfig, row: Backbone, weights: Path | None, outputs: Sequence[str]
+) -> Any:
+    """Return the compiled network; translate and compile it if it is not on disk yet.
 
     The cached file starts with the SHA-256 of the rest. OpenVINO's own cache is not used, because
     it does not write atomically and does not detect damaged files.
-    """
-    import openvino
 
+    Raises:
+        WeightsError: The weights file does not match the network.
+        EngineError: The translation or the compilation fails.
+    """
+    openvino = load_openvino()
     core = openvino.Core()
     settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
-    key = hashlib.sha256(f"{machine} {sorted(settings.items())} {[*outputs]}".encode()).hexdigest()[
-        :12
-    ]
-    path = network.with_name(f"{network.stem}-{config.precision}-{key}.blob")
+    path = _cached(config, weights, f"{machine} {sorted(settings.items())} {[*outputs]}")
     blob = _read(path)
     if blob is not None:
         try:
@@ -102,9 +102,8 @@ def _compiled(config: BackboneConfig, network: Path, outputs: Sequence[str]) -> 
         except RuntimeError as error:
             _LOG.info("compiling %s again: %s", path, error)
     try:
-        compiled = openvino_cpu.compile_for_throughput(
-            core, _with_outputs(core.read_model(network), outputs), config.precision
-        )
+        network = core.read_model(*_translated(config.name, row, weights, outputs))
+        compiled = openvino_cpu.compile_for_throughput(core, network, config.precision)
     except RuntimeError as error:
         raise EngineError(
             f"OpenVINO cannot run {config.name}; use --runtime keras. "
@@ -116,13 +115,12 @@ def _compiled(config: BackboneConfig, network: Path, outputs: Sequence[str]) -> 
     return compiled
 
 
-def _with_outputs(model: Any, outputs: Sequence[str]) -> Any:
-    """Return the part of a network that computes some outputs, in this order."""
-    import openvino
-
-    results = [model.output(name).get_node() for name in outputs]
-    parameters = [model.input(name).get_node() for name in inputs_of(outputs)]
-    return openvino.Model(results, parameters, model.get_friendly_name())
+def _cached(config: BackboneConfig, weights: Path | None, target: str) -> Path:
+    """Return the path of a compiled network, for a description of machine, settings, outputs."""
+    identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
+    stem = f"{config.name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
+    key = hashlib.sha256(target.encode()).hexdigest()[:12]
+    return weights_files.home() / "openvino" / f"{stem}-{config.precision}-{key}.blob"
 
 
 def _read(path: Path) -> bytes | None:
@@ -143,12 +141,21 @@ def _write(path: Path, blob: bytes) -> None:
         with atomic.replacing(path) as out:
             out.write(hashlib.sha256(blob).digest())
             out.write(blob)
-    except OSError as error:  # only makes the next start half a second slower
-        _LOG.warning("cannot write the compiled network to %s: %s", path, error)
+    except OSError as error:
+        _LOG.warning(
+            "the compiled network (%s bytes) cannot be saved in %s: %s. It will be translated and "
+            "compiled again at every start. Set DEEPSEQ_HOME to a writable folder with room for "
+            "it.",
+            f"{len(blob):,}",
+            path.parent,
+            error.strerror,
+        )
 
 
-def translated(name: str, row: Backbone, weights: Path | None) -> Path:
-    """Return the path of the network as OpenVINO's `.xml`; translate it if it is not on disk yet.
+def _translated(
+    name: str, row: Backbone, weights: Path | None, outputs: Sequence[str]
+) -> tuple[bytes, bytes]:
+    """Return the network as the contents of OpenVINO's `.xml` and `.bin` files.
 
     Its inputs and outputs are those of `outputs.INPUTS_OF`, of one face.
 
@@ -156,17 +163,23 @@ def translated(name: str, row: Backbone, weights: Path | None) -> Path:
         WeightsError: The weights file does not match the network.
         EngineError: The translation fails.
     """
-    identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
-    stem = f"{name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
-    target = weights_files.home() / "openvino" / f"{stem}.xml"
-    if not target.is_file():
-        _translate(name, row, weights, target)
-    return target
+    try:
+        with tempfile.TemporaryDirectory(prefix="deepseq-") as folder:
+            network = Path(folder, "network.xml")
+            _translate(name, row, weights, outputs, network)
+            return network.read_bytes(), network.with_suffix(".bin").read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{name} cannot be translated for OpenVINO: {error}. Set TMPDIR to a writable folder "
+            "for temporary files."
+        ) from error
 
 
-def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [json.dumps(asdict(row)), str(weights.absolute()) if weights else "", str(target)]
+def _translate(
+    name: str, row: Backbone, weights: Path | None, outputs: Sequence[str], target: Path
+) -> None:
+    source = str(weights.absolute()) if weights else ""
+    arguments = [json.dumps(asdict(row)), source, ",".join(outputs), str(target)]
     result = subprocess.run(
         [sys.executable, "-m", export_ir.__name__, *arguments],
         capture_output=True,
@@ -177,4 +190,7 @@ def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> 
     if result.returncode == export_ir.BAD_WEIGHTS:
         raise WeightsError(last)
     if result.returncode:
-        raise EngineError(f"{name} could not be translated for OpenVINO: {last}")
+        raise EngineError(
+            f"{name} could not be translated for OpenVINO in {target.parent.parent}: {last}. "
+            "TMPDIR sets another folder for temporary files; --runtime keras needs no translation."
+        )

@@ -44,6 +44,9 @@ INPUTS_OF = {
 
 OUTPUTS = tuple(INPUTS_OF)
 
+IMAGES = ("crops_rgb", "residuals")
+"""The inputs that are images."""
+
 
 def inputs_of(outputs: Sequence[str]) -> list[str]:
     """Return the names of the inputs that some outputs are computed from."""
@@ -80,18 +83,15 @@ def build_outputs(
         cnn.output, cnn.get_layer(row.late_layer).output, cnn.get_layer(row.fine_layer).output
     )  # fmt: skip
     dtype = "uint8" if takes_bytes else "float32"
-    inputs = {
-        "crops_rgb": keras.Input(cnn.input_shape[1:], dtype=dtype, name="crops_rgb"),
-        "residuals": keras.Input(cnn.input_shape[1:], dtype=dtype, name="residuals"),
-        "region_weights": keras.Input((len(REGIONS), *_cells(fine)), name="region_weights"),
+    inputs = {name: keras.Input(cnn.input_shape[1:], dtype=dtype, name=name) for name in IMAGES}
+    inputs["region_weights"] = keras.Input((len(REGIONS), *_cells(fine)), name="region_weights")
+    images = {
+        name: preprocess(inputs[name], row.inputs) if takes_bytes else inputs[name]
+        for name in IMAGES
     }
-    crops, residuals = (
-        preprocess(inputs[name], row.inputs) if takes_bytes else inputs[name]
-        for name in ("crops_rgb", "residuals")
-    )
     # Of all this, the returned model computes only what its outputs need.
-    features, late, fine_of_crop = keras.Model(cnn.input, [last, late, fine])(crops)
-    fine_of_residual = keras.Model(cnn.input, fine)(residuals)
+    features, late, fine_of_crop = keras.Model(cnn.input, [last, late, fine])(images["crops_rgb"])
+    fine_of_residual = keras.Model(cnn.input, fine)(images["residuals"])
     everywhere = np.full((1, 1, *_cells(late)), 1 / np.prod(_cells(late)), dtype=np.float32)
     computed = {
         "features": features,

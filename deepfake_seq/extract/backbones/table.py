@@ -31,9 +31,11 @@ class Backbone:
         smallest: Smallest side of an input, in pixels.
         unfreeze: Default number of layers that finetuning unfreezes, counted from the last one;
             0 means all.
-        fine_layer: Layer with the last map of about an eighth of the input's side.
+        fine_layer: Layer with the last map of about an eighth of the input's side. It must come
+            after the activation: OpenVINO joins a convolution and what follows up to there, and the
+            features would have other bits if an output ended in between.
         fine_width: Number of its channels.
-        late_layer: Layer with the last map of about a sixteenth of the input's side.
+        late_layer: Layer with the last map of about a sixteenth of the input's side; as above.
         late_width: Number of its channels.
     """
 

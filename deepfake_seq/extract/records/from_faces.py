@@ -11,8 +11,8 @@ from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.store import FaceRecord, FaceStore, SourceFile
-from deepfake_seq.store.record_ids import people_in, person_of, record_id
+from deepfake_seq.store import FaceRecord, FaceStore
+from deepfake_seq.store.record_ids import people_in, person_of
 
 
 class CachedCropSource:
@@ -67,9 +67,8 @@ class CachedCropSource:
             )
         try:
             squares = image_codec.decode(record.encoded)
-            sizes = [record.facts.get(name) for name in ("width", "height")]
-            if squares and not all(type(size) is int and size > 0 for size in sizes):
-                raise StoreError(f"the size of its frames is unknown. Received: {sizes}")
+            if (record.sizes[: len(squares)] <= 0).any():
+                raise StoreError("the size of its frames is unknown")
         except StoreError as error:
             return record.without_frames("rejected", str(error)), []
         return record, squares
@@ -102,23 +101,3 @@ def cached_items(store: FaceStore, all_people: bool) -> list[VideoItem]:
             )
         )
     return items
-
-
-class CachedSources:
-    """Looks up which video file the cached faces were made from; see `resume.CurrentSource`.
-
-    Args:
-        store: The face cache.
-        all_people: Whether each person of a video has a record.
-    """
-
-    def __init__(self, store: FaceStore, all_people: bool) -> None:
-        self._store = store
-        self._all_people = all_people
-
-    def __call__(self, item: VideoItem, recorded: SourceFile) -> SourceFile | None:
-        """Return the file recorded in the face cache; None if its content differs."""
-        entry = self._store.entry(record_id(item.video_id, 0 if self._all_people else None))
-        if entry is None:
-            return recorded
-        return entry.source if entry.source.sha256 == recorded.sha256 else None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
-
+from deepfake_seq.datasets import FAKE, REAL
+from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.views import View
 from deepfake_seq.store import Record
-from deepfake_seq.store.record_ids import person_of
+from deepfake_seq.store.record_ids import person_of, video_of
+
+_MAX_LISTED = 3
 
 
 def clip_key(video_id: str, sha256: str) -> str:
@@ -50,7 +54,6 @@ class Clip:
     @classmethod
     def of(cls, record: Record) -> Clip:
         """Create the clip of a record, which must have a valid frame."""
-        sides = np.diff(record.boxes_xyxy[record.mask].reshape(-1, 2, 2), axis=1)
         return cls(
             record.video_id,
             record.label,
@@ -58,7 +61,7 @@ class Clip:
             record.split,
             record.source.sha256,
             record.source.size_bytes,
-            float(np.sqrt(np.abs(sides.prod(axis=2))).mean()),
+            record.face_pixels,
             record.facts,
         )
 
@@ -76,3 +79,32 @@ class Clip:
     def dataset(self) -> str:
         """Name of the dataset, or ""."""
         return str(self.facts.get("dataset", ""))
+
+
+def require_consistent_labels(clips: Iterable[Clip], store: Path) -> None:
+    """Refuse clips of the same file that have opposite labels.
+
+    Args:
+        clips: The clips of a store.
+        store: Path of the store, for the message.
+
+    Raises:
+        DatasetError: A file is real under one name and fake under another.
+    """
+    by_content: dict[str, dict[int, str]] = {}
+    for clip in clips:
+        if clip.sha256:
+            by_content.setdefault(clip.sha256, {}).setdefault(clip.label, video_of(clip.video_id))
+    clashes = [names for names in by_content.values() if len(names) > 1]
+    if not clashes:
+        return
+    examples = "; ".join(
+        f"{names[REAL]} (real) is the same file as {names[FAKE]} (fake)"
+        for names in clashes[:_MAX_LISTED]
+    )
+    more = f"; and {len(clashes) - _MAX_LISTED} more" if len(clashes) > _MAX_LISTED else ""
+    raise DatasetError(
+        f"{len(clashes)} videos have opposite labels in {store}: {examples}{more}. Delete the file "
+        "with the wrong label and run `deepseq extract` with --prune, or remove its record: "
+        f"`deepseq remove {store} ID`."
+    )

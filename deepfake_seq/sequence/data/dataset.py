@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data.clip import Clip, clip_key
+from deepfake_seq.sequence.data.clip import Clip, clip_key, require_consistent_labels
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
 from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
 from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, is_view
@@ -167,7 +167,7 @@ def load(
         views: Whether to load the views of the clips, which only training uses.
 
     Raises:
-        DatasetError: The store has no such clip.
+        DatasetError: The store has no such clip, or one file has opposite labels.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
@@ -207,6 +207,7 @@ def load(
     with_views = attach_views([clip for clip, _ in clips], view_records, excluded)
     if not with_views:
         raise nothing_to_train_on(store, excluded)
+    require_consistent_labels(with_views, store.path)
     features = ArrayFeatures(*in_memory) if in_memory else StoreFeatures(store, video_ids, shape)
     rows = np.array([row for _, row in clips], dtype=np.int64)
     return SequenceData(with_views, features, rows, excluded)

@@ -13,6 +13,7 @@ import numpy as np
 from deepfake_seq.config import SHARD_RECORDS
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.store.faces import FaceStore, faces_of, has_faces, open_store
+from deepfake_seq.store.origins import Origin, Origins
 from deepfake_seq.store.records.record import Record
 from deepfake_seq.store.shards.limits import ShardLimits
 from deepfake_seq.store.store import R, Store, require_kind
@@ -83,6 +84,7 @@ class _Plan(Generic[R]):
         chosen = _choose([writer, *stores])
         self._new = {name: store for name, store in sorted(chosen.items()) if store is not writer}
         self._before = len(writer)
+        self._origins = _merged_origins([writer, *stores])
 
     def execute(self) -> MergeResult:
         """Copy the records."""
@@ -92,6 +94,8 @@ class _Plan(Generic[R]):
             # Do not wait while holding claims: records claimed by other writers come later.
             claimed = [name for name in group if writer.claim(name)] or self._claim_first(group)
             self._copy({name: new.pop(name) for name in claimed})
+        if self._origins:
+            writer.add_origins(self._origins)
         writer.seal()
         return MergeResult(len(writer), len(writer) - self._before)
 
@@ -171,11 +175,28 @@ def _choose(
     return chosen
 
 
+def _merged_origins(stores: Sequence[Store[R]]) -> dict[str, Origin]:
+    """Return the origins of all stores; the first store that knows one of a file that was read."""
+    merged: dict[str, Origin] = {}
+    for store in stores:
+        for video_id, origin in Origins.read(store.path).items():
+            if video_id not in merged or not merged[video_id].check:
+                merged[video_id] = origin
+    return merged
+
+
 def _differences(one: Record, other: Record) -> list[str]:
     """Return the names of the fields and arrays that differ."""
     values, others = json.loads(one.metadata), json.loads(other.metadata)
     names = [name for name in values if name != "revision" and values[name] != others[name]]
     arrays = [
         name for name in one.DTYPES if not np.array_equal(getattr(one, name), getattr(other, name))
+    ]
+    first, second = one.optional_arrays, other.optional_arrays
+    none = np.zeros(0)
+    names += [
+        name
+        for name in sorted(first.keys() | second.keys())
+        if not np.array_equal(first.get(name, none), second.get(name, none))
     ]
     return names + arrays
