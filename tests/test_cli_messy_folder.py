@@ -86,16 +86,17 @@ def test_dataset_says_what_it_recognised_and_what_it_left_out(messy: Path) -> No
         "fake by the folder name: Fakes (1)",
         "1 other paths of the same files, through links",
         "1 .wmv: this video format is not supported; convert them to MP4",
-        "2 .png in 1 folders: frame folders are not read; give the videos",
+        "2 .png in 1 folder; frame folders are not read: give the videos",
         "1 .zip: archives are not read; unpack them",
         f"links that lead nowhere: 1 ({messy}/all_videos/gone.mp4)",
         "test 0 1 0 2",
         "no split 4 3 2 5",
     ):
         assert line in lines
-    (warning,) = result.stderr.splitlines()
+    warning, folders, remedy = result.stderr.splitlines()
     assert "WARNING: 2 of 10 videos have no label" in warning
-    assert warning.endswith("Folders not recognised as a class: stuff/mine/unreal (1).")
+    assert folders == "deepseq: folders not recognised as a class: stuff/mine/unreal (1)"
+    assert "--labels FILE.csv with the columns path,label" in remedy
 
 
 def test_dataset_writes_the_same_facts_as_json(messy: Path) -> None:
@@ -119,7 +120,7 @@ def test_extract_takes_all_videos_and_warns_of_missing_labels_first_and_last(
     result = deepseq("extract", messy, "--out", tmp_path / "features", *EXTRACT)
     assert result.exit_code == 0, result.stderr
     assert "10 videos: 10 extracted, 0 failed" in result.stdout
-    assert "2 .png in 1 folders: frame folders are not read" in result.stdout
+    assert "2 .png in 1 folder; frame folders are not read" in result.stdout
     records = FeatureStore.open(tmp_path / "features")
     facts = {
         Path(record.video_id).stem: (record.label, record.split, tuple(record.groups))
@@ -127,8 +128,8 @@ def test_extract_takes_all_videos_and_warns_of_missing_labels_first_and_last(
     }
     assert facts == LABELS
     messages = result.stderr.splitlines()
-    warning = "deepseq: WARNING: 2 of 10 videos have no label, which `deepseq fit` needs."
-    assert messages[0].startswith(warning) and messages[-1] == messages[0]
+    assert messages[0].startswith("deepseq: WARNING: 2 of 10 videos have no label")
+    assert messages[-3:] == messages[:3]
 
 
 def test_videos_without_any_label_are_extracted_and_labelled_later(tmp_path: Path) -> None:
@@ -162,3 +163,10 @@ def test_rows_without_a_video_are_counted_in_a_note(tmp_path: Path) -> None:
     result = deepseq("dataset", tmp_path / "videos", "--labels", tmp_path / "labels.csv")
     assert "1 of 2 rows match a video; columns used: path, label" in result.stdout
     assert "NOTE: 1 of 2 rows" in result.stderr and "'other.mp4 (line 3)'" in result.stderr
+    command = ["dataset", tmp_path / "videos", "--labels", tmp_path / "labels.csv", "--json"]
+    assert json.loads(deepseq(*command).stdout)["label_rows"] == {
+        "rows": 2,
+        "unmatched": 1,
+        "videos_without_row": 0,
+        "columns": ["path", "label"],
+    }

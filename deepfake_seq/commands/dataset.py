@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq.commands.options import PICTURE, command, json_option, option
-from deepfake_seq.commands.output import echo_message, print_json, writing
-from deepfake_seq.commands.videos import collect, report, unlabelled_warning, video_options
+from deepfake_seq.commands.output import print_json, writing
+from deepfake_seq.commands.videos import collect, report, video_options, warn_of_unlabelled
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import Collection
@@ -42,8 +42,7 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
     click.echo(report(collection).rstrip())
     if figure:
         click.echo(f"figure: {figure}")
-    if warning := unlabelled_warning(collection.items):
-        echo_message(warning)
+    warn_of_unlabelled(collection.items)
 
 
 def _summary(collection: Collection) -> dict[str, Any]:

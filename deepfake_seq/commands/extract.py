@@ -28,7 +28,7 @@ from deepfake_seq.commands.output import (
     print_json,
 )
 from deepfake_seq.commands.sources import load_sources
-from deepfake_seq.commands.videos import unlabelled_warning, video_options
+from deepfake_seq.commands.videos import video_options, warn_of_unlabelled
 from deepfake_seq.commands.views import view_options
 from deepfake_seq.config import (
     MIN_VALID_FRAMES,
@@ -101,9 +101,8 @@ def extract(out: Path, **options: Any) -> None:
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
-    warning = None if options["from_faces"] else unlabelled_warning(items)
-    if warning:
-        echo_message(warning)
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
     frames = resolved.config.sampling.frames
@@ -141,7 +140,7 @@ def extract(out: Path, **options: Any) -> None:
         )
         cache.features.refresh()
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    _echo_failures(summary)
+    _echo_failures(summary, resolved.config.sampling.strategy)
     _echo_unknown(summary.unknown)
     profile = summary.profile if options["profile"] else None
     if profile:
@@ -158,8 +157,8 @@ def extract(out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
         if faces is not None:
             click.echo(f"{faces.path}: faces of {len(faces)} videos")
-    if warning:
-        echo_message(warning)
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 
@@ -239,11 +238,13 @@ def _summary_line(summary: Summary) -> str:
     )
 
 
-def _echo_failures(summary: Summary) -> None:
-    """Print one line on stderr for each video that failed."""
+def _echo_failures(summary: Summary, strategy: str) -> None:
+    """Print one line on stderr for each video that failed, with what to do."""
     for failure in summary.failures:
-        retry = " (the next extraction tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+        note = " (the next extraction tries again)" if failure.transient else ""
+        if failure.status == "timeout" and strategy != "keyframes":
+            note = f", or --sampling keyframes{note}"
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{note}")
     if summary.failed_before:
         echo_message(
             f"{summary.failed_before} videos failed in an earlier extraction; "

@@ -204,11 +204,10 @@ execution_options = together(
     options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )
 sampling_options = options_of(config.SamplingConfig, "frames", "strategy", heading="Frame")
-face_options = options_of(
-    config.FaceConfig,
-    *("detector", "detector_weights", "short_side", "margin", "people"),
-    heading="Face",
+detection_options = options_of(
+    config.FaceConfig, "detector", "detector_weights", "short_side", "margin", heading="Face"
 )
+face_options = together(detection_options, option_of(config.FaceConfig, "people", "Face"))
 
 
 def execution_settings(options: dict[str, Any]) -> config.ExecutionConfig:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepfake_seq.commands.options import EXISTING, option, together
-from deepfake_seq.commands.output import echo_notes
+from deepfake_seq.commands.output import echo_message, echo_notes
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,21 +92,23 @@ def report(collection: Collection) -> str:
     return "\n".join([*lines, "", _groups_line(collection.items), ""])
 
 
-def unlabelled_warning(items: Sequence[VideoItem]) -> str | None:
-    """Return a warning about videos without a label and how to give them one; None if all have."""
+def warn_of_unlabelled(items: Sequence[VideoItem]) -> None:
+    """Print how many videos have no label and how to give them one, if there are any."""
     from deepfake_seq import datasets
 
     count = sum(item.label == datasets.UNKNOWN for item in items)
     if not count:
-        return None
-    warning = (
-        f"WARNING: {count:,} of {len(items):,} videos have no label, which `deepseq fit` needs. "
-        "Give --labels FILE.csv with the columns path,label and a row for every video, and run "
-        "`deepseq extract` again: it only updates the labels. Or put the videos into folders named "
-        "real and fake."
+        return
+    echo_message(
+        f"WARNING: {count:,} of {len(items):,} videos have no label, which `deepseq fit` needs"
     )
-    folders = datasets.list_counts(datasets.unrecognised_classes(items))
-    return warning + (f" Folders not recognised as a class: {folders}." if folders else "")
+    if folders := datasets.unrecognised_classes(items):
+        echo_message(f"folders not recognised as a class: {datasets.list_counts(folders)}")
+    echo_message(
+        "give --labels FILE.csv with the columns path,label and a row for every video, and run "
+        "`deepseq extract` again (it only updates the labels); or put the videos into folders "
+        "named real and fake"
+    )
 
 
 def _coverage_lines(data_set: DataSet) -> Iterator[str]:

@@ -11,7 +11,7 @@ from deepfake_seq.datasets.items import VideoItem
 from deepfake_seq.datasets.labels_csv import LabelsReport, apply_labels
 from deepfake_seq.datasets.layout import DataSet
 from deepfake_seq.datasets.left_out import LeftOut
-from deepfake_seq.datasets.recognition import AUTO, all_items, recognise
+from deepfake_seq.datasets.recognition import AUTO, all_items, find_homes, read_homes
 from deepfake_seq.datasets.same_file import one_per_file
 
 
@@ -55,13 +55,18 @@ def collect(
             file contradict each other.
     """
     found = discover(paths, follow_links=follow_links)
-    data_sets = recognise(found.items, layout)
+    homes = find_homes(found.items, layout)
+    data_sets = read_homes(homes)
     items, report = all_items(data_sets), None
     if labels:
         items, report = apply_labels(items, labels)
     kept = one_per_file(items)
-    other_names = len(items) - len(kept)
+    other_names = {item.absolute for item in items} - {item.absolute for item in kept}
     if other_names:  # so that the data sets count each file once
-        paths_kept = {item.absolute for item in kept}
-        data_sets = recognise([item for item in found.items if item.absolute in paths_kept], layout)
-    return Collection(kept, data_sets, report, found.left_out, other_names)
+        data_sets = read_homes(
+            {
+                home: [item for item in members if item.absolute not in other_names]
+                for home, members in homes.items()
+            }
+        )
+    return Collection(kept, data_sets, report, found.left_out, len(other_names))

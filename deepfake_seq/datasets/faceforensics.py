@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from deepfake_seq.datasets.faceforensics_folders import (
+    ACTORS,
     FROM_ACTORS,
     MASKS,
     METHODS,
@@ -36,7 +37,7 @@ SPLIT_FILES = {"train.json": "train", "val.json": "validation", "test.json": "te
 _DATASET = "faceforensics++"
 _PUBLISHED = dict.fromkeys(METHODS, 1000)
 _PUBLISHED_ORIGINALS = {"youtube": 1000}
-_PUBLISHED_ACTORS = {"actors": 363, FROM_ACTORS: 3068}
+_PUBLISHED_ACTORS = {ACTORS: 363, FROM_ACTORS: 3068}
 _PUBLISHED_FLAT = {ORIGINAL: 1000}
 _CSV_FOLDER = "csv"
 _CSV_COLUMNS = {"path": ("filepath", "path", "filename"), "label": ("label",)}
@@ -100,11 +101,7 @@ def _coverage(counts: Mapping[Place, int], listed: Mapping[str, int]) -> list[Co
             for place, count in counts.items()
             if (place.compression, place.is_flat) == (compression, is_flat)
         }
-        published = (_PUBLISHED_FLAT if is_flat else _PUBLISHED_ORIGINALS) | _PUBLISHED
-        if is_flat and FROM_ACTORS in found:
-            published[FROM_ACTORS] = _PUBLISHED_ACTORS[FROM_ACTORS]
-        elif found.keys() & _PUBLISHED_ACTORS.keys():
-            published |= _PUBLISHED_ACTORS
+        published = _published(found, is_flat)
         if is_flat:
             published |= {name: n for name, n in listed.items() if name in (*published, *found)}
         rows += [
@@ -112,6 +109,15 @@ def _coverage(counts: Mapping[Place, int], listed: Mapping[str, int]) -> list[Co
             for name, total in published.items()
         ]
     return rows
+
+
+def _published(found: Container[str], is_flat: bool) -> dict[str, int]:
+    """Return the number of videos published of each method, if there are any of its kind."""
+    actors = {name: count for name, count in _PUBLISHED_ACTORS.items() if name in found}
+    if is_flat:
+        methods = _PUBLISHED_FLAT | _PUBLISHED
+        return (methods if any(name in found for name in methods) else {}) | actors
+    return _PUBLISHED_ORIGINALS | _PUBLISHED | (_PUBLISHED_ACTORS if actors else {})
 
 
 def _read_csv_files(home: Path) -> dict[str, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_seq.datasets.items import FAKE, REAL
+from deepfake_seq.datasets.words import is_topic, read_words
 
 MASKS = "masks"
 ORIGINAL = "original"
@@ -15,14 +15,16 @@ ORIGINAL = "original"
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 FROM_ACTORS = "DeepFakeDetection"
+ACTORS = "actors"
+"""Real videos from which those of `FROM_ACTORS` are made."""
 
 _VIDEOS = "videos"
 _KINDS = {"original_sequences": REAL, "manipulated_sequences": FAKE}
 _COMPRESSIONS = frozenset({"c0", "raw", "c23", "c40", MASKS})
-_SPELLINGS = {name.lower(): name for name in ("youtube", "actors", *METHODS, FROM_ACTORS)}
-_FLAT_SPELLINGS = {
-    name.lower(): name for name in (ORIGINAL, *METHODS, FROM_ACTORS)
-} | dict.fromkeys(("originals", "real", "youtube"), ORIGINAL)
+_SPELLINGS = {name.lower(): name for name in ("youtube", ACTORS, *METHODS, FROM_ACTORS)}
+_FLAT_SPELLINGS = {name.lower(): name for name in (ORIGINAL, *METHODS, FROM_ACTORS)}
+_FLAT_SPELLINGS |= dict.fromkeys(("originals", "real", "youtube"), ORIGINAL)
+_FLAT_SPELLINGS |= {"dfd_original_sequences": ACTORS, "dfd_manipulated_sequences": FROM_ACTORS}
 _SOURCES = re.compile(r"([0-9]{3})(?:_([0-9]{3}))?")
 _ACTORS = re.compile(r"([0-9]{2})(?:_([0-9]{2}))?__.+")
 
@@ -79,31 +81,47 @@ def _published_place(folder: Path) -> Place | None:
 
 
 def _flat_place(folder: Path) -> Place | None:
-    """Read NAME or NAME/videos; the names of the videos confirm it."""
+    """Read NAME or NAME/videos, also below a folder of a class; the videos' names confirm it."""
     named = folder.parent if folder.name.lower() == _VIDEOS else folder
     name = _FLAT_SPELLINGS.get(named.name.lower())
     if name is None or not _has_videos(folder, name):
         return None
-    home = named.parent
-    if name == ORIGINAL and not (os.access(home, os.R_OK) and _has_methods(home)):
+    home = named.parent.parent if _is_class(named.parent) else named.parent
+    if name == ORIGINAL and not _has_methods(home):
         return None  # 000.mp4 in a folder called original proves nothing
     match = re.search(r"(?<![a-z0-9])(c0|raw|c23|c40)(?![a-z0-9])", home.name.lower())
-    label = REAL if name == ORIGINAL else FAKE
+    label = REAL if name in (ORIGINAL, ACTORS) else FAKE
     return Place(home, label, name, match[1] if match else "", is_flat=True)
 
 
+def _is_class(folder: Path) -> bool:
+    """Return whether a folder is named like a class, such as `fake`."""
+    return read_words(folder.name).is_certain and not is_topic(folder.name)
+
+
 def _has_methods(home: Path) -> bool:
-    for folder in home.iterdir():
-        name = _FLAT_SPELLINGS.get(folder.name.lower(), ORIGINAL)
-        if name != ORIGINAL and (_has_videos(folder, name) or _has_videos(folder / _VIDEOS, name)):
-            return True
+    """Return whether methods with videos are in a folder, or in folders of classes in it."""
+    for folder in _folders_in(home):
+        for candidate in (folder, *(_folders_in(folder) if _is_class(folder) else ())):
+            name = _FLAT_SPELLINGS.get(candidate.name.lower())
+            if name in (*METHODS, FROM_ACTORS) and (
+                _has_videos(candidate, name) or _has_videos(candidate / _VIDEOS, name)
+            ):
+                return True
     return False
 
 
 def _has_videos(folder: Path, name: str) -> bool:
-    """Return whether a folder contains a file named like the videos of the method `name`."""
-    sources = 1 if name == ORIGINAL else 2
+    """Return whether a folder contains a file named like the videos of `name`."""
+    sources = 1 if name in (ORIGINAL, ACTORS) else 2
     try:
         return any(len(groups_of(path.stem)) == sources for path in folder.iterdir())
     except OSError:
         return False
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []

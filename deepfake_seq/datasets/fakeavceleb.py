@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from deepfake_seq.datasets.items import FAKE, REAL, VideoItem
 from deepfake_seq.datasets.layout import Coverage, DataSet
-from deepfake_seq.datasets.lists import find_list, read_table
+from deepfake_seq.datasets.lists import abbreviate, find_list, read_table
 from deepfake_seq.errors import DatasetError
 
 NAME = "fakeavceleb"
@@ -131,7 +131,7 @@ def _read_metadata(path: Path) -> dict[_Key, _Entry]:
     if missing:
         raise DatasetError(
             f"{path} has no column {' and '.join(missing)}. Download it again, or delete it. "
-            f"Received: {', '.join([*table.columns.values(), *table.other_columns])}"
+            f"Received: {abbreviate(','.join(table.header))}"
         )
     entries = {}
     for row in table.rows:

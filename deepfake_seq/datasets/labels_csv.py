@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.lists import Row, Table, abbreviate, read_table
-from deepfake_seq.datasets.matching import Match, VideoIndex
+from deepfake_seq.datasets.matching import PathMatch, VideoIndex
 from deepfake_seq.datasets.words import BOOLEAN, WORD, read_label
 from deepfake_seq.errors import DatasetError
 
@@ -148,7 +148,7 @@ def _raise_difference(item: VideoItem, first: Row, second: Row, table: Table, co
     )
 
 
-def _match(table: Table, items: Sequence[VideoItem]) -> tuple[str, list[Match]]:
+def _match(table: Table, items: Sequence[VideoItem]) -> tuple[str, list[PathMatch]]:
     """Return the column with the paths, and the match of each row."""
     index = VideoIndex(items, table.path)
     columns = [name for name in PATH_COLUMNS if name in table.columns]
@@ -177,7 +177,7 @@ def _match(table: Table, items: Sequence[VideoItem]) -> tuple[str, list[Match]]:
     )
 
 
-def _rows_by_video(matches: Sequence[Match]) -> dict[int, list[int]]:
+def _rows_by_video(matches: Sequence[PathMatch]) -> dict[int, list[int]]:
     """Return the numbers of the rows of each video; guesses only if there is no better match."""
     certain: dict[int, list[int]] = defaultdict(list)
     guesses: dict[int, list[int]] = defaultdict(list)
@@ -194,7 +194,7 @@ def _check_columns(table: Table) -> None:
     if "label" not in table.columns:
         missing.append("label")
     if missing:
-        received = ",".join([*table.columns.values(), *table.other_columns])
+        received = ",".join(table.header)
         raise DatasetError(
             f"{table.path} has no column {' and '.join(missing)}. Add it to the first line. "
             f"Received: {abbreviate(received) if received else 'an empty file'}"

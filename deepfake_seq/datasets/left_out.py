@@ -57,10 +57,9 @@ class LeftOut:
         if videos := take(UNSUPPORTED_VIDEO_SUFFIXES):
             yield f"{_files(videos)}: this video format is not supported; convert them to MP4"
         if images := take(IMAGE_SUFFIXES):
-            yield (
-                f"{_files(images)} in {len(self.image_folders):,} folders: frame folders are not "
-                "read; give the videos"
-            )
+            folders = len(self.image_folders)
+            where = f"in {folders:,} folder{'s' * (folders != 1)}"
+            yield f"{_files(images)} {where}; frame folders are not read: give the videos"
         if archives := take(ARCHIVE_SUFFIXES):
             yield f"{_files(archives)}: archives are not read; unpack them"
         if rest:

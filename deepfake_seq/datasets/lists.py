@@ -89,13 +89,13 @@ class Table:
     Attributes:
         path: Path of the file.
         columns: Name of each known column that the file has, as it is spelled in the file.
-        other_columns: Columns that are not known.
+        header: Names of all columns, as the file spells them.
         rows: Rows that are not blank.
     """
 
     path: Path
     columns: Mapping[str, str]
-    other_columns: tuple[str, ...]
+    header: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -148,8 +148,7 @@ def read_table(path: Path, known: Mapping[str, Sequence[str]]) -> Table:
             f"{_SAVE_AS_UTF8}"
         ) from error
     used = {name: header[position] for name, position in positions.items()}
-    others = [name for name in header if name and name not in used.values()]
-    return Table(path, used, tuple(others), tuple(rows))
+    return Table(path, used, tuple(header), tuple(rows))
 
 
 def is_file_name(value: object) -> bool:
@@ -203,10 +202,11 @@ def _decode(path: Path, data: bytes, encoding: str, remedy: str) -> str:
 
 def _delimiter(text: str, known: Mapping[str, Sequence[str]]) -> str:
     """Return the delimiter with which the first line has most known columns."""
+    first_line = re.split(r"[\r\n]", text, maxsplit=1)[0]
 
     def count(delimiter: str) -> int:
         try:
-            header = next(csv.reader([text.partition("\n")[0]], delimiter=delimiter), [])
+            header = next(csv.reader([first_line], delimiter=delimiter), [])
         except csv.Error:
             return 0
         return len(_positions(header, known))

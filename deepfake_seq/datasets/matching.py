@@ -20,7 +20,7 @@ _SPLIT_NAMES = frozenset(
 )
 
 
-class Match(NamedTuple):
+class PathMatch(NamedTuple):
     """Videos that a path in a list can mean.
 
     Attributes:
@@ -69,19 +69,19 @@ class VideoIndex:
             for key in ends:
                 self._by_end[key].append(position)
 
-    def find(self, text: str) -> Match:
+    def find(self, text: str) -> PathMatch:
         """Return the positions of the videos that a path can mean."""
         if exact := self._exact.get(posixpath.normpath(text)) if text else None:
-            return Match(tuple(exact))
+            return PathMatch(tuple(exact))
         path = _normal(text)
         candidates = self._by_end.get(_end(path, 2), [])
         found = [position for position in candidates if self._ends_with(position, path)]
         if found:
             as_written = text.replace("\\", "/")
             same = [n for n in found if self._items[n].absolute.as_posix().endswith(as_written)]
-            return Match(tuple(same or found))
+            return PathMatch(tuple(same or found))
         guesses = [position for position in candidates if self._is_moved(position, path)]
-        return Match(tuple(guesses), is_guess=True)
+        return PathMatch(tuple(guesses), is_guess=True)
 
     def is_one_file(self, positions: Sequence[int]) -> bool:
         """Return whether all positions are paths of the same file."""

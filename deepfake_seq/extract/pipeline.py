@@ -22,6 +22,7 @@ from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
+_MAX_LISTED = 5
 
 
 @dataclass
@@ -113,7 +114,7 @@ def extract(
         DeepseqError: The run cannot continue. Committed records are kept.
     """
     begin = time.monotonic()
-    writer = ResumableWriter(writers, resolved, retry_failed)
+    writer = ResumableWriter(writers, resolved, retry_failed, execution.limits)
     matched = match(items, writer, find_gone=prune)
     _apply(matched, writers)
     summary = Summary(
@@ -162,8 +163,10 @@ def _apply(matched: Match, writers: StoreWriters) -> None:
             _LOG.info("removed %s: its file is gone", video_id)
     if matched.moves:
         writers.move(matched.moves)
-        for old, new in matched.moves.items():
+        for old, new in list(matched.moves.items())[:_MAX_LISTED]:
             _LOG.info("moved %s to %s", old, new)
+        if len(matched.moves) > _MAX_LISTED:
+            _LOG.info("moved %d more videos", len(matched.moves) - _MAX_LISTED)
 
 
 def _run(

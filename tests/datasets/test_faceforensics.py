@@ -226,6 +226,26 @@ def test_the_originals_of_kaggle_may_be_in_a_folder_called_real(tmp_path: Path) 
     assert {item.groups for item in data_set.items} == {("000",), ("000", "003")}
 
 
+def test_methods_sorted_into_real_and_fake_share_the_sources_of_their_originals(
+    tmp_path: Path,
+) -> None:
+    names = ["real/000.mp4", "fake/Deepfakes/000_003.mp4", "fake/FaceSwap/videos/000_003.mp4"]
+    (data_set,) = find_data_sets(plant(tmp_path, dict.fromkeys(names, "")))
+    assert (data_set.layout, data_set.home) == ("faceforensics", tmp_path)
+    assert {item.groups for item in data_set.items} == {("000",), ("000", "003")}
+
+
+def test_the_clips_of_actors_alone_are_grouped_by_actor(tmp_path: Path) -> None:
+    names = ["DFD_original_sequences/01__exit.mp4", "DFD_manipulated_sequences/01_02__exit__A.mp4"]
+    (data_set,) = find_data_sets(plant(tmp_path, dict.fromkeys(names, "")))
+    facts = {(item.label, item.method, item.groups) for item in data_set.items}
+    assert facts == {
+        (REAL, "", ("actor01",)),
+        (FAKE, "DeepFakeDetection", ("actor01", "actor02")),
+    }
+    assert [row.what for row in data_set.coverage] == ["actors", "DeepFakeDetection"]
+
+
 def test_folders_with_the_same_names_but_other_videos_are_plain_folders(tmp_path: Path) -> None:
     plant(tmp_path, {"original/holiday.mp4": "", "Deepfakes/swap.mp4": "", "other/000.mp4": ""})
     (data_set,) = find_data_sets(tmp_path)

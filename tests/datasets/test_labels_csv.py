@@ -71,7 +71,7 @@ def test_a_path_may_be_absolute_or_relative_to_the_csv(
             "path,label\na.mp4,1\na.mp4,0\n",
             r"labels\.csv:3: the row for a\.mp4 differs",
         ),
-        ("who,label\na.mp4,1\n", r"has no column path\. .*Received: 'label,who'"),
+        ("who,label\na.mp4,1\n", r"has no column path\. .*Received: 'who,label'"),
         ("", "an empty file"),
     ],
 )
@@ -127,6 +127,8 @@ def test_a_table_saved_by_a_spreadsheet_is_read(root: Path) -> None:
     text = "path\tlabel\r\nreal/a.mp4\tREAL\r\nfake/b.mp4\tFAKE\r\n"
     assert labels_from(root, text.encode("utf-16")) == BOTH
     text = "sep=;\r\npath;label;group\r\nreal/a.mp4;0;ann\r\n;;\r\nfake/b.mp4;1;\r\n"
+    assert labels_from(root, text) == BOTH
+    text = "path;label\rreal/a.mp4;real\rfake/b.mp4;fake\r"
     assert labels_from(root, text) == BOTH
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,3 +192,26 @@ def test_identities_in_both_official_splits_are_listed(tmp_path: Path) -> None:
     assert groups_in_several_splits(all_items(find_data_sets(root))) == ["id0", "id1"]
     shutil.rmtree(root / "Celeb-synthesis")
     assert groups_in_several_splits(all_items(find_data_sets(root))) == []
+
+
+@each_official
+def test_a_damaged_list_is_read_or_refused_but_never_a_crash(root: Path, layout: str) -> None:
+    lists = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".mp4"]
+    generator = random.Random(0)
+    for path in lists:
+        content = path.read_bytes()
+        for _ in range(40):
+            data = bytearray(content)
+            start = generator.randrange(len(data))
+            data[start : start + generator.randrange(4)] = generator.choice(
+                [b"\xff", b"\0", b'"', b"\n", b",", b";", b"../", b"[", b"}", b"99", b"\r\n\t"]
+            )
+            path.write_bytes(data)
+            try:
+                data_sets = find_data_sets(root)
+            except DatasetError as error:
+                assert str(path.name) in str(error) or layout == "faceforensics"
+                assert len(str(error)) < 1000
+            else:
+                assert all(item.path.is_relative_to(root) for item in all_items(data_sets))
+        path.write_bytes(content)

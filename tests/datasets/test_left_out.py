@@ -38,13 +38,13 @@ def test_folders_of_images_are_counted(tmp_path: Path) -> None:
     images = [f"{clip}/{frame:04}.png" for clip in ("one", "two") for frame in range(3)]
     plant(tmp_path, dict.fromkeys(["a.mp4", *images, "one/mask.JPG"], ""))
     assert left_out(tmp_path) == [
-        "6 .png, 1 .jpg in 2 folders: frame folders are not read; give the videos"
+        "6 .png, 1 .jpg in 2 folders; frame folders are not read: give the videos"
     ]
 
 
 def test_a_folder_with_only_images_says_that_frames_are_not_read(tmp_path: Path) -> None:
     plant(tmp_path, {"clip/0001.png": ""})
-    with pytest.raises(DatasetError, match=r"no videos found .*frame folders are not read; give"):
+    with pytest.raises(DatasetError, match=r"no videos found .*frame folders are not read: give"):
         discover([tmp_path])
 
 

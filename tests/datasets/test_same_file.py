@@ -98,6 +98,17 @@ def test_paths_in_different_official_splits_are_an_error(tmp_path: Path) -> None
         collect([tmp_path], labels=tmp_path / "labels.csv")
 
 
+def test_a_data_set_of_links_beside_other_clips_is_still_of_the_requested_layout(
+    tmp_path: Path,
+) -> None:
+    celeb = plant(tmp_path / "celeb", CELEB_DF)
+    mine = plant(tmp_path / "mine", {"clips/a.mp4": ""})
+    (mine / "Celeb-real").symlink_to(celeb / "Celeb-real")
+    collection = collect([celeb, mine], layout="celeb-df")
+    assert [data_set.layout for data_set in collection.data_sets] == ["celeb-df", "folders"]
+    assert len(collection.items) == 5 and collection.other_names == 2
+
+
 def test_links_in_circles_and_to_nothing_end_the_search(tmp_path: Path) -> None:
     plant(tmp_path, {"one/a.mp4": "", "two/notes.txt": ""})
     (tmp_path / "one" / "two").symlink_to(tmp_path / "two")

@@ -24,6 +24,7 @@ from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import PendingVideo
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.origins import Origins
 
 CNN_LOG = logging.getLogger("deepfake_seq.extract.cnn")
 
@@ -105,6 +106,7 @@ def test_a_machine_with_its_own_disk_seals_its_own_store(
     assert len(FeatureStore.open(elsewhere)) == 3
     assert len(list(elsewhere.glob("*.h5"))) == 1
     assert list(elsewhere.glob(".writer-*")) == []
+    assert Origins.read(elsewhere).roots == [str(tmp_path)]  # merged later; the driver has its own
 
 
 def test_a_machine_whose_features_would_differ_is_refused(config: WorkerConfig) -> None:
