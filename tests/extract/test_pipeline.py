@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from clips import write_clip
 from decoding import DecodersHere
-from mean_cnn import MeanCnn
+from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -35,7 +35,7 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import NO_LIMITS_SET, Outcome
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
@@ -61,8 +61,9 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Extractor:
         workers = max(execution.workers, 1)
         pool = decoders(workers, resolved.config.sampling, execution.limits)
-        source = VideoCropSource(resolved, build_detector("none", None), pool)
-        return Extractor(source, BatchingCnn())
+        evidence = features_of(BatchingCnn())
+        source = VideoCropSource(resolved, build_detector("none", None), evidence, pool)
+        return Extractor(source, evidence)
 
     return build
 
@@ -212,12 +213,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
     decoded: list[str] = []
 
     class Failing(DecodersHere):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             decoded.append(path.name)
             with monkeypatch.context() as patch:
                 if path.name == name:
                     patch.setattr("deepfake_seq.extract.video.container.av.open", raising(error))
-                return super().decode(path)
+                return super().decode(path, span)
 
     monkeypatch.setattr(Extractor, "build", build_with(Failing))
     return decoded
