@@ -11,16 +11,25 @@ import pytest
 from calling import deepseq
 from click.testing import Result
 from clips import numbered, write_images
+from decoding import DecodersHere
+from mean_cnn import MeanCnn
 
+from deepfake_seq.extract import extractor
 from deepfake_seq.store import FaceStore, FeatureStore, faces_of
 from deepfake_seq.store.origins import FILE_NAME, Origins
 from deepfake_seq.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("tiny_cnn")
-
-OPTIONS = ("--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1")
+CNN = ("--backbone", "vgg16", "--weights", "untrained", "--workers", "1")
+OPTIONS = ("--detector", "none", "--frames", "8", *CNN)
 VIEWS = ("--augment", "all", "--views", "1")
 SIZE = (48, 48)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode in this process, with a CNN that costs nothing."""
+    monkeypatch.setattr(extractor, "Decoders", DecodersHere)
+    monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
 
 
 def write(path: Path, number: int) -> Path:
@@ -197,14 +206,13 @@ def test_cached_faces_of_other_videos_do_not_replace_features(
     one, other = tmp_path / "one", tmp_path / "other"
     extracted(data / "real", "--out", one, "--keep-faces")
     extracted(data / "fake", "--out", other, "--keep-faces")
-    options = ("--weights", "untrained", "--workers", "1")
-    assert deepseq("extract", "--from-faces", one, "--out", store, *options).exit_code == 0
-    message = refusal(deepseq("extract", "--from-faces", other, "--out", store, *options))
+    assert deepseq("extract", "--from-faces", one, "--out", store, *CNN).exit_code == 0
+    message = refusal(deepseq("extract", "--from-faces", other, "--out", store, *CNN))
     assert f"    now           {other}/faces/1.mp4\n" in message
     assert "\nGive another --out.\n" in message
     write(data / "real" / "1.mp4", 99)
     extracted(data / "real", "--out", one)
-    result = deepseq("extract", "--from-faces", one, "--out", store, *options, "--json")
+    result = deepseq("extract", "--from-faces", one, "--out", store, *CNN, "--json")
     assert json.loads(result.stdout)["ok"] == 1
 
 
@@ -212,13 +220,13 @@ def test_features_follow_the_videos_of_the_face_cache_that_they_were_made_from(
     data: Path, store: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    again = ("extract", "--from-faces", cache, "--out", store, "--weights", "untrained")
+    again = ("extract", "--from-faces", cache, "--out", store, *CNN)
     extracted(data, "--out", cache, "--keep-faces")
-    assert deepseq(*again, "--workers", "1").exit_code == 0
+    assert deepseq(*again).exit_code == 0
     (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
     shutil.rmtree(data / "real")
     extracted(data, "--out", cache, "--prune")
-    document = json.loads(deepseq(*again, "--workers", "1", "--prune", "--json").stdout)
+    document = json.loads(deepseq(*again, "--prune", "--json").stdout)
     assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"}
     assert (document["pruned"], document["ok"]) == (["real/2.mp4"], 0)
     assert labels(store) == dict.fromkeys(("fake/1.mp4", "fake/2.mp4", "fake/corrected.mp4"), 1)
