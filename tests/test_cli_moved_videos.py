@@ -15,7 +15,7 @@ from decoding import DecodersHere
 from mean_cnn import MeanCnn
 
 from deepfake_seq.extract import extractor
-from deepfake_seq.store import FaceStore, FeatureStore, faces_of
+from deepfake_seq.store import FaceStore, FaceStoreWriter, FeatureStore, faces_of
 from deepfake_seq.store.origins import FILE_NAME, Origins
 from deepfake_seq.store.store import Store
 
@@ -270,6 +270,19 @@ def test_a_clip_moved_to_the_other_class_gets_the_new_label_without_decoding(
         cached = labels(FaceStore.open(faces_of(store)))
         assert cached == {name: label for name, label in labels(after).items() if "@" not in name}
     assert extracted(data, "--out", store, *VIEWS)["moved"] == {}
+
+
+def test_a_move_that_was_interrupted_between_faces_and_features_is_completed(
+    data: Path, store: Path
+) -> None:
+    extracted(data, "--out", store, "--keep-faces")
+    description = FaceStore.open(faces_of(store)).description
+    with FaceStoreWriter.create(faces_of(store), description) as writer:
+        writer.rename({"real/1.mp4": "fake/corrected.mp4"})
+    (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
+    document = extracted(data, "--out", store)
+    assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"} and document["ok"] == 0
+    assert labels(FaceStore.open(faces_of(store))) == labels(store)
 
 
 def test_people_of_a_renamed_clip_keep_their_records(data: Path, store: Path) -> None:

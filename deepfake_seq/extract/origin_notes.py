@@ -55,7 +55,7 @@ class OriginNotes:
             return
         begin = time.monotonic()
         try:
-            self._store.add_origins(self._new)
+            self._store.update_origins(self._new)
         except StoreError as error:
             self._has_failed = True
             _LOG.warning("the folders of the videos were not noted: %s", error)
