@@ -397,6 +397,19 @@ def test_prune_does_not_wipe_a_store_because_a_disk_is_not_mounted(
     assert result.exit_code == 0 and len(labels(store)) == 4
 
 
+def test_after_a_moved_data_set_only_the_deleted_videos_can_be_removed_by_their_old_folder(
+    data: Path, store: Path, tmp_path: Path
+) -> None:
+    extracted(data, "--out", store)
+    moved = data.rename(tmp_path / "moved")
+    (moved / "real" / "1.mp4").unlink()
+    message = refusal(extract(moved, "--out", store, "--prune"))
+    assert "first extract without --prune" in message
+    extracted(moved, "--out", store)
+    assert deepseq("remove", store, "--folder", data).exit_code == 0
+    assert labels(store).keys() == {"real/2.mp4", "fake/1.mp4", "fake/2.mp4"}
+
+
 def test_prune_does_not_remove_everything(data: Path, store: Path, tmp_path: Path) -> None:
     extracted(data, "--out", store)
     for path in sorted(data.rglob("*.mp4")):

@@ -282,6 +282,7 @@ def _missing_message(missing: Counter[str], store: Path) -> str:
     return (
         f"--prune cannot tell whether videos were deleted: these folders are missing or empty, "
         f"as if their disk were not mounted: {examples}{more}. Nothing was changed. Mount the "
-        "disk, or delete the empty folder; to remove the records on purpose, "
-        f"`deepseq remove {store} --folder {folder}`."
+        "disk, or delete the empty folder. To remove the records on purpose, first extract without "
+        f"--prune, which notes where all other videos are, then `deepseq remove {store} --folder "
+        f"{folder}`."
     )
