@@ -58,7 +58,7 @@ def main() -> None:
         backbone=BackboneConfig(weights=str(options.weights), precision=options.precision),
     )
     resolved, execution = resolve(config), ExecutionConfig(runtime=options.runtime)
-    discovered, _ = datasets.discover([options.clips_folder])
+    discovered = datasets.discover([options.clips_folder]).items
     items = datasets.all_items(datasets.recognise(discovered))[: options.clips]
 
     decoding = _decode_only(items)

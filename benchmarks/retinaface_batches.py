@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import load_openvino
 from deepfake_seq.errors import EngineError
 from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
 
@@ -92,9 +93,7 @@ def _package_loop(weights: Path) -> Callable[[Images], Any]:
 
 def _gflop(weights: Path) -> float:
     """Count the multiplications and additions in the convolutions of one image, in billions."""
-    import openvino
-
-    model = openvino.Core().read_model(weights)
+    model = load_openvino().Core().read_model(weights)
     model.reshape([1, HEIGHT, WIDTH, 3])
     total = 0
     for operation in model.get_ops():

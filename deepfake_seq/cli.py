@@ -23,9 +23,6 @@ from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
 from deepfake_seq.errors import DeepseqError, UsageError
 
-_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
-"""Error that prints the help of a group without arguments; Click 8.1 does not have it."""
-
 
 class _Group(click.Group):
     """A group that prints expected errors as messages and exits with their exit codes."""
@@ -54,8 +51,8 @@ class _Group(click.Group):
 
 def _exit_with_usage_error(error: click.UsageError, ctx: click.Context) -> NoReturn:
     """Print a usage error of Click like our own errors, and exit with its code."""
-    if isinstance(error, _NO_ARGUMENTS):
-        raise error
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        raise error  # prints the help of a group without arguments
     _echo_error(error.format_message())
     _echo_hint((error.ctx or ctx).command_path)
     ctx.exit(error.exit_code)

@@ -1,14 +1,17 @@
-"""Check this machine: versions, the package that provides `cv2`, backends, devices, weights."""
+"""Check this machine: versions, the package that provides `cv2`, backends, devices, files."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 
 from deepfake_seq import weights
+from deepfake_seq.backend import load_openvino
+from deepfake_seq.config import BackboneConfig, FaceConfig
 from deepfake_seq.errors import WeightsError
 from deepfake_seq.published import WEIGHTS
 
@@ -32,6 +35,11 @@ _PACKAGES = (
 )
 _OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep"}
 """Optional packages, with the extra of deepseq that installs each."""
+_DEFAULTS = (FaceConfig().detector, BackboneConfig().name)
+"""Names of the weights that `extract` needs without options."""
+_ROOM_BYTES = 400_000_000
+"""Room for the default weights: 88 MB for InceptionV3, as much again for each of its translated and
+compiled forms, and the rest for RetinaFace."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def examine() -> list[Finding]:
     findings = [Finding("machine", True, machine)]
     findings += [_package(name) for name in _PACKAGES]
     findings += [_optional(name, extra) for name, extra in _OPTIONAL.items()]
-    findings += [_cv2(), _openvino(), _keras()]
+    findings += [_cv2(), _openvino(), _keras(), _home()]
     findings += [_weights(name) for name in WEIGHTS]
     return findings
 
@@ -96,9 +104,7 @@ def _cv2() -> Finding:
 
 def _openvino() -> Finding:
     try:
-        import openvino
-
-        core = openvino.Core()
+        core = load_openvino().Core()
         devices = [
             f"{device} ({core.get_property(device, 'FULL_DEVICE_NAME')})"
             for device in core.available_devices
@@ -118,12 +124,31 @@ def _keras() -> Finding:
     return Finding("keras backend", True, detail)
 
 
+def _home() -> Finding:
+    """Check that the folder of downloads and compiled networks can be created and filled."""
+    home = weights.home()
+    place = next(folder for folder in (home, *home.parents) if folder.exists())
+    remedy = "set DEEPSEQ_HOME to a writable folder with more room"
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Finding("DEEPSEQ_HOME", False, f"{home} is not writable: {remedy}")
+    free = shutil.disk_usage(place).free
+    detail = f"{home}: writable, {free / 1e6:,.0f} MB free"
+    is_filled = all(map(weights.find, _DEFAULTS)) and any(home.glob("openvino/*.blob"))
+    if free < _ROOM_BYTES and not is_filled:
+        needed = f"weights and compiled networks need {_ROOM_BYTES / 1e6:.0f} MB"
+        return Finding("DEEPSEQ_HOME", False, f"{detail}, but {needed}: {remedy}")
+    return Finding("DEEPSEQ_HOME", True, detail)
+
+
 def _weights(name: str) -> Finding:
     label = f"weights {name}"
     path = weights.find(name)
     if path is None:
-        places = " or ".join(str(place) for place in weights.places(name))
-        return Finding(label, True, f"not downloaded; searched {places}")
+        searched = f"searched {' or '.join(str(place) for place in weights.places(name))}"
+        if name not in _DEFAULTS:
+            return Finding(label, True, f"not downloaded; {searched}")
+        remedy = f"run `deepseq weights fetch {name}`, or use {weights.lookup(name).instead}"
+        return Finding(label, False, f"missing, but used by default: {remedy}; {searched}")
     try:
         weights.check(name, path)
     except WeightsError as error:

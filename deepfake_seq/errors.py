@@ -5,6 +5,11 @@ there is one. It is one line unless `is_multiline` is true. Any other exception 
 its traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 
 class DeepseqError(Exception):
     """Base class of all expected errors; the command failed (exit code 1).
@@ -58,10 +63,19 @@ class VideoError(DeepseqError):
     Attributes:
         status: Status of the failed video's record, from `store.records.record.STATUSES`.
         transient: Whether the failure may not recur, so that the next extraction tries again. A
-            timeout is always transient.
+            timeout is always transient; it is tried again with a higher limit.
+        facts: Facts of the failed video's record.
     """
 
-    def __init__(self, status: str, reason: str, *, transient: bool = False) -> None:
+    def __init__(
+        self,
+        status: str,
+        reason: str,
+        *,
+        transient: bool = False,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.transient = transient or status == "timeout"
+        self.facts = dict(facts or {})

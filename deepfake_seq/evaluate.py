@@ -117,7 +117,7 @@ def evaluate(
 
 
 def _require_same_features(run_folder: Path, model: SequenceModel, store: FeatureStore) -> None:
-    differences = model.fingerprint.differences(store.fingerprint)
+    differences = model.fingerprint.incompatibilities(store.fingerprint)
     if differences:
         raise RunError(
             f"{run_folder} was trained on other features than those in {store.path}; these differ: "

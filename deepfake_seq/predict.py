@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfake_seq import weights
-from deepfake_seq.config import MIN_VALID_FRAMES, ExecutionConfig
+from deepfake_seq.config import ExecutionConfig, PredictConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.pipeline import extract_records
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
+from deepfake_seq.verdict import Span, Verdict, classify, classify_windows
 
-REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
+_WHOLE_CLIP = PredictConfig()
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """The verdict on one clip, and its basis.
-
-    Attributes:
-        path: Path of the clip.
-        verdict: `real`, `fake` or `inconclusive`.
-        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
-        threshold: Scores of at least this are called fake.
-        decision: Threshold and abstention band of the run, and the clips they were chosen on.
-        data: Name of the data that the run was trained on.
-        frames_used: Number of sampled frames that show the face.
-        frames_sampled: Number of sampled frames.
-        reason: Why the verdict is inconclusive; "" otherwise.
-        run: Path of the run directory.
-    """
-
-    path: str
-    verdict: str
-    score: float | None
-    threshold: float
-    decision: Decision
-    data: str
-    frames_used: int
-    frames_sampled: int
-    reason: str
-    run: str
+__all__ = ["Verdict", "WeightsOverride", "predict"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,7 @@ def predict(
     run_folder: Path,
     execution: ExecutionConfig,
     override: WeightsOverride = WeightsOverride(),
+    config: PredictConfig = _WHOLE_CLIP,
 ) -> Iterator[Verdict]:
     """Classify clips with a run, using the extraction settings of the run.
 
@@ -76,6 +52,7 @@ def predict(
         run_folder: Path of the run directory.
         execution: Workers, batch size and other settings that do not change the features.
         override: Paths of weights files that have been moved.
+        config: Which people and which time of each clip to judge.
 
     Yields:
         One verdict for each path, in the order of `paths`.
@@ -85,74 +62,49 @@ def predict(
         WeightsError: A weights file is missing.
     """
     model = run.load(run_folder)
-    resolved = _resolve(model, run_folder, override)
-    items = [VideoItem(path, str(number)) for number, path in enumerate(paths)]
-    ready: dict[int, Verdict] = {}
+    resolved = _resolve(model, run_folder, override, config)
+    parts = _parts(paths, resolved, execution, config)
+    items = [
+        VideoItem(path, f"{number}/{window}", span=span)
+        for number, path in enumerate(paths)
+        for window, span in enumerate(parts[number])
+    ]
+    extracted: dict[int, dict[int, list[FeatureRecord]]] = defaultdict(dict)
     expected = 0
     for item, records in extract_records(items, resolved, execution):
-        number = int(item.video_id)
-        ready[number] = classify(records, paths[number], model, run_folder)
-        while expected in ready:
-            yield ready.pop(expected)
+        number, window = map(int, item.video_id.split("/"))
+        extracted[number][window] = records
+        while expected < len(paths) and len(extracted[expected]) == len(parts[expected]):
+            complete = extracted.pop(expected)
+            windows = [(span, complete[at]) for at, span in enumerate(parts[expected]) if span]
+            if config.window_seconds is not None and windows:
+                yield classify_windows(windows, paths[expected], model, run_folder)
+            else:
+                yield classify(complete[0], paths[expected], model, run_folder)
             expected += 1
 
 
-def classify(
-    records: Sequence[FeatureRecord], path: Path, model: SequenceModel, run_folder: Path
-) -> Verdict:
-    """Return the verdict on one clip; inconclusive if its records do not support one.
-
-    Args:
-        records: A record for each person in the clip; the highest score decides.
-        path: Path of the clip.
-        model: Model of the run.
-        run_folder: Path of the run directory.
-    """
-    scored = [(*_score(record, model), record) for record in records]
-    score, reason, record = max(scored, key=lambda entry: -1.0 if entry[0] is None else entry[0])
-    decision = model.decision
-    if score is not None and decision.is_doubtful(score):
-        low, high = decision.band
-        reason = f"its score is in the run's abstention band, from {low:.3f} to below {high:.3f}"
-        score = None
-    verdict = INCONCLUSIVE
-    if score is not None:
-        verdict = FAKE if score >= decision.threshold else REAL
-    return Verdict(
-        path=str(path),
-        verdict=verdict,
-        score=score,
-        threshold=decision.threshold,
-        decision=decision,
-        data=model.data,
-        frames_used=record.frames_valid,
-        frames_sampled=int(record.facts.get("frames_sampled", 0)),
-        reason=reason,
-        run=str(run_folder),
-    )
+def _parts(
+    paths: Sequence[Path],
+    resolved: ResolvedConfig,
+    execution: ExecutionConfig,
+    config: PredictConfig,
+) -> list[list[Span | None]]:
+    """Return the parts of each clip to judge; None is the whole clip."""
+    if (config.window_seconds, config.start_seconds, config.end_seconds) == (None, None, None):
+        return [[None] for _ in paths]
+    with Decoders(1, resolved.config.sampling, execution.limits) as decoders:
+        durations = [decoders.duration(path) for path in paths]
+    # A clip that cannot be read is extracted as a whole, which gives the reason.
+    return [[None] if not length else list(config.spans(length)) for length in durations]
 
 
-def _score(record: FeatureRecord, model: SequenceModel) -> tuple[float | None, str]:
-    """Return the score of a record and "", or None and the reason why there is no score."""
-    reason = _shortcoming(record)
-    if reason:
-        return None, reason
-    return float(model.scores_of((record.features[None], record.mask[None]))[0]), ""
-
-
-def _shortcoming(record: FeatureRecord) -> str:
-    """Return the reason why a record does not support a verdict, or "" if it does."""
-    if record.failed or record.status == "partial":
-        return f"{record.status}: {record.reason}"
-    if record.frames_valid < MIN_VALID_FRAMES:
-        return (
-            f"only {record.frames_valid} sampled frames show the face; "
-            f"at least {MIN_VALID_FRAMES} are needed"
-        )
-    return ""
-
-
-def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) -> ResolvedConfig:
+def _resolve(
+    model: SequenceModel,
+    run_folder: Path,
+    override: WeightsOverride,
+    config: PredictConfig,
+) -> ResolvedConfig:
     if "faces" not in model.fingerprint.fields:
         raise RunError(
             f"{run_folder} was not trained on a feature store, so its extraction settings are "
@@ -162,11 +114,12 @@ def _resolve(model: SequenceModel, run_folder: Path, override: WeightsOverride) 
     if faces.detector_weights is not None:
         path = override.detector or _weights_file(model, run_folder, "faces", "--detector-weights")
         faces = replace(faces, detector_weights=path)
+    faces = replace(faces, people=config.people, short_side=config.short_side or faces.short_side)
     if backbone.uses_file:
         path = override.backbone or _weights_file(model, run_folder, "backbone", "--weights")
         backbone = replace(backbone, weights=path)
     resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone))
-    differences = model.fingerprint.differences(resolved.fingerprint)
+    differences = model.fingerprint.incompatibilities(resolved.fingerprint)
     if differences:
         raise RunError(
             f"{run_folder} was trained on features that cannot be reproduced here; these differ: "

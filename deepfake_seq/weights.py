@@ -15,6 +15,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from functools import cache
 from pathlib import Path
 
 from deepfake_seq import atomic
@@ -35,8 +36,8 @@ _GIVEN = "given.json"
 
 def home() -> Path:
     """Return the folder of downloads and compiled networks, `DEEPSEQ_HOME` or the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("DEEPSEQ_HOME") or Path(cache, "deepseq")).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("DEEPSEQ_HOME") or Path(caches, "deepseq")).expanduser()
 
 
 def lookup(name: str) -> WeightsFile:
@@ -109,29 +110,32 @@ def fetch(name: str) -> Path:
     """
     file = lookup(name)
     target = places(name)[0]
+    size = ""
     _log.info("downloading %s from %s", file.filename, file.url)
     try:
-        with (
-            urllib.request.urlopen(file.url, timeout=_TIMEOUT_SECONDS) as response,
-            atomic.replacing(target) as out,
-        ):
-            shutil.copyfileobj(response, out, 1 << 20)
-            out.flush()
+        with urllib.request.urlopen(file.url, timeout=_TIMEOUT_SECONDS) as response:
             expected = response.headers.get("Content-Length")
-            if expected is not None and out.tell() != int(expected):
-                raise DownloadError(
-                    f"download of {file.url} ended after {out.tell()} of {expected} bytes. "
-                    "Try again."
-                )
-            _remember(target, _verify(file, Path(out.name), f"the download from {file.url}"))
-    except http.client.HTTPException as error:
+            size = f" ({int(expected):,} bytes)" if expected is not None else ""
+            with atomic.replacing(target) as out:
+                shutil.copyfileobj(response, out, 1 << 20)
+                out.flush()
+                if expected is not None and out.tell() != int(expected):
+                    raise DownloadError(
+                        f"download of {file.url} ended after {out.tell()} of {expected} bytes. "
+                        "Try again."
+                    )
+                _remember(target, _verify(file, Path(out.name), f"the download from {file.url}"))
+    except urllib.error.URLError as error:
+        raise DownloadError(f"{file.url} cannot be reached: {error.reason}") from error
+    except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise DownloadError(
             f"download of {file.url} was interrupted: {error!r}. Try again."
         ) from error
-    except urllib.error.URLError as error:
-        raise DownloadError(f"{file.url} cannot be reached: {error.reason}") from error
     except OSError as error:
-        raise DownloadError(f"{file.url} could not be saved to {target}: {error}") from error
+        raise DownloadError(
+            f"{file.url}{size} could not be saved in {target.parent}: {error.strerror}. Set "
+            "DEEPSEQ_HOME to a writable folder with room for it."
+        ) from error
     return target
 
 
@@ -177,7 +181,7 @@ def remember_given(path: Path, sha256: str) -> None:
         try:
             atomic.write_json(home() / "weights" / _GIVEN, {**known, sha256: str(path)})
         except OSError as error:  # the user only has to give the path again
-            _log.warning("cannot record the path of %s: %s", path, error)
+            _log.warning("cannot record the path of %s in %s: %s", path, home(), error.strerror)
 
 
 def find_given(sha256: str) -> Path | None:
@@ -278,10 +282,16 @@ def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
         try:
             atomic.write_json(ledger_path, {**ledger, key: sha256})
         except OSError as error:
-            raise WeightsError(
-                f"cannot write {ledger_path}: {error.strerror}. Set DEEPSEQ_HOME to a writable "
-                "folder."
-            ) from error
+            _warn_once(
+                f"cannot record the SHA-256 of weights files in {ledger_path}: {error.strerror}. "
+                "Files without a published digest are not checked for later changes. Set "
+                "DEEPSEQ_HOME to a writable folder."
+            )
+
+
+@cache
+def _warn_once(message: str) -> None:
+    _log.warning("%s", message)
 
 
 def _missing(files: list[WeightsFile], reason: str) -> str:

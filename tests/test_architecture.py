@@ -12,11 +12,21 @@ from children import run_python
 
 PACKAGE = Path(__file__).parents[1] / "deepfake_seq"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FOUNDATIONS = {"errors", "config", "atomic", "published", "weights", "backend", "untrusted"}
+FOUNDATIONS = {
+    "face_regions",
+    "errors",
+    "config",
+    "atomic",
+    "published",
+    "weights",
+    "backend",
+    "untrusted",
+}
 FRAMEWORKS = {"tensorflow", "keras", "openvino", "torch", "jax", "onnxruntime"}
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "face_regions": set(),
     "atomic": set(),
     "published": set(),
     "weights": {"errors", "atomic", "published"},
@@ -24,18 +34,19 @@ MAY_IMPORT = {
     "untrusted": {"errors"},
     "datasets": {"errors", "config"},
     "store": {"errors", "config", "atomic"},
-    "augment": {"errors", "config"},
+    "augment": {"errors", "config", "face_regions"},
     "extract": FOUNDATIONS | {"datasets", "store", "augment"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
-    "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
+    "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }
 SUBPACKAGES = {
     "store": ["records", "shards", "upkeep"],
-    "extract": ["video", "backbones", "faces", "records", "engines"],
+    "extract": ["video", "backbones", "faces", "evidence", "records", "engines"],
     "sequence": [
         "data", "models", "evaluation", "splits", "reports", "training", "runs", "sweep",
     ],
@@ -80,6 +91,24 @@ def test_imports_run_one_way() -> None:
             for name in sorted(imports(path)):
                 if name.startswith(tuple(f"deepfake_seq.{package}.{higher}." for higher in above)):
                     wrong.append(f"{name_of(path)} imports {name}")
+    assert not wrong
+
+
+def test_libraries_that_report_their_use_are_imported_where_this_is_disabled() -> None:
+    places = {
+        "openvino": "deepfake_seq.backend",
+        "keras": "deepfake_seq.backend",  # imports OpenVINO
+        "retinaface": "deepfake_seq.extract.faces.retinaface",  # imports ONNX Runtime
+        "onnxruntime": "",
+        "nncf": "",
+        "ray": "deepfake_seq.extract.engines.cluster",
+    }
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in MODULES
+        for name in sorted(imports(path))
+        if places.get(name.split(".")[0], name_of(path)) != name_of(path)
+    ]
     assert not wrong
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from calling import deepseq
 from click.testing import Result
-from clips import write_images
+from clips import ClipStyle, write_clip, write_images
 from records import make_record, make_store, write_store
 
 from deepfake_seq import weights
@@ -114,6 +114,40 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
     }
 
 
+def test_extract_and_predict_finish_without_a_writable_home(
+    folder: Path, fitted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()  # no folder can be created in a file
+    for name in ("HOME", "DEEPSEQ_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    clip = folder / "videos" / "fake" / "1.mp4"
+    extracted = deepseq("extract", clip, "--out", tmp_path / "store", *EXTRACT)
+    assert extracted.exit_code == 0, extracted.stderr
+    predicted = deepseq("predict", clip, "--run", fitted["run"])
+    assert predicted.exit_code == 0, predicted.stderr
+    for result in (extracted, predicted):
+        assert result.stderr.count("DEEPSEQ_HOME") == 1
+        assert f"cannot be saved in {tmp_path / 'home'}" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_long_extraction_prints_an_estimate(tmp_path: Path) -> None:
+    for number in range(101):
+        (tmp_path / f"{number}.mp4").write_text(f"not a video: {number}")
+    result = deepseq("extract", tmp_path, "--out", tmp_path / "store", *EXTRACT)
+    (line,) = (line for line in result.stderr.splitlines() if "estimate" in line)
+    assert re.search(r"estimate: 101 videos will take about \d+ s and [\d.]+ \wB of disk", line)
+
+
+def test_extract_warns_of_fewer_frames_than_fit_needs(folder: Path, tmp_path: Path) -> None:
+    clip = folder / "videos" / "real" / "0.mp4"
+    for frames, count in ((7, 1), (8, 0)):
+        out = tmp_path / str(frames)
+        result = deepseq("extract", clip, "--out", out, *EXTRACT, "--frames", frames)
+        assert result.exit_code == 0
+        assert result.stderr.count("at least 8 frames of a clip. Received: --frames 7") == count
+
+
 def test_a_profile_lists_every_stage(folder: Path, tmp_path: Path) -> None:
     clips = [folder / "videos" / "real" / f"{number}.mp4" for number in (0, 2)]
     command = ["extract", *clips, "--out", tmp_path / "store", *EXTRACT, "--profile", "--json"]
@@ -140,6 +174,18 @@ def test_the_progress_bar_names_the_bottleneck() -> None:
     profile.add("decode", 9.0, 3)
     assert _note(Outcome("a.mp4", "ok"), profile) == "ok; bottleneck: decode"
     assert _note(Outcome("a.mp4", "ok", skipped=True), None) == "skipped"
+
+
+def test_a_timeout_says_what_to_do_and_is_not_repeated(tmp_path: Path) -> None:
+    style = ClipStyle(size=(3840, 2160), options={"preset": "ultrafast"})
+    clip = write_clip(tmp_path / "4k.mp4", 16, style)
+    command = ["extract", clip, "--out", tmp_path / "store", *EXTRACT]
+    late = deepseq(*command, "--timeout", "0.1")
+    assert late.exit_code == 3
+    message = r"4k.mp4: timeout: decoding took longer than 0.1 s; try --timeout \d+, or --sampling"
+    assert re.search(message, late.stderr), late.stderr
+    assert "tries again" not in late.stderr
+    assert "1 already in the store" in deepseq(*command, "--timeout", "0.1").stdout
 
 
 def test_a_second_extract_skips_all_videos(extracted: dict[str, Any], folder: Path) -> None:
@@ -186,8 +232,11 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
-        "frames_sampled", "reason", "run",
+        "frames_sampled", "reason", "run", "people", "windows",
     }  # fmt: skip
+    (person,) = good["people"]
+    assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
+    assert (person["box_xyxy"], person["frame_size"]) == ([0.0, 0.0, 64.0, 64.0], [64, 64])
     assert good["decision"]["clips"].keys() == {"real", "fake"}
 
 
@@ -211,6 +260,66 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
     assert "set for the best balanced accuracy, with a false-positive rate of" in details
     assert details.endswith("fake validation clips of features; run runs/one")
     assert "the metrics are meaningless" in verbose.stderr
+
+
+def test_predict_classifies_the_videos_in_a_folder(fitted: dict[str, Any], folder: Path) -> None:
+    run, videos = folder / "runs" / "one", folder / "videos" / "fake"
+    result = deepseq("predict", videos, "--run", run, "--json")
+    paths = [verdict["path"] for verdict in json.loads(result.stdout)]
+    assert paths == [str(videos / f"{number}.mp4") for number in range(1, 10, 2)]
+
+
+def test_predict_classifies_a_clip_window_by_window(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "long.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 50)
+    run = folder / "runs" / "one"
+    document = deepseq("predict", clip, "--run", run, "--windows", "1", "--json")
+    (verdict,) = json.loads(document.stdout)
+    spans = [(window["start_seconds"], window["end_seconds"]) for window in verdict["windows"]]
+    assert spans == [(0.0, 1.0), (1.0, 2.0)]
+    for window in verdict["windows"]:
+        (person,) = window["people"]
+        assert window["start_seconds"] <= person["start_seconds"]
+        assert person["end_seconds"] < window["end_seconds"]
+    scores = [window["score"] for window in verdict["windows"]]
+    assert verdict["score"] == max(score for score in scores if score is not None)
+    lines = deepseq("predict", clip, "--run", run, "--windows", "1").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[1:3]] == ["  0.0 to 1.0 s", "  1.0 to 2.0 s"]
+
+
+def test_a_face_smaller_than_in_validation_gets_no_verdict(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "small.mp4", [np.full((40, 40, 3), 90, np.uint8)] * 20)
+    result = deepseq("predict", clip, "--run", folder / "runs" / "one")
+    assert result.exit_code == 4
+    assert (
+        "inconclusive (the face is 40 pixels wide; this run was validated on faces at least 64 "
+        "pixels wide)"
+    ) in result.stdout
+
+
+def test_predict_classifies_only_the_given_time(
+    fitted: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    clip = write_images(tmp_path / "long.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 50)
+    run = folder / "runs" / "one"
+    options = ["--start", "0.5", "--end", "1.2"]
+    (verdict,) = json.loads(deepseq("predict", clip, "--run", run, *options, "--json").stdout)
+    (person,) = verdict["people"]
+    assert 0.5 <= person["start_seconds"] < person["end_seconds"] < 1.2
+    assert verdict["windows"] == []
+    late = deepseq("predict", clip, "--run", run, "--start", "9")
+    assert "the video has no frames from 9" in late.stdout
+
+
+def test_whom_to_look_at_is_no_reason_to_refuse_a_run(fitted: dict[str, Any], folder: Path) -> None:
+    clip, run = folder / "videos" / "real" / "0.mp4", folder / "runs" / "one"
+    usual = json.loads(deepseq("predict", clip, "--run", run, "--json").stdout)
+    for options in (["--faces", "largest"], ["--short-side", "720"]):
+        result = deepseq("predict", clip, "--run", run, *options, "--json")
+        assert json.loads(result.stdout) == usual
 
 
 def test_a_score_in_the_abstention_band_is_inconclusive(

@@ -55,6 +55,8 @@ def test_plain_folders_have_one_row_and_no_coverage(tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines == [
         f"folders in {tmp_path}: 3 videos",
+        "real by the folder name: real (1)",
+        "fake by the folder name: fake (1)",
         "",
         "class real fake unknown groups",
         "all videos 1 1 1 0",

@@ -53,7 +53,7 @@ def test_the_summaries_of_all_commands_fit_on_their_lines() -> None:
         ("fit", ["Model", "Training", "Split", "Threshold", "Study"]),
         ("finetune", ["CNN", "Training", "Augmentation", "Split", "Threshold"]),
         ("sweep", ["Search", "Training", "Split"]),
-        ("predict", ["Run", "Execution"]),
+        ("predict", ["Run", "People and time", "Execution"]),
     ],
 )
 def test_long_lists_of_options_have_headings(name: str, headings: list[str]) -> None:
@@ -73,11 +73,21 @@ def test_the_help_contains_ranges_and_defaults() -> None:
     [
         (["--nonsense"], "No such option '--nonsense'.", "deepseq"),
         (["nonsense"], "No such command 'nonsense'.", "deepseq"),
+        (["fitt"], "No such command 'fitt'. Did you mean 'fit'?", "deepseq"),
+        (["weights", "lst"], "No such command 'lst'. Did you mean 'list'?", "deepseq weights"),
         (["weights", "nonsense"], "No such command 'nonsense'.", "deepseq weights"),
         (["predict"], "Missing argument 'CLIP...'.", "deepseq predict"),
         (["fit", "--epochs", "x"], "Invalid value for '--epochs': 'x' is not a", "deepseq fit"),
         (["fit", "--epochs", "0"], "--epochs must be from 1 to 10000. Received: 0", "deepseq fit"),
         (["fit", "--units", "x"], "units are whole numbers", "deepseq fit"),
+        *(
+            (
+                ["extract", ".", "--memory", size],
+                f"--memory must be from 0.5 to 65536 GiB. Received: {size}",
+                "deepseq extract",
+            )
+            for size in ("0.01", "nan", "inf")
+        ),
     ],
 )
 def test_all_usage_errors_have_one_form(arguments: list[str], message: str, command: str) -> None:

@@ -97,6 +97,11 @@ def test_a_value_for_the_default_is_permitted_outside_the_range() -> None:
         config.ExecutionConfig(workers=257)
 
 
+def test_an_error_has_the_unit_of_the_option() -> None:
+    with pytest.raises(UsageError, match=r"to 65536 GiB, or 0 for the default. Received: 0.25"):
+        config.LimitsConfig(memory_bytes=2**28)
+
+
 @pytest.mark.parametrize("text", ["", "64;32", "64,", "64.5", "x"])
 def test_a_text_that_lists_no_units_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=f"such as 64,32,16. Received: '{text}'"):

@@ -1,99 +1,17 @@
-"""Verdicts on records, without videos."""
+"""Finding the weights files of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from records import FINGERPRINT, make_record
+from mean_model import mean_model
 
 from deepfake_seq import predict, weights
-from deepfake_seq.config import ExtractConfig, FaceConfig, ModelConfig
-from deepfake_seq.errors import RunError
-from deepfake_seq.predict import WeightsOverride, classify
-from deepfake_seq.sequence.evaluation.calibration import PlattScaling
-from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.runs.run import SequenceModel
-from deepfake_seq.store import FeatureRecord, Fingerprint
-
-CLIPS = {"real": 40, "fake": 30}
-
-
-class Mean:
-    """A network whose logit is the mean of the valid features."""
-
-    def logits(self, arrays: Any) -> np.ndarray:
-        features, mask = arrays
-        return np.array([rows[valid].mean() for rows, valid in zip(features, mask, strict=True)])
-
-
-def model(band: tuple[float, float] = (0.4, 0.6), **changes: Any) -> SequenceModel:
-    values = {
-        "config": ModelConfig(),
-        "members": (Mean(),),
-        "shape": (16, 8),
-        "calibration": PlattScaling(10.0, 0.0),
-        "decision": Decision(0.5, band, "fpr", 0.05, 0.025, CLIPS, True, {}),
-        "data": "celeb-df-v2",
-        "extract_config": ExtractConfig(),
-        "fingerprint": FINGERPRINT,
-        **changes,
-    }
-    return SequenceModel(**values)
-
-
-def verdict(*records: FeatureRecord, **changes: Any) -> predict.Verdict:
-    return classify(records, Path("clip.mp4"), model(**changes), Path("runs/x"))
-
-
-def about(shift: float, **changes: Any) -> FeatureRecord:
-    record = make_record(**changes)
-    record.features[record.mask] = shift
-    return record
-
-
-def test_scores_in_the_abstention_band_are_inconclusive() -> None:
-    assert verdict(about(0.5)).verdict == "fake"
-    assert verdict(about(-0.5)).verdict == "real"
-    doubtful = verdict(about(0.0))
-    assert (doubtful.verdict, doubtful.score) == ("inconclusive", None)
-    assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
-
-
-def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
-    assert verdict(about(0.0), band=(0.5, 0.5)).verdict == "fake"
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        (about(5.0, valid=7), "only 7 sampled frames show the face; at least 8 are needed"),
-        (about(5.0, status="partial", reason="it ended early"), "partial: it ended early"),
-        (make_record(valid=0), "no_face: no face in the 16 sampled frames"),
-    ],
-    ids=["few frames", "partial", "no face"],
-)
-def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
-    result = verdict(record)
-    assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
-
-
-def test_the_highest_score_of_several_people_decides() -> None:
-    real, doubtful, fake = about(-0.5), about(0.0), about(0.5)
-    unseen = make_record(valid=3)
-    assert verdict(real, fake, unseen).verdict == "fake"
-    assert verdict(real, unseen).verdict == "real"
-    assert verdict(real, doubtful).verdict == "inconclusive", "one of them may be a fake"
-
-
-def test_a_verdict_contains_its_basis() -> None:
-    result = verdict(about(0.5))
-    assert result.decision.clips == CLIPS and result.data == "celeb-df-v2"
-    assert result.decision.basis == (
-        "set for a false-positive rate of 5.0% on 40 real and 30 fake validation clips"
-    )
+from deepfake_seq.config import ExtractConfig, FaceConfig, PredictConfig
+from deepfake_seq.errors import RunError, UsageError
+from deepfake_seq.predict import WeightsOverride
+from deepfake_seq.store import Fingerprint
 
 
 def test_a_weights_file_used_before_is_found_by_its_content(
@@ -103,7 +21,7 @@ def test_a_weights_file_used_before_is_found_by_its_content(
     path = tmp_path / "detector.onnx"
     path.write_bytes(b"weights")
     digest = weights.digest_of(path)
-    trained = model(
+    trained = mean_model(
         extract_config=ExtractConfig(faces=FaceConfig("yunet", "detector.onnx")),
         fingerprint=Fingerprint({"faces": {"weights_sha256": digest}}),
     )
@@ -121,9 +39,23 @@ def test_a_path_in_a_run_is_never_opened(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DEEPSEQ_HOME", str(tmp_path / "home"))
     secret = tmp_path / "secret.onnx"
     secret.write_bytes(b"weights")
-    trained = model(
+    trained = mean_model(
         extract_config=ExtractConfig(faces=FaceConfig("yunet", str(secret))),
         fingerprint=Fingerprint({"faces": {"weights_sha256": weights.digest_of(secret)}}),
     )
     with pytest.raises(RunError, match="is not in any known location"):
-        predict._resolve(trained, Path("runs/x"), WeightsOverride())
+        predict._resolve(trained, Path("runs/x"), WeightsOverride(), PredictConfig())
+
+
+def test_windows_are_equally_long_and_cover_the_clip() -> None:
+    assert PredictConfig(window_seconds=4).spans(9) == [(0, 3), (3, 6), (6, 9)]
+    assert PredictConfig(window_seconds=5).spans(10) == [(0, 5), (5, 10)]
+    assert PredictConfig(window_seconds=60).spans(10) == [(0, 10)]
+    config = PredictConfig(window_seconds=2, start_seconds=3, end_seconds=7)
+    assert config.spans(10) == [(3, 5), (5, 7)]
+    assert PredictConfig(start_seconds=3).spans(10) == [(3, 10)]
+
+
+def test_the_start_must_be_before_the_end() -> None:
+    with pytest.raises(UsageError, match="--start must be before --end"):
+        PredictConfig(start_seconds=3, end_seconds=2)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -95,15 +94,26 @@ def test_an_unwritable_home_is_an_expected_error(empty_home: Path, tmp_path: Pat
         weights.import_file("retinaface", tmp_path / "net.onnx")
 
 
-def test_a_file_of_another_library_may_be_used_if_the_home_is_unwritable(
-    empty_home: Path,
+def test_a_file_of_another_library_is_used_if_the_home_is_unwritable(
+    empty_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = empty_home / ".deepface" / "weights" / "retinaface.onnx"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(ONNX)
     (empty_home / "deepseq").touch()
-    with suppress(DeepseqError):
+    for _ in range(2):
         assert weights.require(["retinaface"]) == [theirs]
+    (message,) = caplog.messages
+    assert "cannot record the SHA-256" in message and "DEEPSEQ_HOME" in message
+
+
+def test_a_download_without_room_names_the_place_and_the_size(
+    site: type[Site], empty_home: Path
+) -> None:
+    empty_home.mkdir()
+    (empty_home / "deepseq").touch()
+    with pytest.raises(weights.DownloadError, match=rf"\({len(ONNX)} bytes\).* in {empty_home}"):
+        weights.fetch("retinaface")
 
 
 def test_a_damaged_ledger_is_an_expected_error(empty_home: Path, tmp_path: Path) -> None:

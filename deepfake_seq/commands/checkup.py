@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deepfake_seq.commands.options import PATH, command, json_option, option
-from deepfake_seq.commands.output import print_json
+from deepfake_seq.commands.output import print_json, writing
 
 
 @command()
@@ -48,6 +48,7 @@ def demo(out: Path, as_json: bool) -> None:
     def echo(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary: dict[str, Any] = show.run_demo(out, echo)
+    with writing(out, "--out"):
+        summary: dict[str, Any] = show.run_demo(out, echo)
     if as_json:
         print_json(summary)

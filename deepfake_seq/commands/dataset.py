@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import PATH, command, json_option, option
-from deepfake_seq.commands.output import print_json
-from deepfake_seq.commands.videos import Collection, collect, report, video_options
+from deepfake_seq.commands.options import PICTURE, command, json_option, option
+from deepfake_seq.commands.output import print_json, writing
+from deepfake_seq.commands.videos import collect, report, video_options, warn_of_unlabelled
+
+if TYPE_CHECKING:
+    from deepfake_seq.datasets import Collection
 
 
 @command()
 @video_options
-@option("--figure", type=PATH, help="PNG file to write: a bar chart of the classes.")
+@option("--figure", type=PICTURE, help="PNG or JPEG file to write: a bar chart of the classes.")
 @json_option
 def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **options: Any) -> None:
     """Report what a data set contains and what is missing.
 
-    No video is opened. Celeb-DF, FaceForensics++ and DFDC are recognised by their folders and
-    lists; other videos are labelled by folders named real and fake, or by --labels.
+    No video is opened. Celeb-DF, FaceForensics++, DFDC and FakeAVCeleb are recognised by their
+    folders and lists; other videos are labelled by folders with names such as real, fakes or
+    original_videos, or by --labels.
     """
     from deepfake_seq import atomic
     from deepfake_seq.datasets import distribution
@@ -29,20 +33,28 @@ def dataset(paths: tuple[Path, ...], figure: Path | None, as_json: bool, **optio
 
     collection = collect(paths, options)
     if figure:
-        atomic.write_bytes(figure, draw_classes(distribution(collection.items)))
+        picture = draw_classes(distribution(collection.items), figure.suffix[1:].lower())
+        with writing(figure, "--figure"):
+            atomic.write_bytes(figure, picture)
     if as_json:
         print_json({**_summary(collection), "figure": str(figure) if figure else None})
         return
     click.echo(report(collection).rstrip())
     if figure:
         click.echo(f"figure: {figure}")
+    warn_of_unlabelled(collection.items)
 
 
 def _summary(collection: Collection) -> dict[str, Any]:
     """Return the JSON document."""
-    from deepfake_seq.datasets import count_classes, distribution, groups_in_several_splits
+    from deepfake_seq.datasets import (
+        count_classes,
+        distribution,
+        groups_in_several_splits,
+        unrecognised_classes,
+    )
 
-    items = collection.items
+    items, left_out, labels = collection.items, collection.left_out, collection.labels
     tables = distribution(items)
     shared_groups = groups_in_several_splits(items)
     return {
@@ -59,10 +71,26 @@ def _summary(collection: Collection) -> dict[str, Any]:
             }
             for data_set in collection.data_sets
         ],
-        "labels": str(collection.labels) if collection.labels else None,
+        "labels": str(labels.path) if labels else None,
+        "label_rows": {
+            "rows": labels.rows,
+            "unmatched": len(labels.unmatched_rows),
+            "videos_without_row": len(labels.unmatched_videos),
+            "columns": list(labels.columns),
+        }
+        if labels
+        else None,
         "all": asdict(count_classes("all videos", items)),
         "by_part": [asdict(row) for row in tables.get("split", [])],
         "by_method": [asdict(row) for row in tables.get("method", [])],
         "groups_in_several_parts": {"count": len(shared_groups), "first": shared_groups[:10]},
-        "links_left_out": len(collection.links),
+        "unrecognised_folders": dict(unrecognised_classes(items)),
+        "other_names": collection.other_names,
+        "links_left_out": len(left_out.links),
+        "left_out": {
+            "files": dict(left_out.suffixes),
+            "broken_links": len(left_out.broken_links),
+            "unreadable_folders": len(left_out.unreadable),
+            "bad_names": len(left_out.bad_names),
+        },
     }

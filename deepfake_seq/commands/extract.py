@@ -28,9 +28,15 @@ from deepfake_seq.commands.output import (
     print_json,
 )
 from deepfake_seq.commands.sources import load_sources
-from deepfake_seq.commands.videos import video_options
+from deepfake_seq.commands.videos import video_options, warn_of_unlabelled
 from deepfake_seq.commands.views import view_options
-from deepfake_seq.config import UNTRAINED, BackboneConfig, ExecutionConfig, FaceConfig
+from deepfake_seq.config import (
+    MIN_VALID_FRAMES,
+    UNTRAINED,
+    BackboneConfig,
+    ExecutionConfig,
+    FaceConfig,
+)
 
 if TYPE_CHECKING:
     from deepfake_seq.datasets import VideoItem
@@ -84,17 +90,29 @@ def extract(out: Path, **options: Any) -> None:
     PATH is a video or a folder of videos. Videos already in the store are skipped, so the same
     command resumes an interrupted extraction. The records of videos that were moved or renamed
     are moved, and no video replaces another one of the same name from another folder. Celeb-DF,
-    FaceForensics++ and DFDC are recognised by their folders and lists; other videos are labelled
-    by folders named real and fake, or by --labels.
+    FaceForensics++, DFDC and FakeAVCeleb are recognised by their folders and lists; other videos
+    are labelled by folders with names such as real, fakes or original_videos, or by --labels.
+    Videos without a label are extracted too.
     """
     from deepfake_seq import console
     from deepfake_seq.extract import pipeline
+    from deepfake_seq.extract.estimate import MIN_VIDEOS, Estimate, mixed
     from deepfake_seq.extract.writers import StoreWriters
 
     execution = execution_settings(options)
     items, resolved, report = load_sources(out, options)
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if resolved.config.backbone.weights == UNTRAINED:
         echo_message("WARNING: the CNN is untrained. Its features are noise, for trials only.")
+    frames = resolved.config.sampling.frames
+    if frames < MIN_VALID_FRAMES:
+        echo_message(
+            "WARNING: `fit` and `predict` will not use these features: they need a face in at "
+            f"least {MIN_VALID_FRAMES} frames of a clip. Received: --frames {frames}"
+        )
+    if len(items) >= MIN_VIDEOS:
+        items = mixed(items)
     click.echo(report, err=options["as_json"])
     if options["dry_run"]:
         _dry_run(out, items, resolved, options)
@@ -103,6 +121,14 @@ def extract(out: Path, **options: Any) -> None:
         StoreWriters.create(out, resolved) as cache,
         console.progress("extract", len(items), "videos") as step,
     ):
+        estimate = Estimate(len(items), out, execution)
+
+        def on_video(outcome: Outcome, profile: Profile | None) -> None:
+            step(_note(outcome, profile))
+            sentence = estimate.add(outcome, profile)
+            if sentence:
+                echo_message(sentence)
+
         summary = pipeline.extract(
             items,
             resolved,
@@ -110,11 +136,11 @@ def extract(out: Path, **options: Any) -> None:
             execution,
             retry_failed=options["retry_failed"],
             prune=options["prune"],
-            on_video=lambda outcome, profile: step(_note(outcome, profile)),
+            on_video=on_video,
         )
         cache.features.refresh()
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    _echo_failures(summary)
+    _echo_failures(summary, resolved.config.sampling.strategy)
     _echo_unknown(summary.unknown)
     profile = summary.profile if options["profile"] else None
     if profile:
@@ -131,6 +157,8 @@ def extract(out: Path, **options: Any) -> None:
         click.echo(f"{out}: {totals}")
         if faces is not None:
             click.echo(f"{faces.path}: faces of {len(faces)} videos")
+    if not options["from_faces"]:
+        warn_of_unlabelled(items)
     if summary.failed:
         sys.exit(FAILED_VIDEOS)
 
@@ -210,11 +238,13 @@ def _summary_line(summary: Summary) -> str:
     )
 
 
-def _echo_failures(summary: Summary) -> None:
-    """Print one line on stderr for each video that failed."""
+def _echo_failures(summary: Summary, strategy: str) -> None:
+    """Print one line on stderr for each video that failed, with what to do."""
     for failure in summary.failures:
-        retry = " (the next extraction tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+        note = " (the next extraction tries again)" if failure.transient else ""
+        if failure.status == "timeout" and strategy != "keyframes":
+            note = f", or --sampling keyframes{note}"
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{note}")
     if summary.failed_before:
         echo_message(
             f"{summary.failed_before} videos failed in an earlier extraction; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -16,9 +17,28 @@ from deepfake_seq.errors import UsageError
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 Decorator = Callable[[Any], Any]
 _Settings = TypeVar("_Settings")
+
+
+class _PicturePath(click.Path):
+    """A path of a picture to write, whose suffix names a supported format."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; fail if its suffix is not one of `PICTURE_SUFFIXES`."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in PICTURE_SUFFIXES:
+            self.fail(
+                f"the name must end with {', '.join(PICTURE_SUFFIXES)}. Received: {path}",
+                param,
+                ctx,
+            )
+        return path
+
+
+PICTURE = _PicturePath()
 
 
 class HeadedOption(click.Option):
@@ -161,6 +181,7 @@ def _read(setting: SettingSpec, _: click.Context, parameter: click.Parameter, va
     if isinstance(value, tuple):
         value = tuple(dict.fromkeys(value))
     if setting.read:
+        setting.check_range(name, value)
         return setting.read(value)
     for item in value if isinstance(value, tuple) else (value,):
         setting.check(name, item)
@@ -183,11 +204,10 @@ execution_options = together(
     options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )
 sampling_options = options_of(config.SamplingConfig, "frames", "strategy", heading="Frame")
-face_options = options_of(
-    config.FaceConfig,
-    *("detector", "detector_weights", "short_side", "margin", "people"),
-    heading="Face",
+detection_options = options_of(
+    config.FaceConfig, "detector", "detector_weights", "short_side", "margin", heading="Face"
 )
+face_options = together(detection_options, option_of(config.FaceConfig, "people", "Face"))
 
 
 def execution_settings(options: dict[str, Any]) -> config.ExecutionConfig:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from deepfake_seq import console
+from deepfake_seq.errors import DeepseqError
 
 FAILED_VIDEOS = 3
 INCONCLUSIVE = 4
@@ -47,3 +50,14 @@ def echo_line(line: str) -> None:
 def print_json(value: Any) -> None:
     """Print the JSON document on stdout."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Turn an operating system error into a message: `path`, given by `option`, is not writable."""
+    try:
+        yield
+    except OSError as error:
+        raise DeepseqError(
+            f"cannot write {path}: {error.strerror or error}. Give another path with {option}."
+        ) from error

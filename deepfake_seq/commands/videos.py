@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepfake_seq.commands.options import EXISTING, option, together
-from deepfake_seq.commands.output import echo_message
+from deepfake_seq.commands.output import echo_message, echo_notes
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.datasets import DataSet, VideoItem
+    from deepfake_seq.datasets import Collection, DataSet, VideoItem
 
-LAYOUTS = ("auto", "folders", "celeb-df", "faceforensics", "dfdc")
+LAYOUTS = ("auto", "folders", "celeb-df", "faceforensics", "dfdc", "fakeavceleb")
 _MAX_NAMES = 5
 _HEADING = "Video"
-
-
-@dataclass(frozen=True)
-class Collection:
-    """The videos at the paths of one call.
-
-    Attributes:
-        items: All videos, with their labels, splits and groups.
-        data_sets: The data sets recognised from folders and lists.
-        labels: CSV file that overrides the values from the data sets, or None.
-        links: Links that were skipped because they lead out of the folders.
-    """
-
-    items: Sequence[VideoItem]
-    data_sets: Sequence[DataSet]
-    labels: Path | None
-    links: Sequence[Path]
 
 
 video_options = together(
@@ -53,7 +35,7 @@ video_options = together(
         type=EXISTING,
         heading=_HEADING,
         help="CSV file with the columns path,label and optionally group,split,method; it overrides "
-        "the values from the data set.",
+        "the values from the data set. Other common names of the columns are read too.",
     ),
     option(
         "--follow-links",
@@ -65,43 +47,41 @@ video_options = together(
 
 
 def collect(paths: Sequence[Path], options: dict[str, Any]) -> Collection:
-    """Find the videos that `video_options` select, and print what was skipped.
+    """Find the videos that `video_options` select, and print notes on the CSV file of labels.
 
     Raises:
-        UsageError: No path was given, or there is no video.
+        UsageError: No path was given.
+        DatasetError: There is no video, or labels are invalid or contradict each other.
     """
     from deepfake_seq import datasets
 
     if not paths:
         raise UsageError("no videos given: name files or folders. Received: no PATH")
-    found, links = datasets.discover(paths, follow_links=options["follow_links"])
-    if links:
-        echo_message(
-            f"skipped {len(links)} links that lead out of the folders, the first is {links[0]}; "
-            "--follow-links uses them"
-        )
-    data_sets = datasets.recognise(found, options["dataset"])
-    items = datasets.all_items(data_sets)
-    labels = options["labels"]
-    if labels:
-        items, unused = datasets.apply_labels(items, labels)
-        if unused:
-            echo_message(f"{len(unused)} rows of {labels} match no video, the first is {unused[0]}")
-    return Collection(items, data_sets, labels, links)
+    collection = datasets.collect(
+        paths,
+        layout=options["dataset"],
+        labels=options["labels"],
+        follow_links=options["follow_links"],
+    )
+    if collection.labels:
+        echo_notes(collection.labels.notes)
+    return collection
 
 
 def report(collection: Collection) -> str:
-    """Return the report: data sets and their completeness, classes and groups."""
+    """Return the report: data sets and their completeness, what is left out, classes, groups."""
     from deepfake_seq import console, datasets
 
     lines: list[str] = []
     for data_set in collection.data_sets:
         lines += _coverage_lines(data_set)
-    if collection.labels and any(data_set.coverage for data_set in collection.data_sets):
-        lines.append(
-            f"labels, groups, splits and methods come from {collection.labels} only, not from the "
-            "data set"
-        )
+    if collection.labels:
+        lines += _labels_lines(collection)
+    if collection.other_names:
+        lines.append(f"{collection.other_names:,} other paths of the same files, through links")
+    if left_out := list(collection.left_out.lines()):
+        lines += ["left out:", *(f"  {line}" for line in left_out)]
+    lines = [console.plain(line) for line in lines]
     for title, rows in datasets.distribution(collection.items).items():
         header = [title, "real", "fake", "unknown", "groups"]
         cells = [
@@ -112,6 +92,25 @@ def report(collection: Collection) -> str:
     return "\n".join([*lines, "", _groups_line(collection.items), ""])
 
 
+def warn_of_unlabelled(items: Sequence[VideoItem]) -> None:
+    """Print how many videos have no label and how to give them one, if there are any."""
+    from deepfake_seq import datasets
+
+    count = sum(item.label == datasets.UNKNOWN for item in items)
+    if not count:
+        return
+    echo_message(
+        f"WARNING: {count:,} of {len(items):,} videos have no label, which `deepseq fit` needs"
+    )
+    if folders := datasets.unrecognised_classes(items):
+        echo_message(f"folders not recognised as a class: {datasets.list_counts(folders)}")
+    echo_message(
+        "give --labels FILE.csv with the columns path,label and a row for every video, and run "
+        "`deepseq extract` again (it only updates the labels); or put the videos into folders "
+        "named real and fake"
+    )
+
+
 def _coverage_lines(data_set: DataSet) -> Iterator[str]:
     state = ", INCOMPLETE" if data_set.is_partial else ""
     yield f"{data_set.name} in {data_set.home}: {len(data_set.items):,} videos{state}"
@@ -120,6 +119,22 @@ def _coverage_lines(data_set: DataSet) -> Iterator[str]:
         yield f"  {row.what:{width}}  {row.found:,} of {row.of:,}"
     for note in data_set.notes:
         yield f"  {note}"
+
+
+def _labels_lines(collection: Collection) -> Iterator[str]:
+    labels = collection.labels
+    if labels is None:
+        return
+    matched = labels.rows - len(labels.unmatched_rows)
+    yield (
+        f"{labels.path}: {matched:,} of {labels.rows:,} rows match a video; columns used: "
+        f"{', '.join(labels.columns)}"
+    )
+    if any(data_set.coverage for data_set in collection.data_sets):
+        yield (
+            f"labels, groups, splits and methods come from {labels.path} only, not from the data "
+            "set"
+        )
 
 
 def _groups_line(items: Sequence[VideoItem]) -> str:

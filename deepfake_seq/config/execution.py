@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from deepfake_seq.config.checks import check
 from deepfake_seq.config.setting import check_settings, setting
 
 RUNTIMES = ("openvino", "keras")
 ENGINES = ("local", "ray")
 MAX_WORKERS = 256
 
-_GIB = 2**30
+GIB = 2**30
+MIN_SECONDS = 60.0
+"""Time limit of a small video."""
+MIN_MEMORY_BYTES = 2 * GIB
+"""Memory limit of a small video."""
+MAX_SECONDS = 86_400
+
+SECONDS_FACT = "limit_seconds"
+MEMORY_FACT = "limit_memory_bytes"
+"""The facts of a video that exceeded the limit on its time or memory: the limit that applied."""
 
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """Limits per video. A video that exceeds one fails; the other videos are still extracted."""
+    """Limits per video. A video that exceeds one fails; the other videos are still extracted.
+
+    Without a value (0), the limits on time and memory follow the size of the video; see
+    `extract.video.allowance`.
+    """
 
     seconds: float = setting(
-        60.0,
+        0.0,
         "Time limit for decoding one video.",
         low=0.1,
-        high=86_400,
+        high=MAX_SECONDS,
         unit="seconds",
+        auto=0.0,
         option="--timeout",
+        default_text="60, and more for long videos and large frames",
     )
     memory_bytes: int = setting(
-        2 * _GIB,
-        "Address space of the process that decodes a video, in GiB (0.5 or more).",
+        0,
+        "Address space of the process that decodes a video.",
+        low=0.5,
+        high=65_536,
+        unit="GiB",
+        auto=0,
         option="--memory",
         kind=float,
-        read=lambda gib: int(gib * _GIB),
-        write=lambda size: size / _GIB,
+        read=lambda gib: int(gib * GIB),
+        write=lambda size: size / GIB,
+        default_text="2, and more for large frames",
     )
-    file_bytes: int = setting(
-        16 * _GIB, "Maximum file size.", low=1, unit="bytes", has_option=False
-    )
+    file_bytes: int = setting(16 * GIB, "Maximum file size.", low=1, unit="bytes", has_option=False)
     pixels: int = setting(1 << 24, "Maximum number of pixels per frame.", low=1, has_option=False)
     frames: int = setting(500_000, "Maximum number of frames per video.", low=1, has_option=False)
     threads: int = setting(
@@ -49,11 +68,27 @@ class LimitsConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check(
-            self.memory_bytes >= _GIB // 2,
-            f"memory must be 0.5 GiB ({_GIB // 2} bytes) or more",
-            self.memory_bytes,
+
+    def exceed(self, facts: Mapping[str, Any]) -> bool:
+        """Return whether these limits are above those that a failed video exceeded.
+
+        Args:
+            facts: Facts of the video. True if they name no limit.
+        """
+        limits = {
+            SECONDS_FACT: self.seconds or MIN_SECONDS,
+            MEMORY_FACT: self.memory_bytes or MIN_MEMORY_BYTES,
+        }
+        return all(
+            limit > exceeded
+            for name, limit in limits.items()
+            if isinstance(exceeded := facts.get(name), int | float)
         )
+
+
+def exceeds_a_limit(facts: Mapping[str, Any]) -> bool:
+    """Return whether a video exceeded a limit on its time or memory, according to its facts."""
+    return SECONDS_FACT in facts or MEMORY_FACT in facts
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class SettingSpec:
         help: Help text of the option, without the range.
         choices: Permitted values; empty if any value is permitted. Every item of a tuple field has
             to be one of them.
-        low: Smallest permitted number.
+        low: Smallest permitted number; this and the other bounds are in the unit of the option.
         above: Number that the value must exceed.
         high: Largest permitted number.
         below: Number that the value must stay below.
@@ -85,16 +85,25 @@ class SettingSpec:
         """
         if self.choices:
             check_choice(name, value, self.choices)
-        if not self.range_text or (self.auto is not None and value == self.auto):
-            return
+        if self.range_text and (self.auto is None or value != self.auto):
+            otherwise = "" if self.auto is None else f", or {self.auto} for the default"
+            self.check_range(name, self.write(value) if self.write else value, otherwise)
+
+    def check_range(self, name: str, number: Any, otherwise: str = "") -> None:
+        """Raise a `UsageError` unless a number is in the range.
+
+        Args:
+            name: Name of the setting in the message.
+            number: The number, in the unit of the option.
+            otherwise: Words on other permitted values, for the message.
+        """
         permitted = (
-            (self.low is None or value >= self.low)
-            and (self.above is None or value > self.above)
-            and (self.high is None or value <= self.high)
-            and (self.below is None or value < self.below)
+            (self.low is None or number >= self.low)
+            and (self.above is None or number > self.above)
+            and (self.high is None or number <= self.high)
+            and (self.below is None or number < self.below)
         )
-        auto = "" if self.auto is None else f", or {self.auto} for the default"
-        check(permitted, f"{name} must be {self.range_text}{auto}", value)
+        check(permitted, f"{name} must be {self.range_text}{otherwise}", number)
 
 
 def setting(default: _Default, help: str, **description: Any) -> _Default:
@@ -133,5 +142,7 @@ def check_settings(settings: Any) -> None:
         value = getattr(settings, declared.name)
         if type(declared.default) is bool:
             check(type(value) is bool, f"{name} must be true or false", value)
+        if value is None and declared.default is None:
+            continue
         for item in value if isinstance(declared.default, tuple) else (value,):
             described.check(name, item)

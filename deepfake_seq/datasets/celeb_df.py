@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
-from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, VideoItem
+from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.layout import Coverage, DataSet
 from deepfake_seq.datasets.lists import abbreviate, find_list, is_file_name, read_text
+from deepfake_seq.datasets.words import Words, read_words
 from deepfake_seq.errors import DatasetError
 
 NAME = "celeb-df"
-LOOKS_FOR = "videos in folders called Celeb-real, Celeb-synthesis or YouTube-real"
+LOOKS_FOR = "videos in or below folders called Celeb-real, Celeb-synthesis or YouTube-real"
 
 FOLDER_LABELS = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
 """Label of the videos in each folder, by its lower-case name."""
@@ -30,8 +33,11 @@ _LABEL_IN_LIST = {"1": REAL, "0": FAKE}  # the opposite of every other place
 _LINE = re.compile(r"([01])\s+([^/\s]+)/([^/]+)")
 _NAME = re.compile(r"(id\d+)(?:_(id\d+))?_\d+")
 
+_LEVELS = 3
+"""Number of folders above Celeb-real and the others that are searched for the test list."""
+
 _Key = tuple[str, str]
-"""Folder and file name of a video, in lower case."""
+"""Celeb-DF's folder and the file name of a video, in lower case."""
 
 
 def groups_of(path: Path) -> tuple[str, ...]:
@@ -40,16 +46,39 @@ def groups_of(path: Path) -> tuple[str, ...]:
     `Celeb-synthesis/id0_id1_0003.mp4` combines the face of one identity with the video of the
     other, so it belongs to both.
     """
-    if not path.parent.name.lower().startswith("celeb-"):
+    folder = _celeb_folder(path.parent)
+    if folder is None or not folder.name.lower().startswith("celeb-"):
         return ()
     match = _NAME.fullmatch(path.stem)
     return tuple(name for name in match.groups() if name) if match else ()
 
 
 def home(folder: Path, root: Path) -> Path | None:
-    """Return the parent of a folder named like one of Celeb-DF's three; see `Layout`."""
+    """Return the folder of the test list above Celeb-DF's three folders, or their parent.
+
+    See `Layout`.
+    """
     del root
-    return folder.parent if folder.name.lower() in FOLDER_LABELS else None
+    celeb = _celeb_folder(folder)
+    if celeb is None:
+        return None
+    above = [level for level in celeb.parents[:_LEVELS] if os.access(level, os.R_OK)]
+    return next((level for level in above if find_list(level, LIST)), celeb.parent)
+
+
+@lru_cache(maxsize=4096)
+def _celeb_folder(folder: Path) -> Path | None:
+    """Return the nearest of Celeb-DF's three folders, unless a folder below it contradicts it."""
+    below: list[Words] = []
+    for level in (folder, *folder.parents):
+        label = FOLDER_LABELS.get(level.name.lower())
+        if label is not None:
+            is_contradicted = any(
+                words.is_contradictory or words.label not in (label, UNKNOWN) for words in below
+            )
+            return None if is_contradicted else level
+        below.append(read_words(level.name))
+    return None
 
 
 def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
@@ -58,8 +87,11 @@ def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
     listed = _parse_list(path) if path else set()
     version = _version(home, len(listed))
     name = f"{NAME}-v{version}"
-    labelled = [_labelled(item, listed, name) for item in items]
-    counts = Counter(item.absolute.parent.name.lower() for item in items)
+    labelled, counts = [], Counter[str]()
+    for item in items:
+        if celeb := _celeb_folder(item.absolute.parent):
+            counts[celeb.name.lower()] += 1
+            labelled.append(_labelled(item, celeb.name.lower(), listed, name))
     coverage = [
         Coverage(folder, counts[folder.lower()], published)
         for folder, published in _PUBLISHED[version].items()
@@ -72,15 +104,13 @@ def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
     return DataSet(NAME, name, home, tuple(labelled), tuple(coverage))
 
 
-def _labelled(item: VideoItem, listed: set[_Key], dataset: str) -> VideoItem:
-    path = item.absolute
-    folder = path.parent.name.lower()
+def _labelled(item: VideoItem, folder: str, listed: set[_Key], dataset: str) -> VideoItem:
     label = FOLDER_LABELS[folder]
     return replace(
         item,
         label=label,
-        groups=groups_of(path),
-        split="test" if (folder, path.name.lower()) in listed else "",
+        groups=groups_of(item.absolute),
+        split="test" if (folder, item.path.name.lower()) in listed else "",
         method="Celeb-synthesis" if label == FAKE else "",
         dataset=dataset,
     )

@@ -4,78 +4,70 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
-from deepfake_seq.datasets.items import FAKE, REAL, VideoItem
+from deepfake_seq.datasets.faceforensics_folders import (
+    ACTORS,
+    FROM_ACTORS,
+    MASKS,
+    METHODS,
+    ORIGINAL,
+    Place,
+    groups_of,
+    place_of,
+)
+from deepfake_seq.datasets.items import FAKE, LABEL_NAMES, REAL, UNKNOWN, VideoItem
 from deepfake_seq.datasets.layout import Coverage, DataSet
-from deepfake_seq.datasets.lists import abbreviate, read_json
+from deepfake_seq.datasets.lists import abbreviate, find_folder, read_json, read_table
+from deepfake_seq.datasets.words import read_label
 from deepfake_seq.errors import DatasetError
 
 NAME = "faceforensics"
 LOOKS_FOR = (
     "videos in original_sequences/SOURCE/COMPRESSION/videos or "
-    "manipulated_sequences/METHOD/COMPRESSION/videos, with COMPRESSION c0, raw, c23 or c40"
+    "manipulated_sequences/METHOD/COMPRESSION/videos, with COMPRESSION c0, raw, c23 or c40; or in "
+    "original, Deepfakes, Face2Face, FaceSwap, NeuralTextures, FaceShifter and DeepFakeDetection"
 )
 
 SPLIT_FILES = {"train.json": "train", "val.json": "validation", "test.json": "test"}
 
 _DATASET = "faceforensics++"
-_LABELS = {"original_sequences": REAL, "manipulated_sequences": FAKE}
-_MASKS = "masks"
-_COMPRESSIONS = frozenset({"c0", "raw", "c23", "c40", _MASKS})
-_PUBLISHED = {
-    "youtube": 1000,
-    "Deepfakes": 1000,
-    "Face2Face": 1000,
-    "FaceSwap": 1000,
-    "NeuralTextures": 1000,
-    "FaceShifter": 1000,
-}
-_PUBLISHED_ACTORS = {"actors": 363, "DeepFakeDetection": 3068}
-_SPELLINGS = {name.lower(): name for name in (*_PUBLISHED, *_PUBLISHED_ACTORS)}
-_SOURCES = re.compile(r"([0-9]{3})(?:_([0-9]{3}))?")
-_ACTORS = re.compile(r"([0-9]{2})(?:_([0-9]{2}))?__.+")
+_PUBLISHED = dict.fromkeys(METHODS, 1000)
+_PUBLISHED_ORIGINALS = {"youtube": 1000}
+_PUBLISHED_ACTORS = {ACTORS: 363, FROM_ACTORS: 3068}
+_PUBLISHED_FLAT = {ORIGINAL: 1000}
+_CSV_FOLDER = "csv"
+_CSV_COLUMNS = {"path": ("filepath", "path", "filename"), "label": ("label",)}
 
-
-class _Place(NamedTuple):
-    """Description of the videos in a folder, read from the names of the folders above it."""
-
-    home: Path
-    label: int
-    name: str  # youtube, actors, or the method
-    compression: str
-
-
-def groups_of(stem: str) -> tuple[str, ...]:
-    """Return the source videos (`000`) or actors (`actor01`) in a file name, without repeats."""
-    sources, actors = _SOURCES.fullmatch(stem), _ACTORS.fullmatch(stem)
-    if sources:
-        return tuple(dict.fromkeys(filter(None, sources.groups())))
-    if actors:
-        return tuple(dict.fromkeys(f"actor{number}" for number in actors.groups() if number))
-    return ()
+_Key = tuple[str, str]
+"""Folder and file name of a video, in lower case."""
 
 
 def home(folder: Path, root: Path) -> Path | None:
     """Return the folder above `original_sequences` or `manipulated_sequences`; see `Layout`."""
     del root
-    place = _place(folder)
+    place = place_of(folder)
     return place.home if place else None
 
 
 def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
-    """Read labels and methods from folders, sources from file names, splits from the JSON files."""
+    """Read labels and methods from folders, sources from file names, splits from the JSON files.
+
+    If the data set has a folder `csv`, its lists are compared with the folders.
+    """
     paths = _find_split_files(home)
     source_splits = _read_splits(paths)
-    labelled, counts = [], Counter[tuple[str, str]]()
+    listed = _read_csv_files(home)
+    find_place = cache(place_of)
+    labelled, counts = [], Counter[Place]()
     for item in items:
-        place = _place(item.absolute.parent)
-        if place is None or place.compression == _MASKS:
+        place = find_place(item.absolute.parent)
+        if place is None or place.compression == MASKS:
             continue
-        counts[place.name, place.compression] += 1
+        counts[place] += 1
         groups = groups_of(item.path.stem)
         labelled.append(
             replace(
@@ -96,32 +88,60 @@ def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
         notes.append(f"{masks} videos of masks are skipped")
     if nameless:
         notes.append(f"{nameless} videos have no source in their name: they are in no group")
-    return DataSet(NAME, _DATASET, home, tuple(labelled), tuple(_coverage(counts)), tuple(notes))
+    coverage = _coverage(counts, listed)
+    return DataSet(NAME, _DATASET, home, tuple(labelled), tuple(coverage), tuple(notes))
 
 
-def _place(folder: Path) -> _Place | None:
-    """Describe the videos in a folder; None if the folder is not of this layout."""
-    if len(folder.parts) < 5:
-        return None
-    kind, name, compression, last = (level.lower() for level in folder.parts[-4:])
-    if kind not in _LABELS or compression not in _COMPRESSIONS or last != "videos":
-        return None
-    name = _SPELLINGS.get(name, folder.parts[-3])
-    return _Place(folder.parents[3], _LABELS[kind], name, compression)
-
-
-def _coverage(counts: Mapping[tuple[str, str], int]) -> list[Coverage]:
+def _coverage(counts: Mapping[Place, int], listed: Mapping[str, int]) -> list[Coverage]:
     """Return the coverage of each method in each compression that has any videos."""
     rows = []
-    for compression in sorted({compression for _, compression in counts}):
-        published = dict(_PUBLISHED)
-        if any((name, compression) in counts for name in _PUBLISHED_ACTORS):
-            published |= _PUBLISHED_ACTORS
+    for compression, is_flat in sorted({(place.compression, place.is_flat) for place in counts}):
+        found = {
+            place.name: count
+            for place, count in counts.items()
+            if (place.compression, place.is_flat) == (compression, is_flat)
+        }
+        published = _published(found, is_flat)
+        if is_flat:
+            published |= {name: n for name, n in listed.items() if name in (*published, *found)}
         rows += [
-            Coverage(f"{name} {compression}", counts.get((name, compression), 0), total)
+            Coverage(f"{name} {compression}".rstrip(), found.get(name, 0), total)
             for name, total in published.items()
         ]
     return rows
+
+
+def _published(found: Container[str], is_flat: bool) -> dict[str, int]:
+    """Return the number of videos published of each method, if there are any of its kind."""
+    actors = {name: count for name, count in _PUBLISHED_ACTORS.items() if name in found}
+    if is_flat:
+        methods = _PUBLISHED_FLAT | _PUBLISHED
+        return (methods if any(name in found for name in methods) else {}) | actors
+    return _PUBLISHED_ORIGINALS | _PUBLISHED | (_PUBLISHED_ACTORS if actors else {})
+
+
+def _read_csv_files(home: Path) -> dict[str, int]:
+    """Return the number of videos of each folder in the lists of `csv`; check their labels."""
+    folder = find_folder(home, _CSV_FOLDER)
+    names = {name.lower(): name for name in (ORIGINAL, *METHODS, FROM_ACTORS)}
+    listed: set[_Key] = set()
+    for path in sorted(folder.glob("*.[cC][sS][vV]")) if folder else ():
+        table = read_table(path, _CSV_COLUMNS)
+        if table.columns.keys() != _CSV_COLUMNS.keys():
+            continue  # statistics of the videos, not a list of them
+        for row in table.rows:
+            parts = row.values["path"].replace("\\", "/").lower().split("/")
+            if len(parts) < 2 or parts[-2] not in names:
+                continue
+            label = REAL if parts[-2] == ORIGINAL else FAKE
+            if read_label(row.values["label"]).label not in (label, UNKNOWN):
+                raise DatasetError(
+                    f"{path}:{row.line}: the list contradicts the folder: videos in {parts[-2]} "
+                    f"are {LABEL_NAMES[label]}. Download the list again, or delete it. "
+                    f"Received: {abbreviate(row.values['label'])}"
+                )
+            listed.add((parts[-2], parts[-1]))
+    return {names[name]: count for name, count in Counter(name for name, _ in listed).items()}
 
 
 def _split_of(item: VideoItem, groups: Sequence[str], source_splits: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deepfake_seq.config import VIEW_KINDS
@@ -22,6 +23,11 @@ The grammar of record ids is in `store.record_ids`, which this package must not 
 """
 
 
+def absolute(path: Path) -> Path:
+    """Return the absolute path, without "..", and without resolving links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps ".."
+
+
 @dataclass(frozen=True)
 class VideoItem:
     """A video to extract, with the metadata known before it is opened.
@@ -36,6 +42,7 @@ class VideoItem:
         split: Split assigned by the data set (`train`, `validation`, `test`), or "".
         method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
         dataset: Name of the published data set (`celeb-df-v2`), or "".
+        span: Start and end in seconds of the only part to use; None for the whole video.
 
     Raises:
         UsageError: `video_id` ends like the id of a person's record or of a view.
@@ -48,6 +55,7 @@ class VideoItem:
     split: str = ""
     method: str = ""
     dataset: str = ""
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):
@@ -56,10 +64,10 @@ class VideoItem:
                 "other videos. Rename the file, for example by adding .mp4."
             )
 
-    @property
+    @cached_property
     def absolute(self) -> Path:
         """Absolute path of the file, without resolving links."""
-        return Path(os.path.abspath(self.path))  # noqa: PTH100 - ".." must not remain
+        return absolute(self.path)
 
     @property
     def root(self) -> Path:

@@ -17,14 +17,15 @@ _GAP = 0.6  # between rows, as a multiple of a bar's height
 _BAR_INCHES = 0.27
 
 
-def draw_classes(panels: Mapping[str, Sequence[ClassCount]]) -> bytes:
+def draw_classes(panels: Mapping[str, Sequence[ClassCount]], kind: str = "png") -> bytes:
     """Draw bars with the number of videos of each class.
 
     Args:
         panels: Rows of each panel by its title (`split`, `method`); panels are drawn side by side.
+        kind: File format: `png`, `jpg` or `jpeg`.
 
     Returns:
-        Content of a PNG file.
+        Content of the file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def draw_classes(panels: Mapping[str, Sequence[ClassCount]]) -> bytes:
         fontsize=10,
     )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
+    figure.savefig(buffer, format=kind, dpi=200)
     return buffer.getvalue()
 
 

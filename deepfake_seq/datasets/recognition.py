@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from deepfake_seq.datasets import celeb_df, dfdc, faceforensics, folders
+from deepfake_seq.datasets import celeb_df, dfdc, faceforensics, fakeavceleb, folders
 from deepfake_seq.datasets.items import VideoItem
 from deepfake_seq.datasets.layout import DataSet, Layout
 from deepfake_seq.errors import DatasetError
@@ -15,9 +15,13 @@ from deepfake_seq.errors import DatasetError
 AUTO = "auto"
 
 LAYOUTS: dict[str, Layout] = {
-    layout.NAME: layout for layout in (faceforensics, celeb_df, dfdc, folders)
+    layout.NAME: layout for layout in (faceforensics, celeb_df, fakeavceleb, dfdc, folders)
 }
 """Layouts by name, in the order in which they are tried; plain folders match everything."""
+
+
+Homes = Mapping[tuple[str, Path], Sequence[VideoItem]]
+"""Videos of each data set, by the name of its layout and its folder."""
 
 
 def recognise(items: Sequence[VideoItem], layout: str = AUTO) -> list[DataSet]:
@@ -34,6 +38,11 @@ def recognise(items: Sequence[VideoItem], layout: str = AUTO) -> list[DataSet]:
         DatasetError: A root contains no video of the requested layout, no video remains, or a
             list of a data set cannot be read or contradicts the files.
     """
+    return read_homes(find_homes(items, layout))
+
+
+def find_homes(items: Sequence[VideoItem], layout: str = AUTO) -> Homes:
+    """Return the videos of each data set; see `recognise`."""
     candidates = list(LAYOUTS.values()) if layout == AUTO else [LAYOUTS[layout], folders]
 
     @cache
@@ -53,10 +62,16 @@ def recognise(items: Sequence[VideoItem], layout: str = AUTO) -> list[DataSet]:
                 f"--dataset {layout} does not match: looked for {LAYOUTS[layout].LOOKS_FOR}. "
                 f"Give the folder of the data set, or omit --dataset. Received: {root}"
             )
-    data_sets = [
-        LAYOUTS[name].read(home, members) for (name, home), members in items_by_home.items()
-    ]
-    if items and not all_items(data_sets):
+    return items_by_home
+
+
+def read_homes(homes: Homes) -> list[DataSet]:
+    """Read the data sets that `find_homes` found; see `recognise`."""
+    found = sorted(
+        (items[0].video_id, name, home, items) for (name, home), items in homes.items() if items
+    )
+    data_sets = [LAYOUTS[name].read(home, items) for _, name, home, items in found]
+    if homes and not all_items(data_sets):
         notes = "; ".join(note for data_set in data_sets for note in data_set.notes)
         raise DatasetError(f"no videos to use: {notes}. Give the folder that contains the videos.")
     return data_sets

@@ -26,12 +26,13 @@ from deepfake_seq.errors import UsageError, WeightsError
 from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.writers import StoreWriters
-from deepfake_seq.predict import Verdict, predict
+from deepfake_seq.predict import predict
 from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.reports.tables import metrics_rows
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.verdict import Verdict
 
 TAKES = 15
 _CRF = (20, 26, 32)
@@ -133,7 +134,7 @@ def _resolve(echo: Echo) -> ResolvedConfig:
 
 
 def _extract(out: Path, resolved: ResolvedConfig) -> tuple[FeatureStore, pipeline.Summary]:
-    unlabelled, _ = datasets.discover([out / "clips"])
+    unlabelled = datasets.discover([out / "clips"]).items
     items, _ = datasets.apply_labels(unlabelled, out / "clips" / "labels.csv")
     with (
         StoreWriters.create(out / "features", resolved) as cache,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from deepfake_seq.extract.video.failures import reason_of
 from deepfake_seq.store import FeatureRecord
 
 _COLUMNS = 8
-_MAX_PEOPLE = 6
 _FOUND, _FILLED, _MISSED = "#228833", "#ccbb44", "#999999"
 
 
@@ -80,28 +79,41 @@ def inspect_video(
             video.frames,
             detector,
             config.faces,
-            int(video.facts["frames_total"]),
+            video.timeline_seconds,
             lambda positions: decoders.frames_at(path, positions),
         )
-    people = people[:_MAX_PEOPLE]
+        frames = video.frames
+        images = dict(zip(frames.frame_index.tolist(), frames.images_rgb, strict=True))
+        shown = {int(at) for person in people for at in person.frame_index}
+        more = decoders.frames_at(path, sorted(shown - images.keys()))
+        if more is not None:
+            images |= zip(more.frame_index.tolist(), more.images_rgb, strict=True)
     rows = people or [Person.empty()]
-    return InspectedVideo(video, people, [_cells(video.frames, person) for person in rows])
+    return InspectedVideo(video, people, [_cells(frames, person, images) for person in rows])
 
 
-def _cells(frames: SampledFrames, person: Person) -> list[SheetCell]:
-    """Return one cell per sampled frame, in chronological order."""
-    sampled = frames.frame_index
+def _cells(
+    frames: SampledFrames, person: Person, images: Mapping[int, npt.NDArray[np.uint8]]
+) -> list[SheetCell]:
+    """Return one cell per sampled frame, in chronological order.
+
+    Args:
+        frames: The sampled frames.
+        person: The person to show.
+        images: The image of each sampled frame, and of each frame of the person, by frame number.
+    """
+    sampled = person.frame_index if person.resampled else frames.frame_index
+    seconds = person.pts_seconds if person.resampled else frames.pts_seconds
     rows = {int(np.abs(sampled - at).argmin()): row for row, at in enumerate(person.frame_index)}
     cells = []
-    for slot, at in enumerate(sampled):
+    for slot, at in enumerate(sampled.tolist()):
         row = rows.get(slot)
         if row is None:
-            seconds = float(frames.pts_seconds[slot])
-            cells.append(SheetCell(frames.images_rgb[slot], seconds, None, filled=False))
+            cells.append(SheetCell(images[at], float(seconds[slot]), None, filled=False))
         else:
-            filled = bool(person.frame_index[row] != at)
-            seconds = float(person.pts_seconds[row])
-            cells.append(SheetCell(person.images_rgb[row], seconds, person.faces[row], filled))
+            index = int(person.frame_index[row])
+            pts = float(person.pts_seconds[row])
+            cells.append(SheetCell(images[index], pts, person.faces[row], filled=index != at))
     return cells
 
 
@@ -127,7 +139,8 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Shee
     if frames is None:
         raise VideoError("decode_error", "its frames cannot be decoded")
     boxes = record.boxes_xyxy[record.mask]
-    if not (np.abs(boxes) < 2 * max(frames.images_rgb.shape[1:3])).all():  # a store is untrusted
+    longest = max(max(image.shape) for image in frames.images_rgb)
+    if not (np.abs(boxes) < 2 * longest).all():  # a store is untrusted
         raise VideoError("rejected", "its faces are outside its frames")
     cells = []
     for position, at in enumerate(frames.frame_index):
@@ -142,15 +155,15 @@ def cells_of(path: Path, record: FeatureRecord, decoders: Decoders) -> list[Shee
 
 
 def draw(inspected: InspectedVideo, title: str, config: ExtractConfig, out: Path) -> None:
-    """Write the sheet as a PNG: each frame with box, score and time, and its crop below.
+    """Write the sheet as a picture: each frame with box, score and time, and its crop below.
 
     Args:
         inspected: The frames and people.
         title: Title of the sheet.
         config: The settings; they give the margin and the size of the crops.
-        out: Path of the file.
+        out: Path of the file; its suffix is .png, .jpg or .jpeg.
     """
-    atomic.write_bytes(out, picture(inspected.cells, title, config))
+    atomic.write_bytes(out, picture(inspected.cells, title, config, out.suffix[1:].lower()))
 
 
 def picture(
@@ -161,9 +174,9 @@ def picture(
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, max(len(cells) for cells in people))
-    lines: list[Sequence[SheetCell]] = [
-        cells[start : start + columns]
-        for cells in people
+    lines: list[tuple[str, Sequence[SheetCell]]] = [
+        (f"person {number}: " if len(people) > 1 else "", cells[start : start + columns])
+        for number, cells in enumerate(people, start=1)
         for start in range(0, len(cells), columns)
     ]
     height, width = people[0][0].image_rgb.shape[:2]
@@ -181,9 +194,9 @@ def picture(
     for axis in axes.flat:
         axis.set_axis_off()
     size = BACKBONE_TABLE[config.backbone.name].crop_size
-    for line, cells in enumerate(lines):
+    for line, (name, cells) in enumerate(lines):
         for column, cell in enumerate(cells):
-            _draw_frame(axes[2 * line, column], cell)
+            _draw_frame(axes[2 * line, column], cell, "" if column else name)
             if cell.face is not None:
                 cut = cut_square(cell.image_rgb, cell.face.box_xyxy, config.faces.margin)
                 axes[2 * line + 1, column].imshow(resize_square(cut, size))
@@ -192,11 +205,11 @@ def picture(
     return buffer.getvalue()
 
 
-def _draw_frame(axis: Any, cell: SheetCell) -> None:
+def _draw_frame(axis: Any, cell: SheetCell, name: str) -> None:
     from matplotlib.patches import Rectangle
 
     axis.imshow(cell.image_rgb, alpha=1.0 if cell.face else 0.4)
-    label = f"{cell.pts_seconds:.2f} s"
+    label = f"{name}{cell.pts_seconds:.2f} s"
     colour = _MISSED
     if cell.face is None:
         label += "  no face"

@@ -114,7 +114,7 @@ def extract(
         DeepseqError: The run cannot continue. Committed records are kept.
     """
     begin = time.monotonic()
-    writer = ResumableWriter(writers, resolved, retry_failed)
+    writer = ResumableWriter(writers, resolved, retry_failed, execution.limits)
     matched = match(items, writer, find_gone=prune)
     _apply(matched, writers)
     summary = Summary(

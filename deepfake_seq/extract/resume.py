@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config.execution import exceeds_a_limit
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.records.pending import ExtractedVideo
@@ -43,6 +45,9 @@ class PendingVideo(NamedTuple):
     revision: int
 
 
+NO_LIMITS_SET = LimitsConfig()
+"""Limits that follow each video."""
+
 ELSEWHERE = "elsewhere"
 """The status of a video that another run is extracting."""
 
@@ -54,7 +59,8 @@ class Outcome(NamedTuple):
         video_id: Id of the video.
         status: A key of `store.STATUSES`, or `ELSEWHERE`.
         reason: Why the status is not `ok`.
-        transient: Whether a failure was not caused by the video itself.
+        transient: Whether the next extraction tries again, because the machine failed instead of
+            the video.
         skipped: Whether its records were already in the store, or were made by another run.
         relabelled: Whether its labels in the store were updated.
         sha256: SHA-256 of the video file in the record, in hex; "" if unknown.
@@ -81,6 +87,8 @@ class ResumableWriter:
         writers: The stores.
         resolved: The settings.
         retry_failed: Whether to extract videos again that failed because of their content.
+        limits: Limits on the time and memory of one video; one that exceeded lower limits before is
+            extracted again.
 
     Attributes:
         writers: The stores.
@@ -89,7 +97,11 @@ class ResumableWriter:
     """
 
     def __init__(
-        self, writers: StoreWriters, resolved: ResolvedConfig, retry_failed: bool = False
+        self,
+        writers: StoreWriters,
+        resolved: ResolvedConfig,
+        retry_failed: bool = False,
+        limits: LimitsConfig = NO_LIMITS_SET,
     ) -> None:
         self.writers = writers
         self._store = writers.features
@@ -99,6 +111,7 @@ class ResumableWriter:
         if resolved.face_cache:
             self.sources = CachedSources(FaceStore.open(resolved.face_cache), self.all_people)
         self._retry_failed = retry_failed
+        self._limits = limits
 
     def must_extract(self, item: VideoItem) -> bool:
         """Return whether a video must be extracted; change nothing."""
@@ -213,7 +226,9 @@ class ResumableWriter:
         return [*people, *(name for person in people for name in views_in(store, person))]
 
     def _should_retry(self, entry: Entry) -> bool:
-        return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
+        if self._retry_failed and entry.status in FAILED_STATUSES:
+            return True
+        return entry.transient and self._limits.exceed(entry.metadata["facts"])
 
     def _is_complete(self, item: VideoItem) -> bool:
         """Return whether the requested faces and views of every person are in the stores."""
@@ -265,7 +280,7 @@ class ResumableWriter:
             item.video_id,
             entry.status,
             str(entry.metadata["reason"]),
-            entry.transient,
+            entry.transient and not exceeds_a_limit(entry.metadata["facts"]),
             skipped=True,
             relabelled=relabelled,
             sha256=source.sha256,

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from trees import CELEB_DF, by_id, find_data_sets, plant
+from trees import CELEB_DF, CELEB_DF_NESTED, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL, lists
 from deepfake_seq.errors import DatasetError
@@ -160,3 +160,20 @@ def test_a_single_folder_is_read_with_the_list_above_it(root: Path) -> None:
 def test_a_nested_folder_named_real_is_a_plain_folder(tmp_path: Path) -> None:
     items = by_id(plant(tmp_path, {"Celeb-synthesis/real/a.mp4": ""}))
     assert [(item.label, item.dataset) for item in items.values()] == [(REAL, "")]
+
+
+def test_videos_in_folders_called_videos_keep_identities_and_the_official_split(
+    tmp_path: Path,
+) -> None:
+    items = by_id(plant(tmp_path / "Celeb-DF-v2", CELEB_DF_NESTED))
+    facts = {Path(name).stem: (item.label, item.groups, item.split) for name, item in items.items()}
+    assert facts == {
+        "id0_0000": (REAL, ("id0",), ""),
+        "00170": (REAL, (), "test"),
+        "id0_id1_0000": (FAKE, ("id0", "id1"), ""),
+    }
+
+
+def test_identities_are_kept_in_other_folders_below(tmp_path: Path) -> None:
+    (item,) = by_id(plant(tmp_path, {"Celeb-synthesis/part1/fakes/id0_id1_0000.mp4": ""})).values()
+    assert (item.label, item.groups, item.dataset) == (FAKE, ("id0", "id1"), "celeb-df-v2")

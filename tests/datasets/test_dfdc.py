@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import DFDC, by_id, find_data_sets, plant
+from trees import DFDC, DFDC_LABELS_CSV, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN
 from deepfake_seq.errors import DatasetError
@@ -106,5 +106,54 @@ def test_an_entry_with_a_path_outside_the_folder_matches_no_video(tmp_path: Path
 @pytest.mark.parametrize("content", ['{"title": "My holidays"}', '["real.mp4"]', "7"])
 def test_an_unrelated_metadata_file_is_not_recognised_as_dfdc(tmp_path: Path, content: str) -> None:
     plant(tmp_path, {"real/a.mp4": "", "real/metadata.json": content})
+    (item,) = by_id(tmp_path).values()
+    assert (item.label, item.dataset) == (REAL, "")
+
+
+def test_labels_and_originals_come_from_labels_csv(tmp_path: Path) -> None:
+    (data_set,) = find_data_sets(plant(tmp_path, DFDC_LABELS_CSV))
+    facts = {item.path.stem: (item.label, item.groups, item.dataset) for item in data_set.items}
+    assert facts == {
+        "aaaaaaaaaa": (FAKE, ("bbbbbbbbbb.mp4",), "dfdc"),
+        "bbbbbbbbbb": (REAL, ("bbbbbbbbbb.mp4",), "dfdc"),
+    }
+    assert [tuple(row) for row in data_set.coverage] == [("labels.csv", 2, 2)]
+
+
+def test_a_labels_csv_of_another_data_set_is_read_and_counted_under_its_own_name(
+    tmp_path: Path,
+) -> None:
+    text = "filename,label\nholiday.mp4,REAL\nswap,FAKE\ngone.mp4,FAKE\n"
+    plant(tmp_path, {"holiday.mp4": "", "swap.mp4": "", "labels.csv": text})
+    (data_set,) = find_data_sets(tmp_path)
+    facts = [(item.path.name, item.label, item.dataset) for item in data_set.items]
+    assert facts == [("holiday.mp4", REAL, ""), ("swap.mp4", FAKE, "")]
+    assert data_set.name == "labels.csv"
+    assert [tuple(row) for row in data_set.coverage] == [("labels.csv", 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,label\na.mp4,FAKE\nb.mp4,MAYBE\n", r"labels\.csv:3: the label must be"),
+        ("filename,label\na.mp4,FAKE\n../b.mp4,REAL\n", r"labels\.csv:3: `filename` must be"),
+        ("filename,label\na.mp4,FAKE\na.mp4,REAL\n", r"labels\.csv:3: an earlier row .* differs"),
+        ("filename,label,original\na.mp4,FAKE,../b\n", r"labels\.csv:2: `original` must be"),
+    ],
+)
+def test_a_malformed_labels_csv_is_refused_with_its_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    plant(tmp_path, {"a.mp4": "", "labels.csv": text})
+    with pytest.raises(DatasetError, match=message):
+        find_data_sets(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["filename,label\na.mp4,happy\n", "path,label\na.mp4,FAKE\n", b"filename,label\n\xff"],
+)
+def test_an_unrelated_labels_csv_is_ignored(content: str | bytes, tmp_path: Path) -> None:
+    plant(tmp_path, {"real/a.mp4": "", "real/labels.csv": content})
     (item,) = by_id(tmp_path).values()
     assert (item.label, item.dataset) == (REAL, "")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from trees import FACEFORENSICS, by_id, find_data_sets, plant
+from trees import FACEFORENSICS, FACEFORENSICS_KAGGLE, by_id, find_data_sets, plant
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
@@ -177,3 +177,83 @@ def test_an_unlisted_method_is_read_from_its_folder_name(root: Path) -> None:
     items = by_id(plant(root, {"manipulated_sequences/NewSwap/c23/videos/000_003.mp4": ""}))
     item = items["manipulated_sequences/NewSwap/c23/videos/000_003.mp4"]
     assert (item.label, item.method, item.split) == (FAKE, "NewSwap", "train")
+
+
+KAGGLE = "FaceForensics++_C23"
+
+
+def test_the_folders_of_kaggle_have_labels_methods_and_sources(tmp_path: Path) -> None:
+    (data_set,) = find_data_sets(plant(tmp_path, FACEFORENSICS_KAGGLE))
+    facts = {item.path.stem[:7]: (item.label, item.method, item.groups) for item in data_set.items}
+    assert facts == {
+        "000": (REAL, "", ("000",)),
+        "003": (REAL, "", ("003",)),
+        "000_003": (FAKE, "Deepfakes", ("000", "003")),
+        "003_000": (FAKE, "NeuralTextures", ("003", "000")),
+        "01_02__": (FAKE, "DeepFakeDetection", ("actor01", "actor02")),
+    }
+    assert (data_set.name, data_set.home) == ("faceforensics++", tmp_path / KAGGLE)
+
+
+def test_the_csv_files_of_kaggle_say_what_is_missing(tmp_path: Path) -> None:
+    (data_set,) = find_data_sets(plant(tmp_path, FACEFORENSICS_KAGGLE))
+    rows = {row.what: (row.found, row.of) for row in data_set.coverage}
+    assert rows["original c23"] == (2, 3)
+    assert rows["Deepfakes c23"] == rows["DeepFakeDetection c23"] == (1, 1)
+    assert rows["Face2Face c23"] == (0, 1000)
+
+
+def test_a_csv_file_of_kaggle_that_contradicts_the_folders_is_refused(tmp_path: Path) -> None:
+    plant(tmp_path, FACEFORENSICS_KAGGLE)
+    text = "File Path,Label\noriginal/000.mp4,REAL\noriginal\\003.mp4,FAKE\n"
+    plant(tmp_path, {f"{KAGGLE}/csv/original.csv": text})
+    with pytest.raises(DatasetError, match=r"original\.csv:3: the list contradicts the folder"):
+        find_data_sets(tmp_path)
+
+
+def test_the_official_split_is_used_beside_the_folders_of_kaggle(tmp_path: Path) -> None:
+    plant(tmp_path, FACEFORENSICS_KAGGLE)
+    lists = {"train.json": '[["000", "003"]]', "val.json": "[]", "test.json": "[]"}
+    plant(tmp_path / KAGGLE, lists)
+    splits = {item.path.stem[:7]: item.split for item in by_id(tmp_path).values()}
+    assert splits.pop("01_02__") == ""
+    assert set(splits.values()) == {"train"}
+
+
+def test_the_originals_of_kaggle_may_be_in_a_folder_called_real(tmp_path: Path) -> None:
+    plant(tmp_path, {"real/000.mp4": "", "Deepfakes/000_003.mp4": ""})
+    (data_set,) = find_data_sets(tmp_path)
+    assert {item.groups for item in data_set.items} == {("000",), ("000", "003")}
+
+
+def test_methods_sorted_into_real_and_fake_share_the_sources_of_their_originals(
+    tmp_path: Path,
+) -> None:
+    names = ["real/000.mp4", "fake/Deepfakes/000_003.mp4", "fake/FaceSwap/videos/000_003.mp4"]
+    (data_set,) = find_data_sets(plant(tmp_path, dict.fromkeys(names, "")))
+    assert (data_set.layout, data_set.home) == ("faceforensics", tmp_path)
+    assert {item.groups for item in data_set.items} == {("000",), ("000", "003")}
+
+
+def test_the_clips_of_actors_alone_are_grouped_by_actor(tmp_path: Path) -> None:
+    names = ["DFD_original_sequences/01__exit.mp4", "DFD_manipulated_sequences/01_02__exit__A.mp4"]
+    (data_set,) = find_data_sets(plant(tmp_path, dict.fromkeys(names, "")))
+    facts = {(item.label, item.method, item.groups) for item in data_set.items}
+    assert facts == {
+        (REAL, "", ("actor01",)),
+        (FAKE, "DeepFakeDetection", ("actor01", "actor02")),
+    }
+    assert [row.what for row in data_set.coverage] == ["actors", "DeepFakeDetection"]
+
+
+def test_folders_with_the_same_names_but_other_videos_are_plain_folders(tmp_path: Path) -> None:
+    plant(tmp_path, {"original/holiday.mp4": "", "Deepfakes/swap.mp4": "", "other/000.mp4": ""})
+    (data_set,) = find_data_sets(tmp_path)
+    assert (data_set.layout, [item.label for item in data_set.items]) == ("folders", [1, 0, -1])
+
+
+@pytest.mark.parametrize("below", ["", "/c23", "/videos"])
+def test_levels_of_the_published_folders_may_be_missing(below: str, tmp_path: Path) -> None:
+    plant(tmp_path, {f"manipulated_sequences/FaceSwap{below}/000_003.mp4": ""})
+    (item,) = by_id(tmp_path).values()
+    assert (item.label, item.method, item.groups) == (FAKE, "FaceSwap", ("000", "003"))

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from trees import CELEB_DF, DFDC, FACEFORENSICS, FOLDERS, by_id, find_data_sets, plant
+from trees import (
+    CELEB_DF,
+    CELEB_DF_NESTED,
+    DFDC,
+    DFDC_LABELS_CSV,
+    FACEFORENSICS,
+    FACEFORENSICS_KAGGLE,
+    FAKEAVCELEB,
+    FOLDERS,
+    by_id,
+    find_data_sets,
+    plant,
+)
 
 from deepfake_seq.commands import videos
 from deepfake_seq.datasets import LAYOUTS, all_items, apply_labels
 from deepfake_seq.datasets.survey import groups_in_several_splits
 from deepfake_seq.errors import DatasetError
 
-TREES: dict[str, Mapping[str, str]] = {
-    "celeb-df": CELEB_DF,
-    "faceforensics": FACEFORENSICS,
-    "dfdc": DFDC,
-    "folders": FOLDERS,
+TREES: dict[str, tuple[str, Mapping[str, str]]] = {
+    "celeb-df": ("celeb-df", CELEB_DF),
+    "celeb-df in folders called videos": ("celeb-df", CELEB_DF_NESTED),
+    "faceforensics": ("faceforensics", FACEFORENSICS),
+    "faceforensics from Kaggle": ("faceforensics", FACEFORENSICS_KAGGLE),
+    "dfdc": ("dfdc", DFDC),
+    "dfdc with labels.csv": ("dfdc", DFDC_LABELS_CSV),
+    "fakeavceleb": ("fakeavceleb", FAKEAVCELEB),
+    "folders": ("folders", FOLDERS),
 }
-OFFICIAL = [name for name in TREES if name != "folders"]
-each = pytest.mark.parametrize("layout", TREES)
-each_official = pytest.mark.parametrize("layout", OFFICIAL)
+"""Name of the layout and files of each data set."""
+
+LAYOUT_NAMES = sorted({layout for layout, _ in TREES.values()})
+each = pytest.mark.parametrize(("layout", "tree"), TREES.values(), ids=TREES)
+each_official = pytest.mark.parametrize(
+    ("layout", "tree"),
+    [row for row in TREES.values() if row[0] != "folders"],
+    ids=[name for name in TREES if name != "folders"],
+)
+each_official_name = pytest.mark.parametrize("layout", sorted(set(LAYOUT_NAMES) - {"folders"}))
 
 
 @pytest.fixture
-def root(tmp_path: Path, layout: str) -> Path:
-    return plant(tmp_path / "data" / "set", TREES[layout])
+def root(tmp_path: Path, tree: Mapping[str, str]) -> Path:
+    return plant(tmp_path / "data" / "set", tree)
 
 
 def test_the_commands_know_every_layout() -> None:
-    assert set(videos.LAYOUTS) == {"auto", *LAYOUTS} == {"auto", *TREES}
+    assert set(videos.LAYOUTS) == {"auto", *LAYOUTS} == {"auto", *LAYOUT_NAMES}
 
 
 @each
@@ -80,12 +104,12 @@ def test_real_clips_have_no_method_and_all_clips_name_their_data_set(
     assert all(item.dataset for item in items)
 
 
-@each_official
+@each_official_name
 def test_a_video_in_the_root_directory_matches_no_layout(layout: str) -> None:
     assert LAYOUTS[layout].home(Path("/"), Path("/")) is None
 
 
-@each_official
+@each_official_name
 def test_a_layout_that_does_not_match_lists_the_expected_folders(
     tmp_path: Path, layout: str
 ) -> None:
@@ -127,11 +151,11 @@ def test_a_csv_file_replaces_labels_from_the_layout(
 
 
 def test_different_data_sets_are_read_with_their_own_layouts(tmp_path: Path) -> None:
-    roots = [plant(tmp_path / name, tree) for name, tree in TREES.items()]
+    roots = [plant(tmp_path / name, tree) for name, (_, tree) in TREES.items()]
     apart = find_data_sets(*roots)
-    assert {data_set.layout for data_set in apart} == set(TREES)
+    assert {data_set.layout for data_set in apart} == set(LAYOUT_NAMES)
     together = find_data_sets(tmp_path)
-    assert {data_set.layout for data_set in together} == set(TREES)
+    assert {data_set.layout for data_set in together} == set(LAYOUT_NAMES)
     facts = [
         sorted((i.path, i.label, i.groups, i.split, i.method, i.dataset) for i in all_items(sets))
         for sets in (apart, together)
@@ -144,6 +168,14 @@ def test_different_data_sets_are_read_with_their_own_layouts(tmp_path: Path) -> 
 def test_a_data_set_given_twice_is_one(tmp_path: Path) -> None:
     root = plant(tmp_path / "set", CELEB_DF)
     assert by_id(root, root / "Celeb-real") == by_id(root)
+
+
+def test_every_data_set_is_found_whatever_the_order_of_the_layouts(tmp_path: Path) -> None:
+    for name, (layout, tree) in TREES.items():
+        root = plant(tmp_path / name, tree)
+        folders = {path.parent for path in root.rglob("*.mp4")}
+        others = [LAYOUTS[other] for other in LAYOUTS if other not in (layout, "folders")]
+        assert not [other for other in others for folder in folders if other.home(folder, root)]
 
 
 def test_a_link_to_another_data_set_is_followed_only_on_request(tmp_path: Path) -> None:
@@ -160,3 +192,26 @@ def test_identities_in_both_official_splits_are_listed(tmp_path: Path) -> None:
     assert groups_in_several_splits(all_items(find_data_sets(root))) == ["id0", "id1"]
     shutil.rmtree(root / "Celeb-synthesis")
     assert groups_in_several_splits(all_items(find_data_sets(root))) == []
+
+
+@each_official
+def test_a_damaged_list_is_read_or_refused_but_never_a_crash(root: Path, layout: str) -> None:
+    lists = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".mp4"]
+    generator = random.Random(0)
+    for path in lists:
+        content = path.read_bytes()
+        for _ in range(40):
+            data = bytearray(content)
+            start = generator.randrange(len(data))
+            data[start : start + generator.randrange(4)] = generator.choice(
+                [b"\xff", b"\0", b'"', b"\n", b",", b";", b"../", b"[", b"}", b"99", b"\r\n\t"]
+            )
+            path.write_bytes(data)
+            try:
+                data_sets = find_data_sets(root)
+            except DatasetError as error:
+                assert str(path.name) in str(error) or layout == "faceforensics"
+                assert len(str(error)) < 1000
+            else:
+                assert all(item.path.is_relative_to(root) for item in all_items(data_sets))
+        path.write_bytes(content)

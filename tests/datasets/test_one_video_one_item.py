@@ -6,6 +6,7 @@ import pytest
 from calling import deepseq
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import by_id
 
 from deepfake_seq.datasets import FAKE, REAL, VideoItem, apply_labels, discover
 from deepfake_seq.errors import DatasetError, UsageError
@@ -24,36 +25,36 @@ def test_a_root_given_as_dots_is_labelled_by_its_real_name(
 ) -> None:
     touch(tmp_path, "real/sub/notes.txt", "real/a.mp4")
     monkeypatch.chdir(tmp_path / "real")
-    assert discover([Path()])[0][0].label == REAL
+    assert by_id(Path())["a.mp4"].label == REAL
     monkeypatch.chdir(tmp_path / "real" / "sub")
-    assert discover([Path("..")])[0][0].label == REAL
+    assert by_id(Path(".."))["a.mp4"].label == REAL
 
 
 def test_a_csv_path_may_lead_out_of_the_folder_of_the_csv_file(tmp_path: Path) -> None:
     touch(tmp_path, "videos/a.mp4", "labels/x")
     csv_path = tmp_path / "labels" / "labels.csv"
     csv_path.write_text("path,label\n../videos/a.mp4,fake\n")
-    (item,), unused = apply_labels(discover([tmp_path / "videos"])[0], csv_path)
-    assert (item.label, unused) == (FAKE, [])
+    (item,), report = apply_labels(discover([tmp_path / "videos"]).items, csv_path)
+    assert (item.label, report.unmatched_rows) == (FAKE, ())
 
 
 def test_a_csv_path_may_begin_with_a_dot(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     (tmp_path / "labels.csv").write_text("path,label\n./a.mp4,fake\n")
-    (item,), unused = apply_labels(discover([tmp_path])[0], tmp_path / "labels.csv")
-    assert (item.label, unused) == (FAKE, [])
+    (item,), report = apply_labels(discover([tmp_path]).items, tmp_path / "labels.csv")
+    assert (item.label, report.unmatched_rows) == (FAKE, ())
 
 
 def test_contradicting_rows_for_the_same_video_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     (tmp_path / "labels.csv").write_text(f"path,label\na.mp4,fake\n{tmp_path}/a.mp4,real\n")
     with pytest.raises(DatasetError):
-        apply_labels(discover([tmp_path])[0], tmp_path / "labels.csv")
+        apply_labels(discover([tmp_path]).items, tmp_path / "labels.csv")
 
 
 def test_a_file_found_under_two_roots_is_one_video(tmp_path: Path) -> None:
     touch(tmp_path, "real/a.mp4")
-    assert len(discover([tmp_path, tmp_path / "real"])[0]) == 1
+    assert list(by_id(tmp_path / "real", tmp_path)) == ["real/a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -66,14 +67,13 @@ def test_a_file_named_like_a_person_or_view_is_refused(name: str, tmp_path: Path
     line, _ = result.stderr.splitlines()
     assert f"real/{name}: names that end in" in line and "Rename the file" in line
     assert not (tmp_path / "store").exists()
-    items, _ = discover([tmp_path])  # skips files without a video suffix
-    assert [item.video_id for item in items] == ["real/a.mp4"]
+    assert list(by_id(tmp_path)) == ["real/a.mp4"]  # files without a video suffix are skipped
 
 
 @pytest.mark.parametrize("name", ["a#0.mp4", "a@view1.mp4", "#1/a.mp4", "@view1/a.mp4", "a@home"])
 def test_a_file_with_a_similar_but_unambiguous_name_is_accepted(name: str, tmp_path: Path) -> None:
     touch(tmp_path, name)
-    (item,) = discover([tmp_path if name.endswith("mp4") else tmp_path / name])[0]
+    (item,) = discover([tmp_path if name.endswith("mp4") else tmp_path / name]).items
     assert item.video_id == name
     for person in (0, 12):
         assert person_of(record_id(name, person)) == f"#{person}"

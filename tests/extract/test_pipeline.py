@@ -22,8 +22,10 @@ from deepfake_seq.config import (
     ExecutionConfig,
     ExtractConfig,
     FaceConfig,
+    LimitsConfig,
     SamplingConfig,
 )
+from deepfake_seq.config.execution import MEMORY_FACT, SECONDS_FACT
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
@@ -33,7 +35,7 @@ from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.resume import Outcome
+from deepfake_seq.extract.resume import NO_LIMITS_SET, Outcome
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.writers import StoreWriters
@@ -98,6 +100,7 @@ def run(tmp_path: Path) -> Run:
         items: list[VideoItem],
         *,
         retry_failed: bool = False,
+        limits: LimitsConfig = NO_LIMITS_SET,
         on_video: pipeline.OnVideo = lambda outcome, profile: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
@@ -106,7 +109,7 @@ def run(tmp_path: Path) -> Run:
                 items,
                 resolved,
                 writers,
-                ExecutionConfig(workers=1),
+                ExecutionConfig(workers=1, limits=limits),
                 retry_failed=retry_failed,
                 on_video=on_video,
             )
@@ -256,6 +259,41 @@ def test_a_transient_failure_is_retried_by_the_next_run(
     assert counts(run(videos)) == (3, 2, 1, 0)
     assert decoded == ["b.mp4"]
     assert stored(tmp_path)["b.mp4"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("error", "higher"),
+    [
+        (
+            VideoError("timeout", "took too long", facts={SECONDS_FACT: 95.0}),
+            LimitsConfig(seconds=600),
+        ),
+        (
+            VideoError(
+                "decode_error", "out of memory", transient=True, facts={MEMORY_FACT: 2 << 30}
+            ),
+            LimitsConfig(memory_bytes=4 << 30),
+        ),
+    ],
+    ids=["time", "memory"],
+)
+def test_a_video_that_exceeded_a_limit_is_retried_with_a_higher_one_only(
+    videos: list[VideoItem],
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    error: VideoError,
+    higher: LimitsConfig,
+) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, "b.mp4", error)
+        summary = run(videos)
+    failure = next(failure for failure in summary.failures if failure.video_id == "b.mp4")
+    assert not failure.transient, "the next extraction would fail in the same way"
+    decoded = failing(monkeypatch, "", error)
+    assert counts(run(videos)) == (3, 3, 0, 0)
+    assert decoded == []
+    assert counts(run(videos, limits=higher)) == (3, 2, 1, 0)
+    assert decoded == ["b.mp4"]
 
 
 def test_a_failure_of_the_file_is_only_retried_on_request(

@@ -56,7 +56,7 @@ def cache(
     config = ExtractConfig(
         faces=FaceConfig("yunet", detector), backbone=BackboneConfig("vgg16", "untrained")
     )
-    items, _ = apply_labels(discover([shared / "clips"])[0], shared / "clips" / "manifest.csv")
+    items, _ = apply_labels(discover([shared / "clips"]).items, shared / "clips" / "manifest.csv")
     items = items[::2]
     resolved = resolve(config, ExtractOptions(keep_faces=True))
     with pytest.MonkeyPatch.context() as patch:

@@ -105,6 +105,7 @@ def test_a_shard_can_be_read_as_plain_hdf5(path: Path) -> None:
 def test_the_digest_covers_the_documented_bytes() -> None:
     record = RECORDS[1]
     data = record.metadata + b"\x0016 %d\0" % len(record.images)
+    data += b"frame_size <i4 (16, 2)\0" + record.frame_size.tobytes()
     for name in ("mask", "frame_index", "pts_seconds", "boxes_xyxy", "scores", "landmarks"):
         data += getattr(record, name).tobytes()
     data += record.image_bytes.tobytes() + record.images.tobytes()

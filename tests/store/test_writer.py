@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import FINGERPRINT, KINDS, StoreKind, payload, same_record
+from records import (
+    DESCRIPTION,
+    FINGERPRINT,
+    KINDS,
+    StoreKind,
+    make_record,
+    payload,
+    same_record,
+)
 
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
-from deepfake_seq.store import Fingerprint
+from deepfake_seq.store import FeatureStore, Fingerprint, StoreWriter
 from deepfake_seq.store.upkeep.verify import verify
 
 
@@ -256,3 +264,17 @@ def test_a_store_behaves_like_a_mapping_after_any_commits_and_seals(
             assert {record.video_id: record.label for record in writer} == expected
     assert {record.video_id: record.label for record in kind.store.open(path)} == expected
     assert verify(path).is_whole
+
+
+def test_records_with_and_without_evidence_are_sealed_into_shards_of_their_own(
+    tmp_path: Path,
+) -> None:
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as store:
+        for number in range(6):
+            evidence = {"depths": 3} if number % 2 else None
+            store.commit(make_record(f"{number}.mp4", evidence=evidence))
+        store.seal()
+    reader = FeatureStore.open(tmp_path / "s")
+    assert len(list((tmp_path / "s").glob("*.h5"))) == 2
+    assert [sorted(record.evidence) for record in reader] == [[], ["depths"]] * 3
+    assert verify(tmp_path / "s").is_whole

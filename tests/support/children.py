@@ -16,12 +16,22 @@ PATHS = [str(SUPPORT), str(ROOT)]
 
 def run_python(code: str, **environment: str) -> str:
     """Run `code` and return its stdout; fail with its stderr if it fails."""
+    return _run(code, {**os.environ, **environment})
+
+
+def run_as_user(code: str, home: Path, **environment: str) -> str:
+    """Run `code` like `run_python`, but with the environment of a user's shell.
+
+    The variables of CI and pytest are missing, because libraries behave differently if they are
+    set: OpenVINO, for example, only reports its use without CI.
+    """
+    user = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(PATHS), "HOME": str(home)}
+    return _run(code, {**user, **environment})
+
+
+def _run(code: str, environment: dict[str, str]) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

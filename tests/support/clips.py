@@ -32,6 +32,9 @@ class ClipStyle:
         ticks: Presentation times in ticks of 1/1000 s, for variable frame rate.
         rotation: Display rotation in degrees counterclockwise.
         container: Options of the container.
+        aspect: Width of a pixel, divided by its height.
+        colours: FFmpeg's numbers of the primaries, transfer and matrix; images are uint16 then, in
+            this transfer function.
     """
 
     codec: str = "libx264"
@@ -42,6 +45,8 @@ class ClipStyle:
     ticks: Sequence[int] | None = None
     rotation: int = 0
     container: Mapping[str, str] = field(default_factory=dict)
+    aspect: Fraction = Fraction(1)
+    colours: tuple[int, int, int] | None = None
 
 
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:keyint=12:scenecut=0"}
@@ -79,25 +84,51 @@ def number_in(image_rgb: Image) -> int:
     return high * _STEP + low
 
 
-def write_images(path: Path, images_rgb: Sequence[Image], style: ClipStyle | None = None) -> Path:
+def write_images(path: Path, images_rgb: Sequence[Any], style: ClipStyle | None = None) -> Path:
     """Encode images to a clip; the suffix of the file selects the container."""
-    style = style or ClipStyle()
+    return write_streams(path, [(images_rgb, style or ClipStyle())])
+
+
+def write_streams(path: Path, streams: Sequence[tuple[Sequence[Any], ClipStyle]]) -> Path:
+    """Encode images to a file with several video streams."""
     file = f"file:{path.absolute()}"  # so that no name is read as a URL
-    with av.open(file, "w", format=_muxer(path), options=dict(style.container)) as container:
-        stream: Any = container.add_stream(style.codec, rate=style.rate, options=style.options)
-        height, width = images_rgb[0].shape[:2]
-        stream.width, stream.height, stream.pix_fmt = width, height, style.pixel_format
-        if style.ticks is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        if style.rotation:
-            stream.set_display_rotation(style.rotation)
-        for position, image in enumerate(images_rgb):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            if style.ticks is not None:
-                frame.pts, frame.time_base = style.ticks[position], Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    options = dict(streams[0][1].container)
+    with av.open(file, "w", format=_muxer(path), options=options) as container:
+        added = [_add_stream(container, images[0], style) for images, style in streams]
+        for stream, (images, style) in zip(added, streams, strict=True):
+            for position, image in enumerate(images):
+                frame = _frame(image, style)
+                if style.ticks is not None:
+                    frame.pts, frame.time_base = style.ticks[position], Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
     return path
+
+
+def _add_stream(container: Any, image_rgb: Any, style: ClipStyle) -> Any:
+    stream: Any = container.add_stream(style.codec, rate=style.rate, options=style.options)
+    height, width = image_rgb.shape[:2]
+    stream.width, stream.height, stream.pix_fmt = width, height, style.pixel_format
+    if style.aspect != 1:
+        stream.codec_context.sample_aspect_ratio = style.aspect
+    if style.ticks is not None:
+        stream.codec_context.time_base = Fraction(1, 1000)
+    if style.rotation:
+        stream.set_display_rotation(style.rotation)
+    if style.colours is not None:
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = style.colours
+        context.color_range = 1  # limited
+    return stream
+
+
+def _frame(image_rgb: Any, style: ClipStyle) -> Any:
+    if style.colours is None:
+        return av.VideoFrame.from_ndarray(image_rgb, format="rgb24")
+    frame = av.VideoFrame.from_ndarray(image_rgb, format="rgb48le")
+    return frame.reformat(
+        format=style.pixel_format, dst_colorspace=style.colours[2], dst_color_range=1
+    )
 
 
 def write_clip(path: Path, frames: int = 60, style: ClipStyle | None = None) -> Path:

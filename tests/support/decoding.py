@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from deepfake_seq.extract.video.decode import DecodedVideo, decode
+from deepfake_seq.extract.video.decode import DecodedVideo, Span, decode
 from deepfake_seq.extract.video.decoder_pool import Decoders
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -15,7 +15,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class DecodersHere(Decoders):
     """Decodes in this process."""
 
-    def decode(self, path: Path) -> DecodedVideo:
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         """See `Decoders.decode`."""
         with _ONE_AT_A_TIME:
-            return decode(path, self._sampling, self._limits)
+            return decode(path, self._sampling, self._limits, span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,25 @@ def make_record(
     frames: int = 16,
     width: int = 8,
     shift: float = 0.0,
+    evidence: Mapping[str, int] | None = None,
     **changes: Any,
 ) -> FeatureRecord:
-    """Return a record with `valid` frames of noise with mean `shift`."""
+    """Return a record with `valid` frames of noise with mean `shift`.
+
+    Args:
+        evidence: Width of each evidence block by name.
+    """
     generator = np.random.default_rng(seed)
     arrays = empty_arrays(frames, width)
     arrays["features"][:valid] = generator.normal(shift, 1.0, size=(valid, width))
-    return FeatureRecord(**{**_fill_frames(video_id, arrays, valid), **arrays, **changes})
+    values = {**_fill_frames(video_id, arrays, valid), **arrays}
+    if evidence:
+        blocks = {name: np.zeros((frames, size), np.float16) for name, size in evidence.items()}
+        for block in blocks.values():
+            block[:valid] = generator.normal(shift, 1.0, size=(valid, block.shape[1]))
+        values["evidence"] = blocks
+        values["facts"] = {**values["facts"], "evidence": {name: {} for name in evidence}}
+    return FeatureRecord(**{**values, **changes})
 
 
 def make_faces(
@@ -76,6 +88,9 @@ def _fill_frames(video_id: str, arrays: dict[str, Any], valid: int) -> dict[str,
     arrays["frame_index"][rows] = np.arange(valid) * 3
     arrays["pts_seconds"][rows] = np.arange(valid) * 0.1
     arrays["boxes_xyxy"][rows] = [10, 20, 110, 140]
+    sizes = np.zeros((len(arrays["mask"]), 2), dtype=np.int32)
+    sizes[rows] = [160, 160]
+    arrays["frame_size"] = sizes
     arrays["scores"][rows] = 0.9
     return {
         "video_id": video_id,

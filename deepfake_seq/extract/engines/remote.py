@@ -97,7 +97,9 @@ class RemoteWorker:
             self._extractor = Extractor.build(resolved, execution, job.videos)
             stack.enter_context(self._extractor)
             self._writers = stack.enter_context(StoreWriters.create(config.out, resolved))
-            self._writer = ResumableWriter(self._writers, resolved, job.retry_failed)
+            self._writer = ResumableWriter(
+                self._writers, resolved, job.retry_failed, execution.limits
+            )
             self._stack = stack.pop_all()
 
     def extract(self, pending: Sequence[PendingVideo]) -> Iterator[Progress]:

@@ -14,13 +14,18 @@ _MAX_CHANGE = 0.5
 _EDGE = 64
 """Approximate number of pixels per side of the images that are compared."""
 
+_BAR_RANGE = 24
+"""Largest difference between the pixels of a bar at the border, per channel."""
+
 
 def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     """Find the frames that begin a new shot.
 
     Sampled frames can be a second apart, so motion is no evidence, but colours change little within
     a shot. The difference of two images is the fraction of pixels whose colours (8 levels per
-    channel) are not in the other image.
+    channel) are not in the other image; bars of one colour at the border of both do not count. A
+    change of the frame size also begins a new shot, because positions in frames of different sizes
+    cannot be compared.
 
     Args:
         images_rgb: uint8 (H, W, 3) each, in chronological order.
@@ -28,17 +33,45 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
     Returns:
         Positions from 1 to T - 1.
     """
-    colours = [_colours(image) for image in images_rgb]
+    thumbnails = [_thumbnail(image) for image in images_rgb]
+    sizes = [image.shape for image in images_rgb]
     return frozenset(
         position
-        for position, (before, after) in enumerate(pairwise(colours), 1)
-        if np.abs(before - after).sum() / 2 > _MAX_CHANGE
+        for position, (before, after) in enumerate(pairwise(thumbnails), 1)
+        if sizes[position - 1] != sizes[position] or _change(before, after) > _MAX_CHANGE
     )
+
+
+def _thumbnail(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    height, width = image_rgb.shape[:2]
+    return image_rgb[:: max(height // _EDGE, 1), :: max(width // _EDGE, 1)]
+
+
+def _change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> float:
+    """Return the difference in colours of two images of the same shape, 0 to 1."""
+    both = _without_bars(np.stack([before, after]))
+    return float(np.abs(_colours(both[0]) - _colours(both[1])).sum() / 2)
+
+
+def _without_bars(images_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Cut off the rows and columns at the border that have one colour in all images.
+
+    Args:
+        images_rgb: uint8 (N, H, W, 3).
+
+    Returns:
+        uint8 (N, H', W', 3); the images themselves if less than an eighth of them would remain.
+    """
+    rows = np.flatnonzero(np.ptp(images_rgb, axis=(0, 2)).max(axis=1) > _BAR_RANGE)
+    columns = np.flatnonzero(np.ptp(images_rgb, axis=(0, 1)).max(axis=1) > _BAR_RANGE)
+    if not len(rows) or not len(columns):
+        return images_rgb
+    inside = images_rgb[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return inside if 8 * inside.size >= images_rgb.size else images_rgb
 
 
 def _colours(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Return the fraction of pixels of each colour, float64 (512,)."""
-    height, width = image_rgb.shape[:2]
-    small = image_rgb[:: max(height // _EDGE, 1), :: max(width // _EDGE, 1)].astype(np.int64) >> 5
-    codes = (small[..., 0] << 6 | small[..., 1] << 3 | small[..., 2]).ravel()
+    levels = image_rgb.astype(np.int64) >> 5
+    codes = (levels[..., 0] << 6 | levels[..., 1] << 3 | levels[..., 2]).ravel()
     return np.bincount(codes, minlength=512) / codes.size

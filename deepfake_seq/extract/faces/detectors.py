@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -43,21 +44,38 @@ def build_detector(name: str, weights: Path | None, precision: str = "float32") 
 
 
 def detect_scaled(
-    detector: FaceDetector, images_rgb: npt.NDArray[np.uint8], short_side: int
+    detector: FaceDetector, images_rgb: Sequence[npt.NDArray[np.uint8]], short_side: int
 ) -> list[list[Face]]:
     """Detect faces in images shrunk to `short_side`; boxes are in pixels of the original images.
 
+    Images of the same shape are given to the detector together.
+
     Args:
         detector: The detector.
-        images_rgb: uint8 (N, H, W, 3).
+        images_rgb: uint8 (H, W, 3) each; H and W may differ.
         short_side: Length of the shorter side in pixels; smaller images are not resized.
     """
-    height, width = images_rgb.shape[1:3]
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(images_rgb):
+        rows_of.setdefault(image.shape, []).append(row)
+    faces: list[list[Face]] = [[] for _ in images_rgb]
+    for rows in rows_of.values():
+        found = _detect_equal(detector, [images_rgb[row] for row in rows], short_side)
+        for row, those in zip(rows, found, strict=True):
+            faces[row] = those
+    return faces
+
+
+def _detect_equal(
+    detector: FaceDetector, images_rgb: Sequence[npt.NDArray[np.uint8]], short_side: int
+) -> list[list[Face]]:
+    """Detect faces in images of the same shape."""
+    height, width = images_rgb[0].shape[:2]
     factor = short_side / min(height, width)
     if factor >= 1.0:
-        return detector.detect(images_rgb)
+        return detector.detect(np.stack(images_rgb))
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    small = np.stack(
+    small: npt.NDArray[np.uint8] = np.stack(
         [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images_rgb]
     )
     return [[face.scaled(1.0 / factor) for face in faces] for faces in detector.detect(small)]

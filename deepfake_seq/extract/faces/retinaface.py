@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.backend import disable_telemetry, load_openvino
 from deepfake_seq.errors import WeightsError
 from deepfake_seq.extract.backbones.openvino_cpu import compile_for_throughput
 from deepfake_seq.extract.faces.base import Face
@@ -87,8 +88,7 @@ class OpenVinoNetwork:
     """The ONNX network on OpenVINO, which chooses how many images run in parallel."""
 
     def __init__(self, weights: Path, precision: str) -> None:
-        import openvino
-
+        openvino = load_openvino()
         core = openvino.Core()
         try:
             model = core.read_model(weights)
@@ -124,6 +124,7 @@ def _import_package() -> Any:
     # If TensorFlow is installed, the package prefers it and then needs tf-keras. Importing the
     # package also disables all warnings of the process.
     os.environ["DEEPFACE_BACKEND_ENGINE"] = "onnx"
+    disable_telemetry()  # of ONNX Runtime, which the package imports
     with warnings.catch_warnings():
         from retinaface import RetinaFace
     return RetinaFace

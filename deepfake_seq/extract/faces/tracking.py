@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from deepfake_seq.extract.faces.base import Face, FaceTrack
 
 _MAX_DISTANCE = 0.6
 """Largest distance between two faces of one person, as a fraction of the larger face's side."""
+
+MAX_PEOPLE = 8
+"""Maximum number of people of a video."""
 
 _MAX_GROWTH = 2.5
 """Largest ratio between the sizes of two successive faces of one person."""
@@ -52,18 +56,35 @@ def track_faces(
     return [FaceTrack(track) for track in tracks]
 
 
-def select_people(tracks: Sequence[FaceTrack], all_people: bool) -> list[FaceTrack]:
-    """Return the tracks in descending order of prominence, or only the first one.
+def select_people(
+    tracks: Sequence[FaceTrack], all_people: bool, cuts: Collection[int] = ()
+) -> list[FaceTrack]:
+    """Return the most prominent tracks in descending order of prominence, or only the first one.
 
     Args:
         tracks: The tracks from `track_faces`.
-        all_people: Whether to return all people instead of the most prominent one. Tracks of a
-            single face are left out, unless there are no others.
+        all_people: Whether to return up to `MAX_PEOPLE` people instead of the most prominent one.
+            A track of a single face is left out, unless it is the most prominent one in its shot
+            and no track of this shot has more faces.
+        cuts: The frames that begin a new shot.
     """
     ordered = sorted(tracks, key=lambda track: -track.weight)
-    if all_people:
-        return [track for track in ordered if len(track.faces) > 1] or ordered[:1]
-    return ordered[:1]
+    if not all_people:
+        return ordered[:1]
+    starts = sorted(cuts)
+    selected = []
+    shots_with_people: set[int] = set()
+    for track in sorted(ordered, key=lambda track: len(track.faces) == 1):
+        shot = bisect_right(starts, min(track.faces))
+        if len(track.faces) > 1 or shot not in shots_with_people:
+            selected.append(track)
+        shots_with_people.add(shot)
+    return sorted(selected, key=lambda track: -track.weight)[:MAX_PEOPLE]
+
+
+def is_same_person(one: Face, other: Face) -> bool:
+    """Return whether two faces in frames of one shot are near enough to be the same person's."""
+    return _distance(one, other) < _MAX_DISTANCE
 
 
 def _latest(track: dict[int, Face]) -> Face:

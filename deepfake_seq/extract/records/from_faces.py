@@ -67,9 +67,8 @@ class CachedCropSource:
             )
         try:
             squares = image_codec.decode(record.encoded)
-            sizes = [record.facts.get(name) for name in ("width", "height")]
-            if squares and not all(type(size) is int and size > 0 for size in sizes):
-                raise StoreError(f"the size of its frames is unknown. Received: {sizes}")
+            if (record.sizes[: len(squares)] <= 0).any():
+                raise StoreError("the size of its frames is unknown")
         except StoreError as error:
             return record.without_frames("rejected", str(error)), []
         return record, squares

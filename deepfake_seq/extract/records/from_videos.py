@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.config import FaceConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.faces import FaceDetector, cut_square, image_codec
-from deepfake_seq.extract.faces.people import FramesAt, Person, find_people
+from deepfake_seq.extract.faces import FaceDetector, image_codec
+from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -73,8 +74,8 @@ class VideoCropSource:
     def prepare(self, item: VideoItem) -> list[PendingRecord]:
         """See `CropSource`."""
         with self.profile.measure("decode", 1):
-            video = self._decoders.decode(item.path)
-        people = self._people(video, partial(self._decoders.frames_at, item.path))
+            video = self._decoders.decode(item.path, item.span)
+        people = self._people(item, video)
         with self.profile.measure("crop", sum(map(len, people))):
             return [
                 record
@@ -82,13 +83,21 @@ class VideoCropSource:
                 for record in _records(self._resolved, item, video, number, person)
             ]
 
-    def _people(self, video: DecodedVideo, frames_at: FramesAt) -> list[Person]:
+    def _people(self, item: VideoItem, video: DecodedVideo) -> list[Person]:
         if video.frames is None:
             return [Person.empty()]
-        available = int(video.facts["frames_total"])
+        seconds, bounds = video.timeline_seconds, None
+        if item.span is not None:
+            first, last = np.searchsorted(seconds, item.span)
+            bounds = int(first), int(last)
         with self.profile.measure("detect", len(video.frames)):
             people = find_people(
-                video.frames, self._detector, self._resolved.config.faces, available, frames_at
+                video.frames,
+                self._detector,
+                self._resolved.config.faces,
+                seconds,
+                partial(self._decoders.frames_at, item.path),
+                bounds,
             )
         return people or [Person.empty()]
 
@@ -105,10 +114,7 @@ def _records(
     """Return the record of a person, followed by those of the requested views."""
     config = resolved.config.faces
     record = _without_crops(resolved, item, video, number, person)
-    squares = [
-        cut_square(image, face.box_xyxy, config.margin)
-        for image, face in zip(person.images_rgb, person.faces, strict=True)
-    ]
+    squares = person.squares_rgb
     if not (config.is_lossy or resolved.extract_options.keep_faces):
         return record.with_crops(resolved, squares)
     too_large = _too_large(squares)
@@ -131,14 +137,21 @@ def _without_crops(
         facts["frames_sampled"] = len(video.frames)
         facts["faces_found"] = len(person) - person.filled
         facts["faces_filled"] = person.filled
+        if person.shots > 1:
+            facts["shots"] = person.shots
+        if person.resampled:
+            facts["resampled"] = True
         if not len(person):
-            reason = _no_face(len(video.frames), video.reason)
+            short_side = min(video.frames.images_rgb[0].shape[:2])
+            reason = _no_face(len(video.frames), short_side, config.faces, video.reason)
             status = "no_face"
     arrays = empty_arrays(config.sampling.frames, resolved.backbone.width)
     valid = slice(len(person))
     arrays["mask"][valid] = True
     arrays["frame_index"][valid] = person.frame_index
     arrays["pts_seconds"][valid] = person.pts_seconds
+    frame_size = np.zeros((config.sampling.frames, 2), dtype=np.int32)
+    frame_size[valid] = person.frame_size
     landmarks = np.zeros((config.sampling.frames, 5, 2), dtype=np.float32)
     for row, face in enumerate(person.faces):
         arrays["boxes_xyxy"][row] = face.box_xyxy
@@ -155,14 +168,20 @@ def _without_crops(
         source=video.source,
         facts=facts,
         transient=video.transient,
+        frame_size=frame_size,
         **arrays,
     )
     return PendingRecord(record, landmarks)
 
 
-def _no_face(sampled: int, reason: str) -> str:
+def _no_face(sampled: int, short_side: int, config: FaceConfig, reason: str) -> str:
     """Return the reason of a `no_face` record, including the `reason` for missing frames."""
     message = f"no face in the {sampled} sampled frames or their neighbours"
+    if config.detector != "none" and short_side > config.short_side:
+        message += (
+            f", searched at a short side of {config.short_side} of {short_side} pixels; a larger "
+            "--short-side finds smaller faces"
+        )
     return f"{message} ({reason})" if reason else message
 
 

@@ -144,14 +144,19 @@ def crops_of(
     """Return the crops of a person, with boxes and landmarks in pixels of the crops.
 
     Args:
-        record: The record of the person; its boxes, and the frame size in its facts.
+        record: The record of the person; its boxes and frame sizes.
         landmarks: float32 (T, 5, 2) in pixels of the frame.
         squares: uint8 (side, side, 3) each; the squares cut from the frames.
         margin: Margin around the box that they were cut with; see `square_around`.
     """
     boxes = record.boxes_xyxy[: len(squares)]
-    size = record.facts["width"], record.facts["height"]
-    corners = np.array([square_around(box, margin, *size)[:2] for box in boxes], dtype=np.float32)
+    corners = np.array(
+        [
+            square_around(box, margin, *size)[:2]
+            for box, size in zip(boxes, record.sizes.tolist(), strict=False)
+        ],
+        dtype=np.float32,
+    )
     points = zip(landmarks[: len(squares)], corners, strict=True)
     return Crops(
         list(squares),

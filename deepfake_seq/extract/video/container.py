@@ -7,29 +7,16 @@ FFmpeg reads the first byte.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 
-from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config import CONTAINERS, LimitsConfig
 from deepfake_seq.errors import VideoError
-
-CONTAINERS = {
-    "mov": "MP4, MOV, M4V, 3GP",
-    "matroska": "Matroska, WebM",
-    "avi": "AVI",
-    "mpeg": "MPEG program stream",
-    "mpegts": "MPEG transport stream",
-    "mpegvideo": "MPEG-1 and MPEG-2 elementary stream",
-    "h264": "H.264 elementary stream",
-    "hevc": "H.265 elementary stream",
-    "ivf": "IVF",
-    "flv": "Flash video",
-    "gif": "GIF",
-}
-"""The supported containers: FFmpeg's name and a description of each."""
+from deepfake_seq.extract.video import streams
 
 CODECS = (
     "h264",
@@ -53,23 +40,51 @@ _STREAMS = 64
 """Number of streams of a file whose frames are limited while the file is probed."""
 
 
+@dataclass(frozen=True, eq=False)
+class OpenVideo:
+    """An open file, and the video stream to decode.
+
+    Attributes:
+        container: PyAV's container.
+        stream: PyAV's stream.
+        others: The other video streams of the file, each described in words.
+    """
+
+    container: Any
+    stream: Any
+    others: tuple[str, ...] = ()
+
+
 @contextmanager
 def open_video(
-    path: Path, limits: LimitsConfig, log: list[LogMessage] | None = None
-) -> Iterator[tuple[Any, Any]]:
-    """Open a video, and return its container and video stream, ready to decode.
+    path: Path,
+    limits: LimitsConfig,
+    log: list[LogMessage] | None = None,
+    stream_index: int | None = None,
+) -> Iterator[OpenVideo]:
+    """Open a video, ready to decode its best video stream; see `streams.choose`.
 
     Args:
         path: Path of the file.
         limits: Maximum sizes of the file and its frames.
         log: List to which the warnings and errors of FFmpeg during opening are appended.
+        stream_index: Index of the stream, if it has been chosen before.
 
     Raises:
         VideoError: The file is `rejected`, or has no video stream.
         av.FFmpegError: FFmpeg cannot read the file.
     """
-    with _open(path, limits, [] if log is None else log) as container:
-        stream = _video_stream(container)
+    messages = [] if log is None else log
+    with ExitStack() as stack:
+        container = stack.enter_context(_open(path, limits, messages))
+        others: tuple[str, ...] = ()
+        if stream_index is None:
+            indices = [stream.index for stream in streams.candidates(container)]
+            stream_index = indices[0]
+            if len(indices) > 1:
+                with _open(path, limits, []) as counted:
+                    stream_index, others = streams.choose(counted)
+        stream = container.streams[stream_index]
         context = stream.codec_context
         codec = context.codec.canonical_name
         if codec not in CODECS:
@@ -85,8 +100,8 @@ def open_video(
         # The size can change inside the file; the decoder then refuses frames that are too large.
         context.options = {"max_pixels": str(limits.pixels)}
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = limits.threads
-        yield container, stream
+        context.thread_count = limits.threads
+        yield OpenVideo(container, stream, others)
 
 
 @contextmanager
@@ -124,15 +139,8 @@ def _open(path: Path, limits: LimitsConfig, log: list[LogMessage]) -> Any:
                     raise VideoError(
                         "rejected",
                         f"container {container} is not supported; supported are "
-                        f"{', '.join(CONTAINERS.values())}",
+                        f"{', '.join(row.description for row in CONTAINERS.values())}",
                     ) from error
             raise
         finally:
             log.extend(messages)
-
-
-def _video_stream(container: Any) -> Any:
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    raise VideoError("decode_error", "the file has no video stream")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,18 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video import sampling
-from deepfake_seq.extract.video.container import open_video
-from deepfake_seq.extract.video.failures import is_transient, reason_of
+from deepfake_seq.extract.video import allowance, sampling
+from deepfake_seq.extract.video.container import OpenVideo, open_video
+from deepfake_seq.extract.video.failures import is_out_of_memory, is_transient, reason_of
+from deepfake_seq.extract.video.images import FrameReader
 from deepfake_seq.extract.video.timeline import Timeline, check_count, read_timeline
 from deepfake_seq.store import SourceFile
 
 LIMITS = LimitsConfig()
 """The default limits."""
+
+Span = tuple[float, float]
+"""Start and end of a part of a video in seconds of presentation time; the end is excluded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +41,13 @@ class SampledFrames:
     """Frames of one video in order of presentation.
 
     Attributes:
-        images_rgb: uint8 (T, H, W, 3), with the display rotation applied.
+        images_rgb: T images, uint8 (H, W, 3) each, with the display rotation applied; the size may
+            change within a video.
         frame_index: int64 (T,); frame numbers in order of presentation.
         pts_seconds: float64 (T,); presentation times.
     """
 
-    images_rgb: npt.NDArray[np.uint8]
+    images_rgb: list[npt.NDArray[np.uint8]]
     frame_index: npt.NDArray[np.int64]
     pts_seconds: npt.NDArray[np.float64]
 
@@ -60,6 +66,8 @@ class DecodedVideo:
         source: The file that was read.
         facts: `width`, `height`, `fps`, `duration_seconds`, `codec`, `frames_total`.
         transient: Whether a failure was not caused by the file itself.
+        timeline_seconds: float64 (N,); presentation times of all frames, relative to the first one;
+            empty if they could not be read.
     """
 
     frames: SampledFrames | None
@@ -68,29 +76,46 @@ class DecodedVideo:
     source: SourceFile
     facts: dict[str, Any] = field(default_factory=dict)
     transient: bool = False
+    timeline_seconds: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def failed(cls, error: VideoError, source: SourceFile) -> DecodedVideo:
+        """Return the result of a file that could not be decoded."""
+        return cls(None, error.status, str(error), source, error.facts, error.transient)
 
 
-def decode(path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS) -> DecodedVideo:
+def decode(
+    path: Path, config: SamplingConfig, limits: LimitsConfig = LIMITS, span: Span | None = None
+) -> DecodedVideo:
     """Decode and sample one file; a failure is reported as a status and a reason.
 
     Only one thread of a process may call this at a time: FFmpeg's log is captured for the whole
     process.
+
+    Args:
+        path: Path of the file.
+        config: Which frames to decode.
+        limits: Limits on the size of the file and its frames.
+        span: Sample only the frames whose presentation times are in it; None for the whole video.
     """
     source = SourceFile(0, 0, "")
     try:
+        allowance.request(limits, path.stat().st_size)
         source = identify(path, limits)
         if not source.size_bytes:
             raise VideoError("decode_error", "the file is empty")
         before = path.stat()
-        video = _decode(path, config, limits, source)
+        video = _decode(path, config, limits, source, span)
         if _identity(path.stat()) != _identity(before) or before.st_mtime_ns != source.mtime_ns:
             raise VideoError("decode_error", "the file changed while it was read", transient=True)
         return video
     except VideoError as error:
-        return DecodedVideo(None, error.status, str(error), source, transient=error.transient)
+        return DecodedVideo.failed(error, source)
     except Exception as error:  # noqa: BLE001 - the boundary of one video
-        transient = is_transient(error)
-        return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)
+        failure = VideoError("decode_error", reason_of(error), transient=is_transient(error))
+        if is_out_of_memory(error):
+            failure = allowance.out_of_memory(allowance.memory_limit())
+        return DecodedVideo.failed(failure, source)
 
 
 def frames_at(
@@ -99,10 +124,21 @@ def frames_at(
     """Decode the frames at `positions` in order of presentation; None if that fails."""
     try:
         timeline = read_timeline(path, limits)
-        images, read, _ = _collect(path, timeline, np.array(positions, dtype=np.int64), limits)
+        chosen = np.array([at for at in positions if at < len(timeline)], dtype=np.int64)
+        if not len(chosen):
+            return None
+        found = _collect(path, timeline, chosen, limits, only_these=True)
     except (VideoError, av.FFmpegError, OSError, MemoryError):
         return None
-    return _sampled(images, read, timeline) if images else None
+    return found.sampled(timeline) if found.images else None
+
+
+def duration(path: Path, limits: LimitsConfig = LIMITS) -> float:
+    """Return the duration of a video in seconds, without decoding it; 0 if it cannot be read."""
+    try:
+        return read_timeline(path, limits).end_seconds
+    except (VideoError, av.FFmpegError, OSError, MemoryError):
+        return 0.0
 
 
 def identify(path: Path, limits: LimitsConfig = LIMITS) -> SourceFile:
@@ -131,51 +167,93 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _decode(
-    path: Path, config: SamplingConfig, limits: LimitsConfig, source: SourceFile
+    path: Path,
+    config: SamplingConfig,
+    limits: LimitsConfig,
+    source: SourceFile,
+    span: Span | None,
 ) -> DecodedVideo:
     timeline = read_timeline(path, limits)
     if not len(timeline):
         raise VideoError("decode_error", "the file has no video frames")
-    chosen = sampling.choose(
-        config.strategy, timeline.seconds, timeline.is_key, timeline.end_seconds, config.frames
+    first, last = _part(timeline, span)
+    to_end = span is None or span[1] > timeline.end_seconds
+    chosen = first + sampling.choose(
+        config.strategy,
+        timeline.seconds[first:last],
+        timeline.is_key[first:last],
+        timeline.end_seconds if span is None else min(span[1], timeline.end_seconds),
+        config.frames,
     )
     if not len(chosen):
         raise VideoError("decode_error", "the file has no key frame")
     only_keys = config.strategy == "keyframes"
-    images, read, failure = _collect(path, timeline, chosen, limits, only_keys=only_keys)
-    if not images:
+    found = _collect(
+        path, timeline, chosen, limits, only_keys=only_keys, only_these=span is not None
+    )
+    failure = found.failure
+    if not found.images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
-    if timeline.is_cut and not failure:
+    if timeline.is_cut and to_end and not failure:
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
-    if timeline.has_lost_frames and not failure:
+    if not failure and timeline.has_lost_frames(first, last, to_end=to_end):
         failure = f"frames are missing: {timeline.complaint}"
-    sampled = _sampled(images, read, timeline)
     status, reason = "ok", ""
-    if failure or len(images) < len(chosen):
+    if failure or len(found.images) < len(chosen):
         status = "partial"
         reason = (
             f"{failure or 'the video ends early'}; "
-            f"{len(images)} of {len(chosen)} sampled frames could be read"
+            f"{len(found.images)} of {len(chosen)} sampled frames could be read"
         )
-    elif len(images) < config.frames:
+    elif len(chosen) < config.frames:
         kind = "key frames" if only_keys else "frames"
-        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}"
+        where = "" if span is None else " from {:g} to {:g} s".format(*span)
+        status, reason = "too_few_frames", f"the video has {len(chosen)} {kind}{where}"
     facts = {
         **timeline.facts,
-        "width": images[0].shape[1],
-        "height": images[0].shape[0],
+        **found.facts,
+        "width": found.images[0].shape[1],
+        "height": found.images[0].shape[0],
         "duration_seconds": round(timeline.end_seconds, 6),
         "frames_total": len(timeline),
     }
-    return DecodedVideo(sampled, status, reason, source, facts)
+    return DecodedVideo(
+        found.sampled(timeline), status, reason, source, facts, timeline_seconds=timeline.seconds
+    )
 
 
-def _sampled(
-    images: list[npt.NDArray[np.uint8]], read: npt.NDArray[np.int64], timeline: Timeline
-) -> SampledFrames:
-    return SampledFrames(np.stack(images), read, timeline.seconds[read])
+def _part(timeline: Timeline, span: Span | None) -> tuple[int, int]:
+    """Return the positions of the first frame in a time span, and of the first one after it."""
+    if span is None:
+        return 0, len(timeline)
+    first, last = np.searchsorted(timeline.seconds, span)
+    if first >= last:
+        raise VideoError(
+            "decode_error", "the video has no frames from {:g} to {:g} s".format(*span)
+        )
+    return int(first), int(last)
+
+
+@dataclass(frozen=True, eq=False)
+class _Collected:
+    """Decoded frames.
+
+    Attributes:
+        images: The images, upright and with square pixels.
+        positions: Their positions in the timeline.
+        failure: The first error; "" if there was none.
+        facts: What was changed in the first image.
+    """
+
+    images: list[npt.NDArray[np.uint8]]
+    positions: npt.NDArray[np.int64]
+    failure: str
+    facts: dict[str, str]
+
+    def sampled(self, timeline: Timeline) -> SampledFrames:
+        return SampledFrames(self.images, self.positions, timeline.seconds[self.positions])
 
 
 def _collect(
@@ -185,39 +263,63 @@ def _collect(
     limits: LimitsConfig,
     *,
     only_keys: bool = False,
-) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.int64], str]:
-    """Decode the chosen frames; return upright RGB images, their positions, and the first error.
+    only_these: bool = False,
+) -> _Collected:
+    """Decode the chosen frames.
 
     A frame that cannot be decoded is replaced by the next one that can.
+
+    Args:
+        path: Path of the file.
+        timeline: Its frames.
+        chosen: Positions in the timeline, strictly increasing.
+        limits: Limits on the size of the frames.
+        only_keys: Whether all chosen frames are key frames; the others are not decoded then.
+        only_these: Whether to decode only the part of the file with the chosen frames. Otherwise
+            the file is read to its end: an error in the rest makes it partial.
     """
+    allowance.request(
+        limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen)
+    )
+    wanted = timeline.times[chosen]
+    start = timeline.key_before(int(chosen[0])) if only_these else None
     images: list[npt.NDArray[np.uint8]] = []
     times: list[int] = []
     failure = ""
-    size: tuple[int, int] | None = None
-    wanted = timeline.times[chosen]
-    try:
-        with open_video(path, limits) as (container, stream):
-            if only_keys and not timeline.by_number:
-                stream.codec_context.skip_frame = "NONKEY"
-            for number, frame in enumerate(container.decode(stream)):
+    with ExitStack() as stack:
+        video = stack.enter_context(open_video(path, limits, stream_index=timeline.stream_index))
+        reader = FrameReader(video.stream, limits.pixels)
+        if only_keys and not timeline.by_number:
+            video.stream.codec_context.skip_frame = "NONKEY"
+        try:
+            for number, frame in enumerate(_frames(video, start)):
                 check_count(number, limits)
+                reader.follow(frame)
+                allowance.report_progress(number / len(timeline))
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
-                    continue  # read to the end: an error in the rest makes the file partial
-                size = size or (frame.width, frame.height)
-                image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-                images.append(_upright(image, frame.rotation))
+                    continue
+                images.append(reader.image(frame))
                 times.append(time)
-    except av.FFmpegError as error:
-        if is_transient(error):
-            raise
-        failure = reason_of(error)
-    last = len(timeline) - 1
-    return images, np.minimum(np.searchsorted(timeline.times, times), last), failure
+                if only_these and len(images) == len(wanted):
+                    break
+        except av.FFmpegError as error:
+            if is_transient(error):
+                raise
+            failure = reason_of(error)
+    if start is not None and (not times or times[0] != wanted[0]):
+        return _collect(path, timeline, chosen, limits, only_keys=only_keys)
+    found = np.minimum(np.searchsorted(timeline.times, times), len(timeline) - 1)
+    # A frame with a damaged time stamp comes out of order.
+    positions, order = np.unique(found, return_index=True)
+    return _Collected([images[at] for at in order], positions, failure, reader.facts)
 
 
-def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:
-    """Rotate an image by the display rotation, in degrees counterclockwise."""
-    if rotation % 90 or abs(rotation) > 360:
-        return image
-    return np.ascontiguousarray(np.rot90(image, k=rotation // 90))
+def _frames(video: OpenVideo, start: int | None) -> Iterator[Any]:
+    """Decode the frames of a stream, from the key frame with the time stamp `start` on if given."""
+    for packet in video.container.demux(video.stream):
+        if start is not None:
+            if packet.pts != start or not packet.is_keyframe:
+                continue
+            start = None
+        yield from packet.decode()

@@ -12,7 +12,7 @@ from typing import Any, Self
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import decode
-from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 from deepfake_seq.store import SourceFile
 
@@ -75,18 +75,31 @@ class Decoders:
             return None
         return frames
 
-    def decode(self, path: Path) -> DecodedVideo:
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         """Decode one video; a failure is reported as a status and a reason.
+
+        Args:
+            path: Path of the file.
+            span: Sample only the frames whose presentation times are in it; None for the whole
+                video.
 
         Raises:
             EngineError: A process cannot be started.
         """
         try:
-            decoded: DecodedVideo = self._call(decode.decode, path, self._sampling, self._limits)
+            decoded: DecodedVideo = self._call(
+                decode.decode, path, self._sampling, self._limits, span
+            )
         except VideoError as error:
-            reason, source = str(error), without_content(path)
-            return DecodedVideo(None, error.status, reason, source, transient=error.transient)
+            return DecodedVideo.failed(error, without_content(path))
         return decoded
+
+    def duration(self, path: Path) -> float:
+        """Return the duration of a video in seconds, without decoding it; 0 if that fails."""
+        try:
+            return float(self._call(decode.duration, path, self._limits))
+        except VideoError:
+            return 0.0
 
     def _call(self, *call: Any) -> Any:
         process = self._free.get()

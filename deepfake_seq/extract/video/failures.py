@@ -17,6 +17,11 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, OSError | MemoryError)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory could not be allocated."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
 def reason_of(error: Exception) -> str:
     """Return a one-line description of an error."""
     if isinstance(error, MemoryError):

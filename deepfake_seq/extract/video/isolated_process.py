@@ -7,18 +7,27 @@ memory and time, and without the deep-learning frameworks of the parent. The poo
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config.execution import (
+    MAX_SECONDS,
+    MIN_MEMORY_BYTES,
+    MIN_SECONDS,
+    SECONDS_FACT,
+)
 from deepfake_seq.errors import EngineError, VideoError
-from deepfake_seq.extract.video import shared_memory
+from deepfake_seq.extract.video import allowance, shared_memory
+from deepfake_seq.extract.video.failures import is_out_of_memory
 
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
@@ -58,20 +67,23 @@ class IsolatedProcess:
         for attempt in range(_ATTEMPTS):
             if self._process is None or not self._process.is_alive():
                 self._start()
-            late = threading.Event()
-            watch = threading.Timer(self._limits.seconds, self._kill, [late])
-            watch.start()
+            watch = _Watch(self._limits.seconds or MIN_SECONDS, self._process.kill)
             try:
                 self._connection.send((function, arguments))
-                return shared_memory.receive(self._connection)
+                while isinstance(
+                    value := shared_memory.receive(self._connection), allowance.Notice
+                ):
+                    watch.update(value)
             except (EOFError, OSError) as error:
                 self._process.join()
-                if late.is_set():
-                    raise VideoError(
-                        "timeout", f"decoding took longer than {self._limits.seconds:g} s"
-                    ) from error
+                if watch.is_late:
+                    raise watch.timeout() from error
                 if self._closed.is_set() or attempt + 1 == _ATTEMPTS:
                     raise _death(self._process.exitcode) from error
+            else:
+                if isinstance(value, allowance.OutOfMemory):
+                    raise allowance.out_of_memory(value.limit_bytes)
+                return value
             finally:
                 watch.cancel()
         raise AssertionError("the last attempt returns or raises")
@@ -116,9 +128,60 @@ class IsolatedProcess:
                 f"a decoding process could not be started: {_death(self._process.exitcode)}"
             )
 
-    def _kill(self, late: threading.Event) -> None:
-        late.set()
-        self._process.kill()
+
+class _Watch:
+    """Kills a process that takes too long.
+
+    Args:
+        seconds: Time limit.
+        kill: Called when the time is over.
+
+    Attributes:
+        is_late: Whether the time is over.
+    """
+
+    def __init__(self, seconds: float, kill: Callable[[], None]) -> None:
+        self.is_late = False
+        self._seconds = seconds
+        self._kill = kill
+        self._share = 0.0
+        self._start = time.monotonic()
+        self._timer = self._started()
+
+    def update(self, notice: allowance.Notice) -> None:
+        """Note how much is done, and extend the time limit if requested."""
+        self._share = max(self._share, notice.share)
+        if notice.seconds is not None and self._seconds < notice.seconds <= MAX_SECONDS:
+            self._timer.cancel()
+            self._seconds = notice.seconds
+            self._timer = self._started()
+
+    def cancel(self) -> None:
+        """Do not kill the process any more."""
+        self._timer.cancel()
+
+    def timeout(self) -> VideoError:
+        """Return the error of a video that took too long, with a time limit that would do."""
+        # Half as much again, because the rest of a video may be slower.
+        needed = 1.5 * self._seconds / self._share if self._share > 0.01 else 10 * self._seconds
+        step = 60 if needed > 60 else 10
+        advised = min(step * math.ceil(needed / step), MAX_SECONDS)
+        advice = f"; try --timeout {advised:g}" if advised > self._seconds else ""
+        return VideoError(
+            "timeout",
+            f"decoding took longer than {self._seconds:g} s{advice}",
+            facts={SECONDS_FACT: self._seconds},
+        )
+
+    def _started(self) -> threading.Timer:
+        elapsed = time.monotonic() - self._start
+        timer = threading.Timer(max(self._seconds - elapsed, 0), self._expire)
+        timer.start()
+        return timer
+
+    def _expire(self) -> None:
+        self.is_late = True
+        self._kill()
 
 
 def _death(exit_code: int | None) -> VideoError:
@@ -140,21 +203,16 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
         os.dup2(silence, descriptor)
     from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
-    _limit_memory(memory_bytes)
+    allowance.connect(connection, memory_bytes or MIN_MEMORY_BYTES)
     connection.send(True)
     while True:
         try:
             function, arguments = connection.recv()
         except EOFError:
             return
-        shared_memory.send(connection, function(*arguments))
-
-
-def _limit_memory(memory_bytes: int) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most != resource.RLIM_INFINITY:
-        memory_bytes = min(memory_bytes, most)
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))
-    except (OSError, ValueError):  # macOS does not enforce this limit
-        return
+        try:
+            shared_memory.send(connection, function(*arguments))
+        except (MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            shared_memory.send(connection, allowance.OutOfMemory(allowance.memory_limit()))

@@ -7,11 +7,17 @@ import numpy.typing as npt
 
 _BORDER = 1e-6
 
+_BREAK = 25
+"""Smallest ratio of a break to the gaps nearby."""
+
+_NEARBY = 5
+"""Number of gaps before and after a gap that it is compared with."""
+
 
 def uniform(
     pts_seconds: npt.NDArray[np.float64], end_seconds: float, count: int
 ) -> npt.NDArray[np.int64]:
-    """Choose the frames shown at the centres of `count` equal spans of time.
+    """Choose the frames shown at the centres of `count` equal spans of time, breaks left out.
 
     If one frame is shown at several centres (a slow or frozen stretch), its neighbours are chosen
     as well, so that the result has `count` different frames whenever the video has that many.
@@ -24,6 +30,44 @@ def uniform(
     Returns:
         min(N, count) positions in `pts_seconds`, strictly increasing.
     """
+    return _spread(*without_breaks(pts_seconds, end_seconds), count)
+
+
+def without_breaks(
+    pts_seconds: npt.NDArray[np.float64], end_seconds: float
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Shorten the gaps in time that no frame belongs to, as between two joined recordings.
+
+    A gap is a break if it is more than 25 times as long as the median of the five gaps before it,
+    and of the five after it. It is shortened to the longer one of the two. A stretch of slow frames
+    (slides) is therefore no break, because its gaps are as long as those on one side of them.
+
+    Args:
+        pts_seconds: (N,) presentation times, increasing.
+        end_seconds: End of the last frame's display.
+
+    Returns:
+        The times and the end; the arguments themselves if there is no break.
+    """
+    if len(pts_seconds) < 2:
+        return pts_seconds, end_seconds
+    gaps = np.diff(pts_seconds, append=end_seconds)
+    edged = np.pad(gaps, _NEARBY, mode="edge")
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(edged, _NEARBY), axis=1)
+    before, after = medians[: len(gaps)].copy(), medians[_NEARBY + 1 :].copy()
+    before[0] = after[-1] = 0.0  # nothing to compare with
+    nearby = np.maximum(before, after)
+    breaks = gaps > _BREAK * nearby
+    if not breaks.any():
+        return pts_seconds, end_seconds
+    edges = pts_seconds[0] + np.cumsum(np.where(breaks, nearby, gaps))
+    return np.append(pts_seconds[0], edges[:-1]), float(edges[-1])
+
+
+def _spread(
+    pts_seconds: npt.NDArray[np.float64], end_seconds: float, count: int
+) -> npt.NDArray[np.int64]:
+    """Choose the frames shown at the centres of `count` equal spans of time; see `uniform`."""
     available = len(pts_seconds)
     if available <= count:
         return np.arange(available)
@@ -73,7 +117,9 @@ def keyframes(
         number.
     """
     keys = np.flatnonzero(is_key)
-    return keys[uniform(pts_seconds[keys], end_seconds, count)] if len(keys) else keys
+    # Breaks are found among all frames: the gaps between key frames differ in ordinary videos.
+    shown, end = without_breaks(pts_seconds, end_seconds)
+    return keys[_spread(shown[keys], end, count)] if len(keys) else keys
 
 
 def choose(

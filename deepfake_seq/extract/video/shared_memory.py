@@ -19,7 +19,12 @@ _ALIGNMENT = 64
 
 
 def send(connection: Connection, value: Any) -> None:
-    """Send a picklable value over one end of a duplex pipe."""
+    """Send a picklable value over one end of a duplex pipe.
+
+    Raises:
+        MemoryError: There is not enough memory for the arrays; nothing has been sent.
+        OSError: There is not enough memory, or the connection broke.
+    """
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     arrays = [buffer.raw() for buffer in buffers]
@@ -27,8 +32,8 @@ def send(connection: Connection, value: Any) -> None:
     for array in arrays:
         spans.append((end, array.nbytes))
         end += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
-    connection.send((head, spans, end))
     if not end:
+        connection.send((head, spans, end))
         return
     descriptor = _memory()
     try:
@@ -36,6 +41,7 @@ def send(connection: Connection, value: Any) -> None:
         with mmap.mmap(descriptor, end) as shared:
             for (start, size), array in zip(spans, arrays, strict=True):
                 shared[start : start + size] = array
+        connection.send((head, spans, end))
         with _socket(connection) as channel:
             socket.send_fds(channel, [b"\0"], [descriptor])
     finally:

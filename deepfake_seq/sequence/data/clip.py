@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.views import View
@@ -56,7 +54,6 @@ class Clip:
     @classmethod
     def of(cls, record: Record) -> Clip:
         """Create the clip of a record, which must have a valid frame."""
-        sides = np.diff(record.boxes_xyxy[record.mask].reshape(-1, 2, 2), axis=1)
         return cls(
             record.video_id,
             record.label,
@@ -64,7 +61,7 @@ class Clip:
             record.split,
             record.source.sha256,
             record.source.size_bytes,
-            float(np.sqrt(np.abs(sides.prod(axis=2))).mean()),
+            record.face_pixels,
             record.facts,
         )
 

@@ -38,6 +38,8 @@ class Decision:
         supported: Whether there were enough real validation clips for `target_fpr`. If not, the
             rule is `balanced`, whichever was requested; without fakes it is always `fpr`.
         thresholds: Threshold that each rule would have chosen.
+        smallest_face: Size of the smallest face among the validation clips, in pixels of the frame
+            (rounded down); 0 if unknown. Smaller faces get no verdict.
     """
 
     threshold: float
@@ -48,6 +50,7 @@ class Decision:
     clips: ClassCounts
     supported: bool
     thresholds: dict[str, float]
+    smallest_face: int = 0
 
     def __post_init__(self) -> None:
         numbers = (self.threshold, *self.band, self.target_fpr, self.validation_fpr)

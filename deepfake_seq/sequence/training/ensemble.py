@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -156,7 +157,8 @@ def fit_ensemble(
     else:
         calibration = _calibrate_on_training(members, pairs)
     scores = calibration.apply(held_out_logits)
-    decision = decide(labels, scores, config.decision)
+    smallest = math.floor(min(clip.face_pixels for clip in held_out.clips))
+    decision = replace(decide(labels, scores, config.decision), smallest_face=smallest)
     return TrainedEnsemble(tuple(members), calibration, decision, held_out, scores)
 
 

@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_SELECTION = frozenset({"faces.people", "faces.short_side"})
+"""Fields that select faces without changing the features of a face."""
+
+_SAME_PIPELINES = frozenset({2, 3})
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -34,9 +39,26 @@ class Fingerprint:
 
     def differences(self, other: Fingerprint) -> list[str]:
         """Describe each field that differs in `other`, one phrase per field, sorted by name."""
+        return [text for _, text in self._differences(other)]
+
+    def incompatibilities(self, other: Fingerprint) -> list[str]:
+        """Describe the differences because of which a model of one cannot be used on the other.
+
+        Whom a video's records show and the detection size are no such difference: they select
+        faces, but do not change the features of a face. Versions 2 and 3 of the pipeline compute
+        the same features, except from videos that version 2 decoded wrongly.
+        """
+        versions = {fields.fields.get("versions", {}).get("pipeline") for fields in (self, other)}
+        ignored = _SELECTION | ({"versions.pipeline"} if versions <= _SAME_PIPELINES else set())
+        return [text for name, text in self._differences(other) if name not in ignored]
+
+    def _differences(self, other: Fingerprint) -> list[tuple[str, str]]:
         there, here = dict(_flatten(self.fields)), dict(_flatten(other.fields))
         return [
-            f"{name} is {there.get(name, 'not set')} there, {here.get(name, 'not set')} here"
+            (
+                name,
+                f"{name} is {there.get(name, 'not set')} there, {here.get(name, 'not set')} here",
+            )
             for name in sorted(there.keys() | here.keys())
             if _text(there, name) != _text(here, name)
         ]

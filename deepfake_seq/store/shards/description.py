@@ -12,8 +12,11 @@ from deepfake_seq.errors import StoreError
 from deepfake_seq.store.records.fingerprint import Fingerprint
 from deepfake_seq.store.shards.kinds import FEATURES, KINDS, Kind
 
-FORMAT_VERSION = 2
-"""Version of the store format: the description and the shards."""
+FORMAT_VERSION = 3
+"""Version of the store format that is written: the description and the shards."""
+
+READABLE_VERSIONS = (2, 3)
+"""Versions that can be read. Version 2 has no optional arrays."""
 
 FILE_NAME = "store.json"
 _FORMAT = "deepseq-store"
@@ -71,10 +74,11 @@ class StoreDescription:
             is_intact = values["format"] == _FORMAT and values["fingerprint_id"] == fingerprint.id
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedDescriptionError(f"{where} is damaged: {error!r}") from error
-        if version != FORMAT_VERSION:
+        if version not in READABLE_VERSIONS:
             raise StoreError(
-                f"{where} is in format {version}; this version of deepseq reads format "
-                f"{FORMAT_VERSION}. Extract again, or use the version that wrote it."
+                f"{where} is in format {version}; this version of deepseq reads formats "
+                f"{READABLE_VERSIONS[0]} to {FORMAT_VERSION}. Extract again, or use the version "
+                "that wrote it."
             )
         if kind not in list(KINDS):
             raise StoreError(

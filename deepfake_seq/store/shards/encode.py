@@ -39,7 +39,7 @@ class IndexRow(NamedTuple):
 
 
 def encode(records: Sequence[Record], description: StoreDescription) -> bytes:
-    """Return the bytes of a shard with `records`, which must all have the same shape."""
+    """Return the bytes of a shard with `records`, which must all have the same `layout`."""
     return _encode(records, [record.sha256 for record in records], description).getvalue()
 
 
@@ -74,6 +74,11 @@ def _encode(
             stacked = np.stack([getattr(record, name) for record in records])
             # Contiguous, so that a record's row can be read alone.
             file[name] = stacked.view(kind.stored[name])
+        optional = [record.optional_arrays for record in records]
+        # HDF5 has no text of length 0.
+        file.attrs["optional"] = np.bytes_(" ".join(optional[0]) or " ")
+        for name in optional[0]:
+            file[name] = np.stack([arrays[name] for arrays in optional])
         if kind.is_flat:
             _add_flat(file, kind, [getattr(record, kind.payload) for record in records])
     return buffer

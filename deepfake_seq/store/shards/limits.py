@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from deepfake_seq.config import SHARD_RECORDS
-from deepfake_seq.store.records.record import Record
+from deepfake_seq.store.records.record import Layout, Record
 from deepfake_seq.store.shards.kinds import Kind
 
 R = TypeVar("R", bound=Record)
@@ -37,15 +38,19 @@ class ShardLimits(NamedTuple):
         return records <= self.records // 2 and size_bytes <= self.size_bytes / 2
 
     def groups(self, records: Iterable[R]) -> Iterator[list[R]]:
-        """Yield consecutive records in lists that fit into one shard each."""
-        group: list[R] = []
-        total = 0
+        """Yield records of the same layout in lists that fit into one shard each, in their order.
+
+        Only one list for each layout is in memory.
+        """
+        groups: dict[Layout, list[R]] = {}
+        totals: Counter[Layout] = Counter()
         for record in records:
-            size = record.size_bytes
-            if group and (len(group) == self.records or total + size > self.size_bytes):
+            layout, size = record.layout, record.size_bytes
+            group = groups.setdefault(layout, [])
+            if group and (len(group) == self.records or totals[layout] + size > self.size_bytes):
                 yield group
-                group, total = [], 0
+                group = groups[layout] = []
+                totals[layout] = 0
             group.append(record)
-            total += size
-        if group:
-            yield group
+            totals[layout] += size
+        yield from groups.values()

@@ -17,8 +17,14 @@ import numpy.typing as npt
 
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store.records.metadata import MAX_METADATA, parse_metadata
-from deepfake_seq.store.records.record import Record, canonical_bytes, sha256_of
-from deepfake_seq.store.shards.description import FORMAT_VERSION, StoreDescription
+from deepfake_seq.store.records.record import (
+    FRAME_SIZE,
+    Record,
+    canonical_bytes,
+    optional_dtype,
+    sha256_of,
+)
+from deepfake_seq.store.shards.description import READABLE_VERSIONS, StoreDescription
 from deepfake_seq.store.shards.encode import TEXTS, IndexRow
 from deepfake_seq.store.shards.guard import (
     DAMAGE,
@@ -28,11 +34,20 @@ from deepfake_seq.store.shards.guard import (
     read_into,
     text_attribute,
 )
-from deepfake_seq.store.shards.kinds import KINDS, Kind
+from deepfake_seq.store.shards.kinds import FEATURES, KINDS, Kind
 from deepfake_seq.store.shards.payload import Array, FlatPayloads, Payloads, RowPayloads
 
 _MAX_DESCRIPTION = 1 << 20
 """Maximum size of a description in bytes; larger shards are refused."""
+
+_MAX_WIDTH = 65_536
+"""Maximum number of values per frame in an evidence block; larger shards are refused."""
+
+_MAX_OPTIONAL = 1024
+"""Maximum size in bytes of the list of optional arrays; larger shards are refused."""
+
+_WITHOUT_OPTIONAL = 2
+"""Last version of the format without optional arrays."""
 
 
 class _Row(NamedTuple):
@@ -41,6 +56,7 @@ class _Row(NamedTuple):
     metadata: bytes
     sha256: bytes
     arrays: tuple[Array, ...]
+    optional: dict[str, Array]
     payload: Array | None
 
 
@@ -69,9 +85,12 @@ class Shard:
             self.kind = _kind_of(file, path)
             if kind not in (self.kind, None):
                 raise StoreError(f"{path} contains {self.kind.name}, not {kind.name}")
-            _check_version(file, path)
+            version = _checked_version(file, path)
             _check_fingerprint(file, path, fingerprint_id)
             dtypes = {**self.kind.stored, **dict.fromkeys((*TEXTS, "sha256"), "|u1")}
+            optional = _optional_arrays(file, self.kind) if version > _WITHOUT_OPTIONAL else {}
+            self._optional = tuple(optional)
+            dtypes |= optional
             self._extents = {
                 name: locate(file, path, name, dtype) for name, dtype in dtypes.items()
             }
@@ -174,7 +193,7 @@ class Shard:
         """Read a block of records from `first` on, and combine them with their large arrays."""
         count = len(payloads)
         block: dict[str, Array] = {}
-        for name in (*self.kind.small, "metadata", "sha256"):
+        for name in (*self.kind.small, *self._optional, "metadata", "sha256"):
             extent = self._extents[name]
             block[name] = np.empty((count, *extent.shape[1:]), dtype=extent.dtype)
             offset = extent.offset + first * extent.row_bytes
@@ -183,7 +202,9 @@ class Shard:
         texts = [text.tobytes().rstrip(b"\0") for text in block["metadata"]]
         digests = [value.tobytes() for value in block["sha256"]]
         arrays = zip(*(block[name] for name in self.kind.small), strict=True)
-        return [_Row(*fields) for fields in zip(texts, digests, arrays, payloads, strict=True)]
+        optional = [{name: block[name][row] for name in self._optional} for row in range(count)]
+        fields = zip(texts, digests, arrays, optional, payloads, strict=True)
+        return [_Row(*values) for values in fields]
 
     def _record(self, position: int, row: _Row, computed: bytes, payloads: Payloads) -> Record:
         where = f"{self.path}, record {position}"
@@ -191,7 +212,7 @@ class Shard:
             raise StoreError(f"{where} is damaged: its span does not match its {self.kind.payload}")
         if row.sha256 != computed:
             raise StoreError(f"{where} is damaged: its SHA-256 does not match its content")
-        arrays = dict(zip(self.kind.small, row.arrays, strict=True))
+        arrays = {**dict(zip(self.kind.small, row.arrays, strict=True)), **row.optional}
         arrays[self.kind.payload] = payloads.keep(row.payload)
         try:
             return self.kind.record.from_metadata(row.metadata, arrays)
@@ -230,6 +251,7 @@ class Shard:
             )
         rows = {**self.kind.record.shapes(*shape), "sha256": (32,)}
         rows["metadata"] = self._extents["metadata"].shape[1:2]
+        rows |= {name: self._optional_row(name, shape[0]) for name in self._optional}
         if self.kind.is_flat:
             rows["spans"] = (2,)
             if len(self._extents[self.kind.payload].shape) != 1:
@@ -241,6 +263,30 @@ class Shard:
                     f"{self.path}: {name} must have shape {(count, *row)}. Received: {actual}"
                 )
 
+    def _optional_row(self, name: str, frames: int) -> tuple[int, ...]:
+        """Return the shape that each row of an optional array must have."""
+        if name == FRAME_SIZE:
+            return (frames, 2)
+        width = self._extents[name].shape[-1:]
+        if not all(0 < size <= _MAX_WIDTH for size in width):
+            raise StoreError(f"{self.path}: {name} has a forbidden width. Received: {width}")
+        return (frames, *width)
+
+
+def _optional_arrays(file: h5py.File, kind: Kind) -> dict[str, str]:
+    """Return names and dtypes of the optional arrays in a shard, in the order of hashing."""
+    # Not by listing the datasets: HDF5 can crash when it lists a damaged file.
+    size = h5py.h5a.open(file.id, b"optional").get_storage_size()
+    if size > _MAX_OPTIONAL:
+        raise ValueError(f"the list of optional arrays is larger than {_MAX_OPTIONAL} bytes")
+    names = text_attribute(file, "optional", size).split()
+    if names != sorted(set(names), key=lambda name: (name != FRAME_SIZE, name)):
+        raise ValueError(f"the optional arrays are not in order: {names}")
+    dtypes = {name: optional_dtype(name).str for name in names}
+    if kind != FEATURES and dtypes.keys() - {FRAME_SIZE}:
+        raise ValueError(f"a {kind.title} has no evidence blocks")
+    return dtypes
+
 
 def _kind_of(file: h5py.File, path: Path) -> Kind:
     if "format" in file.attrs:
@@ -251,15 +297,17 @@ def _kind_of(file: h5py.File, path: Path) -> Kind:
     raise StoreError(f"{path} is an HDF5 file, but not a deepseq shard")
 
 
-def _check_version(file: h5py.File, path: Path) -> None:
+def _checked_version(file: h5py.File, path: Path) -> int:
     version = h5py.h5a.open(file.id, b"format_version")
     if version.shape != () or version.dtype.kind != "i":
         raise StoreError(f"{path}: format_version is not an integer")
     number = int(file.attrs["format_version"])
-    if number != FORMAT_VERSION:
+    if number not in READABLE_VERSIONS:
         raise StoreError(
-            f"{path} is in format {number}; this version of deepseq reads format {FORMAT_VERSION}"
+            f"{path} is in format {number}; this version of deepseq reads formats "
+            f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
         )
+    return number
 
 
 def _check_fingerprint(file: h5py.File, path: Path, fingerprint_id: str | None) -> None:
@@ -275,7 +323,7 @@ def _digests(rows: list[_Row], helper: Executor) -> list[bytes]:
     contents = [
         (b"", memoryview(b""))
         if row.payload is None
-        else canonical_bytes(row.metadata, [*row.arrays, row.payload])
+        else canonical_bytes(row.metadata, [*row.arrays, row.payload], row.optional)
         for row in rows
     ]
     half = len(rows) // 2

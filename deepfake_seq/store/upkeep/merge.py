@@ -192,4 +192,11 @@ def _differences(one: Record, other: Record) -> list[str]:
     arrays = [
         name for name in one.DTYPES if not np.array_equal(getattr(one, name), getattr(other, name))
     ]
+    first, second = one.optional_arrays, other.optional_arrays
+    none = np.zeros(0)
+    names += [
+        name
+        for name in sorted(first.keys() | second.keys())
+        if not np.array_equal(first.get(name, none), second.get(name, none))
+    ]
     return names + arrays

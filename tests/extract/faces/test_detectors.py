@@ -223,8 +223,8 @@ def test_boxes_are_in_pixels_of_the_original_image(
     trained: FaceDetector, portrait_rgb: Images
 ) -> None:
     twice = cv2.resize(portrait_rgb, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-    ((face,),) = detect_scaled(trained, portrait_rgb[None], 360)
-    ((large,),) = detect_scaled(trained, twice[None], 360)
+    ((face,),) = detect_scaled(trained, [portrait_rgb], 360)
+    ((large,),) = detect_scaled(trained, [twice], 360)
     np.testing.assert_allclose(large.box_xyxy, 2 * face.box_xyxy, atol=24)
     assert large.landmarks is not None
     assert face.landmarks is not None
@@ -232,11 +232,14 @@ def test_boxes_are_in_pixels_of_the_original_image(
 
 
 class Watcher:
-    """Records the shape of its input, and returns the whole frame as a face."""
+    """Records the shapes of its inputs, and returns the whole frame as a face."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
 
     def detect(self, images_rgb: Images) -> list[list[Face]]:
-        self.shape = images_rgb.shape
-        height, width = self.shape[1:3]
+        self.shapes.append(images_rgb.shape)
+        height, width = images_rgb.shape[1:3]
         return [[Face(np.array([0, 0, width, height], np.float32), 1.0)] for _ in images_rgb]
 
 
@@ -248,11 +251,20 @@ def test_only_images_above_the_short_side_are_shrunk(
     size: tuple[int, int], seen: tuple[int, int]
 ) -> None:
     watcher = Watcher()
-    found = detect_scaled(watcher, np.zeros((3, *size, 3), np.uint8), 360)
-    assert watcher.shape == (3, *seen, 3)
+    found = detect_scaled(watcher, [np.zeros((*size, 3), np.uint8)] * 3, 360)
+    assert watcher.shapes == [(3, *seen, 3)]
     assert len(found) == 3
     for (face,) in found:
         np.testing.assert_allclose(face.box_xyxy, [0, 0, size[1], size[0]])
+
+
+def test_images_of_several_shapes_are_searched_each_in_its_own_pixels() -> None:
+    watcher = Watcher()
+    sizes = [(720, 1280), (1280, 720), (720, 1280), (200, 300)]
+    found = detect_scaled(watcher, [np.zeros((*size, 3), np.uint8) for size in sizes], 360)
+    assert watcher.shapes == [(2, 360, 640, 3), (1, 640, 360, 3), (1, 200, 300, 3)]
+    for (face,), (height, width) in zip(found, sizes, strict=True):
+        np.testing.assert_allclose(face.box_xyxy, [0, 0, width, height])
 
 
 def test_detector_none_returns_the_whole_frame(detector_of: Callable[[str], FaceDetector]) -> None:

@@ -14,6 +14,7 @@ from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.video.decode import SampledFrames
 
 FRAMES = 160
+SECONDS = np.arange(FRAMES) / 25
 SAMPLED = np.arange(5, FRAMES, 10)
 
 
@@ -22,7 +23,7 @@ def frames_at(positions: Sequence[int]) -> SampledFrames:
     images = np.full((len(positions), 64, 64, 3), 90, dtype=np.uint8)
     images[:, 0, 0, 0] = positions
     index = np.array(positions, dtype=np.int64)
-    return SampledFrames(images, index, index / 25)
+    return SampledFrames(list(images), index, index / 25)
 
 
 class Blind:
@@ -45,7 +46,7 @@ class Blind:
 
 def find(detector: Blind, **settings: str) -> list[Person]:
     config = FaceConfig("none", **settings)
-    return find_people(frames_at(SAMPLED.tolist()), detector, config, FRAMES, frames_at)
+    return find_people(frames_at(SAMPLED.tolist()), detector, config, SECONDS, frames_at)
 
 
 def test_no_neighbours_are_searched_if_every_frame_shows_the_face() -> None:
@@ -65,7 +66,7 @@ def test_a_frame_without_the_face_is_replaced_by_its_nearest_neighbour() -> None
     assert replaced not in detector.blind and abs(replaced - 45) < 5
     np.testing.assert_allclose(person.pts_seconds, person.frame_index / 25)
     assert [round(face.score * 1000) for face in person.faces] == person.frame_index.tolist()
-    assert [int(image[0, 0, 0]) for image in person.images_rgb] == person.frame_index.tolist()
+    assert [int(image[0, 0, 0]) for image in person.squares_rgb] == person.frame_index.tolist()
     assert (np.diff(person.frame_index) > 0).all()
 
 
@@ -95,21 +96,22 @@ def test_neighbours_are_searched_for_every_person() -> None:
 def test_undecodable_neighbours_change_nothing() -> None:
     frames = frames_at(SAMPLED.tolist())
     config = FaceConfig("none")
-    (person,) = find_people(frames, Blind({45}), config, FRAMES, lambda positions: None)
+    (person,) = find_people(frames, Blind({45}), config, SECONDS, lambda positions: None)
     assert len(person) == 15
 
     def others(positions: Sequence[int]) -> SampledFrames:
         return frames_at([position + 1 for position in positions])
 
-    (person,) = find_people(frames, Blind({45}), config, FRAMES, others)
+    (person,) = find_people(frames, Blind({45}), config, SECONDS, others)
     assert len(person) == 15
 
 
 def test_people_on_both_sides_of_a_cut_are_not_joined() -> None:
     frames = frames_at(SAMPLED.tolist())
-    frames.images_rgb[10:] //= 3
-    assert find_cuts(list(frames.images_rgb)) == {10}
-    (person,) = find_people(frames, Blind(set()), FaceConfig("none"), FRAMES, lambda at: None)
+    for image in frames.images_rgb[10:]:
+        image //= 3
+    assert find_cuts(frames.images_rgb) == {10}
+    (person,) = find_people(frames, Blind(set()), FaceConfig("none"), SECONDS, lambda at: None)
     assert person.frame_index.tolist() == SAMPLED[:10].tolist()
 
 
@@ -127,3 +129,103 @@ def test_motion_and_noise_are_not_cuts(shift: int) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_frames_have_no_cut(count: int) -> None:
     assert find_cuts([np.zeros((4, 4, 3), np.uint8)] * count) == frozenset()
+
+
+class Scenes:
+    """Finds one face at the same place in every frame of an edited video with shots of 12 frames.
+
+    The brightness of a frame tells its shot, so that each shot begins with a cut.
+    """
+
+    SHOT = 12
+
+    def frames_at(self, positions: Sequence[int]) -> SampledFrames:
+        frames = frames_at(positions)
+        for image, at in zip(frames.images_rgb, positions, strict=True):
+            image[:] = 30 + 100 * (at // self.SHOT % 3) % 250
+            image[0, 0, 0] = at
+        return frames
+
+    def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
+        return [[Face(np.array([20, 20, 40, 40], np.float32), 0.9)] for _ in images_rgb]
+
+    def find(self, people: str) -> list[Person]:
+        config = FaceConfig("none", people=people)
+        frames = self.frames_at(SAMPLED.tolist())
+        return find_people(frames, self, config, SECONDS, self.frames_at)
+
+
+def test_a_person_in_a_short_shot_is_sampled_again_within_it() -> None:
+    (person,) = Scenes().find("largest")
+    assert person.resampled
+    assert len(person) > 8
+    shots = set(person.frame_index // Scenes.SHOT)
+    assert len(shots) == 1
+    assert (np.diff(person.frame_index) > 0).all()
+    np.testing.assert_allclose(person.pts_seconds, person.frame_index / 25)
+
+
+def test_every_shot_has_a_person_of_its_own() -> None:
+    people = Scenes().find("all")
+    shots = [set((person.frame_index // Scenes.SHOT).tolist()) for person in people]
+    assert all(len(shot) == 1 for shot in shots)
+    assert len(set.union(*shots)) == len(people) == 8
+    assert all(person.shots >= 13 for person in people)
+
+
+def test_a_person_in_half_of_the_frames_is_not_sampled_again() -> None:
+    (person,) = find(Blind(set(range(80, 160))))
+    assert len(person) == 8
+    assert not person.resampled
+
+
+def test_a_person_who_enters_late_is_sampled_again_from_then_on() -> None:
+    (person,) = find(Blind(set(range(120))))
+    assert person.resampled
+    assert len(person) == 16
+    assert person.frame_index.min() >= 120
+
+
+def test_sampling_again_that_shows_fewer_faces_changes_nothing() -> None:
+    config = FaceConfig("none")
+    detector = Blind(set(range(120)))
+
+    def once(positions: Sequence[int]) -> SampledFrames | None:
+        return None if min(positions) > 115 else frames_at(positions)
+
+    frames = frames_at(SAMPLED.tolist())
+    (person,) = find_people(frames, detector, config, SECONDS, once)
+    assert not person.resampled
+    assert len(person) == 4
+
+
+def test_frames_of_another_size_begin_a_new_shot() -> None:
+    frames = frames_at(SAMPLED.tolist())
+    frames.images_rgb[8:] = [np.full((96, 48, 3), 90, np.uint8) for _ in frames.images_rgb[8:]]
+    assert find_cuts(frames.images_rgb) == {8}
+
+
+def test_the_size_of_each_frame_is_kept() -> None:
+    (person,) = find(Blind(set()))
+    assert person.frame_size.tolist() == [[64, 64]] * 16
+
+
+def test_only_frames_in_the_given_bounds_are_searched() -> None:
+    detector = Blind(set(range(70, 76)))
+    frames = frames_at(list(range(50, 82, 2)))
+    config = FaceConfig("none")
+    (person,) = find_people(frames, detector, config, SECONDS, frames_at, bounds=(48, 84))
+    assert min(detector.looked) >= 48
+    assert max(detector.looked) < 84
+    assert person.filled == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.68])
+def test_bars_at_the_border_do_not_hide_a_cut(share: float) -> None:
+    images = [np.full((90, 160, 3), shade, np.uint8) for shade in (60, 60, 200)]
+    generator = np.random.default_rng(0)
+    for image in images:
+        image += generator.integers(0, 40, image.shape, dtype=np.uint8)
+        image[:, : round(share * 80)] = 16
+        image[:, 160 - round(share * 80) :] = 16
+    assert find_cuts(images) == {2}

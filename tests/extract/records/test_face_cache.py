@@ -474,7 +474,7 @@ def test_faces_without_a_valid_frame_size_are_rejected(
     tmp_path: Path,
 ) -> None:
     extract(videos[:1], "first", extract_options=KEPT)
-    record = replace(open_faces(tmp_path / "first")["a.mp4"], facts=facts)
+    record = replace(open_faces(tmp_path / "first")["a.mp4"], facts=facts, frame_size=None)
     commit_faces(tmp_path / "first", record)
     assert from_faces("first", "again", extract_options=ExtractOptions(views=VIEWS)).by_status == {
         "rejected": 1

@@ -29,12 +29,13 @@ from clips import (
     write_images,
     write_sound,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.config import SamplingConfig
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, decode
 from deepfake_seq.extract.video.sampling import uniform
+from deepfake_seq.extract.video.timeline import increasing
 from deepfake_seq.store import STATUSES
 
 SIXTEEN = SamplingConfig()
@@ -48,13 +49,13 @@ def frames_of(video: DecodedVideo) -> SampledFrames:
 def assert_frames_are_those_of_a_full_decode(path: Path, video: DecodedVideo) -> None:
     times, images = read_all(path)
     frames = frames_of(video)
-    assert frames.images_rgb.dtype == np.uint8
+    assert all(image.dtype == np.uint8 for image in frames.images_rgb)
     assert np.all(np.diff(frames.frame_index) > 0)
     for position, number in enumerate(frames.frame_index):
         np.testing.assert_array_equal(frames.images_rgb[position], images[number])
     np.testing.assert_allclose(
         frames.pts_seconds,
-        np.maximum.accumulate(times)[frames.frame_index] - times[0],  # time cannot step back
+        increasing(times)[frames.frame_index] - times[0],
         rtol=0,
         atol=1e-6,
     )
@@ -159,8 +160,9 @@ def test_a_rotated_video_is_turned_upright_like_opencv(degrees: int, tmp_path: P
     read = [capture.read()[1] for _ in range(16)]
     capture.release()
     upright = np.stack(read)[..., ::-1]
-    assert frames_of(video).images_rgb.shape == upright.shape
-    assert np.abs(frames_of(video).images_rgb.astype(int) - upright).max() <= 8
+    images = np.stack(frames_of(video).images_rgb)
+    assert images.shape == upright.shape
+    assert np.abs(images.astype(int) - upright).max() <= 8
     assert (video.facts["width"], video.facts["height"]) == upright.shape[2:0:-1]
 
 
@@ -177,7 +179,7 @@ def test_a_phone_video_is_turned_upright(
     path = shared / "bad_clips" / name
     frames = frames_of(decode(path, SIXTEEN))
     _, images = read_all(path)
-    assert frames.images_rgb.shape == (3, *shape, 3)
+    assert [image.shape for image in frames.images_rgb] == [(*shape, 3)] * 3
     np.testing.assert_array_equal(frames.images_rgb, [np.rot90(image, turns) for image in images])
 
 
@@ -375,14 +377,21 @@ def test_a_playlist_does_not_open_other_files(tmp_path: Path) -> None:
     assert decode(playlist, SIXTEEN).status == "decode_error"
 
 
-def test_a_change_of_frame_size_does_not_stop_decoding(tmp_path: Path) -> None:
+def test_frames_keep_their_shape_if_the_frame_size_changes(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.ts", 20, STYLES["h264.ts"])
-    large = write_clip(tmp_path / "large.ts", 20, replace(STYLES["h264.ts"], size=(128, 96)))
+    later = {"output_ts_offset": "0.8"}
+    large = replace(STYLES["h264.ts"], size=(128, 96), container=later)
+    write_clip(tmp_path / "large.ts", 20, large)
     path = tmp_path / "both.ts"
-    path.write_bytes(small.read_bytes() + large.read_bytes())
+    path.write_bytes(small.read_bytes() + (tmp_path / "large.ts").read_bytes())
     video = decode(path, SIXTEEN)
     assert video.status in {"ok", "partial"}, video.reason
-    assert frames_of(video).images_rgb.shape[1:] == (48, 64, 3)
+    shapes = [image.shape for image in frames_of(video).images_rgb]
+    assert set(shapes) == {(48, 64, 3), (96, 128, 3)}
+    assert shapes == sorted(shapes)
+    numbers = [number_in(image) for image in frames_of(video).images_rgb]
+    assert numbers == [index % 20 for index in frames_of(video).frame_index]
+    assert (video.facts["width"], video.facts["height"]) == (64, 48)
 
 
 @pytest.fixture(scope="module")
@@ -398,6 +407,7 @@ def clip_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
     share=st.floats(0, 1),
 )
+@example(name="h264.ts", flips=[(0.24474080701217596, 2)], share=1.0)  # a time stamp
 def test_decoding_never_raises_and_its_result_is_consistent(
     clip_bytes: dict[str, bytes],
     tmp_path: Path,
@@ -418,11 +428,33 @@ def test_decoding_never_raises_and_its_result_is_consistent(
     if video.frames is not None:
         count = len(video.frames)
         assert 1 <= count <= 16
-        assert video.frames.images_rgb.shape[0] == count
+        assert len(video.frames.images_rgb) == count
         assert video.frames.pts_seconds.shape == (count,)
         assert np.all(np.diff(video.frames.frame_index) > 0)
         assert np.all(np.diff(video.frames.pts_seconds) > 0)
         assert video.status != "ok" or count == 16
+
+
+def test_only_frames_in_the_time_span_are_sampled(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 100)
+    video = decode(path, SIXTEEN, span=(1.0, 2.0))
+    frames = frames_of(video)
+    assert (video.status, len(frames)) == ("ok", 16)
+    assert 25 <= frames.frame_index[0] < 27 and 47 <= frames.frame_index[-1] < 50
+    np.testing.assert_allclose(video.timeline_seconds, np.arange(100) / 25)
+    np.testing.assert_array_equal(frames.pts_seconds, video.timeline_seconds[frames.frame_index])
+    assert [number_in(image) for image in frames.images_rgb] == frames.frame_index.tolist()
+    short = decode(path, SIXTEEN, span=(3.8, 60.0))
+    assert frames_of(short).frame_index.tolist() == [95, 96, 97, 98, 99]
+    assert (short.status, short.reason) == (
+        "too_few_frames",
+        "the video has 5 frames from 3.8 to 60 s",
+    )
+    nothing = decode(path, SIXTEEN, span=(7.0, 8.0))
+    assert (nothing.status, nothing.reason) == (
+        "decode_error",
+        "the video has no frames from 7 to 8 s",
+    )
 
 
 def test_a_decoding_process_imports_no_deep_learning_framework() -> None:
@@ -437,5 +469,5 @@ def test_frames_have_the_colours_that_were_encoded(tmp_path: Path) -> None:
     image: npt.NDArray[np.uint8] = np.zeros((64, 64, 3), dtype=np.uint8)
     image[...] = (220, 60, 20)
     path = write_images(tmp_path / "red.mp4", [image] * 16)
-    decoded = frames_of(decode(path, SIXTEEN)).images_rgb[8, 32, 32].astype(int)
+    decoded = frames_of(decode(path, SIXTEEN)).images_rgb[8][32, 32].astype(int)
     assert np.abs(decoded - (220, 60, 20)).max() <= 12

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfake_seq.config import SAMPLERS
-from deepfake_seq.extract.video.sampling import choose, consecutive, keyframes, neighbours, uniform
+from deepfake_seq.extract.video.sampling import (
+    choose,
+    consecutive,
+    keyframes,
+    neighbours,
+    uniform,
+    without_breaks,
+)
 
 Ticks = npt.NDArray[np.float64]
 
@@ -88,13 +95,60 @@ def test_a_frozen_stretch_still_gives_different_frames(before: int, after: int, 
     times, end = times_from([1] * before + [1_000_000] + [1] * after)
     chosen = uniform(times, end, count)
     assert len(set(chosen.tolist())) == min(count, len(times))
-    assert count > len(times) or before in chosen
 
 
 def test_frames_are_chosen_by_time_not_by_number() -> None:
     times, end = times_from([1] * 90 + [90] * 10)
     chosen = uniform(times, end, 10)
     assert np.count_nonzero(chosen >= 90) == 9
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "keyframes"])
+@given(
+    st.integers(2, 400), st.integers(2, 400), st.integers(26, 1_000_000), st.sampled_from([1, 16])
+)
+def test_joined_recordings_are_sampled_as_if_nothing_were_between_them(
+    strategy: str, first: int, second: int, jump: int, count: int
+) -> None:
+    times, end = times_from([1] * (first - 1) + [jump] + [1] * second)
+    whole, whole_end = times_from([1] * (first + second))
+    is_key = np.arange(first + second) % 3 == 0
+    assert (
+        choose(strategy, times, is_key, end, count).tolist()
+        == choose(strategy, whole, is_key, whole_end, count).tolist()
+    )
+
+
+@given(st.lists(st.integers(2, 60), min_size=2, max_size=8), counts)
+def test_the_length_of_breaks_does_not_matter(recordings: list[int], count: int) -> None:
+    def choice(jump: int) -> list[int]:
+        gaps = [gap for frames in recordings for gap in [*[1] * (frames - 1), jump]]
+        return uniform(*times_from([*gaps[:-1], 1]), count).tolist()
+
+    assert choice(90_000) == choice(26) == choice(1)
+
+
+@given(st.lists(st.integers(100, 2500), min_size=1, max_size=400))
+def test_gaps_of_an_ordinary_variable_frame_rate_are_no_breaks(gaps: list[int]) -> None:
+    times, end = times_from(gaps)
+    shown, shown_end = without_breaks(times, end)
+    assert shown is times and shown_end == end
+
+
+@given(gaps)
+def test_times_without_breaks_increase_and_no_gap_gets_longer(gaps: list[int]) -> None:
+    times, end = times_from(gaps)
+    shown, shown_end = without_breaks(times, end)
+    shortened = np.diff(shown, append=shown_end)
+    assert (shortened > 0).all()
+    assert (shortened <= np.diff(times, append=end)).all()
+
+
+def test_a_stretch_of_slides_counts_in_full() -> None:
+    times, end = times_from([1] * 250 + [50] * 50 + [1] * 250)
+    assert without_breaks(times, end)[1] == end
+    chosen = uniform(times, end, 16)
+    assert np.count_nonzero((chosen >= 250) & (chosen < 300)) == 14
 
 
 @given(st.integers(0, 600), counts)

@@ -68,10 +68,55 @@ def test_a_change_in_any_other_field_changes_the_digest(changes: dict[str, Any])
     assert replace(record, **changes).sha256 != record.sha256
 
 
+def test_the_digest_covers_every_evidence_block() -> None:
+    record = make_record(evidence={"depths": 3, "regions": 2})
+    changed = {name: block.copy() for name, block in record.evidence.items()}
+    changed["regions"][0, 0] += 1
+    assert replace(record, evidence=changed).sha256 != record.sha256
+
+
+def test_a_failure_has_empty_evidence_and_no_frame_sizes() -> None:
+    record = make_record(evidence={"depths": 3}).without_frames("rejected", "too large")
+    assert not record.evidence["depths"].any()
+    assert record.frame_size is not None
+    assert not record.frame_size.any()
+
+
+def test_evidence_must_be_described_in_the_facts() -> None:
+    record = make_record(evidence={"depths": 3})
+    with pytest.raises(ValueError, match="must describe the evidence blocks depths"):
+        replace(record, facts={})
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (np.zeros((15, 3), np.float16), "with 16 rows"),
+        (np.zeros((16, 3), np.float32), "must be float16"),
+        (np.full((16, 3), np.nan, np.float16), "depths must be finite"),
+    ],
+    ids=["rows", "dtype", "NaN"],
+)
+def test_an_invalid_evidence_block_is_refused(block: Any, message: str) -> None:
+    record = make_record(evidence={"depths": 3})
+    with pytest.raises(ValueError, match=message):
+        replace(record, evidence={"depths": block})
+
+
+def test_an_evidence_block_needs_a_plain_name() -> None:
+    with pytest.raises(ValueError, match="no array of a record"):
+        make_record(evidence={"../x": 3})
+
+
+def test_frame_sizes_come_from_the_facts_in_records_of_earlier_versions() -> None:
+    record = make_record(frame_size=None, facts={"width": 640, "height": 360})
+    assert record.sizes.tolist() == [[640, 360]] * 16
+
+
 @given(st.text(), st.text())
 def test_any_text_in_names_survives_encoding(video_id: str, group: str) -> None:
     record = make_record(video_id, groups=(group,), frames=2, valid=2)
-    arrays = {name: getattr(record, name) for name in ARRAYS}
+    arrays = {name: getattr(record, name) for name in ARRAYS} | record.optional_arrays
     assert FeatureRecord.from_metadata(record.metadata, arrays).sha256 == record.sha256
 
 
@@ -90,8 +135,11 @@ def test_padding_is_zeros_with_frame_index_minus_one() -> None:
 def test_the_digest_covers_the_documented_bytes() -> None:
     import hashlib
 
-    record = make_record(valid=12)
-    data = record.metadata + b"\x0016 8\0" + record.mask.tobytes() + record.frame_index.tobytes()
+    record = make_record(valid=12, evidence={"depths": 3})
+    data = record.metadata + b"\x0016 8\0"
+    data += b"frame_size <i4 (16, 2)\0" + record.frame_size.tobytes()
+    data += b"evidence_depths <f2 (16, 3)\0" + record.evidence["depths"].tobytes()
+    data += record.mask.tobytes() + record.frame_index.tobytes()
     data += record.pts_seconds.tobytes() + record.boxes_xyxy.tobytes() + record.scores.tobytes()
     assert hashlib.sha256(data + record.features.tobytes()).digest() == record.sha256
 

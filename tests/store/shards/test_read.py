@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from records import DESCRIPTION, FINGERPRINT, StoreKind, make_record, same_record
 
@@ -116,7 +117,7 @@ def test_another_hdf5_file_is_refused(path: Path) -> None:
 def test_another_version_of_the_format_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 1
-    with pytest.raises(StoreError, match="is in format 1; this version of deepseq reads format 2"):
+    with pytest.raises(StoreError, match=r"is in format 1; .* reads formats 2 to 3"):
         Shard(path, ID)
 
 
@@ -124,3 +125,35 @@ def test_a_shard_of_another_store_is_refused(path: Path) -> None:
     with pytest.raises(StoreError, match="belongs to another store"):
         Shard(path, "f" * 12)
     assert len(Shard(path, None)) == 3
+
+
+def test_records_keep_their_frame_sizes_and_evidence(tmp_path: Path) -> None:
+    record = make_record("a.mp4", evidence={"regions": 4, "depths": 3})
+    path = tmp_path / "shard.h5"
+    path.write_bytes(encode([record], DESCRIPTION))
+    (read,) = Shard(path, ID).read_range(0, 1)
+    assert read.sha256 == record.sha256
+    assert read.frame_size.tolist() == record.frame_size.tolist()
+    assert {name: block.tolist() for name, block in read.evidence.items()} == {
+        name: block.tolist() for name, block in record.evidence.items()
+    }
+
+
+def test_a_flipped_bit_of_evidence_is_detected(tmp_path: Path) -> None:
+    record = make_record("a.mp4", evidence={"depths": 3})
+    path = tmp_path / "shard.h5"
+    path.write_bytes(encode([record], DESCRIPTION))
+    with h5py.File(path, "r+") as file:
+        file["evidence_depths"][0, 0, 0] += np.float16(1)
+    with pytest.raises(StoreError, match="SHA-256 does not match"):
+        list(Shard(path, ID).read_range(0, 1))
+
+
+def test_an_evidence_block_of_another_length_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "shard.h5"
+    path.write_bytes(encode([make_record("a.mp4", evidence={"depths": 3})], DESCRIPTION))
+    with h5py.File(path, "r+") as file:
+        del file["evidence_depths"]
+        file["evidence_depths"] = np.zeros((1, 15, 3), dtype=np.float16)
+    with pytest.raises(StoreError, match="evidence_depths must have shape"):
+        Shard(path, ID)

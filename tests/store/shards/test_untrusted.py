@@ -194,7 +194,21 @@ def missing(name: str) -> Callable[[h5py.File, Path], None]:
     return edit
 
 
+def optional(names: bytes) -> Callable[[h5py.File, Path], None]:
+    def edit(file: h5py.File, other: Path) -> None:
+        """List other optional datasets."""
+        file.attrs["optional"] = np.bytes_(names)
+
+    edit.__name__ = f"optional {names[:40]!r}"
+    return edit
+
+
 EDITS = [
+    optional(b"frame_size evidence_depths"),
+    optional(b"frame_size frame_size"),
+    optional(b"features"),
+    optional(b"evidence_../x"),
+    optional(b"frame_size" + b" " * 2000),
     external_link,
     soft_link,
     external_storage,
@@ -261,16 +275,17 @@ def test_no_file_except_the_shard_is_opened(path: Path, tmp_path: Path, edit: An
 
 def crafted(path: Path, metadata: bytes) -> None:
     """Write a shard with valid digests and the given metadata in its first record."""
-    from deepfake_seq.store.records.record import digest
+    from deepfake_seq.store.records.record import canonical_bytes, sha256_of
 
     record = make_record("a.mp4")
-    arrays = {name: getattr(record, name) for name in ARRAYS}
+    arrays = [getattr(record, name) for name in ARRAYS]
+    digest = sha256_of(canonical_bytes(metadata, arrays, record.optional_arrays))
     path.write_bytes(encode([record], DESCRIPTION))
     with h5py.File(path, "r+") as file:
         rows = np.frombuffer(metadata, dtype=np.uint8)[None]
         del file["metadata"]
         file["metadata"] = rows
-        file["sha256"][0] = np.frombuffer(digest(metadata, arrays), dtype=np.uint8)
+        file["sha256"][0] = np.frombuffer(digest, dtype=np.uint8)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,254 @@
+"""Verdicts: from the records of a clip and the model of a run to real, fake or inconclusive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from deepfake_seq.config import MIN_VALID_FRAMES
+from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.runs.run import SequenceModel
+from deepfake_seq.store import FeatureRecord
+
+REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
+
+Span = tuple[float, float]
+"""Start and end of a part of a clip in seconds."""
+
+
+@dataclass(frozen=True)
+class PersonVerdict:
+    """The verdict on one person in a clip.
+
+    Attributes:
+        verdict: `real`, `fake` or `inconclusive`.
+        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
+        reason: Why the verdict is inconclusive; "" otherwise.
+        frames_used: Number of frames that show the person's face.
+        start_seconds: Presentation time of the first of these frames.
+        end_seconds: Presentation time of the last of these frames.
+        box_xyxy: The face in the first of these frames: left, top, right, bottom in pixels.
+        frame_size: Width and height of that frame in pixels.
+        face_pixels: Mean side of the face box in pixels.
+    """
+
+    verdict: str
+    score: float | None
+    reason: str
+    frames_used: int
+    start_seconds: float
+    end_seconds: float
+    box_xyxy: tuple[float, float, float, float]
+    frame_size: tuple[int, int]
+    face_pixels: float
+
+
+@dataclass(frozen=True)
+class WindowVerdict:
+    """The verdict on a part of a clip.
+
+    Attributes:
+        start_seconds: Start of the part.
+        end_seconds: End of the part.
+        verdict: `real`, `fake` or `inconclusive`; that of the most suspicious person.
+        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
+        reason: Why the verdict is inconclusive; "" otherwise.
+        people: The people in this part, most prominent first.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    verdict: str
+    score: float | None
+    reason: str
+    people: tuple[PersonVerdict, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one clip, and its basis.
+
+    Attributes:
+        path: Path of the clip.
+        verdict: `real`, `fake` or `inconclusive`; that of the most suspicious person and window.
+        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
+        threshold: Scores of at least this are called fake.
+        decision: Threshold and abstention band of the run, and the clips they were chosen on.
+        data: Name of the data that the run was trained on.
+        frames_used: Number of frames that show the face of the person that decided.
+        frames_sampled: Number of sampled frames.
+        reason: Why the verdict is inconclusive; "" otherwise.
+        run: Path of the run directory.
+        people: Everyone whose face was found, most prominent first; of the window that decided, if
+            there are several.
+        windows: The verdict on each window; empty if the clip was judged as a whole.
+    """
+
+    path: str
+    verdict: str
+    score: float | None
+    threshold: float
+    decision: Decision
+    data: str
+    frames_used: int
+    frames_sampled: int
+    reason: str
+    run: str
+    people: tuple[PersonVerdict, ...] = ()
+    windows: tuple[WindowVerdict, ...] = ()
+
+
+class _Judged(NamedTuple):
+    """A record with its score, or -1 if it supports none, and the verdict on it."""
+
+    score: float
+    verdict: str
+    reason: str
+    record: FeatureRecord
+
+    @property
+    def reported_score(self) -> float | None:
+        """The score, unless the verdict is inconclusive."""
+        return None if self.verdict == INCONCLUSIVE else self.score
+
+
+def classify(
+    records: Sequence[FeatureRecord], path: Path, model: SequenceModel, run_folder: Path
+) -> Verdict:
+    """Return the verdict on one clip; inconclusive if its records do not support one.
+
+    Args:
+        records: A record for each person in the clip; the highest score decides. People whose
+            record supports no score are reported, but do not change the verdict on the others.
+        path: Path of the clip.
+        model: Model of the run.
+        run_folder: Path of the run directory.
+    """
+    return _verdict([_judge(record, model) for record in records], path, model, run_folder)
+
+
+def classify_windows(
+    windows: Sequence[tuple[Span, Sequence[FeatureRecord]]],
+    path: Path,
+    model: SequenceModel,
+    run_folder: Path,
+) -> Verdict:
+    """Return the verdict on a clip whose windows were extracted one by one.
+
+    Args:
+        windows: Start and end of each window, and a record for each person in it.
+        path: Path of the clip.
+        model: Model of the run.
+        run_folder: Path of the run directory.
+    """
+    judged = [[_judge(record, model) for record in records] for _, records in windows]
+    worst = max(judged, key=lambda people: max(person.score for person in people))
+    verdicts = []
+    for (span, _), people in zip(windows, judged, strict=True):
+        decisive = _decisive(people)
+        verdicts.append(
+            WindowVerdict(
+                *span, decisive.verdict, decisive.reported_score, decisive.reason, _people(people)
+            )
+        )
+    return _verdict(worst, path, model, run_folder, tuple(verdicts))
+
+
+def _verdict(
+    judged: Sequence[_Judged],
+    path: Path,
+    model: SequenceModel,
+    run_folder: Path,
+    windows: tuple[WindowVerdict, ...] = (),
+) -> Verdict:
+    decisive = _decisive(judged)
+    return Verdict(
+        path=str(path),
+        verdict=decisive.verdict,
+        score=decisive.reported_score,
+        threshold=model.decision.threshold,
+        decision=model.decision,
+        data=model.data,
+        frames_used=decisive.record.frames_valid,
+        frames_sampled=int(decisive.record.facts.get("frames_sampled", 0)),
+        reason=decisive.reason,
+        run=str(run_folder),
+        people=_people(judged),
+        windows=windows,
+    )
+
+
+def _decisive(judged: Sequence[_Judged]) -> _Judged:
+    """Return the most suspicious person; the most prominent one if nobody has a score."""
+    return max(judged, key=lambda person: person.score)
+
+
+def _people(judged: Sequence[_Judged]) -> tuple[PersonVerdict, ...]:
+    return tuple(_person(person) for person in judged if person.record.frames_valid)
+
+
+def _person(judged: _Judged) -> PersonVerdict:
+    record = judged.record
+    left, top, right, bottom = (round(float(value), 1) for value in record.boxes_xyxy[0])
+    width, height = record.sizes[0].tolist()
+    return PersonVerdict(
+        verdict=judged.verdict,
+        score=judged.reported_score,
+        reason=judged.reason,
+        frames_used=record.frames_valid,
+        start_seconds=round(float(record.pts_seconds[0]), 3),
+        end_seconds=round(float(record.pts_seconds[record.frames_valid - 1]), 3),
+        box_xyxy=(left, top, right, bottom),
+        frame_size=(width, height),
+        face_pixels=round(record.face_pixels, 1),
+    )
+
+
+def _judge(record: FeatureRecord, model: SequenceModel) -> _Judged:
+    """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
+    reason = _shortcoming(record, model)
+    if reason:
+        return _Judged(-1.0, INCONCLUSIVE, reason, record)
+    score = float(model.scores_of((record.features[None], record.mask[None]))[0])
+    decision = model.decision
+    if decision.is_doubtful(score):
+        low, high = decision.band
+        reason = f"its score is in the run's abstention band, from {low:.3f} to below {high:.3f}"
+        return _Judged(score, INCONCLUSIVE, reason, record)
+    return _Judged(score, FAKE if score >= decision.threshold else REAL, "", record)
+
+
+def _shortcoming(record: FeatureRecord, model: SequenceModel) -> str:
+    """Return the reason why a record does not support a verdict, or "" if it does."""
+    if record.failed or record.status == "partial":
+        return f"{record.status}: {record.reason}"
+    if record.frames_valid < MIN_VALID_FRAMES:
+        return _too_few_frames(record)
+    smallest = model.decision.smallest_face
+    if round(record.face_pixels) < smallest:
+        return (
+            f"the face is {record.face_pixels:.0f} pixels wide; this run was validated on faces "
+            f"at least {smallest} pixels wide"
+        )
+    return ""
+
+
+def _too_few_frames(record: FeatureRecord) -> str:
+    """Return the reason why a record of few frames does not support a verdict."""
+    sampled, needed = record.facts.get("frames_sampled", len(record.mask)), MIN_VALID_FRAMES
+    shots = record.facts.get("shots", 1)
+    if record.facts.get("resampled"):
+        times = record.pts_seconds[record.mask]
+        return (
+            f"only {record.frames_valid} of {sampled} frames sampled from {times[0]:.1f} to "
+            f"{times[-1]:.1f} s show the person, the longest shot of one person; {shots} shots; at "
+            f"least {needed} frames are needed"
+        )
+    if shots != 1:
+        return (
+            f"the longest shot of one person has {record.frames_valid} of {sampled} sampled "
+            f"frames; {shots} shots; at least {needed} frames are needed"
+        )
+    return f"only {record.frames_valid} sampled frames show the face; at least {needed} are needed"

@@ -1,0 +1,125 @@
+"""Verdicts on records, without videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mean_model import CLIPS, mean_model
+from records import make_record
+
+from deepfake_seq.store import FeatureRecord
+from deepfake_seq.verdict import Verdict, classify, classify_windows
+
+
+def verdict(*records: FeatureRecord, **changes: Any) -> Verdict:
+    return classify(records, Path("clip.mp4"), mean_model(**changes), Path("runs/x"))
+
+
+def about(shift: float, **changes: Any) -> FeatureRecord:
+    record = make_record(**changes)
+    record.features[record.mask] = shift
+    return record
+
+
+def test_scores_in_the_abstention_band_are_inconclusive() -> None:
+    assert verdict(about(0.5)).verdict == "fake"
+    assert verdict(about(-0.5)).verdict == "real"
+    doubtful = verdict(about(0.0))
+    assert (doubtful.verdict, doubtful.score) == ("inconclusive", None)
+    assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
+
+
+def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
+    assert verdict(about(0.0), band=(0.5, 0.5)).verdict == "fake"
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (about(5.0, valid=7), "only 7 sampled frames show the face; at least 8 are needed"),
+        (about(5.0, status="partial", reason="it ended early"), "partial: it ended early"),
+        (make_record(valid=0), "no_face: no face in the 16 sampled frames"),
+    ],
+    ids=["few frames", "partial", "no face"],
+)
+def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
+    result = verdict(record)
+    assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
+
+
+def test_the_highest_score_of_several_people_decides() -> None:
+    real, doubtful, fake = about(-0.5), about(0.0), about(0.5)
+    unseen = make_record(valid=3)
+    assert verdict(real, fake, unseen).verdict == "fake"
+    assert verdict(real, unseen).verdict == "real"
+    assert verdict(real, doubtful).verdict == "inconclusive", "one of them may be a fake"
+
+
+def test_a_verdict_contains_its_basis() -> None:
+    result = verdict(about(0.5))
+    assert result.decision.clips == CLIPS and result.data == "celeb-df-v2"
+    assert result.decision.basis == (
+        "set for a false-positive rate of 5.0% on 40 real and 30 fake validation clips"
+    )
+
+
+def test_everyone_in_the_clip_has_a_verdict() -> None:
+    unseen = make_record(valid=3)
+    result = verdict(about(-0.5), about(0.5), unseen, make_record(valid=0))
+    assert [person.verdict for person in result.people] == ["real", "fake", "inconclusive"]
+    assert [person.frames_used for person in result.people] == [16, 16, 3]
+    first = result.people[0]
+    assert (first.start_seconds, first.end_seconds) == (0.0, 1.5)
+    assert first.box_xyxy == (10.0, 20.0, 110.0, 140.0)
+    assert first.frame_size == (160, 160)
+
+
+def test_a_face_smaller_than_those_of_the_validation_clips_gets_no_verdict() -> None:
+    boxes = np.tile(np.array([0, 0, 36, 36], np.float32), (16, 1))
+    result = verdict(about(0.5, boxes_xyxy=boxes), smallest_face=80)
+    assert (result.verdict, result.score) == ("inconclusive", None)
+    assert result.reason == (
+        "the face is 36 pixels wide; this run was validated on faces at least 80 pixels wide"
+    )
+    assert verdict(about(0.5, boxes_xyxy=boxes), smallest_face=36).verdict == "fake"
+
+
+def test_the_reason_in_an_edited_clip_names_the_longest_shot() -> None:
+    record = about(0.5, valid=3, facts={"frames_sampled": 16, "shots": 5})
+    assert verdict(record).reason == (
+        "the longest shot of one person has 3 of 16 sampled frames; 5 shots; at least 8 frames are "
+        "needed"
+    )
+
+
+def test_the_reason_for_a_person_sampled_again_names_the_time() -> None:
+    facts = {"frames_sampled": 16, "shots": 5, "resampled": True}
+    assert verdict(about(0.5, valid=6, facts=facts)).reason == (
+        "only 6 of 16 frames sampled from 0.0 to 0.5 s show the person, the longest shot of one "
+        "person; 5 shots; at least 8 frames are needed"
+    )
+
+
+def test_the_most_suspicious_window_decides() -> None:
+    windows = [
+        ((0.0, 2.0), [about(-0.5)]),
+        ((2.0, 4.0), [about(-0.5), about(0.5)]),
+        ((4.0, 6.0), [make_record(valid=0)]),
+    ]
+    result = classify_windows(windows, Path("clip.mp4"), mean_model(), Path("runs/x"))
+    assert result.verdict == "fake"
+    assert [window.verdict for window in result.windows] == ["real", "fake", "inconclusive"]
+    assert [(window.start_seconds, window.end_seconds) for window in result.windows] == [
+        (0.0, 2.0),
+        (2.0, 4.0),
+        (4.0, 6.0),
+    ]
+    assert [person.verdict for person in result.people] == ["real", "fake"]
+    assert result.score == result.windows[1].score
+
+
+def test_a_clip_without_windows_lists_none() -> None:
+    assert verdict(about(0.5)).windows == ()
