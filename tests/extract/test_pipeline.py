@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import numbered, write_clip, write_images
 from decoding import DecodersHere
 from disk import failing_at
 from mean_cnn import MeanCnn
@@ -36,7 +36,7 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import NO_LIMITS_SET, Outcome
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
@@ -80,8 +80,8 @@ def videos(tmp_path: Path) -> list[VideoItem]:
     """Two clips and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
-    write_clip(folder / "a.mp4", 8)
-    write_clip(folder / "b.mp4", 12)
+    write_images(folder / "a.mp4", [numbered(1)] * 8)  # without cuts
+    write_images(folder / "b.mp4", [numbered(2)] * 12)
     (folder / "c.mp4").write_text("no video")
     return [
         VideoItem(folder / f"{name}.mp4", f"{name}.mp4", label)
@@ -214,12 +214,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
     decoded: list[str] = []
 
     class Failing(DecodersHere):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             decoded.append(path.name)
             with monkeypatch.context() as patch:
                 if path.name == name:
                     patch.setattr("deepfake_seq.extract.video.container.av.open", raising(error))
-                return super().decode(path)
+                return super().decode(path, span)
 
     monkeypatch.setattr(Extractor, "build", build_with(Failing))
     return decoded
