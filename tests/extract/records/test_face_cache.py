@@ -33,7 +33,7 @@ from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import (
     FaceRecord,
@@ -402,8 +402,8 @@ def commit_faces(features: Path, record: FaceRecord) -> None:
 class Slow(DecodersHere):
     """Times out on every video."""
 
-    def decode(self, path: Path) -> DecodedVideo:
-        source = super().decode(path).source
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
+        source = super().decode(path, span).source
         return DecodedVideo(None, "timeout", "took too long", source, transient=True)
 
 
