@@ -22,6 +22,7 @@ from deepfake_seq.sequence.data.clip import require_consistent_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FaceStore
+from deepfake_seq.store.faces import store_of
 
 Images = npt.NDArray[np.uint8]
 CropChange = Callable[[Crops], list[Images]]
@@ -151,7 +152,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
         row: Input size and number of features of the CNN.
 
     Raises:
-        DatasetError: The face cache does not contain the clip.
+        DatasetError: The face cache has no such clip, or one file has opposite labels.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
@@ -161,7 +162,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
     )
     if not clips:
         raise nothing_to_train_on(store, excluded)
-    require_consistent_labels((clip for clip, _ in clips), store.path)
+    require_consistent_labels((clip for clip, _ in clips), store_of(store.path))
     faces = FaceCrops(store, [clip.video_id for clip, _ in clips], row.crop_size)
     features = CnnFeatures(faces, row.width)
     rows = np.arange(len(clips))

@@ -23,7 +23,7 @@ from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
 from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest
@@ -78,7 +78,7 @@ class Ready:
     def __init__(self, video: DecodedVideo) -> None:
         self._video = video
 
-    def decode(self, path: Path, span: None = None) -> DecodedVideo:
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         return self._video
 
     def frames_at(self, path: Path, positions: object) -> None:
