@@ -57,7 +57,11 @@ _MODEL, _STUDY = "Model", "Study"
 )
 @options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", heading=_MODEL)
 @duration_options
-@options_of(config.TrainConfig, "batch_size", "learning_rate", "gamma", heading=TRAINING)
+@options_of(
+    config.TrainConfig,
+    *("batch_size", "learning_rate", "gamma", "input_dropout", "input_noise"),
+    heading=TRAINING,
+)
 @balance_options
 @split_options
 @decision_options

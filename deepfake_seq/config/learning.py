@@ -178,6 +178,20 @@ class TrainConfig:
     gamma: float = setting(
         2.0, "Focusing exponent of the focal loss; 0 is weighted cross-entropy.", low=0, high=10
     )
+    input_dropout: float = setting(
+        0.5,
+        "Fraction of the inputs that are set to their mean in training, chosen anew for each clip "
+        "and the same in all its frames. Logistic regression ignores it.",
+        low=0,
+        below=1,
+    )
+    input_noise: float = setting(
+        1.0,
+        "Standard deviation of the noise that training adds to every standardised input of every "
+        "frame. Logistic regression ignores it.",
+        low=0,
+        high=100,
+    )
     balance: tuple[str, ...] = setting(
         ("alpha",),
         "Correction for unequal class counts: focal-loss alpha, class weights, or batches with "

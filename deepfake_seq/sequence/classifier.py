@@ -75,6 +75,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = _TRAIN.learning_rate,
         patience: int = _TRAIN.patience,
         gamma: float = _TRAIN.gamma,
+        input_dropout: float = _TRAIN.input_dropout,
+        input_noise: float = _TRAIN.input_noise,
         balance: str | tuple[str, ...] = _TRAIN.balance,
         members: int = _TRAIN.members,
         validation: float = _SPLIT.validation,
@@ -93,6 +95,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.patience = patience
         self.gamma = gamma
+        self.input_dropout = input_dropout
+        self.input_noise = input_noise
         self.balance = balance
         self.members = members
         self.validation = validation
@@ -269,6 +273,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 learning_rate=self.learning_rate,
                 patience=self.patience,
                 gamma=self.gamma,
+                input_dropout=self.input_dropout,
+                input_noise=self.input_noise,
                 balance=(self.balance,) if isinstance(self.balance, str) else tuple(self.balance),
                 members=self.members,
                 seed=self.seed,

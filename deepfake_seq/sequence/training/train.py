@@ -17,6 +17,7 @@ from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
 from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.models.sequence_model import run
 from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
 from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
@@ -135,7 +136,10 @@ def _run_epoch(
 ) -> float:
     """Train on every clip once, in random order; return the mean loss."""
     size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
-    for arrays, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
-        loss += trainer.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
+    noise = InputNoise(config.input_noise, config.input_dropout)
+    for (inputs, mask), labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
+        changed = noise.apply(inputs, mask, generator)
+        weights = balance.weights(labels)
+        loss += trainer.step(changed, mask, labels.astype(np.float32), weights, size)
         clips += len(labels)
     return loss / clips

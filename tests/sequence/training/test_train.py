@@ -1,0 +1,41 @@
+"""Training of one network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from deepfake_seq.config import TRAINERS, ModelConfig, TrainConfig
+from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import ArrayFeatures
+from deepfake_seq.sequence.training.train import train
+
+SMALL = ModelConfig("gru", units=(4,), dropout=0.0)
+QUICK = TrainConfig(epochs=3, learning_rate=1e-2, batch_size=16)
+
+
+def clips(count: int, seed: int) -> SequenceData:
+    """Return clips with features of width 6; those of the fakes are higher by 1."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    features = generator.normal(labels[:, None, None], 1.0, (count, 8, 6)).astype(np.float16)
+    mask = np.arange(8) < generator.integers(2, 9, count)[:, None]
+    rows = tuple(Clip(f"{seed}/{n}", int(label)) for n, label in enumerate(labels))
+    return SequenceData(rows, ArrayFeatures(features, mask), np.arange(count))
+
+
+def losses(config: TrainConfig) -> list[float]:
+    trained = train(clips(40, 0).with_views(), clips(20, 1), SMALL, config)
+    return [row["val_loss"] for row in trained.history]
+
+
+def test_both_trainers_train_on_the_same_noisy_inputs() -> None:
+    of_trainer = [losses(replace(QUICK, runtime=name)) for name in TRAINERS]
+    np.testing.assert_allclose(*of_trainer, rtol=1e-3)
+
+
+def test_input_noise_and_dropout_change_the_training() -> None:
+    changes = ({}, {"input_noise": 0.0}, {"input_dropout": 0.0}, {"seed": 1})
+    assert len({losses(replace(QUICK, **change))[-1] for change in changes}) == len(changes)
