@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from deepfake_seq.config.checks import check
 from deepfake_seq.config.setting import check_settings, setting
@@ -64,6 +65,10 @@ def write_balance(balance: tuple[str, ...]) -> tuple[str, ...]:
     return balance or (_NO_BALANCE,)
 
 
+PAPER: dict[str, Any] = {"wide": False, "input_dropout": 0.0, "input_noise": 0.0}
+"""Settings of the paper's network and its training that differ from the defaults."""
+
+
 def default_inputs(model: str) -> str:
     """Return the default of `ModelConfig.inputs`: logistic regression ignores the frame order."""
     return "both" if model == "logistic" else "features"
@@ -76,6 +81,11 @@ class ModelConfig:
     name: str = setting("gru", "Sequence model.", choices=MODELS, option="--model")
     bidirectional: bool = setting(False, "Read the frames in both directions (gru and lstm only).")
     dropout: float = setting(0.3, "Dropout rate before the last layer.", low=0, below=1)
+    wide: bool = setting(
+        True,
+        "Add a linear function of the clip's mean, standard deviation and mean absolute change to "
+        "the logit (gru and lstm only).",
+    )
     inputs: str = setting(
         "features",
         "Model inputs: the features, their absolute change from frame to frame, or both.",
@@ -118,6 +128,16 @@ class ModelConfig:
             f"only {recurrent} have units",
             self.name,
         )
+
+    @property
+    def statistics(self) -> str:
+        """Statistics that the wide part of the model uses; see `preprocessing.statistics`.
+
+        They are those of the model's inputs; "" without a wide part.
+        """
+        if not self.wide or self.name not in RECURRENT:
+            return ""
+        return "delta" if self.inputs == "delta" else "both"
 
     @property
     def title(self) -> str:
@@ -189,6 +209,13 @@ class TrainConfig:
         1.0,
         "Standard deviation of the noise that training adds to every standardised input of every "
         "frame. Logistic regression ignores it.",
+        low=0,
+        high=100,
+    )
+    wide_l2: float = setting(
+        1e-3,
+        "L2 penalty of the wide part (see --wide), on statistics scaled by the square root of "
+        "their number.",
         low=0,
         high=100,
     )

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from deepfake_seq.config import ExtractConfig, ModelConfig
+from deepfake_seq.config import (
+    DecisionConfig,
+    ExtractConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import ClassCounts, Decision
 from deepfake_seq.store import Fingerprint
 
 Count = Annotated[int, Meta(ge=0)]
+
+
+@dataclass(frozen=True)
+class SavedModel(ModelConfig):
+    """Settings of a saved model. A setting that an older run lacks was off when it was trained."""
+
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class SavedTraining(TrainConfig):
+    """Settings of a saved training; see `SavedModel`."""
+
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    wide_l2: float = 0.0
+
+
+class Recipe(Struct, frozen=True):
+    """The settings that a run was trained with; further keys are ignored."""
+
+    model: SavedModel
+    train: SavedTraining
+    split: SplitConfig
+    decision: DecisionConfig
 
 
 class InputShape(Struct, frozen=True):
@@ -50,7 +82,7 @@ class RunDescription(Struct, frozen=True, kw_only=True):
 
     format: Literal["deepseq-run"]
     format_version: Literal[2]
-    model: ModelConfig
+    model: SavedModel
     members: Annotated[int, Meta(ge=1, le=100)]
     input: InputShape
     calibration: PlattScaling

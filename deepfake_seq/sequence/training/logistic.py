@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.models.networks import LogisticNetwork, statistics
+from deepfake_seq.sequence.data.preprocessing import statistics
+from deepfake_seq.sequence.models.networks import LogisticNetwork
 from deepfake_seq.sequence.training.class_balance import Balance
 
 MAX_CLIPS = 8_192

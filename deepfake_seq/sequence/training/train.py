@@ -20,7 +20,12 @@ from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
-from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
+from deepfake_seq.sequence.training.trainer import (
+    Objective,
+    Trainer,
+    build_trainer,
+    initial_weights,
+)
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
@@ -75,11 +80,10 @@ def train(
         logistic = fit_logistic(training, model_config.inputs, balance, config.seed)
         return TrainedNetwork(logistic, [], 0, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
-    frames, width = training.features.shape[1], len(preprocessor.mean)
-    trainer = build_trainer(
-        config.runtime, model_config, (frames, width), config.gamma, config.learning_rate
-    )
-    start = initial_weights(model_config, width, config.seed)
+    shape = training.features.shape[1:]
+    objective = Objective(config.gamma, config.learning_rate, config.wide_l2)
+    trainer = build_trainer(config.runtime, model_config, shape, objective)
+    start = initial_weights(model_config, shape[1], config.seed)
     trainer.start(start, config.seed)
     training_loader = BatchLoader.of(preprocessor, training)
     validation_loader = BatchLoader.of(preprocessor, validation)
@@ -95,7 +99,7 @@ def train(
         train_loss = _run_epoch(trainer, training_loader, generator, balance, config)
         epoch_weights = trainer.weights
         logits = np.concatenate(
-            [run(model_config, epoch_weights, *batch) for batch in validation_loader.batches()]
+            [run(model_config, epoch_weights, batch) for batch in validation_loader.batches()]
         )
         if not np.isfinite(logits).all():
             raise TrainingError(
@@ -117,7 +121,7 @@ def train(
             best, best_weights, best_epoch = monitor_value, epoch_weights, epoch
         elif epoch - best_epoch >= config.patience:
             break
-    network = SequenceNetwork(model_config, preprocessor, best_weights)
+    network = SequenceNetwork(preprocessor, best_weights)
     return TrainedNetwork(network, history, best_epoch, balance)
 
 
@@ -137,9 +141,9 @@ def _run_epoch(
     """Train on every clip once, in random order; return the mean loss."""
     size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
     noise = InputNoise(config.input_noise, config.input_dropout)
-    for (inputs, mask), labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
-        changed = noise.apply(inputs, mask, generator)
-        weights = balance.weights(labels)
-        loss += trainer.step(changed, mask, labels.astype(np.float32), weights, size)
+    for inputs, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
+        frames = noise.apply(inputs.frames, inputs.mask, generator)
+        changed, targets = inputs._replace(frames=frames), labels.astype(np.float32)
+        loss += trainer.step(changed, targets, balance.weights(labels), size)
         clips += len(labels)
     return loss / clips
