@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import (
@@ -55,11 +56,17 @@ _MODEL, _STUDY = "Model", "Study"
 @option_of(
     config.ModelConfig, "inputs", _MODEL, default=None, show_default="features; for logistic: both"
 )
-@options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", heading=_MODEL)
+@options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", "wide", heading=_MODEL)
+@option(
+    "--paper",
+    is_flag=True,
+    heading=_MODEL,
+    help="Train the network of the paper: no wide part, no noise or dropout of the inputs.",
+)
 @duration_options
 @options_of(
     config.TrainConfig,
-    *("batch_size", "learning_rate", "gamma", "input_dropout", "input_noise"),
+    *("batch_size", "learning_rate", "gamma", "input_dropout", "input_noise", "wide_l2"),
     heading=TRAINING,
 )
 @balance_options
@@ -94,6 +101,8 @@ def fit(
     share no group (person or source video). --folds and --seeds do not create a run: they write a
     study of how much the metrics vary between trainings.
     """
+    if options["paper"]:
+        _use_paper_settings(options)
     experiments = _experiments(**options)
     title = experiments[0].model.title if len(experiments) == 1 else _ALL
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
@@ -101,6 +110,24 @@ def fit(
         _study(features, out, experiments, folds or 0, seeds or 1, as_json)
     else:
         _fit(features, out, experiments, as_json)
+
+
+def _use_paper_settings(options: dict[str, Any]) -> None:
+    """Set the options of --paper.
+
+    Raises:
+        UsageError: One of them is given with another value.
+    """
+    context = click.get_current_context()
+    for name, value in config.PAPER.items():
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and options[name] != value:
+            option_text = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--paper cannot be combined with {option_text}: leave one of them out. "
+                f"Received: {option_text} {options[name]}"
+            )
+        options[name] = value
 
 
 def _experiments(**options: Any) -> list[ExperimentConfig]:
@@ -131,6 +158,7 @@ def _models(options: dict[str, Any]) -> list[config.ModelConfig]:
         replace(
             model,
             dropout=options["dropout"],
+            wide=options["wide"],
             inputs=inputs or model.inputs,
             units=units if model.name in config.RECURRENT else model.units,
         )
