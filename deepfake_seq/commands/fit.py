@@ -28,6 +28,7 @@ from deepfake_seq.commands.training import (
     balance_options,
     decision_options,
     duration_options,
+    pseudo_fakes_option,
     split_options,
     trainer_option,
 )
@@ -56,7 +57,7 @@ _MODEL, _STUDY = "Model", "Study"
 @option_of(
     config.ModelConfig, "inputs", _MODEL, default=None, show_default="features; for logistic: both"
 )
-@options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", "wide", heading=_MODEL)
+@options_of(config.ModelConfig, "shuffle_frames", "units", "wide", "dropout", heading=_MODEL)
 @option(
     "--paper",
     is_flag=True,
@@ -70,6 +71,7 @@ _MODEL, _STUDY = "Model", "Study"
     heading=TRAINING,
 )
 @balance_options
+@pseudo_fakes_option
 @split_options
 @decision_options
 @options_of(config.TrainConfig, "seed", heading=TRAINING)

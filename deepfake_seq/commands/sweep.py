@@ -29,6 +29,7 @@ from deepfake_seq.commands.training import (
     TRAINING,
     balance_options,
     duration_options,
+    pseudo_fakes_option,
     split_options,
     trainer_option,
 )
@@ -86,6 +87,7 @@ _search_options = together(
 @_search_options
 @duration_options
 @balance_options
+@pseudo_fakes_option
 @split_options
 @trainer_option
 @option_of(
@@ -165,9 +167,9 @@ def fit_arguments(features: Path, experiment: ExperimentConfig) -> list[str]:
     for parameter in fit.params:
         value = values.get(parameter.name or "")
         if value != defaults.get(parameter.name or ""):
-            name = parameter.opts[0]
+            name = (parameter.secondary_opts if value is False else parameter.opts)[0]
             for item in value if isinstance(value, tuple) else (value,):
-                words += [name] if value is True else [name, str(item)]
+                words += [name] if type(value) is bool else [name, str(item)]
     return words
 
 

@@ -9,6 +9,7 @@ TRAINING = "Training"
 
 duration_options = options_of(TrainConfig, "epochs", "patience", heading=TRAINING)
 balance_options = options_of(TrainConfig, "balance", "members", heading=TRAINING)
+pseudo_fakes_option = options_of(TrainConfig, "pseudo_fakes", heading=TRAINING)
 trainer_option = options_of(TrainConfig, "runtime", heading=TRAINING)
 split_options = options_of(
     SplitConfig, "strategy", "allow_shared", "validation", "test", heading="Split"

@@ -81,11 +81,6 @@ class ModelConfig:
     name: str = setting("gru", "Sequence model.", choices=MODELS, option="--model")
     bidirectional: bool = setting(False, "Read the frames in both directions (gru and lstm only).")
     dropout: float = setting(0.3, "Dropout rate before the last layer.", low=0, below=1)
-    wide: bool = setting(
-        True,
-        "Add a linear function of the clip's mean, standard deviation and mean absolute change to "
-        "the logit (gru and lstm only).",
-    )
     inputs: str = setting(
         "features",
         "Model inputs: the features, their absolute change from frame to frame, or both.",
@@ -101,6 +96,11 @@ class ModelConfig:
         metavar="N,N,...",
         read=read_units,
         write=write_units,
+    )
+    wide: bool = setting(
+        True,
+        "Add a linear function of the clip's mean, standard deviation and mean absolute change to "
+        "the logit (gru and lstm only).",
     )
 
     def __post_init__(self) -> None:
@@ -198,27 +198,6 @@ class TrainConfig:
     gamma: float = setting(
         2.0, "Focusing exponent of the focal loss; 0 is weighted cross-entropy.", low=0, high=10
     )
-    input_dropout: float = setting(
-        0.5,
-        "Fraction of the inputs that are set to their mean in training, chosen anew for each clip "
-        "and the same in all its frames. Logistic regression ignores it.",
-        low=0,
-        below=1,
-    )
-    input_noise: float = setting(
-        1.0,
-        "Standard deviation of the noise that training adds to every standardised input of every "
-        "frame. Logistic regression ignores it.",
-        low=0,
-        high=100,
-    )
-    wide_l2: float = setting(
-        1e-3,
-        "L2 penalty of the wide part (see --wide), on statistics scaled by the square root of "
-        "their number.",
-        low=0,
-        high=100,
-    )
     balance: tuple[str, ...] = setting(
         ("alpha",),
         "Correction for unequal class counts: focal-loss alpha, class weights, or batches with "
@@ -246,6 +225,31 @@ class TrainConfig:
         "numpy",
         "Library that trains: NumPy on the CPU, or Keras on the backend named by KERAS_BACKEND.",
         choices=TRAINERS,
+    )
+    input_dropout: float = setting(
+        0.5,
+        "Fraction of the inputs that are set to their mean in training, chosen anew for each clip "
+        "and the same in all its frames. Logistic regression ignores it.",
+        low=0,
+        below=1,
+    )
+    input_noise: float = setting(
+        1.0,
+        "Standard deviation of the noise that training adds to every standardised input of every "
+        "frame. Logistic regression ignores it.",
+        low=0,
+        high=100,
+    )
+    wide_l2: float = setting(
+        1e-3,
+        "L2 penalty of the wide part (see --wide), on statistics scaled by the square root of "
+        "their number.",
+        low=0,
+        high=100,
+    )
+    pseudo_fakes: bool = setting(
+        False,
+        "Train on the self-blended fakes of the store even if the training clips include fakes.",
     )
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key
 from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
 from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, is_view
+from deepfake_seq.sequence.data.views import BLEND, DAMAGED, UNUSABLE, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 from deepfake_seq.store.record_ids import clip_id_of, is_view_id
 
@@ -91,6 +91,16 @@ class SequenceData:
     def pseudo_fakes(self) -> list[bool]:
         """Whether each clip has a fake view, so that training on it includes a fake."""
         return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
+
+    def without_pseudo_fakes(self) -> SequenceData:
+        """Return the clips without their self-blended fakes."""
+        clips = tuple(
+            replace(clip, views=tuple(view for view in clip.views if view.kind != BLEND))
+            if clip.views
+            else clip
+            for clip in self.clips
+        )
+        return replace(self, clips=clips)
 
     def with_views(self) -> TrainingRows:
         """Return the rows to train on: each clip, followed by its views.
