@@ -71,7 +71,7 @@ def evaluate(
     _require_same_features(run_folder, model, store)
     split = split_file.read_split(run_folder)
     stored = predictions.read(run_folder / predictions.NAME)
-    data = load(store, views=False)
+    data = load(store, views=False, evidence=tuple(model.blocks))
     kinds = np.array(classify_overlap(data.clips, split), dtype=object)
     complete = _has_all_test_clips(data, kinds, split)
     folder = _output_folder(run_folder, store, out, complete)

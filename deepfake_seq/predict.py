@@ -137,7 +137,7 @@ def _score(record: FeatureRecord, model: SequenceModel) -> tuple[float | None, s
     reason = _shortcoming(record)
     if reason:
         return None, reason
-    return float(model.scores_of((record.features[None], record.mask[None]))[0]), ""
+    return float(model.scores_of(model.arrays_of(record))[0]), ""
 
 
 def _shortcoming(record: FeatureRecord) -> str:

@@ -84,12 +84,13 @@ def test_the_printed_command_reproduces_the_best_value(
 
 def test_the_command_contains_all_values_that_differ_from_the_defaults() -> None:
     other = ExperimentConfig(
-        ModelConfig("lstm", True, 0.1, "delta", units=(6, 3), wide=False),
+        ModelConfig("lstm", True, 0.1, "delta", units=(6, 3), wide=False, evidence=("a", "b")),
         TrainConfig(
             *(7, 8, 0.1 + 0.2, 5, 1.5, ("alpha", "batches"), 3, 9),
             input_dropout=0.2,
             input_noise=0.3,
             wide_l2=0.4,
+            block_dropout=0.5,
             pseudo_fakes=True,
         ),
         SplitConfig("group", 0.25, 0.15, True, 9),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ RECURRENT_UNITS = (64, 32, 16)
 
 _MAX_LAYERS, _MAX_UNITS = 4, 512
 """Five networks of this size on 2,048 features fit in the weights file of a run."""
+
+_MAX_BLOCKS = 64
 
 _MAX_SEED = 2**32 - 1
 _NO_BALANCE = "none"
@@ -47,6 +50,11 @@ def write_units(units: tuple[int, ...]) -> str:
     return ",".join(map(str, units))
 
 
+def read_evidence(text: str) -> tuple[str, ...]:
+    """Return the evidence blocks that a text such as `features,depths` lists."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
 def read_balance(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the value of `TrainConfig.balance` for the values of --balance.
 
@@ -65,7 +73,13 @@ def write_balance(balance: tuple[str, ...]) -> tuple[str, ...]:
     return balance or (_NO_BALANCE,)
 
 
-PAPER: dict[str, Any] = {"wide": False, "input_dropout": 0.0, "input_noise": 0.0}
+PAPER: dict[str, Any] = {
+    "evidence": ("features",),
+    "wide": False,
+    "input_dropout": 0.0,
+    "input_noise": 0.0,
+    "block_dropout": 0.0,
+}
 """Settings of the paper's network and its training that differ from the defaults."""
 
 
@@ -102,6 +116,14 @@ class ModelConfig:
         "Add a linear function of the clip's mean, standard deviation and mean absolute change to "
         "the logit (gru and lstm only).",
     )
+    evidence: tuple[str, ...] = setting(
+        (),
+        "Evidence blocks to use, separated by commas, such as features,depths.",
+        metavar="NAME,NAME,...",
+        default_text="those that every usable clip has",
+        read=read_evidence,
+        write=",".join,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -127,6 +149,13 @@ class ModelConfig:
             self.name in RECURRENT or self.units == RECURRENT_UNITS,
             f"only {recurrent} have units",
             self.name,
+        )
+        check(
+            type(self.evidence) is tuple
+            and len(set(self.evidence)) == len(self.evidence) <= _MAX_BLOCKS
+            and all(re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) for name in self.evidence),
+            "evidence must be different names of evidence blocks, such as features,depths",
+            self.evidence,
         )
 
     @property
@@ -239,6 +268,13 @@ class TrainConfig:
         "frame. Logistic regression ignores it.",
         low=0,
         high=100,
+    )
+    block_dropout: float = setting(
+        0.0,
+        "Fraction of the evidence blocks that are set to their mean in training, chosen anew for "
+        "each clip. At least one block is kept.",
+        low=0,
+        below=1,
     )
     wide_l2: float = setting(
         1e-3,

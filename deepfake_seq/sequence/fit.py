@@ -91,4 +91,5 @@ def _build_model(
         data=experiment.name,
         extract_config=ExtractConfig.from_dict(store.extract_config),
         fingerprint=store.fingerprint,
+        blocks=experiment.data.features.blocks,
     )

@@ -56,7 +56,9 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(params=[IN_MEMORY, STREAMED], ids=["in memory", "from the store"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """The memory in bytes that `fit` has for features."""
-    monkeypatch.setattr(experiment_module, "load", lambda store: load(store, request.param))
+    monkeypatch.setattr(
+        experiment_module, "load", lambda store, **options: load(store, request.param, **options)
+    )
     return int(request.param)
 
 

@@ -36,6 +36,7 @@ class SavedTraining(TrainConfig):
     input_dropout: float = 0.0
     input_noise: float = 0.0
     wide_l2: float = 0.0
+    pseudo_fakes: bool = True
 
 
 class Recipe(Struct, frozen=True):
@@ -48,10 +49,19 @@ class Recipe(Struct, frozen=True):
 
 
 class InputShape(Struct, frozen=True):
-    """The shape (T, D) of the features that a model takes."""
+    """The shape (T, D) of the features that a model takes.
+
+    Attributes:
+        blocks: Width of each evidence block in the features, in their order; older runs have none.
+    """
 
     frames: Annotated[int, Meta(ge=1, le=256)]
     width: Annotated[int, Meta(ge=1, le=65_536)]
+    blocks: dict[str, Annotated[int, Meta(ge=1)]] = {}
+
+    def __post_init__(self) -> None:
+        if self.blocks and sum(self.blocks.values()) != self.width:
+            raise ValueError("the widths of the evidence blocks do not add up to the width")
 
 
 class Parameters(Struct, frozen=True):

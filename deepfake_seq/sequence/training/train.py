@@ -92,11 +92,14 @@ def train(
     has_both_classes = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
+    noise = InputNoise.of(config, training.features.blocks)
     history: list[Row] = []
     best: tuple[float, float] = (-np.inf, -np.inf)
     best_weights, best_epoch = start, 0
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(trainer, training_loader, generator, balance, config)
+        train_loss = _run_epoch(
+            trainer, training_loader, generator, balance, noise, config.batch_size
+        )
         epoch_weights = trainer.weights
         logits = np.concatenate(
             [run(model_config, epoch_weights, batch) for batch in validation_loader.batches()]
@@ -136,14 +139,13 @@ def _run_epoch(
     loader: BatchLoader,
     generator: np.random.Generator,
     balance: Balance,
-    config: TrainConfig,
+    noise: InputNoise,
+    batch_size: int,
 ) -> float:
     """Train on every clip once, in random order; return the mean loss."""
-    size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
-    noise = InputNoise(config.input_noise, config.input_dropout)
+    size, loss, clips = min(batch_size, len(loader)), 0.0, 0
     for inputs, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
-        frames = noise.apply(inputs.frames, inputs.mask, generator)
-        changed, targets = inputs._replace(frames=frames), labels.astype(np.float32)
+        changed, targets = noise.apply(inputs, generator), labels.astype(np.float32)
         loss += trainer.step(changed, targets, balance.weights(labels), size)
         clips += len(labels)
     return loss / clips
