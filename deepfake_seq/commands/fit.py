@@ -28,6 +28,7 @@ from deepfake_seq.commands.training import (
     balance_options,
     decision_options,
     duration_options,
+    min_epochs_option,
     pseudo_fakes_option,
     split_options,
     trainer_option,
@@ -69,6 +70,7 @@ _ABLATION_FOLDS = 5
     "dropout of the inputs.",
 )
 @duration_options
+@min_epochs_option
 @options_of(
     config.TrainConfig,
     *(

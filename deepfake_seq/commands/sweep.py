@@ -29,6 +29,7 @@ from deepfake_seq.commands.training import (
     TRAINING,
     balance_options,
     duration_options,
+    min_epochs_option,
     pseudo_fakes_option,
     split_options,
     trainer_option,
@@ -86,6 +87,7 @@ _search_options = together(
 @options_of(config.SweepConfig, "seeds", heading="Search")
 @_search_options
 @duration_options
+@min_epochs_option
 @balance_options
 @pseudo_fakes_option
 @split_options

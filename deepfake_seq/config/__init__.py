@@ -32,6 +32,9 @@ from deepfake_seq.config.extraction import (
 from deepfake_seq.config.finetuning import AUTO, HEADS, INPUT_SIZES, FinetuneConfig
 from deepfake_seq.config.learning import (
     BALANCES,
+    FEW_CLIPS,
+    FEW_CLIPS_EPOCHS,
+    FEW_CLIPS_MEMBERS,
     INPUTS,
     MAX_MEMBERS,
     MIN_VALID_FRAMES,
@@ -69,6 +72,9 @@ __all__ = [
     "DETECTORS",
     "ENGINES",
     "FACE_FORMATS",
+    "FEW_CLIPS",
+    "FEW_CLIPS_EPOCHS",
+    "FEW_CLIPS_MEMBERS",
     "HEADS",
     "IMAGENET",
     "INPUTS",

@@ -19,6 +19,12 @@ TRAINERS = ("numpy", "keras")
 SPLITS = ("auto", "official", "group")
 MAX_MEMBERS = 100
 
+FEW_CLIPS = 400
+"""Below this number of clips, several networks are trained, for a minimum number of epochs."""
+
+FEW_CLIPS_MEMBERS = 5
+FEW_CLIPS_EPOCHS = 30
+
 RECURRENT_UNITS = (64, 32, 16)
 """Units of runs that were written before the units were a setting."""
 
@@ -242,7 +248,7 @@ class TrainConfig:
         low=1,
         high=MAX_MEMBERS,
         auto=0,
-        default_text="5 below 400 clips, else 1",
+        default_text=f"{FEW_CLIPS_MEMBERS} below {FEW_CLIPS} clips, else 1",
     )
     seed: int = setting(
         0,
@@ -282,6 +288,15 @@ class TrainConfig:
         "their number.",
         low=0,
         high=100,
+    )
+    min_epochs: int = setting(
+        0,
+        "Minimum number of epochs; no earlier epoch is kept. A score on few validation clips can "
+        "be best by chance, before the network has learnt anything.",
+        low=1,
+        high=10_000,
+        auto=0,
+        default_text=f"{FEW_CLIPS_EPOCHS} below {FEW_CLIPS} training clips, else 1",
     )
     pseudo_fakes: bool = setting(
         False,

@@ -76,6 +76,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: int = _TRAIN.batch_size,
         learning_rate: float = _TRAIN.learning_rate,
         patience: int = _TRAIN.patience,
+        min_epochs: int = _TRAIN.min_epochs,
         gamma: float = _TRAIN.gamma,
         input_dropout: float = _TRAIN.input_dropout,
         input_noise: float = _TRAIN.input_noise,
@@ -98,6 +99,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.patience = patience
+        self.min_epochs = min_epochs
         self.gamma = gamma
         self.input_dropout = input_dropout
         self.input_noise = input_noise
@@ -278,6 +280,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
                 patience=self.patience,
+                min_epochs=self.min_epochs,
                 gamma=self.gamma,
                 input_dropout=self.input_dropout,
                 input_noise=self.input_noise,

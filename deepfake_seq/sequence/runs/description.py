@@ -36,6 +36,7 @@ class SavedTraining(TrainConfig):
     input_dropout: float = 0.0
     input_noise: float = 0.0
     wide_l2: float = 0.0
+    min_epochs: int = 1
     pseudo_fakes: bool = True
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.config import (
+    FEW_CLIPS,
+    FEW_CLIPS_MEMBERS,
+    DecisionConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from deepfake_seq.datasets import FAKE, REAL, Split
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -17,9 +24,6 @@ from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
 from deepfake_seq.sequence.splits.split import make_folds
 from deepfake_seq.sequence.training.train import OnEpoch, TrainedNetwork, predict_logits, train
-
-FEW_CLIPS = 400
-FEW_CLIPS_MEMBERS = 5
 
 Pair = tuple[SequenceData, SequenceData]
 """Training and validation clips of one member."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import ModelConfig, TrainConfig
+from deepfake_seq.config import FEW_CLIPS, FEW_CLIPS_EPOCHS, ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
 from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -26,6 +26,9 @@ from deepfake_seq.sequence.training.trainer import (
     build_trainer,
     initial_weights,
 )
+
+SMOOTHED_EPOCHS = 5
+"""Number of epochs whose mean validation loss is compared."""
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
@@ -61,8 +64,9 @@ def train(
 ) -> TrainedNetwork:
     """Train with Adam and early stopping, and keep the weights of the best epoch.
 
-    The best epoch has the highest validation AUC or, at the same AUC, the lowest validation loss:
-    on few clips, many epochs reach the same AUC. The AUC does not depend on the class balance. With
+    The best epoch has the lowest validation loss, averaged over it and the `SMOOTHED_EPOCHS` - 1
+    epochs before it, and is not one of the first `min_epochs`. Both are for few validation clips: a
+    single epoch can be the best of them by chance, before the network has learnt anything. With
     validation clips of a single class, all epochs are run and the last one is kept.
 
     Args:
@@ -94,8 +98,9 @@ def train(
     generator = np.random.default_rng(config.seed)
     noise = InputNoise.of(config, training.features.blocks)
     history: list[Row] = []
-    best: tuple[float, float] = (-np.inf, -np.inf)
+    lowest = np.inf
     best_weights, best_epoch = start, 0
+    first = min(config.min_epochs or _min_epochs(len(training)), config.epochs)
     for epoch in range(1, config.epochs + 1):
         train_loss = _run_epoch(
             trainer, training_loader, generator, balance, noise, config.batch_size
@@ -119,13 +124,19 @@ def train(
         }
         history.append(row)
         on_epoch(epoch, row)
-        monitor_value = (row["val_auc"], -row["val_loss"])
-        if not has_both_classes or monitor_value > best:
-            best, best_weights, best_epoch = monitor_value, epoch_weights, epoch
+        if epoch < first:
+            continue
+        smoothed = float(np.mean([row["val_loss"] for row in history[-SMOOTHED_EPOCHS:]]))
+        if not has_both_classes or smoothed < lowest:
+            lowest, best_weights, best_epoch = smoothed, epoch_weights, epoch
         elif epoch - best_epoch >= config.patience:
             break
     network = SequenceNetwork(preprocessor, best_weights)
     return TrainedNetwork(network, history, best_epoch, balance)
+
+
+def _min_epochs(clips: int) -> int:
+    return FEW_CLIPS_EPOCHS if clips < FEW_CLIPS else 1
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:
