@@ -151,7 +151,9 @@ def test_training_from_disk_works_as_well_as_from_memory(
 ) -> None:
     from deepfake_seq.sequence import experiment
 
-    monkeypatch.setattr(experiment, "load", lambda store: load(store, memory_bytes=0))
+    monkeypatch.setattr(
+        experiment, "load", lambda store, **options: load(store, memory_bytes=0, **options)
+    )
     assert fit_run(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 

@@ -20,7 +20,7 @@ _SELECTION_CLIPS = 1_024
 
 _INNER_FOLDS = 5
 
-_VARIANCES = tuple(float(10.0**exponent) for exponent in np.arange(-1, 4.5, 0.5))
+_VARIANCES = (0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 """Prior variances of a clip's logit to choose from; the larger, the weaker the penalty."""
 
 _DEFAULT_VARIANCE = 1.0
