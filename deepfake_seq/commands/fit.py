@@ -186,7 +186,7 @@ def _models(options: dict[str, Any]) -> list[config.ModelConfig]:
             dropout=options["dropout"],
             wide=options["wide"],
             evidence=options["evidence"],
-            inputs=inputs or model.inputs,
+            inputs=model.inputs if model.name == "autoencoder" else inputs or model.inputs,
             units=units if model.name in config.RECURRENT else model.units,
         )
         for model in CONTENDERS

@@ -10,7 +10,8 @@ from deepfake_seq.config.checks import check
 from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
-MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic")
+MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic", "autoencoder")
+
 RECURRENT = ("gru", "lstm")
 INPUTS = ("features", "delta", "both")
 BALANCES = ("alpha", "weights", "batches")
@@ -140,6 +141,11 @@ class ModelConfig:
             self.name,
         )
         check(
+            self.name != "autoencoder" or (self.inputs, self.shuffle_frames) == ("features", False),
+            "the autoencoder reads the features of the frames in their order",
+            (self.inputs, self.shuffle_frames),
+        )
+        check(
             self.name != "logistic" or not self.shuffle_frames,
             "logistic regression has no frames to shuffle",
             self.name,
@@ -264,7 +270,7 @@ class TrainConfig:
     input_dropout: float = setting(
         0.5,
         "Fraction of the inputs that are set to their mean in training, chosen anew for each clip "
-        "and the same in all its frames. Logistic regression ignores it.",
+        "and the same in all its frames. Logistic regression and autoencoder ignore it.",
         low=0,
         below=1,
     )

@@ -46,6 +46,7 @@ CONTENDERS = (
     ModelConfig("attention"),
     ModelConfig("logistic", inputs="both"),
     ModelConfig("gru", shuffle_frames=True),
+    ModelConfig("autoencoder"),
 )
 """The models that `--model all` compares, in addition to the baselines."""
 

@@ -17,7 +17,7 @@ from deepfake_seq.sequence.data.preprocessing import (
     input_width,
     statistics,
 )
-from deepfake_seq.sequence.models import sequence_model
+from deepfake_seq.sequence.models import autoencoder, sequence_model
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import Shapes
 
@@ -146,6 +146,11 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
     if config.name == "logistic":
         _check(tensors, {_WEIGHTS: (STATISTICS[config.inputs] * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
+    if config.name == "autoencoder":
+        _check(tensors, autoencoder.shapes(width))
+        if tensors["preprocessor/residual_scale"][0] <= 0:
+            raise ValueError("preprocessor/residual_scale must be above 0")
+        return autoencoder.AutoencoderNetwork(tensors)
     inputs = input_width(config.inputs, width)
     shapes = sequence_model.shapes(config, width)
     scalings: Shapes = {_MEAN: (inputs,), _SCALE: (inputs,)}

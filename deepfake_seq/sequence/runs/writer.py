@@ -20,7 +20,12 @@ from deepfake_seq.sequence.data.views import BLEND
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.experiment import Experiment
-from deepfake_seq.sequence.reports.model_card import baseline_warnings, card, data_warnings
+from deepfake_seq.sequence.reports.model_card import (
+    baseline_warnings,
+    card,
+    data_warnings,
+    one_class_warnings,
+)
 from deepfake_seq.sequence.runs import history, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
@@ -136,6 +141,7 @@ class RunContents:
             *self.experiment.shortcut.warnings,
             *self.cnn_warnings,
             *data_warnings(self.experiment.data),
+            *one_class_warnings(self.config.model.name, self.metrics),
             *baseline_warnings(self.model.title, self.metrics),
         ]
 

@@ -9,14 +9,13 @@ from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Model, trainable
+from deepfake_seq.sequence.training.adam import Adam
 from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses
 from deepfake_seq.sequence.training.trainer import Objective
 
-_BETAS, _EPSILON = (0.9, 0.999), 1e-7
-
 
 class NumpyTrainer:
-    """Trains with Adam (Kingma and Ba, 2015) and Keras's defaults; see `Trainer`.
+    """Trains with `Adam`; see `Trainer`.
 
     Args:
         config: Settings of the model.
@@ -32,12 +31,8 @@ class NumpyTrainer:
         self._weights = {
             name: np.array(tensor, dtype=np.float32) for name, tensor in weights.items()
         }
-        self._moments = {
-            name: (np.zeros_like(tensor), np.zeros_like(tensor))
-            for name, tensor in self._weights.items()
-            if trainable(name)
-        }
-        self._steps = 0
+        trained = {name: tensor for name, tensor in self._weights.items() if trainable(name)}
+        self._adam = Adam(trained, self._objective.learning_rate)
         self._generator = np.random.default_rng(seed)
 
     def step(self, inputs: Inputs, targets: Tensor, weights: Tensor, batch_size: int) -> float:
@@ -50,14 +45,7 @@ class NumpyTrainer:
         if WIDE_KERNEL in gradients:
             penalty = np.float32(2 * self._objective.wide_l2)
             gradients[WIDE_KERNEL] += penalty * self._weights[WIDE_KERNEL]
-        self._steps += 1
-        first, second = (1 - beta**self._steps for beta in _BETAS)
-        rate = np.float32(self._objective.learning_rate * np.sqrt(second) / first)
-        for name, (mean, square) in self._moments.items():
-            gradient = gradients[name]
-            mean += (gradient - mean) * np.float32(1 - _BETAS[0])
-            square += (gradient * gradient - square) * np.float32(1 - _BETAS[1])
-            self._weights[name] -= rate * mean / (np.sqrt(square) + np.float32(_EPSILON))
+        self._adam.step(gradients)
         return float(losses.sum())
 
     @property

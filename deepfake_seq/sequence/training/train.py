@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import FEW_CLIPS, FEW_CLIPS_EPOCHS, ModelConfig, TrainConfig
+from deepfake_seq.config import ModelConfig, TrainConfig
 from deepfake_seq.errors import TrainingError
 from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -16,19 +16,18 @@ from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
 from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.models.sequence_model import run
+from deepfake_seq.sequence.training.autoencoder import fit_autoencoder
 from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.stopping import EarlyStopping
 from deepfake_seq.sequence.training.trainer import (
     Objective,
     Trainer,
     build_trainer,
     initial_weights,
 )
-
-SMOOTHED_EPOCHS = 5
-"""Number of epochs whose mean validation loss is compared."""
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]
@@ -64,10 +63,8 @@ def train(
 ) -> TrainedNetwork:
     """Train with Adam and early stopping, and keep the weights of the best epoch.
 
-    The best epoch has the lowest validation loss, averaged over it and the `SMOOTHED_EPOCHS` - 1
-    epochs before it, and is not one of the first `min_epochs`. Both are for few validation clips: a
-    single epoch can be the best of them by chance, before the network has learnt anything. With
-    validation clips of a single class, all epochs are run and the last one is kept.
+    `EarlyStopping` says which epoch is the best. With validation clips of a single class, all
+    epochs are run and the last one is kept.
 
     Args:
         training: Training rows of both classes.
@@ -83,6 +80,9 @@ def train(
     if model_config.name == "logistic":
         logistic = fit_logistic(training, model_config.inputs, balance, config.seed)
         return TrainedNetwork(logistic, [], 0, balance)
+    if model_config.name == "autoencoder":
+        autoencoder, history, best_epoch = fit_autoencoder(training, validation, config, on_epoch)
+        return TrainedNetwork(autoencoder, history, best_epoch, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
     shape = training.features.shape[1:]
     objective = Objective(config.gamma, config.learning_rate, config.wide_l2)
@@ -97,10 +97,8 @@ def train(
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
     noise = InputNoise.of(config, training.features.blocks)
-    history: list[Row] = []
-    lowest = np.inf
-    best_weights, best_epoch = start, 0
-    first = min(config.min_epochs or _min_epochs(len(training)), config.epochs)
+    history = []
+    stopping = EarlyStopping.of(config, len(training), always=not has_both_classes)
     for epoch in range(1, config.epochs + 1):
         train_loss = _run_epoch(
             trainer, training_loader, generator, balance, noise, config.batch_size
@@ -124,19 +122,10 @@ def train(
         }
         history.append(row)
         on_epoch(epoch, row)
-        if epoch < first:
-            continue
-        smoothed = float(np.mean([row["val_loss"] for row in history[-SMOOTHED_EPOCHS:]]))
-        if not has_both_classes or smoothed < lowest:
-            lowest, best_weights, best_epoch = smoothed, epoch_weights, epoch
-        elif epoch - best_epoch >= config.patience:
+        if stopping.done(epoch, row["val_loss"], epoch_weights):
             break
-    network = SequenceNetwork(preprocessor, best_weights)
-    return TrainedNetwork(network, history, best_epoch, balance)
-
-
-def _min_epochs(clips: int) -> int:
-    return FEW_CLIPS_EPOCHS if clips < FEW_CLIPS else 1
+    network = SequenceNetwork(preprocessor, stopping.weights)
+    return TrainedNetwork(network, history, stopping.epoch, balance)
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:

@@ -11,7 +11,7 @@ from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
-from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, shapes
+from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Shapes, shapes
 
 
 class Trainer(Protocol):
@@ -84,6 +84,17 @@ def build_trainer(
 
 
 def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Tensor]:
+    """Draw the initial weights of a sequence model; see `draw_weights`.
+
+    Args:
+        config: Settings of the model.
+        width: Number of features D.
+        seed: Seed of the random numbers.
+    """
+    return draw_weights(shapes(config, width), seed)
+
+
+def draw_weights(shapes: Shapes, seed: int) -> dict[str, Tensor]:
     """Draw initial weights as Keras's layers do, but in NumPy: the same for every trainer.
 
     Kernels are uniform (Glorot and Bengio, 2010), recurrent kernels orthogonal (Saxe, McClelland
@@ -92,13 +103,12 @@ def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Ten
     starts at 0: it is linear, and a random start would only add noise.
 
     Args:
-        config: Settings of the model.
-        width: Number of features D.
+        shapes: Shape of each tensor by name.
         seed: Seed of the random numbers.
     """
     generator = np.random.default_rng(seed)
     weights = {}
-    for name, shape in shapes(config, width).items():
+    for name, shape in shapes.items():
         role = name.rsplit("/", 1)[-1]
         values = np.zeros(shape)
         if role == "kernel" and name != WIDE_KERNEL:
