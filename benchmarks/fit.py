@@ -24,7 +24,8 @@ from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
-from deepfake_seq.sequence.training.trainer import Objective, build_trainer, initial_weights
+from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
 
@@ -75,9 +76,9 @@ def _speed(
     times, start = [], 0.0
     for _ in range(3):
         begin = time.perf_counter()
-        for arrays, labels in loader.epoch(batch, generator, balanced=False):
+        for inputs, labels in loader.epoch(batch, generator, balanced=False):
             weights = np.ones(len(labels), dtype=np.float32)
-            trainer.step(*arrays, labels.astype(np.float32), weights, batch)
+            trainer.step(inputs, labels.astype(np.float32), weights, batch)
             start = start or time.perf_counter() - begin
         times.append(time.perf_counter() - begin)
     return len(loader) / min(times), start

@@ -130,7 +130,8 @@ def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:
 
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
     titles = [config.title for config in CONTENDERS]
-    assert titles == ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    models = ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    assert titles == [*models, "autoencoder"]
 
 
 def test_shuffling_frames_hurts_a_model_that_uses_their_order(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -118,6 +118,13 @@ class RunDescription(Struct, frozen=True, kw_only=True):
             raise ValueError("extract_config contains the path of a weights file, not its name")
         if Fingerprint(self.fingerprint).id != self.fingerprint_id:
             raise ValueError("the fingerprint does not match its id")
+
+    @property
+    def config(self) -> ModelConfig:
+        """Settings of the model."""
+        return ModelConfig(
+            **{field.name: getattr(self.model, field.name) for field in fields(ModelConfig)}
+        )
 
     @property
     def extraction(self) -> ExtractConfig:

@@ -184,12 +184,13 @@ def load(folder: Path) -> SequenceModel:
             number = next(n for n in range(len(members)) if name.startswith(_prefix(n)))
             members[number][name.removeprefix(_prefix(number))] = tensor
         shape = (description.input.frames, description.input.width)
-        networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
+        config = description.config
+        networks = tuple(restore(config, shape[1], tensors) for tensors in members)
     except (ValueError, StopIteration) as error:
         reason = str(error) or f"{name} belongs to no network"
         raise damaged(path, reason) from error
     return SequenceModel(
-        description.model,
+        config,
         networks,
         shape,
         description.calibration,

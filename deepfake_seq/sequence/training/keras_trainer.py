@@ -20,7 +20,7 @@ from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.keras_models import build_model
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL
 from deepfake_seq.sequence.training.losses import keras_focal_loss
-from deepfake_seq.sequence.training.trainer import Objective
+from deepfake_seq.sequence.training.objective import Objective
 
 
 class KerasTrainer:

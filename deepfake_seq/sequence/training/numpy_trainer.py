@@ -11,7 +11,7 @@ from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Model, trainable
 from deepfake_seq.sequence.training.adam import Adam
 from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses
-from deepfake_seq.sequence.training.trainer import Objective
+from deepfake_seq.sequence.training.objective import Objective
 
 
 class NumpyTrainer:

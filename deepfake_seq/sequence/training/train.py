@@ -21,13 +21,9 @@ from deepfake_seq.sequence.training.class_balance import Balance
 from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.objective import Objective
 from deepfake_seq.sequence.training.stopping import EarlyStopping
-from deepfake_seq.sequence.training.trainer import (
-    Objective,
-    Trainer,
-    build_trainer,
-    initial_weights,
-)
+from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
 Row = dict[str, float]
 OnEpoch = Callable[[int, Row], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Shapes, shapes
+from deepfake_seq.sequence.training.objective import Objective
 
 
 class Trainer(Protocol):
@@ -46,21 +46,6 @@ class Trainer(Protocol):
     def weights(self) -> dict[str, Tensor]:
         """A copy of the current weights, by their names in `sequence_model.shapes`."""
         ...
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a trainer minimises, and how fast.
-
-    Attributes:
-        gamma: Focusing parameter of the focal loss.
-        learning_rate: Step size of Adam.
-        wide_l2: Factor of the sum of the wide part's squared weights.
-    """
-
-    gamma: float
-    learning_rate: float
-    wide_l2: float = 0.0
 
 
 def build_trainer(

@@ -14,8 +14,8 @@ from deepfake_seq.config import TRAINERS, ModelConfig
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models import sequence_model
 from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.objective import Objective
 from deepfake_seq.sequence.training.trainer import (
-    Objective,
     Trainer,
     build_trainer,
     initial_weights,
@@ -198,7 +198,8 @@ def test_the_numpy_trainer_imports_no_framework() -> None:
     code = (
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
-        "from deepfake_seq.sequence.training.trainer import *\n"
+        "from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights\n"
+        "from deepfake_seq.sequence.training.objective import Objective\n"
         "from deepfake_seq.sequence.data.preprocessing import Inputs\n"
         "config = ModelConfig()\n"
         "trainer = build_trainer('numpy', config, (4, 8), Objective(2.0, 1e-3))\n"
