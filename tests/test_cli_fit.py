@@ -47,3 +47,15 @@ def test_the_wide_part_can_be_left_out(wide_store: FeatureStore, tmp_path: Path)
     wide = fit(wide_store, tmp_path / "wide")["parameters"]["total"]
     narrow = fit(wide_store, tmp_path / "narrow", "--no-wide")["parameters"]["total"]
     assert wide - narrow == 3 * 2048
+
+
+def test_a_block_that_the_clips_lack_is_an_error_that_says_what_to_do(
+    wide_store: FeatureStore, tmp_path: Path
+) -> None:
+    arguments = ("fit", "--features", wide_store.path, "--out", tmp_path / "x", "--evidence")
+    result = deepseq(*arguments, "features,depths")
+    assert result.exit_code == 1
+    assert "lacks evidence blocks that --evidence names" in result.stderr
+    assert "deepseq extract --evidence" in result.stderr
+    assert "Received: features,depths; the clip has features" in result.stderr
+    assert deepseq(*arguments, "features,features").exit_code == 2

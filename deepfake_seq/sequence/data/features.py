@@ -233,7 +233,7 @@ class CollectedFeatures:
         if missing and self._evidence:
             raise DatasetError(
                 f"{record.video_id} in {self._store.path} lacks evidence blocks that --evidence "
-                "names. Extract them for every clip, or leave them out. "
+                "names. Extract them with `deepseq extract --evidence`, or leave them out. "
                 f"Received: {','.join(self._evidence)}; the clip has {','.join(blocks)}"
             )
         self._names = tuple(name for name in self._names if name in blocks)
