@@ -52,8 +52,8 @@ video_options = together(
         "--labels",
         type=EXISTING,
         heading=_HEADING,
-        help="CSV file with the columns path,label and optionally group,split,method; it overrides "
-        "the values from the data set.",
+        help="CSV file with the columns path,label and optionally group,split,method,source; it "
+        "overrides the values from the data set.",
     ),
     option(
         "--follow-links",

@@ -36,6 +36,7 @@ class VideoItem:
         split: Split assigned by the data set (`train`, `validation`, `test`), or "".
         method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
         dataset: Name of the published data set (`celeb-df-v2`), or "".
+        source: Where the clip comes from, such as a website or a camera; "" if unknown.
 
     Raises:
         UsageError: `video_id` ends like the id of a person's record or of a view.
@@ -48,6 +49,7 @@ class VideoItem:
     split: str = ""
     method: str = ""
     dataset: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):
@@ -68,6 +70,6 @@ class VideoItem:
 
     @property
     def facts(self) -> dict[str, str]:
-        """`method` and `dataset`, if known, in the form stored in a record."""
-        facts = {"method": self.method, "dataset": self.dataset}
+        """`method`, `dataset` and `source`, if known, in the form stored in a record."""
+        facts = {"method": self.method, "dataset": self.dataset, "source": self.source}
         return {name: value for name, value in facts.items() if value}

@@ -1,4 +1,4 @@
-"""Read labels, groups, splits and methods from a CSV file."""
+"""Read labels, groups, splits, methods and sources from a CSV file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ class _Row(NamedTuple):
     groups: tuple[str, ...] = ()
     split: str = ""
     method: str = ""
+    source: str = ""
 
 
 def apply_labels(items: Sequence[VideoItem], csv_path: Path) -> tuple[list[VideoItem], list[str]]:
-    """Replace label, groups, split and method of each video by its row in `csv_path`.
+    """Replace the labels and other facts of each video by its row in `csv_path`.
 
     The file has a header with the columns `path` and `label` (`fake`/`1`, `real`/`0`), and
-    optionally `group` (several are separated by `;`), `split` (`train`, `validation`, `test`) and
-    `method`; other columns are ignored. A path is absolute, or relative to the root of the search
-    or to the CSV file. Labels from folders or the data set's own lists are discarded: a video
-    without a row has no label, group, split or method.
+    optionally `group` (several are separated by `;`), `split` (`train`, `validation`, `test`),
+    `method` and `source`; other columns are ignored. A path is absolute, or relative to the root of
+    the search or to the CSV file. Labels from folders or the data set's own lists are discarded: a
+    video without a row has none of these.
 
     Returns:
         The videos in the given order, and the paths in the CSV that match no video.
@@ -112,5 +113,5 @@ def _parse(row: dict[str, str | None], where: str) -> _Row:
         )
     names = (row.get("group") or "").split(";")
     groups = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    method = (row.get("method") or "").strip()
-    return _Row(_LABELS[label], groups, _SPLITS[split], method)
+    method, source = ((row.get(name) or "").strip() for name in ("method", "source"))
+    return _Row(_LABELS[label], groups, _SPLITS[split], method, source)
