@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from calling import deepseq
 from click.testing import Result
-from clips import write_images
+from clips import ClipStyle, write_clip, write_images
 from records import make_record, make_store, write_store
 
 from deepfake_seq import weights
@@ -111,6 +111,8 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
         "failed": 1,
         "skipped": 0,
         "by_status": {"ok": 10, "decode_error": 1},
+        "moved": {},
+        "pruned": [],
     }
 
 
@@ -176,6 +178,18 @@ def test_the_progress_bar_names_the_bottleneck() -> None:
     assert _note(Outcome("a.mp4", "ok", skipped=True), None) == "skipped"
 
 
+def test_a_timeout_says_what_to_do_and_is_not_repeated(tmp_path: Path) -> None:
+    style = ClipStyle(size=(3840, 2160), options={"preset": "ultrafast"})
+    clip = write_clip(tmp_path / "4k.mp4", 16, style)
+    command = ["extract", clip, "--out", tmp_path / "store", *EXTRACT]
+    late = deepseq(*command, "--timeout", "0.1")
+    assert late.exit_code == 3
+    message = r"4k.mp4: timeout: decoding took longer than 0.1 s; try --timeout \d+, or --sampling"
+    assert re.search(message, late.stderr), late.stderr
+    assert "tries again" not in late.stderr
+    assert "1 already in the store" in deepseq(*command, "--timeout", "0.1").stdout
+
+
 def test_a_second_extract_skips_all_videos(extracted: dict[str, Any], folder: Path) -> None:
     labels, store = folder / "videos" / "labels.csv", folder / "features"
     again = deepseq("extract", folder / "videos", "--labels", labels, "--out", store, *EXTRACT)
@@ -198,7 +212,7 @@ def test_fit_prints_the_documented_json_keys(fitted: dict[str, Any], folder: Pat
         "test",
         "baselines",
     }
-    assert fitted["parameters"] == {"total": 418_657, "trainable": 418_465}
+    assert fitted["parameters"] == {"total": 424_801, "trainable": 424_609}
     assert set(fitted["split"]) == {"train", "validation", "test", "dropped"}
     assert (folder / "runs" / "one" / "plots" / "training.png").is_file()
 
@@ -395,7 +409,7 @@ def test_info_describes_a_store_and_a_run(fitted: dict[str, Any], folder: Path) 
     as_json = json.loads(deepseq("info", folder / "features", "--json").stdout)
     assert (as_json["videos"], as_json["groups"]) == (11, 6)
     run = deepseq("info", folder / "runs" / "one")
-    assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
+    assert "424,801 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 

@@ -17,7 +17,7 @@ MIN_SECONDS = 60.0
 """Time limit of a small video."""
 MIN_MEMORY_BYTES = 2 * GIB
 """Memory limit of a small video."""
-MAX_SECONDS = 86_400.0
+MAX_SECONDS = 86_400
 
 SECONDS_FACT = "limit_seconds"
 MEMORY_FACT = "limit_memory_bytes"

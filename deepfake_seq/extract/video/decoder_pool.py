@@ -91,9 +91,6 @@ class Decoders:
                 decode.decode, path, self._sampling, self._limits, span
             )
         except VideoError as error:
-            if error.status == "timeout" and self._sampling.strategy != "keyframes":
-                hint = f"{error}, or --sampling keyframes"
-                error = VideoError(error.status, hint, facts=error.facts)
             return DecodedVideo.failed(error, without_content(path))
         return decoded
 

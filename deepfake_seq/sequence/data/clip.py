@@ -105,6 +105,5 @@ def require_consistent_labels(clips: Iterable[Clip], store: Path) -> None:
     more = f"; and {len(clashes) - _MAX_LISTED} more" if len(clashes) > _MAX_LISTED else ""
     raise DatasetError(
         f"{len(clashes)} videos have opposite labels in {store}: {examples}{more}. Delete the file "
-        "with the wrong label and run `deepseq extract` with --prune, or remove its record: "
-        f"`deepseq remove {store} ID`."
+        f"with the wrong label, and its record with `deepseq remove {store} ID`."
     )
