@@ -96,7 +96,7 @@ class Dispatcher:
                 self._woken.recv()
             if not self._receive():
                 self._replace_process()
-            self._jobs.remove_older(self._keep_seconds)
+            self._jobs.remove_old(self._keep_seconds)
         self._end_process()
 
     def _is_stopped(self) -> bool:
