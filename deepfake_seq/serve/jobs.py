@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepfake_seq.serve.spool import Spool
+
+_LOG = logging.getLogger(__name__)
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 OPEN_STATES = frozenset({QUEUED, RUNNING})
@@ -141,7 +144,10 @@ class JobTable:
         if job is None or not job.is_open:
             return
         job = replace(job, finished=time.time(), stage="", **changes)
-        self._spool.save(job_id, asdict(job))
+        try:
+            self._spool.save(job_id, asdict(job))
+        except OSError as error:  # the result is still shown, until the server ends
+            _LOG.warning("a result cannot be saved: %s", error.strerror or error)
         with self._lock:
             was_removed = self._jobs.pop(job_id, None) is None
             if not was_removed:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
+from deepfake_seq import atomic
 from deepfake_seq.serve.jobs import ClipJob, JobTable, QueueFullError
 from deepfake_seq.serve.spool import Spool
 
@@ -81,3 +83,21 @@ def test_only_the_owner_can_read_clips(tmp_path: Path) -> None:
         file.close()
         assert spool.folder.stat().st_mode & 0o777 == 0o700
         assert spool.clip(name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_does_not_lose_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Spool(tmp_path) as spool:
+        table = JobTable(spool, limit=9)
+        job = add(table, spool)
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(atomic, "write_json", full)
+        table.finish(job.id, state="done", result={"verdict": "real"})
+        done = table.get(job.id)
+        assert done is not None and done.result == {"verdict": "real"}
+        assert "a result cannot be saved: No space left on device" in caplog.text
+        assert not spool.clip(job.id).exists()
