@@ -74,17 +74,21 @@ class RunningServer:
 
 
 @contextmanager
-def running(folder: Path, run: Path | None, **settings: Any) -> Iterator[RunningServer]:
+def running(
+    folder: Path, run: Path | None, window_seconds: float | None = None, **settings: Any
+) -> Iterator[RunningServer]:
     """Start a server, and kill it at the end of the block.
 
     Args:
         folder: Folder for its spool.
         run: The run that it offers; None for none.
+        window_seconds: Length of the windows into which it divides clips.
         **settings: Attributes of `ServeConfig` that differ from the default.
     """
     spool = folder / "spool"
     runs = [str(run or folder / "no-runs")]
-    arguments = [sys.executable, "-c", _MAIN, repr((runs, str(spool), {"port": 0, **settings}))]
+    values = (runs, str(spool), window_seconds, {"port": 0, **settings})
+    arguments = [sys.executable, "-c", _MAIN, repr(values)]
     process = subprocess.Popen(
         arguments, env=environment(), stdout=subprocess.PIPE, text=True, cwd=folder
     )
@@ -102,10 +106,15 @@ def running(folder: Path, run: Path | None, **settings: Any) -> Iterator[Running
 _MAIN = "import ast, sys, serving; serving.main(*ast.literal_eval(sys.argv[1]))"
 
 
-def main(runs: list[str], spool: str, settings: dict[str, Any]) -> None:
+def main(
+    runs: list[str], spool: str, window_seconds: float | None, settings: dict[str, Any]
+) -> None:
     """Serve, and print the address; runs in the process of a server."""
     config = PredictorConfig(
-        ExecutionConfig(workers=2), WeightsOverride(), PredictConfig(), brightness.predictor
+        ExecutionConfig(workers=2),
+        WeightsOverride(),
+        PredictConfig(window_seconds=window_seconds),
+        brightness.predictor,
     )
     serve(
         [Path(path) for path in runs],

@@ -267,21 +267,22 @@ function showFacts(list, { result, run, size_bytes: size, finished }) {
 const outcomeOf = ({ verdict, score }) =>
   score === null ? WORDS[verdict] : `${WORDS[verdict]}, score ${inWords(score)}`;
 
-// Return a lane for each person; a click on it moves the player.
+// Add a lane for the parts of the clip, if any, and return one for each person. A click on a lane
+// moves the player.
 function showTimeline(timeline, result, video) {
   const length = durationOf(result);
-  const lanes = result.people.map((person, number) => {
+  if (result.windows.length) {
+    const lane = addLane(timeline, "Parts of the clip", `${result.windows.length} parts`);
+    for (const part of result.windows) addSpan(lane, part, length, video, "Part");
+    fill(timeline, "p", "The people in the most suspicious part:").className = "hint";
+  }
+  return result.people.map((person, number) => {
     const lane = addLane(timeline, `Person ${number + 1}`, outcomeOf(person));
     lane.classList.add(person.verdict);
     addSpan(lane, person, length, video, `Person ${number + 1}`);
     if (result.people.length > 1) explain(lane, person);
     return lane;
   });
-  if (result.windows.length) {
-    const lane = addLane(timeline, "Parts of the clip", `${result.windows.length} parts`);
-    for (const part of result.windows) addSpan(lane, part, length, video, "Part");
-  }
-  return lanes;
 }
 
 function durationOf({ file, people, windows }) {
