@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,13 @@ from deepfake_seq.commands.options import (
     options_of,
 )
 from deepfake_seq.commands.output import INCONCLUSIVE as EXIT_INCONCLUSIVE
-from deepfake_seq.commands.output import (
-    echo_line,
-    echo_message,
-    echo_notes,
-    print_json,
-)
+from deepfake_seq.commands.output import echo_message, echo_notes, print_json
 from deepfake_seq.config import PredictConfig
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.verdict import PersonVerdict, Verdict, WindowVerdict
+    from deepfake_seq.predict import WeightsOverride
+    from deepfake_seq.verdict import Verdict
 
 _RUN = "Run"
 _SELECTION = "People and time"
@@ -68,6 +66,18 @@ _SELECTION = "People and time"
     help="Also print how the threshold was set, the run, and the notes of the run.",
 )
 @json_option
+@option(
+    "--jsonl",
+    "as_json_lines",
+    is_flag=True,
+    help="Print one JSON object per line, as soon as a clip is done.",
+)
+@option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Print one row of comma-separated values per clip, as soon as the clip is done.",
+)
 def predict(
     clips: tuple[Path, ...],
     run_folder: Path | None,
@@ -75,33 +85,69 @@ def predict(
     weights: Path | None,
     verbose: bool,
     as_json: bool,
+    as_json_lines: bool,
+    as_csv: bool,
     **options: Any,
 ) -> None:
     """Classify clips as real, fake or inconclusive.
 
     CLIP is a video or a folder of videos. The score is the calibrated probability of fake; a score
     at or above the threshold means fake. Every person in a clip is classified, and the clip gets
-    the verdict of the most suspicious one. The exit code is 4 if a clip is inconclusive: it cannot
-    be read, shows too little of a face, or has a score in the abstention band.
+    the verdict of the most suspicious one. With several clips, a summary is printed on stderr,
+    except with --json. The exit code is 4 if a clip is inconclusive: it cannot be read, shows too
+    little of a face, or has a score in the abstention band.
     """
-    from deepfake_seq import predict as predicting
+    from deepfake_seq.commands import verdicts
+    from deepfake_seq.predict import WeightsOverride
     from deepfake_seq.sequence.runs import run
-    from deepfake_seq.verdict import INCONCLUSIVE
 
+    if as_json + as_json_lines + as_csv > 1:
+        raise UsageError("give only one of --json, --jsonl and --csv")
     folder = run_folder or run.newest(Path("runs"))
-    override = predicting.WeightsOverride(_absolute(detector_weights), _absolute(weights))
+    override = WeightsOverride(_absolute(detector_weights), _absolute(weights))
     _echo_run_notes(folder, run.describe(folder).warnings, verbose)
-    verdicts = []
-    execution, settings = execution_settings(options), from_options(PredictConfig, options)
-    paths = list(_videos(clips))
-    for verdict in predicting.predict(paths, folder, execution, override, settings):
-        verdicts.append(verdict)
-        if not as_json:
-            _echo_verdict(verdict, verbose)
+    predicted = _predict(
+        list(_videos(clips)), folder, override, options, as_completed=as_json_lines or as_csv
+    )
+    summary = verdicts.Summary()
+    document: list[Verdict] = []
+    echo: Callable[[Verdict], None] = partial(verdicts.echo_text, verbose=verbose)
     if as_json:
-        print_json([asdict(verdict) for verdict in verdicts])
-    if any(verdict.verdict == INCONCLUSIVE for verdict in verdicts):
+        echo = document.append
+    elif as_json_lines:
+        echo = verdicts.echo_json_line
+    elif as_csv:
+        echo = verdicts.echo_csv_line
+        verdicts.echo_csv_header()
+    for verdict in predicted:
+        summary.add(verdict)
+        echo(verdict)
+    if as_json:
+        print_json([asdict(verdict) for verdict in document])
+    elif summary.clips > 1:
+        summary.echo()
+    if summary.has_inconclusive:
         sys.exit(EXIT_INCONCLUSIVE)
+
+
+def _predict(
+    paths: Sequence[Path],
+    run_folder: Path,
+    override: WeightsOverride,
+    options: dict[str, Any],
+    *,
+    as_completed: bool,
+) -> Iterator[Verdict]:
+    """Yield the verdicts, as soon as each clip is done if `as_completed`, else in order."""
+    from deepfake_seq import predict as predicting
+
+    arguments = (run_folder, execution_settings(options), override)
+    settings = from_options(PredictConfig, options)
+    if as_completed:
+        with predicting.Predictor(*arguments, settings, clips=len(paths)) as predictor:
+            yield from (verdict for _, verdict in predictor.verdicts(paths))
+    else:
+        yield from predicting.predict(paths, *arguments, settings)
 
 
 def _videos(paths: Sequence[Path]) -> Iterator[Path]:
@@ -129,42 +175,3 @@ def _echo_run_notes(folder: Path, notes: Sequence[str], verbose: bool) -> None:
     elif notes:
         count = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
         echo_message(f"the run has {count}; `deepseq info {folder}` or --verbose prints them")
-
-
-def _echo_verdict(verdict: Verdict, verbose: bool) -> None:
-    """Print the line of a verdict, its windows and people, and with `verbose` its basis."""
-    if verdict.score is None:
-        echo_line(f"{verdict.path}: inconclusive ({verdict.reason})")
-    else:
-        echo_line(
-            f"{verdict.path}: {verdict.verdict}, score {verdict.score:.3f}, "
-            f"threshold {verdict.threshold:.3f}, "
-            f"{verdict.frames_used} of {verdict.frames_sampled} frames"
-        )
-    for window in verdict.windows:
-        time = f"{window.start_seconds:.1f} to {window.end_seconds:.1f} s"
-        echo_line(f"  {time}: {_outcome(window)}")
-    if len(verdict.people) > 1:
-        for number, person in enumerate(verdict.people, start=1):
-            echo_line(f"  person {number}: {_outcome(person)}; {_appearance(person)}")
-    if verbose:
-        echo_line(
-            f"  threshold {verdict.threshold:.3f} {verdict.decision.basis} of {verdict.data}; "
-            f"run {verdict.run}"
-        )
-
-
-def _outcome(judged: PersonVerdict | WindowVerdict) -> str:
-    if judged.score is None:
-        return f"inconclusive ({judged.reason})"
-    return f"{judged.verdict}, score {judged.score:.3f}"
-
-
-def _appearance(person: PersonVerdict) -> str:
-    """Return when and where a person is seen."""
-    left, top, right, bottom = person.box_xyxy
-    width, height = person.frame_size
-    return (
-        f"{person.start_seconds:.1f} to {person.end_seconds:.1f} s, {person.frames_used} frames, "
-        f"first at {left:.0f},{top:.0f} to {right:.0f},{bottom:.0f} of {width}×{height} pixels"
-    )

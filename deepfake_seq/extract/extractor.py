@@ -13,7 +13,7 @@ from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, fi
 from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
-from deepfake_seq.extract.records.from_videos import CropSource, VideoCropSource
+from deepfake_seq.extract.records.from_videos import CropSource, OnStage, VideoCropSource
 from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
@@ -38,12 +38,19 @@ class Extractor:
     Args:
         crop_source: Makes the crops.
         cnn: Computes the features of crops.
+        on_stage: Called when the crops of a video are ready for the CNN.
     """
 
-    def __init__(self, crop_source: CropSource, cnn: CnnRuntime) -> None:
+    def __init__(
+        self,
+        crop_source: CropSource,
+        cnn: CnnRuntime,
+        on_stage: OnStage = lambda item, stage: None,
+    ) -> None:
         self.profile = crop_source.profile
         self._crop_source = crop_source
         self._cnn = cnn
+        self._on_stage = on_stage
         self._crop_threads = ThreadPoolExecutor(crop_source.lanes, "crop")
         self._cnn_thread = ThreadPoolExecutor(1, "cnn")
         self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
@@ -51,28 +58,37 @@ class Extractor:
         self._computing: dict[Future[Features], Batch[_Owner]] = {}
 
     @classmethod
-    def build(cls, resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Self:
+    def build(
+        cls,
+        resolved: ResolvedConfig,
+        execution: ExecutionConfig,
+        videos: int | None = None,
+        on_stage: OnStage = lambda item, stage: None,
+    ) -> Self:
         """Load the CNN and, unless the crops come from a face cache, the detector.
 
         Args:
             resolved: The settings.
             execution: How to use the machine.
-            videos: Maximum number of videos; no more processes than that are started.
+            videos: Maximum number of videos, if known; no more processes than that are started.
+            on_stage: Called when a video enters a stage, possibly by another thread.
 
         Raises:
             WeightsError: A weights file cannot be read.
             EngineError: A required library cannot be used.
         """
         config = resolved.config
-        workers = max(min(execution.workers or default_workers(), videos), 1)
+        workers = execution.workers or default_workers()
+        if videos is not None:
+            workers = max(min(workers, videos), 1)
         cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
         if resolved.face_cache:
-            return cls(CachedCropSource(resolved, workers), cnn)
+            return cls(CachedCropSource(resolved, workers), cnn, on_stage)
         detector = build_detector(
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        return cls(VideoCropSource(resolved, detector, decoders), cnn)
+        return cls(VideoCropSource(resolved, detector, decoders, on_stage), cnn, on_stage)
 
     def __enter__(self) -> Self:
         return self
@@ -126,10 +142,13 @@ class Extractor:
         """Start extracting a video."""
         self._cropping[self._crop_threads.submit(self._crop_source.prepare, item)] = item
 
-    def finished(self) -> Iterator[ExtractedVideo]:
+    def finished(self, seconds: float | None = None) -> Iterator[ExtractedVideo]:
         """Wait until some step is done, and yield the videos that it completed, if any.
 
         May only be called while the extractor `is_busy`.
+
+        Args:
+            seconds: Maximum time to wait; None to wait as long as the step takes.
         """
         # An idle CNN gets whatever crops are waiting; a busy one is only given full batches.
         while len(self._computing) < _BATCHES_AHEAD and (
@@ -137,7 +156,7 @@ class Extractor:
         ):
             self._computing[self._cnn_thread.submit(self._features, batch)] = batch
         under_way: list[Future[Any]] = [*self._cropping, *self._computing]
-        ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        ready, _ = wait(under_way, seconds, FIRST_COMPLETED)
         for future in ready:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
@@ -152,6 +171,8 @@ class Extractor:
         video = ExtractedVideo(item, [record.record for record in pending], faces)
         for position, record in enumerate(pending):
             if len(record.crops_rgb):
+                if not video.missing:
+                    self._on_stage(item, "cnn")
                 video.missing += 1
                 self._batcher.add((video, position, record), record.crops_rgb)
         if not video.missing:

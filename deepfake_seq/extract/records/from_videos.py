@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,6 +22,9 @@ from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import record_id
 from deepfake_seq.store.records.face_record import MAX_IMAGES
 from deepfake_seq.store.records.record import empty_arrays
+
+OnStage = Callable[[VideoItem, str], None]
+"""Called with a video and the name of the stage that it enters: `decode`, `detect` or `cnn`."""
 
 
 class CropSource(Protocol):
@@ -56,16 +59,22 @@ class VideoCropSource:
         resolved: The settings.
         detector: Finds faces.
         decoders: Decoding processes; as many threads are used as there are processes.
+        on_stage: Called by the threads before each video is decoded and searched for faces.
     """
 
     def __init__(
-        self, resolved: ResolvedConfig, detector: FaceDetector, decoders: Decoders
+        self,
+        resolved: ResolvedConfig,
+        detector: FaceDetector,
+        decoders: Decoders,
+        on_stage: OnStage = lambda item, stage: None,
     ) -> None:
         self.profile = Profile()
         self.lanes = decoders.workers
         self._resolved = resolved
         self._detector = detector
         self._decoders = decoders
+        self._on_stage = on_stage
 
     def close(self) -> None:
         """See `CropSource`."""
@@ -73,6 +82,7 @@ class VideoCropSource:
 
     def prepare(self, item: VideoItem) -> list[PendingRecord]:
         """See `CropSource`."""
+        self._on_stage(item, "decode")
         with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path, item.span)
         people = self._people(item, video)
@@ -86,6 +96,7 @@ class VideoCropSource:
     def _people(self, item: VideoItem, video: DecodedVideo) -> list[Person]:
         if video.frames is None:
             return [Person.empty()]
+        self._on_stage(item, "detect")
         seconds, bounds = video.timeline_seconds, None
         if item.span is not None:
             first, last = np.searchsorted(seconds, item.span)
