@@ -9,11 +9,16 @@ from typing import Any, Self
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, finish
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Crops, Features, finish
 from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
-from deepfake_seq.extract.records.from_videos import CropSource, OnStage, VideoCropSource
+from deepfake_seq.extract.records.from_videos import (
+    CropSource,
+    OnPeople,
+    OnStage,
+    VideoCropSource,
+)
 from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
@@ -64,6 +69,7 @@ class Extractor:
         execution: ExecutionConfig,
         videos: int | None = None,
         on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> Self:
         """Load the CNN and, unless the crops come from a face cache, the detector.
 
@@ -72,6 +78,8 @@ class Extractor:
             execution: How to use the machine.
             videos: Maximum number of videos, if known; no more processes than that are started.
             on_stage: Called when a video enters a stage, possibly by another thread.
+            on_people: Called by another thread with the people in each video; not if the crops
+                come from a face cache.
 
         Raises:
             WeightsError: A weights file cannot be read.
@@ -88,7 +96,8 @@ class Extractor:
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        return cls(VideoCropSource(resolved, detector, decoders, on_stage), cnn, on_stage)
+        source = VideoCropSource(resolved, detector, decoders, on_stage, on_people)
+        return cls(source, cnn, on_stage)
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +169,17 @@ class Extractor:
         for future in ready:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
+
+    def features_of(self, crops_rgb: Crops) -> Features:
+        """Compute the features of further crops, between the batches of the videos.
+
+        Args:
+            crops_rgb: uint8 (N, S, S, 3); S is the input size of the CNN.
+
+        Returns:
+            float32 (N, D).
+        """
+        return self._cnn_thread.submit(self._cnn.features, crops_rgb).result()
 
     def _features(self, batch: Batch[_Owner]) -> Features:
         with self.profile.measure("cnn", len(batch.crops_rgb)):
