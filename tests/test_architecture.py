@@ -12,11 +12,21 @@ from children import run_python
 
 PACKAGE = Path(__file__).parents[1] / "deepfake_seq"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FOUNDATIONS = {"errors", "config", "atomic", "published", "weights", "backend", "untrusted"}
+FOUNDATIONS = {
+    "face_regions",
+    "errors",
+    "config",
+    "atomic",
+    "published",
+    "weights",
+    "backend",
+    "untrusted",
+}
 FRAMEWORKS = {"tensorflow", "keras", "openvino", "torch", "jax", "onnxruntime"}
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "face_regions": set(),
     "atomic": set(),
     "published": set(),
     "weights": {"errors", "atomic", "published"},
@@ -24,7 +34,7 @@ MAY_IMPORT = {
     "untrusted": {"errors"},
     "datasets": {"errors", "config"},
     "store": {"errors", "config", "atomic"},
-    "augment": {"errors", "config"},
+    "augment": {"errors", "config", "face_regions"},
     "extract": FOUNDATIONS | {"datasets", "store", "augment"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
@@ -36,7 +46,7 @@ MAY_IMPORT = {
 }
 SUBPACKAGES = {
     "store": ["records", "shards", "upkeep"],
-    "extract": ["video", "backbones", "faces", "records", "engines"],
+    "extract": ["video", "backbones", "faces", "evidence", "records", "engines"],
     "sequence": [
         "data", "models", "evaluation", "splits", "reports", "training", "runs", "sweep",
     ],

@@ -6,7 +6,7 @@ Random values are drawn once per clip, so that they do not change from frame to 
 from deepfake_seq.augment.blending import self_blend
 from deepfake_seq.augment.crops import Crops, Images
 from deepfake_seq.augment.degradation import degrade
-from deepfake_seq.augment.view import IDENTITY, Draw, apply_view, draw_view
+from deepfake_seq.augment.view import IDENTITY, Draw, apply_view, draw_view, landmarks_in_view
 
 RANGES_VERSION = 2
 """Version of the augmentations. Increase it with every change that gives other pixels for the same
@@ -21,5 +21,6 @@ __all__ = [
     "apply_view",
     "degrade",
     "draw_view",
+    "landmarks_in_view",
     "self_blend",
 ]

@@ -12,6 +12,8 @@ from deepfake_seq.errors import UsageError
 
 DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
 BACKBONES = ("inception_v3", "vgg16", "resnet50", "efficientnet_b1")
+EVIDENCE = ("features", "depths", "regions", "residual", "ela")
+STANDARD_EVIDENCE = EVIDENCE[:-1]
 SAMPLERS = ("uniform", "consecutive", "keyframes")
 PEOPLE = ("largest", "all")
 FACE_FORMATS = ("webp", "png", "jpeg")

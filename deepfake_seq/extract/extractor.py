@@ -7,9 +7,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones.batching import Batch, Batcher, Crops, Features, finish
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Rows, finish
 from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
@@ -60,7 +63,7 @@ class Extractor:
         self._cnn_thread = ThreadPoolExecutor(1, "cnn")
         self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
         self._cropping: dict[Future[list[PendingRecord]], VideoItem] = {}
-        self._computing: dict[Future[Features], Batch[_Owner]] = {}
+        self._computing: dict[Future[Rows], Batch[_Owner]] = {}
 
     @classmethod
     def build(
@@ -170,7 +173,7 @@ class Extractor:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
 
-    def features_of(self, crops_rgb: Crops) -> Features:
+    def features_of(self, crops_rgb: npt.NDArray[np.uint8]) -> Rows:
         """Compute the features of further crops, between the batches of the videos.
 
         Args:
@@ -181,9 +184,9 @@ class Extractor:
         """
         return self._cnn_thread.submit(self._cnn.features, crops_rgb).result()
 
-    def _features(self, batch: Batch[_Owner]) -> Features:
-        with self.profile.measure("cnn", len(batch.crops_rgb)):
-            return self._cnn.features(batch.crops_rgb)
+    def _features(self, batch: Batch[_Owner]) -> Rows:
+        with self.profile.measure("cnn", len(batch)):
+            return self._cnn.features(batch.inputs["crops_rgb"])
 
     def _receive_crops(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
         item, pending = self._cropping.pop(future), future.result()
@@ -194,7 +197,7 @@ class Extractor:
                 if not video.missing:
                     self._on_stage(item, "cnn")
                 video.missing += 1
-                self._batcher.add((video, position, record), record.crops_rgb)
+                self._batcher.add((video, position, record), {"crops_rgb": record.crops_rgb})
         if not video.missing:
             yield video
 
