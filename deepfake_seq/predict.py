@@ -111,6 +111,7 @@ class Predictor:
         model: Model of the run.
         resolved: Extraction settings of the run.
         extractor: Makes the records.
+        decoders: Answers questions about single files.
 
     Raises:
         RunError: The run cannot be read, or other weights or versions would change its features.
@@ -132,8 +133,8 @@ class Predictor:
         self._config = config
         self.model = run.load(run_folder)
         self.resolved = _resolve(self.model, run_folder, override, config)
-        # Its process starts with the first clip whose duration is needed.
-        self._durations = Decoders(1, self.resolved.config.sampling, execution.limits)
+        # Its process starts with the first call.
+        self.decoders = Decoders(1, self.resolved.config.sampling, execution.limits)
         self.extractor = Extractor.build(
             self.resolved,
             execution,
@@ -153,7 +154,7 @@ class Predictor:
 
     def close(self) -> None:
         """End the decoding processes and the threads; unfinished clips are dropped."""
-        self._durations.close()
+        self.decoders.close()
         self.extractor.close()
 
     def verdicts(self, paths: Iterable[Path]) -> Iterator[tuple[int, Verdict]]:
@@ -222,7 +223,7 @@ class Predictor:
         config = self._config
         if (config.window_seconds, config.start_seconds, config.end_seconds) == (None, None, None):
             return [None]
-        length = self._durations.duration(path)
+        length = self.decoders.duration(path)
         # A clip that cannot be read is extracted as a whole, which gives the reason.
         return list(config.spans(length)) if length else [None]
 

@@ -41,6 +41,9 @@ MAY_IMPORT = {
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "explain": FOUNDATIONS
+    | {"datasets", "store", "extract", "sequence", "verdict", "predict", "face_regions"},
+    "audit": {"errors"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }

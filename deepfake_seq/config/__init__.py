@@ -13,6 +13,7 @@ from deepfake_seq.config.execution import (
     ExecutionConfig,
     LimitsConfig,
 )
+from deepfake_seq.config.explanation import ExplainConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
@@ -117,6 +118,7 @@ __all__ = [
     "Container",
     "DecisionConfig",
     "ExecutionConfig",
+    "ExplainConfig",
     "ExtractConfig",
     "FaceConfig",
     "FinetuneConfig",
