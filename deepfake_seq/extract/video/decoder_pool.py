@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video import decode, file_facts
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
+from deepfake_seq.extract.video.file_facts import FileFacts
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 from deepfake_seq.store import SourceFile
 
@@ -100,6 +101,14 @@ class Decoders:
             return float(self._call(decode.duration, path, self._limits))
         except VideoError:
             return 0.0
+
+    def file_facts(self, path: Path) -> FileFacts:
+        """Read the headers of a video file; a failure becomes a reason."""
+        try:
+            facts: FileFacts = self._call(file_facts.read_file_facts, path, self._limits)
+        except VideoError as error:
+            return FileFacts(failure=str(error))
+        return facts
 
     def _call(self, *call: Any) -> Any:
         process = self._free.get()
