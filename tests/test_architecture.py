@@ -41,8 +41,7 @@ MAY_IMPORT = {
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
-    "explain": FOUNDATIONS
-    | {"datasets", "store", "extract", "sequence", "verdict", "predict", "face_regions"},
+    "explain": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict", "predict"},
     "audit": {"errors"},
     "console": set(),
     "doctor": FOUNDATIONS,
