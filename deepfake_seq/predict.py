@@ -89,6 +89,10 @@ class SubmittedClip:
     parts: list[Span | None]
     records: dict[int, list[FeatureRecord]] = field(default_factory=dict)
 
+    def video_id(self, part: int = 0) -> str:
+        """Return the id of the item that the extractor gets for a part."""
+        return f"{self.number}/{part}"
+
 
 class Predictor:
     """Classifies clips with a run; a context manager that keeps the CNN and the detector loaded.
@@ -102,10 +106,10 @@ class Predictor:
         override: Paths of weights files that have been moved.
         config: Which people and which time of each clip to judge.
         clips: Maximum number of clips, if known; no more decoding processes than that are started.
-        on_stage: Called by several threads with the number of a clip and the name of the stage
-            that it, or one of its windows, enters: `decode`, `detect` or `cnn`.
-        on_people: Called by several threads with the frames of a clip, or of one of its windows,
-            and the people in them; see `clip_number`.
+        on_stage: Called by several threads with the path of a clip and the name of the stage that
+            it, or one of its windows, enters: `decode`, `detect` or `cnn`.
+        on_people: Called by several threads with the frames of a part of a clip, and the people in
+            them; see `SubmittedClip.video_id`.
 
     Attributes:
         model: Model of the run.
@@ -126,7 +130,7 @@ class Predictor:
         config: PredictConfig = _WHOLE_CLIP,
         *,
         clips: int | None = None,
-        on_stage: Callable[[int, str], None] = lambda number, stage: None,
+        on_stage: Callable[[Path, str], None] = lambda path, stage: None,
         on_people: OnPeople = lambda item, video, people: None,
     ) -> None:
         self._run_folder = run_folder
@@ -139,7 +143,7 @@ class Predictor:
             self.resolved,
             execution,
             None if config.window_seconds else clips,
-            lambda item, stage: on_stage(clip_number(item), stage),
+            lambda item, stage: on_stage(item.path, stage),
             on_people,
         )
         self._clips: dict[int, SubmittedClip] = {}
@@ -182,7 +186,7 @@ class Predictor:
         self._submitted += 1
         clip = self._clips[number] = SubmittedClip(number, path, self._parts(path))
         for window, span in enumerate(clip.parts):
-            self._waiting.append(VideoItem(path, f"{number}/{window}", span=span))
+            self._waiting.append(VideoItem(path, clip.video_id(window), span=span))
         self._feed()
         return number
 
@@ -226,11 +230,6 @@ class Predictor:
         length = self.decoders.duration(path)
         # A clip that cannot be read is extracted as a whole, which gives the reason.
         return list(config.spans(length)) if length else [None]
-
-
-def clip_number(item: VideoItem) -> int:
-    """Return the number of the clip that a video of the predictor's extractor is, or is part of."""
-    return int(item.video_id.partition("/")[0])
 
 
 def _resolve(

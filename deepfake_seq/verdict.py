@@ -18,7 +18,11 @@ Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""
 
 TOO_FEW_FRAMES, SMALL_FACE, ABSTENTION = "too_few_frames", "small_face", "abstention"
-"""Causes of an inconclusive verdict, besides the status of a record that failed or is partial."""
+CRASH = "crash"
+"""Causes of an inconclusive verdict, besides the status of a record that failed or is partial.
+
+Only `deepseq serve` survives a `crash`: the clip killed the process that classified it, twice.
+"""
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,8 @@ class Verdict:
             there are several.
         windows: The verdict on each window; empty if the clip was judged as a whole.
         cause: Kind of the reason: `no_face`, `decode_error` or another status of a record that
-            failed or is partial, `too_few_frames`, `small_face` or `abstention`; "" if the verdict
-            is not inconclusive.
+            failed or is partial, `too_few_frames`, `small_face`, `abstention` or `crash`; "" if the
+            verdict is not inconclusive.
         file: What is known of the file.
     """
 

@@ -54,6 +54,7 @@ from deepfake_seq.config.learning import (
     write_units,
 )
 from deepfake_seq.config.prediction import PredictConfig
+from deepfake_seq.config.serving import ServeConfig
 from deepfake_seq.config.sweep import (
     LISTS,
     MAX_SETTINGS,
@@ -126,6 +127,7 @@ __all__ = [
     "ModelConfig",
     "PredictConfig",
     "SamplingConfig",
+    "ServeConfig",
     "SplitConfig",
     "SweepConfig",
     "TrainConfig",
