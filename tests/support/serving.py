@@ -66,7 +66,9 @@ class RunningServer:
 
     def worker_pid(self) -> int:
         """Return the process id of the worker: the child that has decoding processes or none."""
-        (pid,) = [pid for pid in children_of(self.process.pid) if "resource_tracker" not in cmd(pid)]
+        (pid,) = [
+            pid for pid in children_of(self.process.pid) if "resource_tracker" not in cmd(pid)
+        ]
         return pid
 
     def stop(self) -> int:
