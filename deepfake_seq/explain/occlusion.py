@@ -94,7 +94,8 @@ def _cover(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _fine(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the size of the finest detail at each pixel."""
-    return np.abs(image - cv2.GaussianBlur(image, (0, 0), _FINE))
+    blurred = cv2.GaussianBlur(image, (0, 0), _FINE)
+    return np.asarray(np.abs(image - blurred), dtype=np.float32)
 
 
 def occlusion(

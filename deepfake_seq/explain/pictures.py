@@ -52,7 +52,8 @@ def overlay(crop_rgb: Image, log_odds: npt.NDArray[np.float64], strongest: float
     """
     values = enlarged_map(log_odds, len(crop_rgb)) / max(strongest, 1e-9)
     opacity = (np.abs(values).clip(0, 1) * _MAX_OPACITY)[..., None]
-    colours = np.where(values[..., None] > 0, np.float32(_FAKE_RGB), np.float32(_REAL_RGB))
+    fake, real = np.array([_FAKE_RGB, _REAL_RGB], dtype=np.float32)
+    colours = np.where(values[..., None] > 0, fake, real)
     grey = cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     return np.asarray((grey * (1 - opacity) + colours * opacity).round(), dtype=np.uint8)
 
