@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Self
 
 from deepfake_seq import weights
-from deepfake_seq.config import ExecutionConfig, PredictConfig
+from deepfake_seq.config import EVIDENCE, ExecutionConfig, PredictConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.evidence.table import BLOCK_TABLE
 from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.records.from_videos import OnPeople
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.run import SequenceModel
-from deepfake_seq.store import FeatureRecord
+from deepfake_seq.store import FeatureRecord, Fingerprint
 from deepfake_seq.verdict import Span, Verdict, classify, classify_windows
 
 _WHOLE_CLIP = PredictConfig()
@@ -236,7 +238,7 @@ def _resolve(
     model: SequenceModel,
     run_folder: Path,
     override: WeightsOverride,
-    config: PredictConfig,
+    selection: PredictConfig,
 ) -> ResolvedConfig:
     if "faces" not in model.fingerprint.fields:
         raise RunError(
@@ -247,12 +249,22 @@ def _resolve(
     if faces.detector_weights is not None:
         path = override.detector or _weights_file(model, run_folder, "faces", "--detector-weights")
         faces = replace(faces, detector_weights=path)
-    faces = replace(faces, people=config.people, short_side=config.short_side or faces.short_side)
+    faces = replace(
+        faces, people=selection.people, short_side=selection.short_side or faces.short_side
+    )
     if backbone.uses_file:
         path = override.backbone or _weights_file(model, run_folder, "backbone", "--weights")
         backbone = replace(backbone, weights=path)
-    resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone))
-    differences = model.fingerprint.incompatibilities(resolved.fingerprint)
+    names = tuple(name for name in model.blocks if name in EVIDENCE[1:])
+    resolved = resolve(
+        replace(model.extract_config, faces=faces, backbone=backbone),
+        ExtractOptions(evidence=names),
+    )
+    blocks = {name: BLOCK_TABLE[name].settings(resolved.backbone) for name in names}
+    differences = [
+        *model.fingerprint.incompatibilities(resolved.fingerprint),
+        *Fingerprint(model.evidence).differences(Fingerprint(blocks)),
+    ]
     if differences:
         raise RunError(
             f"{run_folder} was trained on features that cannot be reproduced here; these differ: "

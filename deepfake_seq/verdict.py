@@ -269,7 +269,7 @@ def _judge(record: FeatureRecord, model: SequenceModel) -> _Judged:
     cause, reason = _shortcoming(record, model)
     if cause:
         return _Judged(-1.0, INCONCLUSIVE, reason, record, cause)
-    score = float(model.scores_of((record.features[None], record.mask[None]))[0])
+    score = float(model.scores_of(model.arrays_of(record))[0])
     decision = model.decision
     if decision.is_doubtful(score):
         low, high = decision.band

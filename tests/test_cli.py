@@ -212,7 +212,7 @@ def test_fit_prints_the_documented_json_keys(fitted: dict[str, Any], folder: Pat
         "test",
         "baselines",
     }
-    assert fitted["parameters"] == {"total": 418_657, "trainable": 418_465}
+    assert fitted["parameters"] == {"total": 424_801, "trainable": 424_609}
     assert set(fitted["split"]) == {"train", "validation", "test", "dropped"}
     assert (folder / "runs" / "one" / "plots" / "training.png").is_file()
 
@@ -409,7 +409,7 @@ def test_info_describes_a_store_and_a_run(fitted: dict[str, Any], folder: Path) 
     as_json = json.loads(deepseq("info", folder / "features", "--json").stdout)
     assert (as_json["videos"], as_json["groups"]) == (11, 6)
     run = deepseq("info", folder / "runs" / "one")
-    assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
+    assert "424,801 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 

@@ -11,16 +11,25 @@ import pytest
 from calling import deepseq
 from click.testing import Result
 from clips import numbered, write_images
+from decoding import DecodersHere
+from mean_cnn import MeanCnn
 
-from deepfake_seq.store import FaceStore, FeatureStore, faces_of
+from deepfake_seq.extract import extractor
+from deepfake_seq.store import FaceStore, FaceStoreWriter, FeatureStore, faces_of
 from deepfake_seq.store.origins import FILE_NAME, Origins
 from deepfake_seq.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("tiny_cnn")
-
-OPTIONS = ("--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1")
+CNN = ("--backbone", "vgg16", "--weights", "untrained", "--workers", "1")
+OPTIONS = ("--detector", "none", "--frames", "8", *CNN)
 VIEWS = ("--augment", "all", "--views", "1")
 SIZE = (48, 48)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode in this process, with a CNN that costs nothing."""
+    monkeypatch.setattr(extractor, "Decoders", DecodersHere)
+    monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
 
 
 def write(path: Path, number: int) -> Path:
@@ -197,14 +206,13 @@ def test_cached_faces_of_other_videos_do_not_replace_features(
     one, other = tmp_path / "one", tmp_path / "other"
     extracted(data / "real", "--out", one, "--keep-faces")
     extracted(data / "fake", "--out", other, "--keep-faces")
-    options = ("--weights", "untrained", "--workers", "1")
-    assert deepseq("extract", "--from-faces", one, "--out", store, *options).exit_code == 0
-    message = refusal(deepseq("extract", "--from-faces", other, "--out", store, *options))
+    assert deepseq("extract", "--from-faces", one, "--out", store, *CNN).exit_code == 0
+    message = refusal(deepseq("extract", "--from-faces", other, "--out", store, *CNN))
     assert f"    now           {other}/faces/1.mp4\n" in message
     assert "\nGive another --out.\n" in message
     write(data / "real" / "1.mp4", 99)
     extracted(data / "real", "--out", one)
-    result = deepseq("extract", "--from-faces", one, "--out", store, *options, "--json")
+    result = deepseq("extract", "--from-faces", one, "--out", store, *CNN, "--json")
     assert json.loads(result.stdout)["ok"] == 1
 
 
@@ -212,13 +220,13 @@ def test_features_follow_the_videos_of_the_face_cache_that_they_were_made_from(
     data: Path, store: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    again = ("extract", "--from-faces", cache, "--out", store, "--weights", "untrained")
+    again = ("extract", "--from-faces", cache, "--out", store, *CNN)
     extracted(data, "--out", cache, "--keep-faces")
-    assert deepseq(*again, "--workers", "1").exit_code == 0
+    assert deepseq(*again).exit_code == 0
     (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
     shutil.rmtree(data / "real")
     extracted(data, "--out", cache, "--prune")
-    document = json.loads(deepseq(*again, "--workers", "1", "--prune", "--json").stdout)
+    document = json.loads(deepseq(*again, "--prune", "--json").stdout)
     assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"}
     assert (document["pruned"], document["ok"]) == (["real/2.mp4"], 0)
     assert labels(store) == dict.fromkeys(("fake/1.mp4", "fake/2.mp4", "fake/corrected.mp4"), 1)
@@ -262,6 +270,19 @@ def test_a_clip_moved_to_the_other_class_gets_the_new_label_without_decoding(
         cached = labels(FaceStore.open(faces_of(store)))
         assert cached == {name: label for name, label in labels(after).items() if "@" not in name}
     assert extracted(data, "--out", store, *VIEWS)["moved"] == {}
+
+
+def test_a_move_that_was_interrupted_between_faces_and_features_is_completed(
+    data: Path, store: Path
+) -> None:
+    extracted(data, "--out", store, "--keep-faces")
+    description = FaceStore.open(faces_of(store)).description
+    with FaceStoreWriter.create(faces_of(store), description) as writer:
+        writer.rename({"real/1.mp4": "fake/corrected.mp4"})
+    (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
+    document = extracted(data, "--out", store)
+    assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"} and document["ok"] == 0
+    assert labels(FaceStore.open(faces_of(store))) == labels(store)
 
 
 def test_people_of_a_renamed_clip_keep_their_records(data: Path, store: Path) -> None:
@@ -374,6 +395,19 @@ def test_prune_does_not_wipe_a_store_because_a_disk_is_not_mounted(
     assert len(labels(store)) == 5
     result = deepseq("remove", store, "--folder", mount)  # on purpose
     assert result.exit_code == 0 and len(labels(store)) == 4
+
+
+def test_after_a_moved_data_set_only_the_deleted_videos_can_be_removed_by_their_old_folder(
+    data: Path, store: Path, tmp_path: Path
+) -> None:
+    extracted(data, "--out", store)
+    moved = data.rename(tmp_path / "moved")
+    (moved / "real" / "1.mp4").unlink()
+    message = refusal(extract(moved, "--out", store, "--prune"))
+    assert "first extract without --prune" in message
+    extracted(moved, "--out", store)
+    assert deepseq("remove", store, "--folder", data).exit_code == 0
+    assert labels(store).keys() == {"real/2.mp4", "fake/1.mp4", "fake/2.mp4"}
 
 
 def test_prune_does_not_remove_everything(data: Path, store: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from deepfake_seq.config import (
     MIN_VALID_FRAMES,
     UNTRAINED,
     BackboneConfig,
+    EvidenceConfig,
     ExecutionConfig,
     FaceConfig,
 )
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 @option("--keep-faces", is_flag=True, heading="Face", help="Keep the face crops in OUT/faces.")
 @options_of(FaceConfig, "image_format", heading="Face")
 @options_of(BackboneConfig, "name", "weights", "precision", heading="CNN")
+@options_of(EvidenceConfig, "blocks", heading="CNN")
 @sampling_options
 @view_options
 @execution_options

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from deepfake_seq import config
 from deepfake_seq.commands.options import (
@@ -27,6 +28,8 @@ from deepfake_seq.commands.training import (
     balance_options,
     decision_options,
     duration_options,
+    min_epochs_option,
+    pseudo_fakes_option,
     split_options,
     trainer_option,
 )
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 _ALL = "all"
 _MODEL, _STUDY = "Model", "Study"
+_ABLATION_FOLDS = 5
 
 
 @command()
@@ -55,10 +59,33 @@ _MODEL, _STUDY = "Model", "Study"
 @option_of(
     config.ModelConfig, "inputs", _MODEL, default=None, show_default="features; for logistic: both"
 )
-@options_of(config.ModelConfig, "shuffle_frames", "units", "dropout", heading=_MODEL)
+@options_of(
+    config.ModelConfig, "evidence", "shuffle_frames", "units", "wide", "dropout", heading=_MODEL
+)
+@option(
+    "--paper",
+    is_flag=True,
+    heading=_MODEL,
+    help="Train the network of the paper: the block features alone, no wide part, no noise or "
+    "dropout of the inputs.",
+)
 @duration_options
-@options_of(config.TrainConfig, "batch_size", "learning_rate", "gamma", heading=TRAINING)
+@min_epochs_option
+@options_of(
+    config.TrainConfig,
+    *(
+        "batch_size",
+        "learning_rate",
+        "gamma",
+        "input_dropout",
+        "input_noise",
+        "block_dropout",
+        "wide_l2",
+    ),
+    heading=TRAINING,
+)
 @balance_options
+@pseudo_fakes_option
 @split_options
 @decision_options
 @options_of(config.TrainConfig, "seed", heading=TRAINING)
@@ -75,28 +102,58 @@ _MODEL, _STUDY = "Model", "Study"
     heading=_STUDY,
     help="Number of seeds to repeat the training with; no run is created.",
 )
+@option(
+    "--ablate",
+    is_flag=True,
+    heading=_STUDY,
+    help=f"Train with all evidence blocks and without each of them, on the same folds "
+    f"({_ABLATION_FOLDS} without --folds and --seeds); no run is created.",
+)
 @json_option
 def fit(
     features: Path,
     out: Path | None,
     folds: int | None,
     seeds: int | None,
+    ablate: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Train a sequence model on a feature store.
 
     The model and its baselines are evaluated on test clips. Training, validation and test clips
-    share no group (person or source video). --folds and --seeds do not create a run: they write a
-    study of how much the metrics vary between trainings.
+    share no group (person or source video). --folds, --seeds and --ablate do not create a run: they
+    write a study that compares models on the same clips.
     """
+    if options["paper"]:
+        _use_paper_settings(options)
     experiments = _experiments(**options)
     title = experiments[0].model.title if len(experiments) == 1 else _ALL
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
+    if ablate and not (folds or seeds):
+        folds = _ABLATION_FOLDS
     if folds or seeds:
-        _study(features, out, experiments, folds or 0, seeds or 1, as_json)
+        _study(features, out, experiments, folds or 0, seeds or 1, ablate, as_json)
     else:
         _fit(features, out, experiments, as_json)
+
+
+def _use_paper_settings(options: dict[str, Any]) -> None:
+    """Set the options of --paper.
+
+    Raises:
+        UsageError: One of them is given with another value.
+    """
+    context = click.get_current_context()
+    for name, value in config.PAPER.items():
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and options[name] != value:
+            option_text = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--paper cannot be combined with {option_text}: leave one of them out. "
+                f"Received: {option_text} {options[name]}"
+            )
+        options[name] = value
 
 
 def _experiments(**options: Any) -> list[ExperimentConfig]:
@@ -127,7 +184,9 @@ def _models(options: dict[str, Any]) -> list[config.ModelConfig]:
         replace(
             model,
             dropout=options["dropout"],
-            inputs=inputs or model.inputs,
+            wide=options["wide"],
+            evidence=options["evidence"],
+            inputs=model.inputs if model.name == "autoencoder" else inputs or model.inputs,
             units=units if model.name in config.RECURRENT else model.units,
         )
         for model in CONTENDERS
@@ -144,7 +203,8 @@ def _fit(features: Path, out: Path, experiments: list[ExperimentConfig], as_json
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
-    data = load_experiment(FeatureStore.open(features), experiments[0].split)
+    first = experiments[0]
+    data = load_experiment(FeatureStore.open(features), first.split, first.model.evidence)
     results = []
     for experiment in experiments:
         title = experiment.model.title
@@ -179,6 +239,7 @@ def _study(
     experiments: list[ExperimentConfig],
     folds: int,
     seeds: int,
+    ablate: bool,
     as_json: bool,
 ) -> None:
     from deepfake_seq import console
@@ -192,7 +253,9 @@ def _study(
     split = experiments[0].split
     if folds and split.strategy == "official":
         raise UsageError("--folds splits by group: leave out --split official")
-    clips = load_clips(FeatureStore.open(features), split.seed)
+    clips = load_clips(FeatureStore.open(features), split.seed, experiments[0].model.evidence)
+    if ablate:
+        experiments = studying.ablations(experiments, tuple(clips.data.features.blocks))
     total = len(experiments) * (folds or 1) * seeds
     with console.progress("fit", total, "trainings") as step:
         result = studying.study(clips, experiments, folds, seeds, on_training=step)

@@ -82,7 +82,8 @@ command = partial(click.command, cls=HeadedCommand)
 def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> Decorator:
     """Return the decorator that adds the option of a settings field to a command.
 
-    The option's value is the parsed and checked value of the field; None keeps the default.
+    The option's value is the parsed and checked value of the field; None keeps the default. A flag
+    that is on by default also has the form `--no-NAME`.
 
     Args:
         kind: Settings class.
@@ -114,7 +115,10 @@ def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> 
     else:
         value_type = setting.kind or type(default)
         attributes["type"] = EXISTING if value_type is Path else value_type
-    return option(option_name(declared), **{**attributes, **changes})
+    name = option_name(declared)
+    if is_flag and default:
+        name = f"{name}/--no-{name.removeprefix('--')}"
+    return option(name, **{**attributes, **changes})
 
 
 def options_of(kind: type[Any], *names: str, heading: str = "") -> Decorator:

@@ -102,6 +102,7 @@ def _person(person: PersonExplanation) -> dict[str, Any]:
             }
             for frame in person.frames
         ],
+        "blocks": {name: dict(values) for name, values in person.blocks.items()},
         "regions": dict(person.regions),
         "maps": [
             {"frame": found.row, "log_odds": found.log_odds.tolist()} for found in person.maps

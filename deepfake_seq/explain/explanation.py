@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,18 +13,21 @@ from deepfake_seq.config import ExplainConfig
 from deepfake_seq.explain.capture import CapturedClip, Image, SampledFrame
 from deepfake_seq.explain.occlusion import (
     CROPS_PER_FRAME,
-    FeaturesOf,
+    FaceCrop,
+    Landmarks,
     log_odds,
     occlusion,
-    region_masks,
 )
+from deepfake_seq.explain.regions import block_contributions
 from deepfake_seq.explain.timeline import frame_contributions
+from deepfake_seq.extract.backbones.batching import Rows
+from deepfake_seq.extract.evidence.evidence import Squares
 from deepfake_seq.extract.evidence.residual import residual_image
 from deepfake_seq.extract.faces import image_codec, resize_square
 from deepfake_seq.extract.faces.crop import square_around
 from deepfake_seq.extract.faces.people import Person
 from deepfake_seq.extract.resolve import ResolvedConfig
-from deepfake_seq.sequence.data.features import Arrays
+from deepfake_seq.sequence.data.features import joined
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.verdict import ABSTENTION, PersonVerdict, Verdict
@@ -82,6 +85,8 @@ class PersonExplanation:
         frames: The frames that show the person, in order of presentation.
         place: A sampled frame that shows the person, and the box of the face in it, as fractions of
             its width and height; None if only other frames show the person.
+        blocks: What each face region contributes to the log-odds of fake, by the evidence block
+            that describes it; only blocks that the run uses and that have regions.
         regions: What each face region contributes to the log-odds of fake, together in the frames
             of `maps`; empty without maps.
         maps: Maps of the frames that speak most for fake.
@@ -92,6 +97,7 @@ class PersonExplanation:
     is_exact: bool
     frames: tuple[ExplainedFrame, ...]
     place: tuple[SampledFrame, tuple[float, float, float, float]] | None
+    blocks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     regions: Mapping[str, float] = field(default_factory=dict)
     maps: tuple[FaceMap, ...] = ()
 
@@ -124,13 +130,13 @@ class Explainer:
     Attributes:
         model: Model of the run.
         resolved: Extraction settings of the run.
-        features_of: Runs the CNN of the run.
+        blocks_of: Runs the CNN of the run; see `Extractor.blocks_of`.
         config: What to explain.
     """
 
     model: SequenceModel
     resolved: ResolvedConfig
-    features_of: FeaturesOf
+    blocks_of: Callable[[Squares, Sequence[Landmarks]], Mapping[str, Rows]]
     config: ExplainConfig
 
     def explain(
@@ -174,8 +180,6 @@ class Explainer:
         """Return the reason why no maps are made, or ""."""
         if not self.config.maps:
             return "Maps were not requested."
-        if self.model.shape[1] != self.resolved.backbone.width:
-            return "The run uses more than the pooled features of the CNN."
         if all(person.log_odds is None for person in people):
             return "Nobody in the clip has a score."
         return ""
@@ -190,16 +194,19 @@ class Explainer:
                 person.frame_index, person.pts_seconds, self._squares(person), strict=True
             )
         ]
-        total, is_exact = None, False
+        total, is_exact, blocks = None, False, dict[str, dict[str, float]]()
         if judged.cause in ("", ABSTENTION):
-            arrays = _arrays(record)
+            arrays = self.model.arrays_of(record)
             total = float(log_odds(self.model, arrays)[0])
             contributions = frame_contributions(self.model, arrays)
             is_exact = contributions.is_exact
             for row, value in enumerate(contributions.log_odds.tolist()):
                 score = None if contributions.scores is None else float(contributions.scores[row])
                 frames[row] = replace(frames[row], log_odds=value, score=score)
-        return PersonExplanation(judged, total, is_exact, tuple(frames), _place(person, clip))
+            blocks = block_contributions(self.model, arrays)
+        return PersonExplanation(
+            judged, total, is_exact, tuple(frames), _place(person, clip), blocks
+        )
 
     def _with_maps(
         self, explained: PersonExplanation, record: FeatureRecord, person: Person
@@ -208,21 +215,27 @@ class Explainer:
         rows = sorted(np.argsort(values)[::-1][: self.config.maps].tolist())
         size, margin = self.resolved.backbone.crop_size, self.resolved.config.faces.margin
         squares = self._squares(person)
-        masks = {}
+        faces = {}
         for row in rows:
-            left, top, side = square_around(
-                person.faces[row].box_xyxy, margin, *person.frame_size[row].tolist()
-            )
+            width, height = person.frame_size[row].tolist()
+            left, top, _ = square_around(person.faces[row].box_xyxy, margin, width, height)
             points = person.faces[row].landmarks
             if points is not None:
                 points = points - np.array([left, top], dtype=np.float32)
-            masks[row] = region_masks(points, side, size)
-        crops = {row: explained.frames[row].crop_rgb for row in rows}
-        maps, regions = occlusion(self.model, _arrays(record), crops, masks, self.features_of)
+            faces[row] = FaceCrop(squares[row], points)
+        arrays = self.model.arrays_of(record)
+        maps, regions = occlusion(self.model, arrays, faces, self._features)
         return replace(
             explained,
             regions=regions,
             maps=tuple(FaceMap(row, maps[row], residual_image(squares[row], size)) for row in rows),
+        )
+
+    def _features(self, squares: Squares, landmarks: Landmarks) -> npt.NDArray[np.float16]:
+        """Return the features of versions of one crop as they would be stored."""
+        blocks = self.blocks_of(squares, [landmarks] * len(squares))
+        return joined(
+            {name: block.astype(np.float16) for name, block in blocks.items()}, self.model.blocks
         )
 
     def _squares(self, person: Person) -> list[Image]:
@@ -231,10 +244,6 @@ class Explainer:
         if not config.is_lossy:
             return person.squares_rgb
         return image_codec.decode(image_codec.encode(person.squares_rgb, config.image_format))
-
-
-def _arrays(record: FeatureRecord) -> Arrays:
-    return record.features[None], record.mask[None]
 
 
 def _place(

@@ -11,7 +11,9 @@ the model's actual score. They show what the model reacts to, not what was manip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,60 +33,67 @@ CROPS_PER_FRAME = 1 + CELLS**2 + len(REGIONS)
 _BLUR = 0.15
 """Standard deviation of the blur as a fraction of the crop's side."""
 
+_BLUR_SIDE = 64
+"""Side in pixels to which crops are reduced for the blur, which leaves nothing smaller."""
+
 _FINE = 1.0
 """Standard deviation in pixels of the blur that separates noise from detail."""
 
+_BATCH = 16
+"""Number of covered crops in memory at a time."""
+
 Image = npt.NDArray[np.uint8]
-Masks = npt.NDArray[np.float32]
-FeaturesOf = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""Computes the features (N, D) of crops, uint8 (N, S, S, 3)."""
+Mask = npt.NDArray[np.float32]
+Landmarks = npt.NDArray[np.float32] | None
 
 
-def square_masks(size: int) -> Masks:
-    """Return the opacity of each square's cover.
+class FaceCrop(NamedTuple):
+    """The face in one frame.
+
+    Attributes:
+        square_rgb: uint8 (side, side, 3); the crop at its native size.
+        landmarks: float32 (5, 2) in pixels of the crop; None if there are none.
+    """
+
+    square_rgb: Image
+    landmarks: Landmarks = None
+
+
+FeaturesOf = Callable[[Sequence[Image], Landmarks], npt.NDArray[np.floating]]
+"""Computes the features (N, D) of versions of one crop, which share its landmarks."""
+
+
+def square_masks(size: int) -> Iterator[Mask]:
+    """Yield the opacity of each square's cover, row by row: float32 (size, size), from 0 to 1.
+
+    It is 1 in the square and falls to 0 over half a square around it.
 
     Args:
         size: Side of the crop in pixels.
-
-    Returns:
-        float32 (CELLS², size, size), row by row, from 0 to 1; 1 in the square, falling to 0 over
-        half a square around it.
     """
-    single = np.eye(CELLS**2, dtype=np.float32).reshape(-1, CELLS, CELLS)
-    return np.stack([2 * _enlarged(cells, size) for cells in single]).clip(0, 1)
+    for cells in np.eye(CELLS**2, dtype=np.float32).reshape(-1, CELLS, CELLS):
+        yield (2 * _enlarged(cells, size)).clip(0, 1)
 
 
-def region_masks(
-    landmarks: npt.NDArray[np.float32] | None, side: float, size: int
-) -> npt.NDArray[np.float32]:
-    """Return the opacity of the cover of each face region: float32 (6, size, size), from 0 to 1.
+def covered(square_rgb: Image, masks: Iterable[Mask]) -> Iterator[Image]:
+    """Yield a crop with each of the parts covered: uint8 (side, side, 3).
 
     Args:
-        landmarks: float32 (5, 2) in pixels of the crop at its native size; None if there are none.
-        side: Side of the crop at its native size in pixels.
-        size: Side of the masks in pixels.
+        square_rgb: uint8 (side, side, 3).
+        masks: float32 (side, side) each, from 0 to 1.
     """
-    return region_shares(landmarks, side, (size, size))
-
-
-def covered(crop_rgb: Image, masks: Masks) -> npt.NDArray[np.uint8]:
-    """Return a crop with each of the parts covered: uint8 (N, size, size, 3).
-
-    Args:
-        crop_rgb: uint8 (size, size, 3).
-        masks: float32 (N, size, size), from 0 to 1.
-    """
-    image = crop_rgb.astype(np.float32)
+    image = square_rgb.astype(np.float32)
     change = _cover(image) - image
-    result = np.empty((len(masks), *crop_rgb.shape), dtype=np.uint8)
-    for row, mask in enumerate(masks):
-        result[row] = (image + change * mask[..., None]).round().clip(0, 255)
-    return result
+    for mask in masks:
+        yield (image + change * mask[..., None]).round().clip(0, 255).astype(np.uint8)
 
 
 def _cover(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return what parts of a crop are replaced by; the same for equal crops."""
-    blurred = cv2.GaussianBlur(image, (0, 0), _BLUR * len(image))
+    side = len(image)
+    small = cv2.resize(image, (_BLUR_SIDE, _BLUR_SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), _BLUR * _BLUR_SIDE)
+    blurred = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
     generator = np.random.default_rng(0)
     noise = generator.standard_normal(image.shape, dtype=np.float32)
     # Compared after the same filter, and by the median, because edges are no noise.
@@ -99,11 +108,7 @@ def _fine(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def occlusion(
-    model: SequenceModel,
-    arrays: Arrays,
-    crops_rgb: Mapping[int, Image],
-    regions: Mapping[int, Masks],
-    features_of: FeaturesOf,
+    model: SequenceModel, arrays: Arrays, faces: Mapping[int, FaceCrop], features_of: FeaturesOf
 ) -> tuple[dict[int, npt.NDArray[np.float64]], dict[str, float]]:
     """Return what each square of some frames, and each face region in all of them, contributes.
 
@@ -111,26 +116,21 @@ def occlusion(
     when the part is covered.
 
     Args:
-        model: A model whose only input is the CNN's features.
+        model: The model.
         arrays: Features (1, T, D) and mask (1, T) of a person.
-        crops_rgb: Crop of each frame to look at, uint8 (size, size, 3), by its row in the features.
-        regions: Result of `region_masks` for each of these frames.
-        features_of: Runs the CNN, once for each frame.
+        faces: The face in each frame to look at, by its row in the features.
+        features_of: Runs the CNN.
 
     Returns:
         The contribution of each square by row, float64 (CELLS, CELLS), and of each region by name.
     """
-    size = len(next(iter(crops_rgb.values())))
-    squares = square_masks(size)
-    original: dict[int, npt.NDArray[np.float32]] = {}
-    without_square, without_region = {}, {}
-    for row, crop in crops_rgb.items():
-        covers = covered(crop, np.concatenate([squares, regions[row]]))
-        features = features_of(np.concatenate([crop[None], covers]))
-        original[row] = features[0]
-        without_square[row] = features[1 : 1 + len(squares)]
-        without_region[row] = features[1 + len(squares) :]
-    before = replaced(arrays, {row: features[None] for row, features in original.items()})
+    original, without_square, without_region = {}, {}, {}
+    for row, face in faces.items():
+        features = _features(face, features_of)
+        original[row] = features[:1]
+        without_square[row] = features[1 : 1 + CELLS**2]
+        without_region[row] = features[1 + CELLS**2 :]
+    before = replaced(arrays, original)
     total = float(log_odds(model, before)[0])
     by_square = {
         row: (total - log_odds(model, replaced(before, {row: changed}))).reshape(CELLS, CELLS)
@@ -138,6 +138,17 @@ def occlusion(
     }
     by_region = total - log_odds(model, replaced(before, without_region))
     return by_square, dict(zip(REGIONS, by_region.tolist(), strict=True))
+
+
+def _features(face: FaceCrop, features_of: FeaturesOf) -> npt.NDArray[np.floating]:
+    """Return the features of a crop: uncovered, with each square, and each region covered."""
+    square, landmarks = face
+    side = len(square)
+    regions = region_shares(landmarks, side, (side, side))
+    covers = covered(square, chain(square_masks(side), regions))
+    crops = chain([square], covers)
+    batches = iter(lambda: list(islice(crops, _BATCH)), [])
+    return np.concatenate([features_of(batch, landmarks) for batch in batches])
 
 
 def strongest(contributions: Mapping[str, float]) -> str:
@@ -150,12 +161,12 @@ def enlarged_map(contributions: npt.NDArray[np.float64], size: int) -> npt.NDArr
     return _enlarged(contributions.astype(np.float32), size)
 
 
-def replaced(arrays: Arrays, rows: Mapping[int, npt.NDArray[np.float32]]) -> Arrays:
+def replaced(arrays: Arrays, rows: Mapping[int, npt.NDArray[np.floating]]) -> Arrays:
     """Return N versions of a clip with other features in some frames.
 
     Args:
         arrays: Features (1, T, D) and mask (1, T).
-        rows: The features of each changed frame in each version, float32 (N, D).
+        rows: The features of each changed frame in each version, (N, D).
     """
     features, mask = arrays
     count = len(next(iter(rows.values())))
@@ -171,6 +182,6 @@ def log_odds(model: SequenceModel, arrays: Arrays) -> npt.NDArray[np.float64]:
     return calibration.slope * mean_logits(model.members, arrays) + calibration.intercept
 
 
-def _enlarged(cells: npt.NDArray[np.float32], size: int) -> Masks:
+def _enlarged(cells: npt.NDArray[np.float32], size: int) -> Mask:
     resized = cv2.resize(cells, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.float32)

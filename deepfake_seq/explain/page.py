@@ -13,9 +13,13 @@ from deepfake_seq.explain import pictures
 from deepfake_seq.explain.clip_report import NO_PROOF, ClipReport
 from deepfake_seq.explain.explanation import Explanation, PersonExplanation
 from deepfake_seq.explain.support import LEVELS, Support, rounded
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.sequence.reports import html
 from deepfake_seq.verdict import FAKE, INCONCLUSIVE, REAL
 from deepfake_seq.verdict_text import in_plain_words
+
+BLOCK_NAMES = {"regions": "texture", "residual": "noise", "ela": "compression"}
+"""What the evidence blocks with regions measure."""
 
 MAX_PEOPLE = 6
 """Number of people, the most suspicious ones, who are shown with their frames."""
@@ -53,7 +57,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Timeline:
+class TimelineDrawing:
     """The drawing of a timeline.
 
     Attributes:
@@ -84,16 +88,19 @@ class PersonView:
         regions: Name, contribution as a factor of the odds, its direction, and the length of its
             bar (0 to 1) for each face region, the one that speaks most for fake first.
         region_summary: Which region stands out, in a sentence.
+        blocks: For each face region its name, and its contribution through each of
+            `person.blocks` as a factor of the odds.
         maps: Caption, and JPEG files of crop, map and residual, of each mapped frame.
     """
 
     number: int
     person: PersonExplanation
     support: str
-    timeline: Timeline | None
+    timeline: TimelineDrawing | None
     crops: tuple[tuple[bytes, str], ...]
     regions: tuple[tuple[str, str, str, float], ...]
     region_summary: str
+    blocks: tuple[tuple[str, ...], ...]
     maps: tuple[tuple[str, bytes, bytes, bytes], ...]
 
 
@@ -139,6 +146,7 @@ def render(report: ClipReport) -> str:
         people_left_out=len(people) - len(shown),
         places=_places(people),
         frame_size=(WIDTH, HEIGHT, LEFT, TOP, BOTTOM),
+        block_names=BLOCK_NAMES,
         percent=percent,
     )
 
@@ -236,6 +244,10 @@ def _person(
             for name, value in regions
         ),
         region_summary=_region_summary(regions),
+        blocks=tuple(
+            (name, *(factor(values[name]) for values in person.blocks.values()))
+            for name in (REGIONS if person.blocks else ())
+        ),
         maps=tuple(_maps(person)),
     )
 
@@ -275,7 +287,9 @@ def _maps(person: PersonExplanation) -> Iterator[tuple[str, bytes, bytes, bytes]
         )
 
 
-def timeline(person: PersonExplanation, explanation: Explanation, report: ClipReport) -> Timeline:
+def timeline(
+    person: PersonExplanation, explanation: Explanation, report: ClipReport
+) -> TimelineDrawing:
     """Return the drawing of a person's timeline."""
     times = [frame.pts_seconds for frame in person.frames]
     duration = max(explanation.duration_seconds, max(times), 1e-3)
@@ -320,7 +334,7 @@ def timeline(person: PersonExplanation, explanation: Explanation, report: ClipRe
         ]
         over = sum(bar.kind == FAKE for bar in bars)
         summary = f"{over} of {len(bars)} frames raise the odds of fake."
-    return Timeline(
+    return TimelineDrawing(
         bars=tuple(bars),
         levels=tuple(levels),
         shots=tuple(Line(round(across(seconds), 1)) for seconds in explanation.shot_seconds),

@@ -95,7 +95,7 @@ class Reporter:
         self._explainer = Explainer(
             self.predictor.model,
             self.predictor.resolved,
-            self.predictor.extractor.features_of,
+            self.predictor.extractor.blocks_of,
             config.explain,
         )
         self._started: dict[int, datetime] = {}

@@ -7,13 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.backbones.batching import Batch, Batcher, Rows, finish
-from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
+from deepfake_seq.extract.evidence import Evidence
+from deepfake_seq.extract.evidence.evidence import Landmarks, Squares
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
 from deepfake_seq.extract.records.from_videos import (
@@ -45,23 +43,23 @@ class Extractor:
 
     Args:
         crop_source: Makes the crops.
-        cnn: Computes the features of crops.
+        evidence: Computes the evidence blocks of crops.
         on_stage: Called when the crops of a video are ready for the CNN.
     """
 
     def __init__(
         self,
         crop_source: CropSource,
-        cnn: CnnRuntime,
+        evidence: Evidence,
         on_stage: OnStage = lambda item, stage: None,
     ) -> None:
         self.profile = crop_source.profile
         self._crop_source = crop_source
-        self._cnn = cnn
+        self._evidence = evidence
         self._on_stage = on_stage
         self._crop_threads = ThreadPoolExecutor(crop_source.lanes, "crop")
         self._cnn_thread = ThreadPoolExecutor(1, "cnn")
-        self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
+        self._batcher: Batcher[_Owner] = Batcher(evidence.batch)
         self._cropping: dict[Future[list[PendingRecord]], VideoItem] = {}
         self._computing: dict[Future[Rows], Batch[_Owner]] = {}
 
@@ -92,15 +90,18 @@ class Extractor:
         workers = execution.workers or default_workers()
         if videos is not None:
             workers = max(min(workers, videos), 1)
-        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        blocks = ("features", *resolved.extract_options.evidence)
+        evidence = Evidence.build(
+            blocks, execution.runtime, config.backbone, resolved.backbone_weights
+        )
         if resolved.face_cache:
-            return cls(CachedCropSource(resolved, workers), cnn, on_stage)
+            return cls(CachedCropSource(resolved, evidence, workers), evidence, on_stage)
         detector = build_detector(
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        source = VideoCropSource(resolved, detector, decoders, on_stage, on_people)
-        return cls(source, cnn, on_stage)
+        source = VideoCropSource(resolved, detector, evidence, decoders, on_stage, on_people)
+        return cls(source, evidence, on_stage)
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +143,7 @@ class Extractor:
     @property
     def has_room(self) -> bool:
         """Whether another video can be submitted without piling up work."""
-        crops = _BATCHES_AHEAD * self._cnn.batch
+        crops = _BATCHES_AHEAD * self._evidence.batch
         return len(self._cropping) <= self._crop_source.lanes and self._batcher.waiting < crops
 
     @property
@@ -166,45 +167,48 @@ class Extractor:
         while len(self._computing) < _BATCHES_AHEAD and (
             batch := self._batcher.take(partial=not self._computing)
         ):
-            self._computing[self._cnn_thread.submit(self._features, batch)] = batch
+            self._computing[self._cnn_thread.submit(self._compute, batch)] = batch
         under_way: list[Future[Any]] = [*self._cropping, *self._computing]
         ready, _ = wait(under_way, seconds, FIRST_COMPLETED)
         for future in ready:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
 
-    def features_of(self, crops_rgb: npt.NDArray[np.uint8]) -> Rows:
-        """Compute the features of further crops, between the batches of the videos.
+    def blocks_of(self, squares: Squares, landmarks: Landmarks) -> dict[str, Rows]:
+        """Compute the evidence blocks of further faces, between the batches of the videos.
 
         Args:
-            crops_rgb: uint8 (N, S, S, 3); S is the input size of the CNN.
+            squares: See `Evidence.prepare`.
+            landmarks: See `Evidence.prepare`.
 
         Returns:
-            float32 (N, D).
+            The blocks by name, float32 (N, width) each.
         """
-        return self._cnn_thread.submit(self._cnn.features, crops_rgb).result()
+        inputs = self._evidence.prepare(squares, landmarks)
+        rows = self._cnn_thread.submit(self._evidence.compute, inputs).result()
+        return self._evidence.split(rows)
 
-    def _features(self, batch: Batch[_Owner]) -> Rows:
+    def _compute(self, batch: Batch[_Owner]) -> Rows:
         with self.profile.measure("cnn", len(batch)):
-            return self._cnn.features(batch.inputs["crops_rgb"])
+            return self._evidence.compute(batch.inputs)
 
     def _receive_crops(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
         item, pending = self._cropping.pop(future), future.result()
         faces = [record.faces for record in pending if record.faces is not None]
         video = ExtractedVideo(item, [record.record for record in pending], faces)
         for position, record in enumerate(pending):
-            if len(record.crops_rgb):
+            if record.inputs:
                 if not video.missing:
                     self._on_stage(item, "cnn")
                 video.missing += 1
-                self._batcher.add((video, position, record), {"crops_rgb": record.crops_rgb})
+                self._batcher.add((video, position, record), record.inputs)
         if not video.missing:
             yield video
 
     def _receive_features(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
-        for owner, features in finish(self._computing.pop(future), future.result()):
+        for owner, rows in finish(self._computing.pop(future), future.result()):
             video, position, record = owner
-            video.records[position] = record.to_record(features)
+            video.records[position] = record.to_record(self._evidence.split(rows))
             video.missing -= 1
             if not video.missing:
                 yield video

@@ -150,10 +150,10 @@ class Matcher:
         ]
         for item, root in clashes[:_MAX_LISTED]:
             recorded = str(Path(root, item.video_id)) if root else "a path that is not recorded"
-            lines.append(f"  {_printable(item.video_id)}")
-            lines.append(f"    in the store  {_printable(recorded)}")
+            lines.append(f"  {printable(item.video_id)}")
+            lines.append(f"    in the store  {printable(recorded)}")
             now = str(Path(self._sources.root_of(item), item.video_id))
-            lines.append(f"    now           {_printable(now)}")
+            lines.append(f"    now           {printable(now)}")
         if len(clashes) > _MAX_LISTED:
             lines.append(f"  and {len(clashes) - _MAX_LISTED} more")
         item, root = clashes[0]
@@ -268,7 +268,8 @@ def _is_same(root: str | None, item: VideoItem) -> bool:
         return False
 
 
-def _printable(path: str) -> str:
+def printable(path: str) -> str:
+    """Return a path, or its representation if it contains control characters."""
     return path if path.isprintable() else repr(path)
 
 
@@ -281,6 +282,7 @@ def _missing_message(missing: Counter[str], store: Path) -> str:
     return (
         f"--prune cannot tell whether videos were deleted: these folders are missing or empty, "
         f"as if their disk were not mounted: {examples}{more}. Nothing was changed. Mount the "
-        "disk, or delete the empty folder; to remove the records on purpose, "
-        f"`deepseq remove {store} --folder {folder}`."
+        "disk, or delete the empty folder. To remove the records on purpose, first extract without "
+        f"--prune, which notes where all other videos are, then `deepseq remove {store} --folder "
+        f"{folder}`."
     )

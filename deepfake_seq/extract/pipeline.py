@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.engines import Engine, Job, build_engine
-from deepfake_seq.extract.matching import Match, Matcher
+from deepfake_seq.extract.matching import Match, Matcher, printable
 from deepfake_seq.extract.origin_notes import OriginNotes
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -159,11 +159,11 @@ def _apply(matched: Match, writers: StoreWriters) -> None:
     if matched.gone:
         writers.remove(matched.gone)
         for video_id in matched.gone:
-            _LOG.info("removed %s: its file is gone", video_id)
+            _LOG.info("removed %s: its file is gone", printable(video_id))
     if matched.moves:
         writers.move(matched.moves)
         for old, new in list(matched.moves.items())[:_MAX_LISTED]:
-            _LOG.info("moved %s to %s", old, new)
+            _LOG.info("moved %s to %s", printable(old), printable(new))
         if len(matched.moves) > _MAX_LISTED:
             _LOG.info("moved %d more videos", len(matched.moves) - _MAX_LISTED)
 

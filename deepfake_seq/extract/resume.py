@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.config.execution import exceeds_a_limit
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
+from deepfake_seq.extract.evidence.table import BLOCK_TABLE
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -28,7 +31,7 @@ from deepfake_seq.store import (
 )
 from deepfake_seq.store.origins import Origins
 from deepfake_seq.store.record_ids import VIEW_FACT, people_in, record_id, views_in
-from deepfake_seq.store.records.record import ASSIGNED_FACTS
+from deepfake_seq.store.records.record import ASSIGNED_FACTS, EVIDENCE_FACT
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)
 
@@ -107,6 +110,9 @@ class ResumableWriter:
         self._store = writers.features
         self.all_people = resolved.config.faces.people == "all"
         self._options = resolved.extract_options
+        self._evidence = {
+            name: BLOCK_TABLE[name].settings(resolved.backbone) for name in self._options.evidence
+        }
         self.sources: Sources = FileSources()
         if resolved.face_cache:
             self.sources = CachedSources(FaceStore.open(resolved.face_cache), self.all_people)
@@ -189,7 +195,7 @@ class ResumableWriter:
             for faces in reversed(video.faces):
                 self.writers.faces.commit(faces)
         for record in reversed(video.records):
-            self._store.commit(record)
+            self._store.commit(self._with_other_evidence(record))
         self._store.release(item.video_id)
 
     def _empty_outdated(self, video: ExtractedVideo) -> None:
@@ -231,8 +237,9 @@ class ResumableWriter:
         return entry.transient and self._limits.exceed(entry.metadata["facts"])
 
     def _is_complete(self, item: VideoItem) -> bool:
-        """Return whether the requested faces and views of every person are in the stores."""
-        if self.writers.faces is None and not self._options.views.wanted(item.label):
+        """Return whether the requested faces, views and evidence of everyone are in the stores."""
+        extra = self._options.evidence or self._options.views.wanted(item.label)
+        if self.writers.faces is None and not extra:
             return True  # saves looking up every video of a large store
         for number, name in enumerate(self._people(item, self._store)):
             entry = self._store.entry(name)
@@ -246,13 +253,32 @@ class ResumableWriter:
                     return False
             if failed:
                 continue
+            if not self._has_evidence(entry):
+                return False
             for view_id, settings in wanted_views(name, item.label, self._options.views):
                 view = self._store.entry(view_id)
-                if view is None or not _same_video(view, entry):
+                if view is None or not _same_video(view, entry) or not self._has_evidence(view):
                     return False
                 if view.metadata["facts"].get(VIEW_FACT, {}).get("settings") != settings:
                     return False
         return True
+
+    def _has_evidence(self, entry: Entry) -> bool:
+        """Return whether a record has the requested evidence blocks with today's settings."""
+        stored = entry.metadata["facts"].get(EVIDENCE_FACT, {})
+        return all(stored.get(name) == settings for name, settings in self._evidence.items())
+
+    def _with_other_evidence(self, record: FeatureRecord) -> FeatureRecord:
+        """Return a record with the evidence blocks that only its present record has."""
+        if record.failed or record.video_id not in self._store:
+            return record
+        present = self._store[record.video_id]
+        is_same = present.source.sha256 == record.source.sha256
+        if not is_same or not np.array_equal(present.features, record.features):
+            return record
+        settings = present.facts.get(EVIDENCE_FACT, {}) | record.facts.get(EVIDENCE_FACT, {})
+        facts = record.facts | ({EVIDENCE_FACT: settings} if settings else {})
+        return replace(record, facts=facts, evidence={**present.evidence, **record.evidence})
 
     def _keep(self, item: VideoItem, entry: Entry) -> Outcome | None:
         """Update and release a video whose records are up to date, and return its outcome.

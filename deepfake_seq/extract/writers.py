@@ -100,7 +100,7 @@ class StoreWriters:
                 del waiting[old]
                 self.features.release(old)
                 self.features.release(new)
-        self.features.remove_origins(names.keys())
+        self.features.update_origins({}, names.keys())
 
     def _claim_both(self, old: str, new: str) -> bool:
         """Claim the old and the new id of a video, or neither."""

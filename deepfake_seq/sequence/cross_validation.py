@@ -46,6 +46,7 @@ CONTENDERS = (
     ModelConfig("attention"),
     ModelConfig("logistic", inputs="both"),
     ModelConfig("gru", shuffle_frames=True),
+    ModelConfig("autoencoder"),
 )
 """The models that `--model all` compares, in addition to the baselines."""
 
@@ -65,6 +66,11 @@ class Round:
     pairs: list[Pair]
     test: SequenceData
     warnings: list[str] = field(default_factory=list)
+
+    def with_blocks(self, names: Sequence[str]) -> Round:
+        """Return the round with some of the evidence blocks."""
+        pairs = [(one.with_blocks(names), other.with_blocks(names)) for one, other in self.pairs]
+        return replace(self, pairs=pairs, test=self.test.with_blocks(names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +100,33 @@ class Study:
 
     Attributes:
         outcomes: Outcomes of each model, in the order of the rounds.
-        summary: Plain JSON values: `data`, `clips`, `folds`, `seeds`, `recipe` and, in `models`,
-            the result of `summarise` for each model.
+        summary: Plain JSON values: `data`, `clips`, `evidence` (width of each block), `folds`,
+            `seeds`, `recipe` and, in `models`, the result of `summarise` for each model.
         warnings: Warnings about the metrics.
     """
 
     outcomes: dict[str, list[RoundResult]]
     summary: dict[str, Any]
     warnings: list[str]
+
+
+def ablations(configs: Sequence[ExperimentConfig], blocks: Sequence[str]) -> list[ExperimentConfig]:
+    """Return each configuration with all evidence blocks, and without each one of them.
+
+    Raises:
+        UsageError: There is only one block.
+    """
+    if len(blocks) < 2:
+        raise UsageError(
+            "--ablate compares evidence blocks, and the clips have one. Extract more blocks with "
+            f"`deepseq extract --evidence`. Received: {', '.join(blocks)}"
+        )
+    rests = [tuple(blocks), *(tuple(name for name in blocks if name != left) for left in blocks)]
+    return [
+        replace(config, model=replace(config.model, evidence=rest))
+        for config in configs
+        for rest in rests
+    ]
 
 
 def rounds(data: SequenceData, config: ExperimentConfig, folds: int, seeds: int) -> Iterator[Round]:
@@ -153,7 +178,8 @@ def study(
 
     Args:
         clips: The clips, which each round splits again.
-        configs: Settings of each model; they differ only in `model`.
+        configs: Settings of each model; they differ only in `model`, whose `evidence` selects
+            some of the blocks of the clips. The baselines use all blocks.
         folds: Number of folds, or 0 for the split of the settings.
         seeds: Number of seeds.
         on_training: Called with the name of each model after it was trained and tested.
@@ -165,14 +191,17 @@ def study(
     data = clips.data
     outcomes: dict[str, list[RoundResult]] = {}
     training_warnings: dict[str, None] = {}  # in order, without repetitions
+    blocks = tuple(data.features.blocks)
     for current in rounds(data, configs[0], folds, seeds):
         training_warnings |= dict.fromkeys(current.warnings)
         for config in configs:
             seeded = replace(config, train=replace(config.train, seed=current.seed))
-            ensemble = fit_ensemble(current.pairs, seeded)
-            outcomes.setdefault(config.model.title, []).append(_outcome(current, ensemble))
+            chosen = current.with_blocks(config.model.evidence or blocks)
+            ensemble = fit_ensemble(chosen.pairs, seeded)
+            title = _title(config.model, blocks)
+            outcomes.setdefault(title, []).append(_outcome(chosen, ensemble))
             training_warnings |= dict.fromkeys(ensemble.warnings)
-            on_training(config.model.title)
+            on_training(title)
         for name, fit_baseline in BASELINES.items():
             ensemble = fit_baseline(current.pairs, configs[0])
             outcomes.setdefault(name, []).append(_outcome(current, ensemble))
@@ -181,6 +210,7 @@ def study(
     summary = {
         "data": clips.name,
         "clips": data.counts,
+        "evidence": dict(data.features.blocks),
         "folds": folds,
         "seeds": seeds,
         "recipe": asdict(configs[0]),
@@ -248,6 +278,12 @@ def save(folder: Path, result: Study) -> None:
         atomic.write_json(draft / "study.json", {**summary, "warnings": result.warnings})
         atomic.write_bytes(draft / "README.md", "\n".join(lines).encode())
         atomic.write_bytes(draft / "scores.csv", _as_csv(result.outcomes).encode())
+
+
+def _title(model: ModelConfig, blocks: Sequence[str]) -> str:
+    """Return the name of a model, and the evidence blocks that it does not use."""
+    left_out = [name for name in blocks if model.evidence and name not in model.evidence]
+    return f"{model.title} without {', '.join(left_out)}" if left_out else model.title
 
 
 def _as_csv(outcomes: Mapping[str, Sequence[RoundResult]]) -> str:

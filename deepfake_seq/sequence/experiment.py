@@ -56,29 +56,37 @@ class Experiment(LabelledClips):
         return self.data.take(self.split.positions.test)
 
 
-def load_experiment(store: FeatureStore, config: SplitConfig) -> Experiment:
+def load_experiment(
+    store: FeatureStore, config: SplitConfig, evidence: Sequence[str] = ()
+) -> Experiment:
     """Load the labelled clips of a store and split them.
+
+    Args:
+        store: The features.
+        config: How to split the clips.
+        evidence: Evidence blocks to load; by default those that every usable clip has.
 
     Raises:
         DatasetError: The store has too few clips, classes or groups, or its split leaks.
         StoreError: A record is damaged.
     """
-    clips = load_clips(store, config.seed)
+    clips = load_clips(store, config.seed, evidence)
     return split_clips(clips, config)
 
 
-def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
+def load_clips(store: FeatureStore, seed: int, evidence: Sequence[str] = ()) -> LabelledClips:
     """Load the labelled clips of a store and probe their metadata.
 
     Args:
         store: The features.
         seed: Seed of the shortcut probe.
+        evidence: Evidence blocks to load; by default those that every usable clip has.
 
     Raises:
         DatasetError: The store has no labelled clip with enough valid frames.
         StoreError: A record is damaged.
     """
-    return describe_clips(load(store), store, seed)
+    return describe_clips(load(store, evidence=evidence), store, seed)
 
 
 def describe_clips(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:

@@ -76,6 +76,17 @@ def remaining_records(index: Index, name: str, changes: Changes, folder: Path) -
             raise StoreError(f"{rows[done].video_id}: {message}") from error
 
 
+def require_intact(index: Index, changes: Changes, folder: Path) -> None:
+    """Raise if a record that remains after the changes is damaged.
+
+    Raises:
+        StoreError: See `remaining_records`.
+    """
+    for name in shards_to_replace(index, changes):
+        for _ in remaining_records(index, name, changes, folder):
+            pass  # reading a record checks it
+
+
 def _runs(values: Sequence[str | None]) -> Iterator[tuple[int, int]]:
     """Yield start and stop of each run of values that are not None."""
     for is_kept, positions in groupby(range(len(values)), lambda n: values[n] is not None):

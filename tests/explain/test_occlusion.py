@@ -17,9 +17,9 @@ from deepfake_seq.augment.masks import REACH, SIDE
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.explain.occlusion import (
     CELLS,
+    FaceCrop,
     covered,
     occlusion,
-    region_masks,
     square_masks,
     strongest,
 )
@@ -89,9 +89,10 @@ def model() -> SequenceModel:
 
 
 def explained(model: SequenceModel, images: Images) -> Any:
-    crops = {row: images[row] for row in TELLING}
-    masks = dict.fromkeys(TELLING, region_masks(LANDMARKS, SIZE, SIZE))
-    return occlusion(model, arrays_of(images), crops, masks, cell_colours)
+    faces = {row: FaceCrop(images[row], LANDMARKS) for row in TELLING}
+    return occlusion(
+        model, arrays_of(images), faces, lambda squares, _: cell_colours(np.stack(squares))
+    )
 
 
 def test_a_forged_mouth_is_named(model: SequenceModel) -> None:
@@ -132,7 +133,7 @@ def test_a_cover_has_neither_edges_nor_less_noise() -> None:
     crop = np.full((SIZE, SIZE, 3), 60, dtype=np.float32)
     crop[:, SIZE // 2 :] = 180
     crop = (crop + np.random.default_rng(0).normal(0, 8, crop.shape)).round().astype(np.uint8)
-    cover = covered(crop, np.ones((1, SIZE, SIZE), dtype=np.float32))[0]
+    cover = next(covered(crop, [np.ones((SIZE, SIZE), dtype=np.float32)]))
     steps = [
         np.abs(np.diff(image.astype(float), axis=1)).mean(axis=(0, 2)) for image in (crop, cover)
     ]
@@ -142,8 +143,8 @@ def test_a_cover_has_neither_edges_nor_less_noise() -> None:
 
 def test_covering_changes_only_the_part() -> None:
     crop = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    masks = square_masks(SIZE)
+    masks = np.stack([*square_masks(SIZE)])
     assert masks.max() == 1 and (masks.sum(axis=0) >= 1).all()
-    corner = covered(crop, masks[:1])[0]
+    corner = next(covered(crop, masks[:1]))
     assert np.array_equal(corner[SIZE // 2 :], crop[SIZE // 2 :])
     assert not np.array_equal(corner[: SIZE // CELLS], crop[: SIZE // CELLS])

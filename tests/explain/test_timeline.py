@@ -20,7 +20,7 @@ WIDTH = 8
 
 def network(name: str, seed: int = 0) -> SequenceModel:
     """Return a model of small random weights."""
-    config = ModelConfig(name)
+    config = ModelConfig(name, wide=False)
     generator = np.random.default_rng(seed)
     weights = {
         key: generator.normal(0, 0.3, shape).astype(np.float32)

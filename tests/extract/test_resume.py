@@ -149,7 +149,7 @@ def test_another_video_that_another_run_has_committed_meanwhile_is_not_replaced(
         with pytest.raises(StoreError, match="another run has committed another video"):
             writer.claim(pending)
         origin = Origin.of(writer.sources.root_of(item), source.sha256)
-        features.add_origins({"a.mp4": origin})  # it was the same path: the file has changed
+        features.update_origins({"a.mp4": origin})  # it was the same path: the file has changed
         assert writer.claim(pending) is None
 
 

@@ -11,7 +11,14 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.cross_validation import CONTENDERS, rounds, save, study
+from deepfake_seq.sequence.cross_validation import (
+    CONTENDERS,
+    ablations,
+    rounds,
+    save,
+    study,
+)
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.experiment import Experiment, load_experiment
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
 
@@ -123,7 +130,8 @@ def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:
 
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
     titles = [config.title for config in CONTENDERS]
-    assert titles == ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    models = ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    assert titles == [*models, "autoencoder"]
 
 
 def test_shuffling_frames_hurts_a_model_that_uses_their_order(
@@ -154,3 +162,37 @@ def test_shuffling_frames_hurts_a_model_that_uses_their_order(
         predictions = ensemble.scores(test) >= ensemble.decision.threshold
         accuracy[shuffled] = (predictions == test.labels).mean()
     assert accuracy[False] > 0.9 and accuracy[True] < 0.75
+
+
+def with_two_blocks(experiment: Experiment) -> Experiment:
+    """Return the clips with the last two of their eight features as a block of their own."""
+    data = experiment.data
+    features = ArrayFeatures(*data.features.read(data.rows), {"features": 6, "depths": 2})
+    return replace(experiment, data=replace(data, features=features, rows=np.arange(len(data))))
+
+
+def test_an_ablation_compares_all_blocks_with_all_but_one_on_the_same_folds(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    clips = with_two_blocks(experiment)
+    configs = ablations([CONFIG], tuple(clips.data.features.blocks))
+    result = study(clips, configs, folds=2, seeds=1)
+    names = ["logistic", "logistic without features", "logistic without depths"]
+    assert list(result.outcomes)[:3] == names
+    tested = [[row.video_ids for row in result.outcomes[name]] for name in names]
+    assert tested[0] == tested[1] == tested[2]
+    scores = [np.concatenate([row.scores for row in result.outcomes[name]]) for name in names]
+    assert len({values.tobytes() for values in scores}) == 3
+    assert result.summary["evidence"] == {"features": 6, "depths": 2}
+    save(tmp_path / "study", result)
+    assert "logistic without depths" in (tmp_path / "study" / "README.md").read_text()
+    alone = replace(CONFIG, model=replace(CONFIG.model, evidence=("features",)))
+    same = study(clips, [alone], folds=2, seeds=1).outcomes["logistic without depths"]
+    assert np.array_equal(np.concatenate([row.scores for row in same]), scores[2])
+
+
+def test_an_ablation_of_a_single_block_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=20)
+    result = deepseq("fit", "--features", store.path, "--ablate", "--model", "logistic")
+    assert result.exit_code == 2
+    assert "--ablate compares evidence blocks" in result.stderr

@@ -56,7 +56,9 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(params=[IN_MEMORY, STREAMED], ids=["in memory", "from the store"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """The memory in bytes that `fit` has for features."""
-    monkeypatch.setattr(experiment_module, "load", lambda store: load(store, request.param))
+    monkeypatch.setattr(
+        experiment_module, "load", lambda store, **options: load(store, request.param, **options)
+    )
     return int(request.param)
 
 
@@ -158,19 +160,19 @@ def test_views_of_training_clips_change_the_model_but_not_the_split(
         for folder in (one, other)
     ]
     assert baselines[0] != baselines[1]
-    assert result.views == {"real": 24, "fake": 48}
+    assert result.views == {"real": 24, "fake": 24}
 
 
 def test_a_run_counts_its_views_but_lists_none(viewed: FeatureStore, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit_arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1)
     result = deepseq(*fit_arguments, "--out", folder)
-    assert "views: 72 for training only (24 real, 48 fake)" in result.stdout
+    assert "views: 48 for training only (24 real, 24 fake)" in result.stdout
     values = json.loads(deepseq(*fit_arguments, "--out", tmp_path / "x", "--json").stdout)
-    assert values["views"] == {"real": 24, "fake": 48}
+    assert values["views"] == {"real": 24, "fake": 24}
     assert sum(values["split"].values()) == 40
     assert json.loads((folder / "model.json").read_text())["views"] == values["views"]
-    assert "72 for training only (24 real, 48 fake)" in (folder / "README.md").read_text()
+    assert "48 for training only (24 real, 24 fake)" in (folder / "README.md").read_text()
     for name in ("split.json", "predictions.csv"):
         assert "@" not in (folder / name).read_text()
     with (folder / "predictions.csv").open(newline="") as file:
@@ -178,6 +180,20 @@ def test_a_run_counts_its_views_but_lists_none(viewed: FeatureStore, tmp_path: P
     evaluated = deepseq("evaluate", folder, "--features", viewed.path, "--json")
     counts = json.loads(evaluated.stdout)["clips"]
     assert sum(sum(classes.values()) for classes in counts.values()) == 40
+
+
+def test_self_blended_fakes_are_used_with_real_fakes_only_on_request(
+    viewed: FeatureStore, tmp_path: Path
+) -> None:
+    arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1, "--out")
+    without = deepseq(*arguments, tmp_path / "without")
+    assert "left out: 24 self-blended fakes" in without.stdout
+    assert "--pseudo-fakes" in without.stdout
+    requested = deepseq(*arguments, tmp_path / "requested", "--pseudo-fakes")
+    assert "views: 72 for training only (24 real, 48 fake)" in requested.stdout
+    assert "left out" not in requested.stdout
+    weights = [(tmp_path / name / run.WEIGHTS).read_bytes() for name in ("without", "requested")]
+    assert weights[0] != weights[1]
 
 
 def test_evaluate_does_not_read_views(

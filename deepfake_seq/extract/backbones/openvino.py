@@ -199,6 +199,7 @@ def _export(row: Backbone, weights: Path | None, outputs: Sequence[str], target:
         raise WeightsError(last)
     if result.returncode:
         raise EngineError(
-            f"{Path(row.application).suffix[1:]} could not be translated for OpenVINO in {target.parent.parent}: {last}. "
-            "TMPDIR sets another folder for temporary files; --runtime keras needs no translation."
+            f"{row.application} could not be translated for OpenVINO in {target.parent.parent}: "
+            f"{last}. TMPDIR sets another folder for temporary files; --runtime keras needs no "
+            "translation."
         )

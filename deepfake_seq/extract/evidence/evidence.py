@@ -44,6 +44,7 @@ class Evidence:
     Attributes:
         batch: Number of faces per call of `compute` at which it is fastest.
         widths: Number of values per face of each block, by name, in the order of the rows.
+        settings: What each block depends on beside crop, landmarks and CNN; see `table.Block`.
     """
 
     def __init__(self, blocks: Sequence[str], row: Backbone, cnn: BlockRuntime | None) -> None:
@@ -54,6 +55,7 @@ class Evidence:
         self._prepare = {name: _preparation(name, row, cnn) for name in inputs_of(outputs)}
         self._prepare |= self._others
         self.batch = cnn.batch if cnn else _BATCH_WITHOUT_CNN
+        self.settings = {name: BLOCK_TABLE[name].settings(row) for name in blocks}
         self.widths = {name: BLOCK_TABLE[name].width(row) for name in [*outputs, *self._others]}
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import FaceConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.faces import FaceDetector, image_codec
 from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.profiling import Profile
@@ -61,6 +63,7 @@ class VideoCropSource:
     Args:
         resolved: The settings.
         detector: Finds faces.
+        evidence: Prepares crops for the CNN.
         decoders: Decoding processes; as many threads are used as there are processes.
         on_stage: Called by the threads before each video is decoded and searched for faces.
         on_people: Called by the threads after each video was searched for faces.
@@ -70,6 +73,7 @@ class VideoCropSource:
         self,
         resolved: ResolvedConfig,
         detector: FaceDetector,
+        evidence: Evidence,
         decoders: Decoders,
         on_stage: OnStage = lambda item, stage: None,
         on_people: OnPeople = lambda item, video, people: None,
@@ -78,6 +82,7 @@ class VideoCropSource:
         self.lanes = decoders.workers
         self._resolved = resolved
         self._detector = detector
+        self._evidence = evidence
         self._decoders = decoders
         self._on_stage = on_stage
         self._on_people = on_people
@@ -97,7 +102,7 @@ class VideoCropSource:
             return [
                 record
                 for number, person in enumerate(people)
-                for record in _records(self._resolved, item, video, number, person)
+                for record in self._records(item, video, number, person)
             ]
 
     def _people(self, item: VideoItem, video: DecodedVideo) -> list[Person]:
@@ -119,29 +124,30 @@ class VideoCropSource:
             )
         return people or [Person.empty()]
 
+    def _records(
+        self, item: VideoItem, video: DecodedVideo, number: int, person: Person
+    ) -> list[PendingRecord]:
+        """Return the record of a person, followed by those of the requested views."""
+        resolved, config = self._resolved, self._resolved.config.faces
+        record = _without_crops(resolved, item, video, number, person)
+        squares = person.squares_rgb
+        if not (config.is_lossy or resolved.extract_options.keep_faces):
+            return record.with_crops(resolved, self._evidence, squares)
+        too_large = _too_large(squares)
+        kept, kept_squares = (record.rejected(too_large), []) if too_large else (record, squares)
+        files = image_codec.encode(kept_squares, config.image_format)
+        faces = kept.to_face_record(files) if resolved.extract_options.keep_faces else None
+        if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
+            return kept.with_crops(resolved, self._evidence, image_codec.decode(files), faces)
+        return record.with_crops(resolved, self._evidence, squares, faces)
+
 
 def failure_record(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
     """Return the record of a video without frames."""
-    (record,) = _records(resolved, item, video, 0, Person.empty())
-    return record
-
-
-def _records(
-    resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
-) -> list[PendingRecord]:
-    """Return the record of a person, followed by those of the requested views."""
-    config = resolved.config.faces
-    record = _without_crops(resolved, item, video, number, person)
-    squares = person.squares_rgb
-    if not (config.is_lossy or resolved.extract_options.keep_faces):
-        return record.with_crops(resolved, squares)
-    too_large = _too_large(squares)
-    kept, kept_squares = (record.rejected(too_large), []) if too_large else (record, squares)
-    files = image_codec.encode(kept_squares, config.image_format)
-    faces = kept.to_face_record(files) if resolved.extract_options.keep_faces else None
-    if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
-        return kept.with_crops(resolved, image_codec.decode(files), faces)
-    return record.with_crops(resolved, squares, faces)
+    pending = _without_crops(resolved, item, video, 0, Person.empty()).labelled(resolved)
+    if not resolved.extract_options.keep_faces:
+        return pending
+    return replace(pending, faces=pending.to_face_record([]))
 
 
 def _without_crops(

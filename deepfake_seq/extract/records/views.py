@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deepfake_seq.augment import (
     RANGES_VERSION,
@@ -16,6 +17,7 @@ from deepfake_seq.augment import (
     apply_view,
     degrade,
     draw_view,
+    landmarks_in_view,
     self_blend,
 )
 from deepfake_seq.config import DEGRADATIONS, VIEW_KINDS, ViewsConfig
@@ -48,12 +50,14 @@ class RenderedView:
         kind: One of `config.VIEW_KINDS`.
         number: Number among the views of this kind, from 1.
         images_rgb: uint8 (S, S, 3) each, as large as the clip's crops.
+        landmarks: float32 (5, 2) in pixels of each image; None if unknown.
         settings: Everything besides the clip that its pixels depend on, as plain JSON values.
     """
 
     kind: str
     number: int
     images_rgb: Images
+    landmarks: Sequence[npt.NDArray[np.float32] | None]
     settings: dict[str, Any]
 
 
@@ -100,7 +104,8 @@ def views_of(
     """
     for kind, number, settings in _wanted(label, config):
         generator = _generator(key, kind, number, config)
-        yield RenderedView(kind, number, _images(generator, kind, crops, config), settings)
+        images, landmarks = _render(generator, kind, crops, config)
+        yield RenderedView(kind, number, images, landmarks, settings)
 
 
 def wanted_views(
@@ -167,9 +172,15 @@ def _generator(
     return np.random.default_rng(np.random.SeedSequence(words))
 
 
-def _images(generator: np.random.Generator, kind: str, crops: Crops, config: ViewsConfig) -> Images:
+def _render(
+    generator: np.random.Generator, kind: str, crops: Crops, config: ViewsConfig
+) -> tuple[Images, Sequence[npt.NDArray[np.float32] | None]]:
+    """Return the images of a view, and the landmarks in each."""
+    landmarks: Sequence[npt.NDArray[np.float32] | None] = crops.landmarks
     if kind == "view":
-        images = apply_view(crops.images_rgb, draw_view(generator))
+        draw = draw_view(generator)
+        images = apply_view(crops.images_rgb, draw)
+        landmarks = landmarks_in_view(landmarks, [len(image) for image in crops.images_rgb], draw)
     else:
         images = self_blend(crops, generator)
-    return degrade(images, config.degrade, generator)
+    return degrade(images, config.degrade, generator), landmarks

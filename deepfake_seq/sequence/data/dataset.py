@@ -14,9 +14,15 @@ from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip, clip_key, require_consistent_labels
-from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
+from deepfake_seq.sequence.data.features import (
+    Arrays,
+    CollectedFeatures,
+    Features,
+    Rows,
+    SelectedBlocks,
+)
 from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, is_view
+from deepfake_seq.sequence.data.views import BLEND, DAMAGED, UNUSABLE, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 from deepfake_seq.store.record_ids import clip_id_of, is_view_id
 
@@ -92,6 +98,16 @@ class SequenceData:
         """Whether each clip has a fake view, so that training on it includes a fake."""
         return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
 
+    def without_pseudo_fakes(self) -> SequenceData:
+        """Return the clips without their self-blended fakes."""
+        clips = tuple(
+            replace(clip, views=tuple(view for view in clip.views if view.kind != BLEND))
+            if clip.views
+            else clip
+            for clip in self.clips
+        )
+        return replace(self, clips=clips)
+
     def with_views(self) -> TrainingRows:
         """Return the rows to train on: each clip, followed by its views.
 
@@ -117,6 +133,12 @@ class SequenceData:
         """Return the clips at `positions` with their views, without copying features."""
         clips = tuple(self.clips[position] for position in positions)
         return SequenceData(clips, self.features, self.rows[positions])
+
+    def with_blocks(self, names: Sequence[str]) -> SequenceData:
+        """Return the clips with some of their evidence blocks."""
+        if tuple(names) == tuple(self.features.blocks):
+            return self
+        return replace(self, features=SelectedBlocks(self.features, names))
 
     @staticmethod
     def joined(subsets: Sequence[SequenceData]) -> SequenceData:
@@ -156,7 +178,11 @@ a type checker finds training code that forgets the views."""
 
 
 def load(
-    store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES, *, views: bool = True
+    store: FeatureStore,
+    memory_bytes: int = TRAINING_MEMORY_BYTES,
+    *,
+    views: bool = True,
+    evidence: Sequence[str] = (),
 ) -> SequenceData:
     """Load every labelled clip with enough valid frames, sorted by id.
 
@@ -165,52 +191,41 @@ def load(
         memory_bytes: Maximum size of features held in memory; larger ones are streamed. Views whose
             clip is not in the store do not count.
         views: Whether to load the views of the clips, which only training uses.
+        evidence: Evidence blocks to load; by default those that every loaded record has.
 
     Raises:
-        DatasetError: The store has no such clip, or one file has opposite labels.
+        DatasetError: The store has no such clip, one file has opposite labels, or a clip lacks a
+            requested block.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
     clips: list[tuple[Clip, int]] = []
     view_records: list[ViewRecord] = []
-    video_ids: list[str] = []
-    in_memory: Arrays | None = None
-    shape = (0, 0)
     names = store.reading_order
     if not views:
         names = [name for name in names if not is_view_id(name)]
     usable_rows = sum(clip_id_of(name) in store for name in names)
+    collected = CollectedFeatures(store, usable_rows, memory_bytes, evidence)
     for record in _labelled_records(store, names, excluded):
-        row = len(video_ids)
-        if not row:
-            shape = record.features.shape
-            if 2 * usable_rows * shape[0] * shape[1] <= memory_bytes:
-                in_memory = (
-                    np.empty((usable_rows, *shape), dtype=np.float16),
-                    np.empty((usable_rows, shape[0]), dtype=np.bool_),
-                )
         if not is_view(record.video_id, record.facts):
-            clips.append((Clip.of(record), row))
+            clips.append((Clip.of(record), len(collected)))
         else:
             try:
-                view_records.append(ViewRecord.read(record, row))
+                view_records.append(ViewRecord.read(record, len(collected)))
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue
             if clip_id_of(record.video_id) not in store:
                 continue  # `attach_views` counts it
-        if in_memory:
-            in_memory[0][row], in_memory[1][row] = record.features, record.mask
-        video_ids.append(record.video_id)
+        collected.add(record)
     # Sorted by name: in memory, the model for a seed then does not depend on the order on disk.
     clips.sort(key=lambda pair: pair[0].video_id)
     with_views = attach_views([clip for clip, _ in clips], view_records, excluded)
     if not with_views:
         raise nothing_to_train_on(store, excluded)
     require_consistent_labels(with_views, store.path)
-    features = ArrayFeatures(*in_memory) if in_memory else StoreFeatures(store, video_ids, shape)
     rows = np.array([row for _, row in clips], dtype=np.int64)
-    return SequenceData(with_views, features, rows, excluded)
+    return SequenceData(with_views, collected.features(), rows, excluded)
 
 
 def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from deepfake_seq.config import VIEW_KINDS
 from deepfake_seq.store.record_ids import VIEW_FACT, is_view_id
 
+BLEND = "blend"
+"""Kind of a pseudo-fake: a fake made by blending a real clip with itself."""
+
 DAMAGED, WITHOUT_CLIP, UNUSABLE = "damaged views", "views without their clip", "unusable views"
 """Reasons for excluding views."""
 

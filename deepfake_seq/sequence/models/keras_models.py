@@ -11,21 +11,32 @@ from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
+from deepfake_seq.sequence.data.preprocessing import STATISTICS, input_width
 from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
+from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL
 
 
 def build_model(config: ModelConfig, frames: int, width: int) -> Any:
-    """Build an untrained `keras.Model` with two inputs.
+    """Build an untrained `keras.Model` of the inputs of `preprocessing.Inputs`.
 
-    The inputs are `features`, float32 (N, T, D), and `mask`, bool (N, T), with the valid frames
-    first and at least one per clip; the output is float32 (N, 1).
+    The inputs are `features`, float32 (N, T, W), `mask`, bool (N, T), with the valid frames first
+    and at least one per clip and, for a model with a wide part, `statistics`, float32 (N, S). The
+    output is float32 (N, 1).
 
     Args:
         config: Settings of the model.
         frames: Number of frames T.
         width: Width D of the features.
     """
-    return MODEL_TABLE[config.name](config, frames, width)
+    model = MODEL_TABLE[config.name](config, frames, input_width(config.inputs, width))
+    if not config.statistics:
+        return model
+    keras = load_keras()
+    count = STATISTICS[config.statistics] * width
+    statistics = keras.Input((count,), dtype="float32", name="statistics")
+    wide = keras.layers.Dense(1, use_bias=False, name=WIDE_KERNEL.split("/")[0])(statistics)
+    logit = keras.layers.Add(name="wide_and_deep")([model.output, wide])
+    return keras.Model([*model.inputs, statistics], logit, name=config.name)
 
 
 def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:

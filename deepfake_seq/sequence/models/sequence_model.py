@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.data.preprocessing import STATISTICS, Inputs, input_width
 from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
 from deepfake_seq.sequence.models.cells import CELLS, Gradients, Weights
 from deepfake_seq.sequence.models.layers import (
@@ -26,6 +27,9 @@ from deepfake_seq.sequence.models.layers import (
 
 Shapes = dict[str, tuple[int, ...]]
 
+WIDE_KERNEL = "wide/kernel"
+"""Name of the weights of a clip's statistics, which are added to the logit."""
+
 _GATES = {"gru": 3, "lstm": 4}
 
 
@@ -34,8 +38,12 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
 
     Args:
         config: Settings of the model; not logistic regression.
-        width: Width W of the inputs.
+        width: Width D of the features.
     """
+    wide: Shapes = {}
+    if config.statistics:
+        wide[WIDE_KERNEL] = (STATISTICS[config.statistics] * width, 1)
+    width = input_width(config.inputs, width)
     if config.name == "dense":
         sizes = (width, *FRAME_UNITS, 1)
         names = [*(f"dense_{units}" for units in FRAME_UNITS), "frame_logit"]
@@ -63,6 +71,7 @@ def shapes(config: ModelConfig, width: int) -> Shapes:
         **recurrent,
         **_dense_shapes("dense", width, DENSE_UNITS),
         **_dense_shapes("logit", DENSE_UNITS, 1),
+        **wide,
     }
 
 
@@ -71,16 +80,15 @@ def trainable(name: str) -> bool:
     return not name.endswith(("moving_mean", "moving_variance"))
 
 
-def run(config: ModelConfig, weights: Weights, inputs: Tensor, mask: Mask) -> Tensor:
+def run(config: ModelConfig, weights: Weights, inputs: Inputs) -> Tensor:
     """Return one logit per clip, float32 (N,).
 
     Args:
         config: Settings of the model; not logistic regression.
         weights: Weights by their names in `shapes`.
-        inputs: Preprocessed features, float32 (N, T, W).
-        mask: bool (N, T), the valid frames first.
+        inputs: Preprocessed features of N clips.
     """
-    return Model(config).forward(weights, inputs, mask)
+    return Model(config).forward(weights, inputs)
 
 
 class Model:
@@ -92,31 +100,35 @@ class Model:
 
     def __init__(self, config: ModelConfig) -> None:
         self._layers = _LAYERS[config.name](config)
+        self._wide = bool(config.statistics)
 
     def forward(
         self,
         weights: Weights,
-        inputs: Tensor,
-        mask: Mask,
+        inputs: Inputs,
         generator: np.random.Generator | None = None,
     ) -> Tensor:
         """Return one logit per clip, float32 (N,); see `run`.
 
         Args:
             weights: Weights by their names in `shapes`.
-            inputs: float32 (N, T, W).
-            mask: bool (N, T).
+            inputs: Preprocessed features of N clips.
             generator: Random generator in training; None in inference.
         """
-        x = np.ascontiguousarray(inputs.transpose(1, 0, 2))  # (T, N, W)
-        valid = mask.T[..., None].astype(np.float32)
+        x = np.ascontiguousarray(inputs.frames.transpose(1, 0, 2))  # (T, N, W)
+        valid = inputs.mask.T[..., None].astype(np.float32)
         for layer in self._layers:
             x = layer.forward(weights, x, valid, generator)
+        if self._wide:
+            self._statistics = inputs.statistics
+            x = x + inputs.statistics @ weights[WIDE_KERNEL]
         return x[:, 0]
 
     def backward(self, weights: Weights, gradient: Tensor) -> Gradients:
         """Return the gradients of the weights, from that of the last `forward`'s logits, (N,)."""
         gradients: Gradients = {}
+        if self._wide:
+            gradients[WIDE_KERNEL] = self._statistics.T @ gradient[:, None]
         x: Tensor | None = gradient[:, None]
         for number, layer in reversed(list(enumerate(self._layers))):
             assert x is not None, "only the first layer's inputs need no gradient"

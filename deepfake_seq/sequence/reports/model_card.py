@@ -92,6 +92,23 @@ def data_warnings(data: SequenceData) -> list[str]:
     return warnings
 
 
+def one_class_warnings(model: str, metrics: dict[str, Any]) -> list[str]:
+    """State how good a model is that is trained on real clips alone.
+
+    Args:
+        model: Name of the model, one of `config.MODELS`.
+        metrics: Contents of `metrics.json`.
+    """
+    auc = metrics["validation"]["auc"]
+    if model != "autoencoder" or auc is None:
+        return []
+    return [
+        f"The autoencoder was trained on real clips alone: AUC {auc:.2f} on the validation clips "
+        "(0.5 is chance, or a score that does not rank fakes above real clips). Models that have "
+        "seen fakes are expected to be better."
+    ]
+
+
 def baseline_warnings(title: str, metrics: dict[str, Any]) -> list[str]:
     """List the baselines that are as good, on the test (or else validation) clips."""
     split_name = _deciding_split(metrics)

@@ -16,9 +16,13 @@ from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
 from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.models.sequence_model import run
+from deepfake_seq.sequence.training.autoencoder import fit_autoencoder
 from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.stopping import EarlyStopping
 from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
 Row = dict[str, float]
@@ -55,9 +59,8 @@ def train(
 ) -> TrainedNetwork:
     """Train with Adam and early stopping, and keep the weights of the best epoch.
 
-    The best epoch has the highest validation AUC or, at the same AUC, the lowest validation loss:
-    on few clips, many epochs reach the same AUC. The AUC does not depend on the class balance. With
-    validation clips of a single class, all epochs are run and the last one is kept.
+    `EarlyStopping` says which epoch is the best. With validation clips of a single class, all
+    epochs are run and the last one is kept.
 
     Args:
         training: Training rows of both classes.
@@ -73,12 +76,14 @@ def train(
     if model_config.name == "logistic":
         logistic = fit_logistic(training, model_config.inputs, balance, config.seed)
         return TrainedNetwork(logistic, [], 0, balance)
+    if model_config.name == "autoencoder":
+        autoencoder, history, best_epoch = fit_autoencoder(training, validation, config, on_epoch)
+        return TrainedNetwork(autoencoder, history, best_epoch, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
-    frames, width = training.features.shape[1], len(preprocessor.mean)
-    trainer = build_trainer(
-        config.runtime, model_config, (frames, width), config.gamma, config.learning_rate
-    )
-    start = initial_weights(model_config, width, config.seed)
+    shape = training.features.shape[1:]
+    objective = Objective(config.gamma, config.learning_rate, config.wide_l2)
+    trainer = build_trainer(config.runtime, model_config, shape, objective)
+    start = initial_weights(model_config, shape[1], config.seed)
     trainer.start(start, config.seed)
     training_loader = BatchLoader.of(preprocessor, training)
     validation_loader = BatchLoader.of(preprocessor, validation)
@@ -87,14 +92,16 @@ def train(
     has_both_classes = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
-    history: list[Row] = []
-    best: tuple[float, float] = (-np.inf, -np.inf)
-    best_weights, best_epoch = start, 0
+    noise = InputNoise.of(config, training.features.blocks)
+    history = []
+    stopping = EarlyStopping.of(config, len(training), always=not has_both_classes)
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(trainer, training_loader, generator, balance, config)
+        train_loss = _run_epoch(
+            trainer, training_loader, generator, balance, noise, config.batch_size
+        )
         epoch_weights = trainer.weights
         logits = np.concatenate(
-            [run(model_config, epoch_weights, *batch) for batch in validation_loader.batches()]
+            [run(model_config, epoch_weights, batch) for batch in validation_loader.batches()]
         )
         if not np.isfinite(logits).all():
             raise TrainingError(
@@ -111,13 +118,10 @@ def train(
         }
         history.append(row)
         on_epoch(epoch, row)
-        monitor_value = (row["val_auc"], -row["val_loss"])
-        if not has_both_classes or monitor_value > best:
-            best, best_weights, best_epoch = monitor_value, epoch_weights, epoch
-        elif epoch - best_epoch >= config.patience:
+        if stopping.done(epoch, row["val_loss"], epoch_weights):
             break
-    network = SequenceNetwork(model_config, preprocessor, best_weights)
-    return TrainedNetwork(network, history, best_epoch, balance)
+    network = SequenceNetwork(preprocessor, stopping.weights)
+    return TrainedNetwork(network, history, stopping.epoch, balance)
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:
@@ -131,11 +135,13 @@ def _run_epoch(
     loader: BatchLoader,
     generator: np.random.Generator,
     balance: Balance,
-    config: TrainConfig,
+    noise: InputNoise,
+    batch_size: int,
 ) -> float:
     """Train on every clip once, in random order; return the mean loss."""
-    size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
-    for arrays, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
-        loss += trainer.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
+    size, loss, clips = min(batch_size, len(loader)), 0.0, 0
+    for inputs, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
+        changed, targets = noise.apply(inputs, generator), labels.astype(np.float32)
+        loss += trainer.step(changed, targets, balance.weights(labels), size)
         clips += len(labels)
     return loss / clips

@@ -16,7 +16,6 @@ from deepfake_seq import weights
 from deepfake_seq.config import ExecutionConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.errors import DeepseqError, EngineError, StoreError
-from deepfake_seq.extract import extractor
 from deepfake_seq.extract.engines import Job
 from deepfake_seq.extract.engines.remote import Progress, RemoteWorker, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
@@ -37,7 +36,7 @@ def cnn(monkeypatch: pytest.MonkeyPatch) -> None:
         CNN_LOG.warning("loaded")
         return MeanCnn()
 
-    monkeypatch.setattr(extractor, "build_runtime", build)
+    monkeypatch.setattr("deepfake_seq.extract.evidence.evidence.build_runtime", build)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -22,7 +23,7 @@ from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
 from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest
@@ -77,7 +78,7 @@ class Ready:
     def __init__(self, video: DecodedVideo) -> None:
         self._video = video
 
-    def decode(self, path: Path) -> DecodedVideo:
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         return self._video
 
     def frames_at(self, path: Path, positions: object) -> None:
@@ -88,19 +89,21 @@ def video_of(levels: list[int], status: str = "ok", reason: str = "") -> Decoded
     """Plain frames of these grey levels: every third frame of a video at 10 frames per second."""
     images = [np.full((100, 120, 3), level, np.uint8) for level in levels]
     index = 3 * np.arange(len(levels), dtype=np.int64)
-    frames = SampledFrames(np.stack(images), index, index / 10)
+    frames = SampledFrames(images, index, index / 10)
     facts = {"fps": 10.0, "frames_total": 3 * len(levels)}
-    return DecodedVideo(frames, status, reason, SOURCE, facts)
+    seconds = np.arange(3 * len(levels)) / 10
+    return DecodedVideo(frames, status, reason, SOURCE, facts, timeline_seconds=seconds)
 
 
 def records_of(
     video: DecodedVideo, detector: FaceDetector, config: ExtractConfig = CONFIG
 ) -> list[FeatureRecord]:
     decoders: Any = Ready(video)
-    prepared = VideoCropSource(resolve(config), detector, decoders).prepare(ITEM)
+    evidence = features_of(MeanCnn())
+    prepared = VideoCropSource(resolve(config), detector, evidence, decoders).prepare(ITEM)
     return [
-        person.to_record(mean_features(person.crops_rgb))
-        if len(person.crops_rgb)
+        person.to_record({"features": mean_features(person.inputs["crops_rgb"])})
+        if person.inputs
         else person.record
         for person in prepared
     ]
@@ -205,8 +208,10 @@ def test_a_video_without_faces_has_one_record_if_all_people_are_requested() -> N
 
 def test_features_beyond_float16_reject_the_record() -> None:
     decoders: Any = Ready(video_of([10]))
-    (person,) = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
-    record = person.to_record(np.full((1, WIDTH), 1e6, np.float32))
+    evidence = features_of(MeanCnn())
+    source = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), evidence, decoders)
+    (person,) = source.prepare(ITEM)
+    record = person.to_record({"features": np.full((1, WIDTH), 1e6, np.float32)})
     assert (record.status, record.mask.any()) == ("rejected", False)
     assert "1000000" in record.reason
     assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6

@@ -11,12 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepfake_seq.config import TRAINERS, ModelConfig
+from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models import sequence_model
 from deepfake_seq.sequence.training.losses import focal_losses
-from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
+from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.trainer import (
+    Trainer,
+    build_trainer,
+    initial_weights,
+)
 
 FRAMES, WIDTH, CLIPS = 7, 12, 9
 MODELS = [
+    ModelConfig("gru", dropout=0.0, wide=False),
     ModelConfig("gru", dropout=0.0),
     ModelConfig("gru", bidirectional=True, dropout=0.0),
     ModelConfig("lstm", dropout=0.0),
@@ -27,18 +34,23 @@ MODELS = [
 ]
 
 
-def batch(seed: int = 0, clips: int = CLIPS) -> tuple[np.ndarray, ...]:
-    """Return inputs, mask, targets and weights of some clips."""
+Batch = tuple[Inputs, np.ndarray, np.ndarray]
+
+
+def batch(seed: int = 0, clips: int = CLIPS) -> Batch:
+    """Return inputs, targets and weights of some clips."""
     generator = np.random.default_rng(seed)
     mask = np.arange(FRAMES) < generator.integers(2, FRAMES + 1, clips)[:, None]
     inputs = generator.standard_normal((clips, FRAMES, WIDTH)).astype(np.float32)
     inputs[~mask] = 0
     targets = (np.arange(clips) % 2).astype(np.float32)
-    return inputs, mask, targets, generator.uniform(0.2, 1.0, clips).astype(np.float32)
+    weights = generator.uniform(0.2, 1.0, clips).astype(np.float32)
+    statistics = generator.standard_normal((clips, 3 * WIDTH)).astype(np.float32)
+    return Inputs(inputs, mask, statistics), targets, weights
 
 
 def make_trainer(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Trainer:
-    return build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, rate)
+    return build_trainer(runtime, config, (FRAMES, WIDTH), Objective(2.0, rate, wide_l2=0.3))
 
 
 @pytest.fixture(params=MODELS, ids=lambda config: config.title)
@@ -67,7 +79,7 @@ def test_numpy_trains_the_same_weights_as_keras(config: ModelConfig) -> None:
 
 
 def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None:
-    inputs, mask, targets, weights = batch()
+    inputs, targets, weights = batch()
     start = {
         name: tensor.astype(np.float64)
         for name, tensor in initial_weights(config, WIDTH, 3).items()
@@ -77,13 +89,13 @@ def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None
     def loss(at: dict[str, np.ndarray]) -> float:
         training = np.random.default_rng(0)
         logits = model.forward(
-            {name: tensor.copy() for name, tensor in at.items()}, inputs, mask, training
+            {name: tensor.copy() for name, tensor in at.items()}, inputs, training
         )
         return float((focal_losses(targets, logits, 0.0) * weights).sum())
 
     loss(start)
     logits = model.forward(
-        {k: v.copy() for k, v in start.items()}, inputs, mask, np.random.default_rng(0)
+        {k: v.copy() for k, v in start.items()}, inputs, np.random.default_rng(0)
     )
     slope = (1 / (1 + np.exp(-logits)) - targets) * weights
     gradients = model.backward(start, slope)
@@ -98,16 +110,28 @@ def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None
         assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
 
 
+def test_the_penalty_of_the_wide_part_shrinks_its_weights(runtime: str) -> None:
+    norms = []
+    for penalty in (0.0, 10.0):
+        objective = Objective(2.0, 1e-2, penalty)
+        trainer = build_trainer(runtime, ModelConfig("gru"), (FRAMES, WIDTH), objective)
+        trainer.start(initial_weights(ModelConfig("gru"), WIDTH, 1), 0)
+        for _ in range(5):
+            trainer.step(*batch(), CLIPS)
+        norms.append(np.linalg.norm(trainer.weights["wide/kernel"]))
+    assert norms[1] < 0.5 * norms[0]
+
+
 def test_masked_frames_have_no_effect_on_training(runtime: str) -> None:
     config = ModelConfig("gru", bidirectional=True, dropout=0.0)
-    inputs, mask, targets, weights = batch()
-    dirty = inputs.copy()
-    dirty[~mask] = 100.0
+    inputs, targets, weights = batch()
+    dirty = inputs.frames.copy()
+    dirty[~inputs.mask] = 100.0
     trainer = make_trainer(runtime, config)
     trained = []
-    for values in (inputs, dirty):
+    for values in (inputs, inputs._replace(frames=dirty)):
         trainer.start(initial_weights(config, WIDTH, 1), 0)
-        trainer.step(values, mask, targets, weights, CLIPS)
+        trainer.step(values, targets, weights, CLIPS)
         trained.append(trainer.weights)
     for name in trained[0]:
         np.testing.assert_allclose(trained[0][name], trained[1][name], atol=1e-6, err_msg=name)
@@ -154,6 +178,7 @@ def test_initial_weights_are_distributed_as_in_keras(
     weights = initial_weights(config, width, seed)
     shapes = {name: tensor.shape for name, tensor in weights.items()}
     assert shapes == sequence_model.shapes(config, width)
+    assert not weights.pop("wide/kernel", np.zeros(1)).any()
     for name, tensor in weights.items():
         assert tensor.dtype == np.float32
         role = name.rsplit("/", 1)[-1]
@@ -174,11 +199,15 @@ def test_the_numpy_trainer_imports_no_framework() -> None:
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
         "from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights\n"
+        "from deepfake_seq.sequence.training.objective import Objective\n"
+        "from deepfake_seq.sequence.data.preprocessing import Inputs\n"
         "config = ModelConfig()\n"
-        "trainer = build_trainer('numpy', config, (4, 8), 2.0, 1e-3)\n"
+        "trainer = build_trainer('numpy', config, (4, 8), Objective(2.0, 1e-3))\n"
         "trainer.start(initial_weights(config, 8, 0), 0)\n"
-        "trainer.step(np.ones((2, 4, 8), np.float32), np.ones((2, 4), bool), "
-        "np.ones(2, np.float32), np.ones(2, np.float32), 2)\n"
+        "ones = np.ones(2, np.float32)\n"
+        "inputs = Inputs(np.ones((2, 4, 8), np.float32), np.ones((2, 4), bool), "
+        "np.ones((2, 24), np.float32))\n"
+        "trainer.step(inputs, ones, ones, 2)\n"
         "print(*sys.modules)\n"
     )
     assert not {"tensorflow", "keras", "jax", "torch"} & set(run_python(code).split())
