@@ -81,6 +81,6 @@ def _reference(
     width = features.shape[2]
     mean = network.tensors.get("preprocessor/mean")
     if mean is not None and model.config.inputs != "delta" and len(mean) >= width:
-        return mean[:width][columns[region]]
+        return np.asarray(mean[:width][columns[region]])
     others = np.delete(columns, region, axis=0)
-    return features[0][:, others].astype(np.float32).mean(axis=1)
+    return np.asarray(features[0][:, others].astype(np.float32).mean(axis=1))
