@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 )
 @json_option
 def verify(path: Path, repair: bool, as_json: bool) -> None:
-    """Check every record of a store and repair damage, or check an audit log.
+    """Check a store and repair damage, or check an audit log.
 
-    PATH is a feature store, or a file that was written with --audit: the first line that does not
-    fit to the one before is printed, and the exit code is 1 if there is one.
+    PATH is a feature store, or a file that was written with --audit. Of an audit log, the first
+    line that does not fit to the one before is printed, and the exit code is 1 if there is one.
 
-    The face cache of the store is checked too. The exit code is 1 if a record is damaged. With
+    Of a store, every record is checked, and its face cache too. The exit code is 1 if a record is
+    damaged. With
     --repair, intact records of damaged shards are saved, the shards are moved to quarantine/ in
     the store, and the videos to extract again are listed (exit code 3); the next `deepseq extract`
     extracts them.
