@@ -32,10 +32,9 @@ def verify(path: Path, repair: bool, as_json: bool) -> None:
     line that does not fit to the one before is printed, and the exit code is 1 if there is one.
 
     Of a store, every record is checked, and its face cache too. The exit code is 1 if a record is
-    damaged. With
-    --repair, intact records of damaged shards are saved, the shards are moved to quarantine/ in
-    the store, and the videos to extract again are listed (exit code 3); the next `deepseq extract`
-    extracts them.
+    damaged. With --repair, intact records of damaged shards are saved, the shards are moved to
+    quarantine/ in the store, and the videos to extract again are listed (exit code 3); the next
+    `deepseq extract` extracts them.
     """
     if path.is_file():
         _verify_log(path, repair, as_json)
