@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, PATH, option, together
+from deepfake_seq.commands.options import EXISTING, PATH, absolute, option, together
 from deepfake_seq.commands.output import echo_message, echo_notes
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def weights_of(options: dict[str, Any]) -> WeightsOverride:
     """Return the weights files of `run_options`."""
     from deepfake_seq.predict import WeightsOverride
 
-    names = ("detector_weights", "weights")
-    paths = (options[name] and str(options[name].absolute()) for name in names)
-    return WeightsOverride(*paths)
+    return WeightsOverride(absolute(options["detector_weights"]), absolute(options["weights"]))
 
 
 def videos_in(paths: Sequence[Path]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 from deepfake_seq.commands.options import (
     EXISTING,
     PATH,
+    absolute,
     command,
     execution_options,
     execution_settings,
@@ -73,13 +74,12 @@ def serve(
     """
     from deepfake_seq.predict import WeightsOverride
     from deepfake_seq.serve.server import serve as run_server
-    from deepfake_seq.serve.worker import WorkerConfig
+    from deepfake_seq.serve.worker import PredictorConfig
     from deepfake_seq.weights import home
 
-    paths = (path and str(path.absolute()) for path in (detector_weights, weights))
-    worker = WorkerConfig(
+    worker = PredictorConfig(
         execution_settings(options),
-        WeightsOverride(*paths),
+        WeightsOverride(absolute(detector_weights), absolute(weights)),
         from_options(PredictConfig, options),
     )
     run_server(

@@ -73,7 +73,7 @@ class VerdictPrinter:
         self._as_lines = as_lines
         self._document: list[dict[str, Any]] | None = [] if as_json else None
         self._verbose = verbose
-        self._summary = Summary()
+        self._summary = VerdictCounts()
         if self._as_csv:
             _echo_csv([*CSV_COLUMNS, *more])
 
@@ -113,7 +113,7 @@ def _echo_csv(cells: Sequence[object]) -> None:
     click.echo(buffer.getvalue(), nl=False)
 
 
-class Summary:
+class VerdictCounts:
     """Counts verdicts, without keeping them."""
 
     def __init__(self) -> None:

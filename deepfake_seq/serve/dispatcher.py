@@ -16,7 +16,7 @@ from deepfake_seq.errors import DeepseqError
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.serve.jobs import DONE, FAILED, QUEUED, RUNNING, ClipJob, JobTable
 from deepfake_seq.serve.spool import Spool
-from deepfake_seq.serve.worker import Notice, Task, WorkerConfig, work
+from deepfake_seq.serve.worker import Notice, PredictorConfig, Task, work
 from deepfake_seq.verdict import CRASH, INCONCLUSIVE, Verdict
 from deepfake_seq.verdict_text import in_plain_words
 
@@ -48,7 +48,7 @@ class Dispatcher:
         self,
         jobs: JobTable,
         spool: Spool,
-        config: WorkerConfig,
+        config: PredictorConfig,
         keep_seconds: float,
         preload: Path | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepfake_seq.config import ServeConfig
 from deepfake_seq.errors import EngineError, UsageError
-from deepfake_seq.serve.worker import WorkerConfig
+from deepfake_seq.serve.worker import PredictorConfig
 
 _GRACE_SECONDS = 2
 """Time that responses in progress get to finish when the server is stopped."""
@@ -20,7 +20,7 @@ def serve(
     folders: Sequence[Path],
     spool_folder: Path,
     config: ServeConfig,
-    worker: WorkerConfig,
+    worker: PredictorConfig,
     on_start: Callable[[str], None],
 ) -> None:
     """Serve the page and the API until SIGINT or SIGTERM.

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class WorkerConfig:
+class PredictorConfig:
     """How clips are classified.
 
     Attributes:
@@ -72,7 +72,7 @@ class Notice(NamedTuple):
     error: str = ""
 
 
-def work(connection: Connection, config: WorkerConfig) -> None:
+def work(connection: Connection, config: PredictorConfig) -> None:
     """Classify clips until the other end of the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles it
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def work(connection: Connection, config: WorkerConfig) -> None:
 
 
 class _Worker:
-    def __init__(self, connection: Connection, config: WorkerConfig, stack: ExitStack) -> None:
+    def __init__(self, connection: Connection, config: PredictorConfig, stack: ExitStack) -> None:
         self._connection = connection
         self._config = config
         self._lock = threading.Lock()

@@ -75,8 +75,8 @@ def write_grey(path: Path, level: int, marker: str = "", frames: int = 50) -> Pa
 
 def write_two_people(path: Path) -> Path:
     """Write a clip with a person on the left who is real, and one on the right who is fake."""
-    image: Image = np.full((96, 128, 3), DARK, dtype=np.uint8)
-    image[:, 64:] = BRIGHT
+    image: Image = np.full((96, 256, 3), DARK, dtype=np.uint8)
+    image[:, 128:] = BRIGHT
     image[:8, :8] = 255  # seen by `_Halves`
     return _write(path, image, "", 50)
 
@@ -94,18 +94,22 @@ def predictor(*arguments: Any, **options: Any) -> Predictor:
     """Make a predictor whose CNN costs nothing, and that obeys the markers of clips.
 
     It changes this process, which must be a worker. Markers: `kill` kills this process; `kill once`
-    waits the first time, until this process is killed; `wait` takes a minute; `kill decoder` kills
-    the decoding process.
+    waits the first time, until this process is killed; `wait` takes a minute; `second` takes a
+    second; `kill decoder` kills the decoding process.
     """
-    patch = pytest.MonkeyPatch()
-    patch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
-    patch.setattr(extractor, "build_detector", lambda *_: _Halves())
-    patch.setattr(Decoders, "decode", _decode)
+    install(pytest.MonkeyPatch())
     return Predictor(*arguments, **options)
 
 
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Replace the CNN and the detector, and make clips misbehave; see `predictor`."""
+    patch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+    patch.setattr(extractor, "build_detector", lambda *_: _Halves())
+    patch.setattr(Decoders, "decode", _decode)
+
+
 class _Halves:
-    """Finds two faces in pictures whose upper left corner is bright, else the whole picture."""
+    """Finds a face on each side if the upper left corner is bright, else the whole picture."""
 
     def detect(self, images_rgb: Any) -> list[list[Face]]:
         return [self._faces(image) for image in images_rgb]
@@ -114,8 +118,14 @@ class _Halves:
         height, width = image.shape[:2]
         boxes = [[0, 0, width, height]]
         if image[:4, :4].mean() > 230:
-            boxes = [[0, 0, width / 2, height], [width / 2, 0, width, height]]
+            boxes = [[16, 16, 64, 64], [192, 16, 240, 64]]
         return [Face(np.array(box, dtype=np.float32), 1.0) for box in boxes]
+
+
+def _wait(tried: Path) -> None:
+    """Touch a file, and wait a minute; runs in a decoding process."""
+    tried.touch()
+    time.sleep(60)
 
 
 _decode_really = Decoders.decode
@@ -126,12 +136,13 @@ def _decode(self: Decoders, path: Path, span: Span | None = None) -> DecodedVide
     tried = path.with_suffix(".tried")
     if marker == b"kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if marker == b"wait" or (marker == b"kill once" and not tried.exists()):
-        tried.touch()
-        time.sleep(60)
-    if marker == b"kill decoder":
-        try:
+    if marker == b"second":
+        time.sleep(1)
+    try:
+        if marker == b"kill decoder":
             self._call(os.abort)
-        except VideoError as error:
-            return DecodedVideo.failed(error, without_content(path))
+        if marker == b"wait" or (marker == b"kill once" and not tried.exists()):
+            self._call(_wait, tried)
+    except VideoError as error:
+        return DecodedVideo.failed(error, without_content(path))
     return _decode_really(self, path, span)

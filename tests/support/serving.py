@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import brightness
+import click
 import httpx
 from children import environment
 
 from deepfake_seq.config import ExecutionConfig, PredictConfig, ServeConfig
 from deepfake_seq.predict import WeightsOverride
 from deepfake_seq.serve.server import serve
-from deepfake_seq.serve.worker import WorkerConfig
+from deepfake_seq.serve.worker import PredictorConfig
 
 PATIENCE_SECONDS = 60
-_SUMMARY = re.compile(r"State:\s+(\S)")
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,8 @@ class RunningServer:
         return current
 
     def worker_pid(self) -> int:
-        """Return the process id of the worker: the child that has decoding processes or none."""
-        (pid,) = [
-            pid for pid in children_of(self.process.pid) if "resource_tracker" not in cmd(pid)
-        ]
+        """Return the process id of the worker."""
+        (pid,) = [pid for pid in children_of(self.process.pid) if "spawn_main" in _command(pid)]
         return pid
 
     def stop(self) -> int:
@@ -99,12 +95,8 @@ def running(folder: Path, run: Path | None, **settings: Any) -> Iterator[Running
         with httpx.Client(base_url=address, timeout=PATIENCE_SECONDS) as client:
             yield RunningServer(address, client, process, spool)
     finally:
-        children = children_of(process.pid)
-        for pid in (process.pid, *children):
-            if process.poll() is None or pid != process.pid:
-                _kill(pid)
-        process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+        process.kill()  # the worker ends with it
+        process.communicate()
 
 
 _MAIN = "import ast, sys, serving; serving.main(*ast.literal_eval(sys.argv[1]))"
@@ -112,7 +104,7 @@ _MAIN = "import ast, sys, serving; serving.main(*ast.literal_eval(sys.argv[1]))"
 
 def main(runs: list[str], spool: str, settings: dict[str, Any]) -> None:
     """Serve, and print the address; runs in the process of a server."""
-    config = WorkerConfig(
+    config = PredictorConfig(
         ExecutionConfig(workers=2), WeightsOverride(), PredictConfig(), brightness.predictor
     )
     serve(
@@ -120,28 +112,15 @@ def main(runs: list[str], spool: str, settings: dict[str, Any]) -> None:
         Path(spool),
         ServeConfig(**settings),
         config,
-        lambda address: print(address, flush=True),
+        lambda address: click.echo(address),
     )
 
 
 def children_of(pid: int) -> list[int]:
     """Return the process ids of the children of a process."""
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    listed = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text().split()
-    ]
-    return sorted(set(listed)) if path.exists() else []
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def cmd(pid: int) -> str:
-    """Return the command line of a process."""
+def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -41,6 +41,13 @@ async function call(path, options = {}) {
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const decimals = (value, digits = 2) => value.toFixed(digits);
 const time = (seconds) => `${decimals(seconds, 1)} s`;
+const nameOf = (run) => run.split("/").pop();
+
+// A calibrated score never means certainty.
+function inWords(score) {
+  if (score < 0.01) return "below 0.01";
+  return score > 0.99 ? "above 0.99" : decimals(score);
+}
 
 function fill(element, tag, text) {
   const child = element.appendChild(document.createElement(tag));
@@ -163,13 +170,15 @@ class Row {
     const outcome = this.find(".outcome");
     outcome.classList.add(result.verdict);
     this.find(".word").textContent = WORDS[result.verdict];
-    this.find(".score").textContent = result.score === null ? "" : `score ${decimals(result.score)}`;
+    this.find(".score").textContent = result.score === null ? "" : `score ${inWords(result.score)}`;
     for (const sentence of job.explanation) fill(this.find(".words"), "p", sentence);
+    const hasScale = result.score !== null || result.cause === "abstention";
+    this.find(".scale").hidden = this.find(".ends").hidden = !hasScale;
     showScale(this.find(".scale"), result);
     showFacts(this.find(".facts"), job);
-    const video = this.file ? this.find("video") : null;
+    const video = this.file && result.file.codec ? this.find("video") : null;
     if (video) this.play(video, result);
-    else this.find(".no-player").textContent = "The clip itself was not kept, so it cannot be played.";
+    else if (!this.file) this.find(".no-player").textContent = "The server does not keep clips, so this one cannot be played.";
     this.lanes = showTimeline(this.find(".timeline"), result, video);
     outcome.hidden = false;
     announce(`${this.name}: ${WORDS[result.verdict]}`);
@@ -225,7 +234,7 @@ function showScale(scale, { score, threshold, decision }) {
   const tick = scale.querySelector(".tick");
   tick.hidden = score === null;
   tick.style.left = percent(score ?? 0);
-  const parts = [score === null ? "No score" : `Score ${decimals(score)} between 0 and 1`];
+  const parts = [score === null ? "No score" : `Score ${inWords(score)} on a scale from 0 to 1`];
   parts.push(`fake from ${decimals(threshold)}`);
   if (low < high) parts.push(`no verdict from ${decimals(low)} to ${decimals(high)}`);
   scale.setAttribute("aria-label", parts.join("; "));
@@ -239,7 +248,7 @@ function showFacts(list, { result, run, size_bytes: size, finished }) {
     Frames: file.frames_total && `${file.frames_total}, ${file.fps} per second`,
     Examined: `${result.frames_used} of ${result.frames_sampled} sampled frames`,
     Codec: file.codec,
-    "File size": `${decimals(size / 1e6)} MB`,
+    "File size": size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${decimals(size / 1e6)} MB`,
     "SHA-256": file.sha256,
     Reason: result.reason,
     Threshold: `${decimals(result.threshold, 3)}, chosen on ${decision.clips.real} real and ${decision.clips.fake} fake clips of ${result.data}`,
@@ -255,7 +264,7 @@ function showFacts(list, { result, run, size_bytes: size, finished }) {
 }
 
 const outcomeOf = ({ verdict, score }) =>
-  score === null ? WORDS[verdict] : `${WORDS[verdict]}, score ${decimals(score)}`;
+  score === null ? WORDS[verdict] : `${WORDS[verdict]}, score ${inWords(score)}`;
 
 // Return a lane for each person; a click on it moves the player.
 function showTimeline(timeline, result, video) {
@@ -264,7 +273,7 @@ function showTimeline(timeline, result, video) {
     const lane = addLane(timeline, `Person ${number + 1}`, outcomeOf(person));
     lane.classList.add(person.verdict);
     addSpan(lane, person, length, video, `Person ${number + 1}`);
-    explain(lane, person);
+    if (result.people.length > 1) explain(lane, person);
     return lane;
   });
   if (result.windows.length) {
@@ -395,7 +404,7 @@ async function sendAll() {
 function describeRun() {
   const run = about.runs.find((each) => each.run === byId("run").value);
   byId("run-facts").textContent = run
-    ? `${run.title}, validated on ${run.clips.real} real and ${run.clips.fake} fake clips of ${run.data}`
+    ? `A ${run.title} of ${run.created.slice(0, 10)}, validated on ${run.clips.real} real and ${run.clips.fake} fake clips of ${run.data}`
     : "";
 }
 
@@ -406,7 +415,7 @@ function showPage() {
   byId("limits").textContent =
     `At most ${limits.bytes / 1e6} MB and ${Math.round(limits.seconds / 6) / 10} minutes each. ` +
     `Results are deleted after ${limits.keep_minutes} minutes.`;
-  for (const { run } of runs) fill(byId("run"), "option", run).value = run;
+  for (const { run } of runs) fill(byId("run"), "option", nameOf(run)).value = run;
   describeRun();
   for (const { id, name } of JSON.parse(sessionStorage.getItem(CLIPS) ?? "[]")) {
     new Row(name, null, id).follow();
