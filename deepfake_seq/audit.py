@@ -71,32 +71,37 @@ def append(path: Path, content: Mapping[str, Any]) -> str:
     Raises:
         DeepseqError: The file cannot be written, is no audit log, or its last entry is incomplete.
     """
-    try:
-        with _locked(path) as file:
-            number, previous = _last(file, path)
-            entry = {
-                **content,
-                "format": FORMAT,
-                "number": number + 1,
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "version": __version__,
-                "previous": previous,
-            }
-            entry["hash"] = _hash(entry)
-            line = _canonical(entry) + b"\n"
-            if len(line) > _MAX_LINE:
-                raise DeepseqError(
-                    f"an entry of {path} may have {_MAX_LINE} bytes. Received: {len(line)} bytes"
-                )
-            file.seek(0, os.SEEK_END)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise DeepseqError(
-            f"cannot write {path}: {error.strerror}. Give another path with --audit."
-        ) from error
+    with _writing(path), _locked(path) as file:
+        number, previous = _last(file, path)
+        entry = {
+            **content,
+            "format": FORMAT,
+            "number": number + 1,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "version": __version__,
+            "previous": previous,
+        }
+        entry["hash"] = _hash(entry)
+        line = _canonical(entry) + b"\n"
+        if len(line) > _MAX_LINE:
+            raise DeepseqError(
+                f"an entry of {path} may have {_MAX_LINE} bytes. Received: {len(line)} bytes"
+            )
+        file.seek(0, os.SEEK_END)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
     return str(entry["hash"])
+
+
+def require_appendable(path: Path) -> None:
+    """Check that entries can be appended to a log; an empty one is created if it does not exist.
+
+    Raises:
+        DeepseqError: See `append`.
+    """
+    with _writing(path), _locked(path) as file:
+        _last(file, path)
 
 
 def verify(path: Path) -> AuditReport:
@@ -120,6 +125,17 @@ def verify(path: Path) -> AuditReport:
     if not entries:
         return AuditReport(path, 0, "", 1, "the file is empty")
     return AuditReport(path, entries, previous)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an operating system error into a message: the log is not writable."""
+    try:
+        yield
+    except OSError as error:
+        raise DeepseqError(
+            f"cannot write {path}: {error.strerror}. Give another path with --audit."
+        ) from error
 
 
 @contextmanager

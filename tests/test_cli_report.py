@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html.parser
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,22 @@ def test_a_clip_that_cannot_be_read_gets_a_report_with_the_reason(
     assert "<b>bad" not in page.read_text(), "names are escaped"
 
 
+def test_any_file_name_can_be_reported(folder: Path, tmp_path: Path) -> None:
+    names = [os.fsdecode(b"not utf-8 \xff.mp4"), "x" * 250 + ".mp4", "two\nlines.mp4"]
+    for name in names:
+        (tmp_path / name).write_text("not a video")
+    clips = [tmp_path / name for name in names]
+    log = tmp_path / "audit.jsonl"
+    result = report(
+        folder, tmp_path / "out", *clips, "--run", folder / "dense", "--audit", log, "--json"
+    )
+    assert result.exit_code == 4, result.stderr
+    printed = json.loads(result.stdout)
+    assert [row["path"] for row in printed] == [str(clip) for clip in clips]
+    assert all(Path(row["report"]).exists() for row in printed)
+    assert audit.verify(log).entries == 3
+
+
 def test_reports_on_clips_of_the_same_name_do_not_replace_each_other(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -183,6 +200,17 @@ def test_results_are_appended_to_an_audit_log(folder: Path, tmp_path: Path) -> N
     assert (predicted["verdict"], predicted["score"]) == (made["verdict"], made["score"])
     assert audit.verify(log).is_whole
     assert deepseq("verify", log).exit_code == 0
+
+
+def test_a_log_that_cannot_be_continued_is_refused_before_any_work(
+    folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_text("my notes\n")
+    clip = folder / "videos" / "fake" / "1.mp4"
+    result = report(folder, tmp_path / "out", clip, "--run", folder / "dense", "--audit", log)
+    assert result.exit_code == 1 and "nothing can be appended" in result.stderr
+    assert not (tmp_path / "out").exists() and log.read_text() == "my notes\n"
 
 
 def test_windows_are_not_reported(folder: Path, tmp_path: Path) -> None:

@@ -93,14 +93,19 @@ class AuditLog:
     Args:
         path: Path of the log; None to keep no log.
         run_folder: Path of the run directory.
+
+    Raises:
+        DeepseqError: Nothing can be appended to the log.
     """
 
     def __init__(self, path: Path | None, run_folder: Path) -> None:
+        from deepfake_seq import audit
         from deepfake_seq.sequence.runs import run
         from deepfake_seq.weights import digest_of
 
         self._path = path
         if path is not None:
+            audit.require_appendable(path)
             names = (run.DESCRIPTION, run.WEIGHTS)
             self._run = {name: digest_of(run_folder / name) for name in names}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,9 @@ from deepfake_seq.config import ExplainConfig, PredictConfig
 
 if TYPE_CHECKING:
     from deepfake_seq.explain.clip_report import ClipReport
+
+_MAX_NAME_BYTES = 200
+"""File systems allow 255 bytes; numbers and suffixes are added."""
 
 _SELECTION, _CONTENT = "People and time", "Content"
 
@@ -112,11 +115,17 @@ def _write(made: ClipReport, page: Path, document: Path) -> str:
 
 
 def _names(paths: Sequence[Path]) -> Iterator[str]:
-    """Yield the name of each clip; clips of the same name get numbers."""
-    seen: Counter[str] = Counter()
+    """Yield a file name for each clip; clips of the same name get numbers."""
+    used: set[str] = set()
     for path in paths:
-        seen[path.name] += 1
-        yield path.name if seen[path.name] == 1 else f"{path.name}-{seen[path.name]}"
+        start = os.fsdecode(os.fsencode(path.name)[:_MAX_NAME_BYTES])
+        name = next(
+            name
+            for name in (start, *(f"{start}-{number}" for number in range(2, len(paths) + 2)))
+            if name not in used
+        )
+        used.add(name)
+        yield name
 
 
 def _in_order(reports: Iterator[tuple[int, ClipReport]]) -> Iterator[tuple[int, ClipReport]]:
