@@ -147,7 +147,7 @@ class VerdictCounts:
         for kind, count in self._counts.most_common():
             details = console.counts(self._causes)
             if kind in self._scores:
-                details = "{:.3f} to {:.3f}".format(*self._scores[kind])
+                details = " to ".join(f"{score:.3f}" for score in sorted({*self._scores[kind]}))
             rows.append([kind, str(count), details])
         click.echo(console.table(rows), err=True)
 
