@@ -151,11 +151,6 @@ def _features(face: FaceCrop, features_of: FeaturesOf) -> npt.NDArray[np.floatin
     return np.concatenate([features_of(batch, landmarks) for batch in batches])
 
 
-def strongest(contributions: Mapping[str, float]) -> str:
-    """Return the part that speaks most for fake."""
-    return max(contributions, key=lambda name: contributions[name])
-
-
 def enlarged_map(contributions: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
     """Interpolate the contributions of squares: float32 (size, size)."""
     return _enlarged(contributions.astype(np.float32), size)

@@ -16,11 +16,13 @@ from records import make_record
 from deepfake_seq.config import ExplainConfig
 from deepfake_seq.explain.capture import CapturedClip, SampledFrame
 from deepfake_seq.explain.clip_report import ClipReport, document
+from deepfake_seq.explain.drawing import timeline
 from deepfake_seq.explain.explanation import Explainer, PersonExplanation
-from deepfake_seq.explain.page import MAX_PEOPLE, factor, headline, render, timeline
+from deepfake_seq.explain.page import MAX_PEOPLE, render
 from deepfake_seq.explain.provenance import Provenance
 from deepfake_seq.explain.run_facts import ErrorRate, RunFacts
 from deepfake_seq.explain.support import support_of
+from deepfake_seq.explain.wording import factor, headline
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.faces.people import Person
 from deepfake_seq.extract.video.file_facts import FileFacts
@@ -114,10 +116,10 @@ def test_each_person_has_a_timeline_with_a_bar_per_frame() -> None:
     page = render(made)
     assert page.count("Timeline of person") == 2
     first, second = made.explanation.people
-    drawing = timeline(first, made.explanation, made)
+    drawing = timeline(first, made.explanation, made.verdict.threshold)
     assert len(drawing.bars) == FRAMES and len(drawing.shots) == 1
     assert first.is_exact and drawing.summary == "16 of 16 frames score at or above the threshold."
-    assert timeline(second, made.explanation, made).summary.startswith("0 of 16")
+    assert timeline(second, made.explanation, made.verdict.threshold).summary.startswith("0 of 16")
     places = [bar.x for bar in drawing.bars]
     assert places == sorted(places)
 
