@@ -16,7 +16,7 @@ from deepfake_seq.errors import DeepseqError
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.serve.jobs import DONE, FAILED, QUEUED, RUNNING, ClipJob, JobTable
 from deepfake_seq.serve.spool import Spool
-from deepfake_seq.serve.worker import Notice, PredictorConfig, Task, work
+from deepfake_seq.serve.worker import PredictorConfig, Task, TaskReport, work
 from deepfake_seq.verdict import CRASH, INCONCLUSIVE, Verdict
 from deepfake_seq.verdict_text import in_plain_words
 
@@ -131,7 +131,7 @@ class Dispatcher:
             return False
         return bool(self._process.is_alive())
 
-    def _handle(self, notice: Notice) -> None:
+    def _handle(self, notice: TaskReport) -> None:
         self._idle_deaths = 0
         if notice.clip is None:
             _LOG.warning("%s", notice.error)

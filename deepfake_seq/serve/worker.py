@@ -1,6 +1,6 @@
 """The process that classifies clips: it keeps models loaded, and may die without the server.
 
-The server sends a `Task` for each clip, and receives a `Notice` when the clip enters a stage and
+The server sends a `Task` for each clip, and receives a `TaskReport` when the clip enters a stage and
 when it is done. The process ends when the server closes the connection, or has died.
 """
 
@@ -56,7 +56,7 @@ class Task(NamedTuple):
     clip: Path | None = None
 
 
-class Notice(NamedTuple):
+class TaskReport(NamedTuple):
     """What became of a task.
 
     Attributes:
@@ -113,11 +113,11 @@ class _Worker:
             try:
                 if model.is_busy:
                     for _, verdict in model.finished(_POLL_SECONDS):
-                        self._end(Notice(Path(verdict.path), verdict=verdict))
+                        self._end(TaskReport(Path(verdict.path), verdict=verdict))
             except DeepseqError as error:
                 self._give_up(run, str(error))
 
-    def _end(self, notice: Notice) -> None:
+    def _end(self, notice: TaskReport) -> None:
         if notice.clip is not None:
             del self._begun[notice.clip]
         self._send(notice)
@@ -126,7 +126,7 @@ class _Worker:
         """Close a model that does not work, and report its clips as failed."""
         self._models.pop(run).close()
         for clip in [clip for clip, used in self._begun.items() if used == run]:
-            self._end(Notice(clip, error=error))
+            self._end(TaskReport(clip, error=error))
 
     def _model(self, task: Task) -> Predictor | None:
         """Return the model for a task, or None if it has to wait or cannot be done."""
@@ -138,7 +138,7 @@ class _Worker:
                 model = self._models[task.run] = self._load(task.run)
             except DeepseqError as error:
                 self._waiting.popleft()
-                self._send(Notice(task.clip, error=str(error)))
+                self._send(TaskReport(task.clip, error=str(error)))
                 return None
         self._models.move_to_end(task.run)
         return model if model.has_room else None
@@ -150,7 +150,7 @@ class _Worker:
             config.execution,
             config.override,
             config.predict,
-            on_stage=lambda path, stage: self._send(Notice(path, stage)),
+            on_stage=lambda path, stage: self._send(TaskReport(path, stage)),
         )
 
     def _unload(self) -> bool:
@@ -162,7 +162,7 @@ class _Worker:
                 return True
         return False
 
-    def _send(self, notice: Notice) -> None:
+    def _send(self, notice: TaskReport) -> None:
         with self._lock:  # stages are reported by several threads
             try:
                 self._connection.send(notice)

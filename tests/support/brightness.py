@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import Image, write_images
-from mean_cnn import CONFIG, MeanCnn
+from mean_cnn import CONFIG, MeanCnn, features_of
 
 from deepfake_seq.config import ExtractConfig, ModelConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
@@ -103,7 +103,7 @@ def predictor(*arguments: Any, **options: Any) -> Predictor:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Replace the CNN and the detector, and make clips misbehave; see `predictor`."""
-    patch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+    patch.setattr(extractor.Evidence, "build", lambda *_: features_of(MeanCnn()))
     patch.setattr(extractor, "build_detector", lambda *_: _Halves())
     patch.setattr(Decoders, "decode", _decode)
 
