@@ -25,7 +25,7 @@ from deepfake_seq.serve.jobs import QUEUED, ClipJob, JobTable, QueueFullError
 from deepfake_seq.serve.openapi import document
 from deepfake_seq.serve.runs import OfferedRuns
 from deepfake_seq.serve.spool import Spool
-from deepfake_seq.serve.uploads import UploadError, display_name, drain, receive
+from deepfake_seq.serve.uploads import UploadError, display_name, drain, not_written, receive
 from deepfake_seq.verdict_text import CAUSES_IN_WORDS
 
 _RETRY_SECONDS = 5
@@ -63,7 +63,7 @@ def build_app(service: Service) -> Starlette:
         Route("/", _static("page.html", "text/html")),
         Route("/static/page.css", _static("page.css", "text/css")),
         Route("/static/page.js", _static("page.js", "text/javascript")),
-        Route("/healthz", _constant({"status": "ok"})),
+        Route("/healthz", api.health),
         Route("/openapi.json", _constant(document(service.config))),
         Route("/v1/about", api.about),
         Route("/v1/clips", api.add, methods=["POST"]),
@@ -79,10 +79,15 @@ def build_app(service: Service) -> Starlette:
 
 
 class _Api:
-    """The routes under `/v1`; `serve.openapi` describes them."""
+    """The routes that need the service; `serve.openapi` describes them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    async def health(self, _: Request) -> Response:
+        if self._service.dispatcher.has_failed:
+            return JSONResponse({"status": "failed"}, 503)
+        return JSONResponse({"status": "ok"})
 
     async def about(self, _: Request) -> Response:
         service = self._service
@@ -124,7 +129,11 @@ class _Api:
             raise UploadError(404 if runs else 503, unknown if runs else NO_RUN)
         name, size = await receive(request, service.spool, service.config)
         job = ClipJob(name, display_name(query.get("name", "")), run, time.time(), size)
-        await run_in_threadpool(service.jobs.add, job)
+        try:
+            await run_in_threadpool(service.jobs.add, job)
+        except OSError as error:
+            service.spool.remove(name)
+            raise not_written(error) from error
         return JSONResponse(self._describe(job), 202, {"Location": f"/v1/clips/{job.id}"})
 
     async def show(self, request: Request) -> Response:

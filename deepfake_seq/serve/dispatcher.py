@@ -42,6 +42,9 @@ class Dispatcher:
         config: How clips are classified.
         keep_seconds: Time for which results are kept.
         preload: Run to load before the first clip arrives, if any.
+
+    Attributes:
+        has_failed: Whether the thread ended because of an error, such as lack of memory.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Dispatcher:
         keep_seconds: float,
         preload: Path | None = None,
     ) -> None:
+        self.has_failed = False
         self._jobs = jobs
         self._spool = spool
         self._config = config
@@ -80,12 +84,16 @@ class Dispatcher:
         self.wake()
         self._thread.join()
 
-    @property
-    def worker_pid(self) -> int | None:
-        """Process id of the worker."""
-        return self._process.pid if self._process else None
-
     def _run(self) -> None:
+        try:
+            self._dispatch()
+        except BaseException:
+            self.has_failed = True
+            raise
+        finally:
+            self._end_process()
+
+    def _dispatch(self) -> None:
         self._start_process()
         while not self._is_stopped():
             self._send_queued()
@@ -96,8 +104,7 @@ class Dispatcher:
                 self._woken.recv()
             if not self._receive():
                 self._replace_process()
-            self._jobs.remove_older(self._keep_seconds)
-        self._end_process()
+            self._jobs.remove_old(self._keep_seconds)
 
     def _is_stopped(self) -> bool:
         if self._stop_at is None:
@@ -206,15 +213,16 @@ class Dispatcher:
         # starts decoding processes; it ends when its connection does.
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=work, args=(theirs, self._config), name="deepseq worker"
-        )
-        self._process.start()
-        theirs.close()
+        process = context.Process(target=work, args=(theirs, self._config), name="deepseq worker")
+        with theirs:
+            process.start()
+        self._process = process
         if self._preload is not None:
             self._send(Task(self._preload))
 
     def _end_process(self) -> None:
+        if self._process is None:
+            return
         self._connection.close()
         self._process.join(_END_SECONDS)
         if self._process.is_alive():

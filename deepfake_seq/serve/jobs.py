@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepfake_seq.serve.spool import Spool
 
+_LOG = logging.getLogger(__name__)
+
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 OPEN_STATES = frozenset({QUEUED, RUNNING})
+
+_MAX_RESULTS = 10_000
+"""Number of results that are kept: about 50 MB."""
 
 
 class QueueFullError(Exception):
@@ -64,15 +70,17 @@ class JobTable:
     Args:
         spool: Folder of the uploads and results.
         limit: Maximum number of clips that are being uploaded or not done.
+        max_results: Maximum number of results that are kept.
 
     Attributes:
         on_change: Called when a clip was added or removed.
     """
 
-    def __init__(self, spool: Spool, limit: int) -> None:
+    def __init__(self, spool: Spool, limit: int, max_results: int = _MAX_RESULTS) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self._spool = spool
         self._limit = limit
+        self._max_results = max_results
         self._lock = threading.Lock()
         self._uploads = 0
         self._jobs: dict[str, ClipJob] = {}
@@ -136,7 +144,10 @@ class JobTable:
         if job is None or not job.is_open:
             return
         job = replace(job, finished=time.time(), stage="", **changes)
-        self._spool.save(job_id, asdict(job))
+        try:
+            self._spool.save(job_id, asdict(job))
+        except OSError as error:  # the result is still shown, until the server ends
+            _LOG.warning("a result cannot be saved: %s", error.strerror or error)
         with self._lock:
             was_removed = self._jobs.pop(job_id, None) is None
             if not was_removed:
@@ -156,16 +167,19 @@ class JobTable:
         self.on_change()
         return True
 
-    def remove_older(self, seconds: float) -> Sequence[str]:
-        """Delete the results that are older than this; return their ids."""
+    def remove_old(self, seconds: float) -> None:
+        """Delete the results that are older than this, and the oldest ones if there are too many.
+
+        Args:
+            seconds: Maximum age.
+        """
         before = time.time() - seconds
         with self._lock:
-            old = [
-                job.id
-                for job in self._jobs.values()
-                if job.finished is not None and job.finished < before
-            ]
-        return [job_id for job_id in old if self.remove(job_id)]
+            results = [job for job in self._jobs.values() if not job.is_open]
+        too_many = len(results) - self._max_results
+        for number, job in enumerate(sorted(results, key=lambda job: job.finished or 0.0)):
+            if number < too_many or (job.finished or 0.0) < before:
+                self.remove(job.id)
 
     def _count_open(self) -> int:
         return sum(job.is_open for job in self._jobs.values())

@@ -133,9 +133,12 @@ def _paths(config: ServeConfig) -> dict[str, Any]:
         },
         "/healthz": {
             "get": {
-                "summary": "Whether the server answers.",
+                "summary": "Whether the server works.",
                 "security": [],
-                "responses": {"200": {"description": "It does."}},
+                "responses": {
+                    "200": {"description": "It does."},
+                    "503": {"description": "It cannot classify clips any more; start it again."},
+                },
             }
         },
     }

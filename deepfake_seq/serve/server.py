@@ -12,6 +12,9 @@ from deepfake_seq.config import ServeConfig
 from deepfake_seq.errors import EngineError, UsageError
 from deepfake_seq.serve.worker import PredictorConfig
 
+_MAX_CONNECTIONS = 500
+"""Further connections are refused with status 503, so that open files do not run out."""
+
 _GRACE_SECONDS = 2
 """Time that responses in progress get to finish when the server is stopped."""
 
@@ -65,6 +68,7 @@ def serve(
                 access_log=False,  # it would contain the names of clips
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
+                limit_concurrency=_MAX_CONNECTIONS,
                 ws="none",
             )
         )

@@ -50,7 +50,7 @@ async def receive(request: Request, spool: Spool, config: ServeConfig) -> tuple[
     try:
         name, file = spool.create()
     except OSError as error:
-        raise _not_written(error) from error
+        raise not_written(error) from error
     try:
         with file:
             size = await _write(request, file, config)
@@ -98,7 +98,7 @@ async def _write(request: Request, file: BinaryIO, config: ServeConfig) -> int:
     except ClientDisconnect as error:
         raise UploadError(400, "the client ended the upload") from error
     except OSError as error:
-        raise _not_written(error) from error
+        raise not_written(error) from error
     return size
 
 
@@ -115,5 +115,6 @@ def _too_large(config: ServeConfig) -> UploadError:
     return UploadError(413, f"the clip is larger than {config.upload_bytes / 1e6:g} MB")
 
 
-def _not_written(error: OSError) -> UploadError:
+def not_written(error: OSError) -> UploadError:
+    """Return the error of a clip that cannot be written, for example because the disk is full."""
     return UploadError(507, f"the clip cannot be saved: {error.strerror or error}")

@@ -1,7 +1,7 @@
 """The process that classifies clips: it keeps models loaded, and may die without the server.
 
-The server sends a `Task` for each clip, and receives a `TaskReport` when the clip enters a stage and
-when it is done. The process ends when the server closes the connection, or has died.
+The server sends a `Task` for each clip, and receives a `TaskReport` when the clip enters a stage
+and when it is done. The process ends when the server closes the connection, or has died.
 """
 
 from __future__ import annotations

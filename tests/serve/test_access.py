@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import brightness
 import httpx
 import pytest
 
+from deepfake_seq import atomic
 from deepfake_seq.config import ExecutionConfig, PredictConfig, ServeConfig
 from deepfake_seq.errors import UsageError
 from deepfake_seq.predict import WeightsOverride
@@ -210,3 +212,16 @@ def test_the_description_of_the_api_names_every_route(client: AppClient) -> None
             assert str(response.status_code) in methods[method]["responses"], (method, path)
     documented = set(described["paths"]) | {"/", "/static/page.css", "/static/page.js"}
     assert {route.path for route in client.app.routes} == documented | {"/openapi.json"}
+
+
+def test_a_clip_that_cannot_be_saved_is_refused(
+    client: AppClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "write_json", full)
+    response = client.post("/v1/clips", content=b"x")
+    assert response.status_code == 507
+    assert response.json() == {"error": "the clip cannot be saved: No space left on device"}
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]

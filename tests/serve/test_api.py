@@ -287,7 +287,7 @@ def test_a_stopped_server_finishes_clips_in_progress(run: Path, tmp_path: Path) 
     assert clips_in(server) == []
 
 
-@pytest.mark.parametrize("is_killed", [True, False])
+@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_next_server_resumes_what_is_not_done(
     run: Path, tmp_path: Path, is_killed: bool
 ) -> None:

@@ -135,6 +135,7 @@ class Row {
         this.follow();
         return;
       } catch (error) {
+        if (this.isRemoved) return;
         if (error.status !== 429) {
           this.fail(error.message);
           return;
@@ -443,7 +444,7 @@ async function start() {
 byId("access").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem(TOKEN, byId("token").value);
-  start();
+  start().then(() => about && byId("files").focus());
 });
 byId("run").addEventListener("change", describeRun);
 byId("files").addEventListener("change", (event) => {
