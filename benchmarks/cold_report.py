@@ -30,7 +30,7 @@ def main() -> None:
         medians = median_seconds(commands, ROUNDS, accepted=(0, 4))  # 4: inconclusive
         document = json.loads(Path(out, f"{Path(clip).name}.json").read_text())["explanation"]
     crops = sum(len(person["frames"]) for person in document["people"])
-    counts = {name: crops for name in commands}
+    counts = dict.fromkeys(commands, crops)
     counts["deepseq report"] += document["map_crops"]
     baseline = medians["deepseq predict"]
     for name, seconds in medians.items():

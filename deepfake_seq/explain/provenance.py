@@ -15,9 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deepfake_seq.config import LimitsConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video.isolated_process import IsolatedProcess
+from deepfake_seq.extract.video.decoder_pool import Decoders
 
 NOT_EXAMINED, ABSENT, FAILED = "not examined", "absent", "unreadable"
 INTACT, BROKEN = "intact", "broken"
@@ -60,12 +59,12 @@ class Provenance:
     actions: tuple[str, ...] = ()
 
 
-def read_provenance(path: Path, limits: LimitsConfig, trust_list: Path | None = None) -> Provenance:
+def read_provenance(path: Path, decoders: Decoders, trust_list: Path | None = None) -> Provenance:
     """Read and check the C2PA manifests of a file, in another process.
 
     Args:
         path: Path of the file; untrusted input.
-        limits: Limits on time and memory.
+        decoders: The processes to use.
         trust_list: PEM file with the root certificates of trusted signers.
     """
     if find_spec("c2pa") is None:
@@ -74,14 +73,11 @@ def read_provenance(path: Path, limits: LimitsConfig, trust_list: Path | None = 
             "the package c2pa-python is not installed: `pip install 'deepfake-seq[provenance]'`",
         )
     anchors = trust_list.read_text() if trust_list else ""
-    process = IsolatedProcess(limits)
     try:
-        provenance: Provenance = process.call(_read, path, anchors)
-        return provenance
+        provenance: Provenance = decoders.call(_read, path, anchors)
     except VideoError as error:
         return Provenance(FAILED, str(error))
-    finally:
-        process.close()
+    return provenance
 
 
 def _read(path: Path, anchors: str) -> Provenance:

@@ -80,7 +80,6 @@ class Reporter:
                 f"windows of {predict.window_seconds:g} s"
             )
         self._config = config
-        self._limits = execution.limits
         self._run = read_run_facts(run_folder)
         self._captures = Captures()
         self.predictor = Predictor(
@@ -151,7 +150,7 @@ class Reporter:
             people_support=tuple(supports),
             explanation=explanation,
             file=predictor.decoders.file_facts(clip.path),
-            provenance=read_provenance(clip.path, self._limits, self._config.trust_list),
+            provenance=read_provenance(clip.path, predictor.decoders, self._config.trust_list),
             run=self._run,
             versions=versions(),
             command=self._config.command,

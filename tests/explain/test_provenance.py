@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clips import write_clip
 
-from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.explain.provenance import provenance_of, read_provenance
+from deepfake_seq.extract.video.decoder_pool import Decoders
 
 SUCCESS = {"code": "claimSignature.validated", "explanation": "claim signature valid"}
 UNTRUSTED = {"code": "signingCredential.untrusted", "explanation": "certificate untrusted"}
 TRUSTED = {"code": "signingCredential.trusted", "explanation": "certificate trusted"}
 CHANGED = {"code": "assertion.bmffHash.mismatch", "explanation": "hash mismatch"}
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    with Decoders(1, SamplingConfig(), LimitsConfig()) as pool:
+        yield pool
 
 
 def store(success: list[Any], failure: list[Any]) -> dict[str, Any]:
@@ -63,10 +71,10 @@ def test_a_manifest_without_a_signature_is_not_intact(damaged: dict[str, Any]) -
 
 
 def test_without_the_package_the_reason_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoders: Decoders
 ) -> None:
     monkeypatch.setattr("deepfake_seq.explain.provenance.find_spec", lambda name: None)
-    result = read_provenance(write_clip(tmp_path / "a.mp4", 5), LimitsConfig())
+    result = read_provenance(write_clip(tmp_path / "a.mp4", 5), decoders)
     assert result.state == "not examined" and "deepfake-seq[provenance]" in result.reason
 
 
@@ -150,23 +158,25 @@ def certificates() -> tuple[bytes, bytes, bytes]:
 
 
 def test_a_signed_clip_is_intact_and_trusted_only_with_a_trust_list(
-    signed: tuple[Path, Path],
+    signed: tuple[Path, Path], decoders: Decoders
 ) -> None:
     clip, root = signed
-    result = read_provenance(clip, LimitsConfig())
+    result = read_provenance(clip, decoders)
     assert (result.state, result.trust) == ("intact", "not checked"), result.reason
     assert result.signer == "Some Newsroom"
-    assert read_provenance(clip, LimitsConfig(), root).trust == "trusted"
+    assert read_provenance(clip, decoders, root).trust == "trusted"
 
 
-def test_a_changed_clip_is_broken(signed: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_changed_clip_is_broken(
+    signed: tuple[Path, Path], decoders: Decoders, tmp_path: Path
+) -> None:
     data = bytearray(signed[0].read_bytes())
     data[data.index(b"mdat") + 50] ^= 0xFF
     changed = tmp_path / "changed.mp4"
     changed.write_bytes(data)
-    assert read_provenance(changed, LimitsConfig()).state == "broken"
+    assert read_provenance(changed, decoders).state == "broken"
 
 
-def test_a_clip_without_a_manifest_has_none(tmp_path: Path) -> None:
+def test_a_clip_without_a_manifest_has_none(decoders: Decoders, tmp_path: Path) -> None:
     pytest.importorskip("c2pa", reason="c2pa-python is not installed")
-    assert read_provenance(write_clip(tmp_path / "a.mp4", 5), LimitsConfig()).state == "absent"
+    assert read_provenance(write_clip(tmp_path / "a.mp4", 5), decoders).state == "absent"
