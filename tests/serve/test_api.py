@@ -309,3 +309,19 @@ def test_the_next_server_resumes_what_is_not_done(
         while Path(f"/proc/{worker}").exists():
             assert time.monotonic() < end, "the worker ends with its server"
             time.sleep(0.01)
+
+
+def test_each_clip_is_classified_with_the_chosen_run(tmp_path: Path) -> None:
+    runs = [brightness.write_run(tmp_path / "runs" / name) for name in ("a", "b", "c", "damaged")]
+    (runs.pop() / "model.safetensors").write_bytes(b"x")
+    clip = write_grey(tmp_path / "a.mp4", DARK)
+    with running(tmp_path, tmp_path / "runs") as server:
+        offered = [values["run"] for values in server.client.get("/v1/about").json()["runs"]]
+        assert len(offered) == 4
+        jobs = [server.send(clip, run=str(run)) for run in [*runs, *runs]]
+        damaged = server.wait(server.send(clip, run=str(tmp_path / "runs" / "damaged")))
+        for job, run in zip(jobs, [*runs, *runs], strict=True):
+            done = server.wait(job)
+            assert done["result"]["run"] == done["run"] == str(run)
+        assert (damaged["state"], damaged["result"]) == ("failed", None)
+        assert "model.safetensors" in damaged["error"]
