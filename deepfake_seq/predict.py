@@ -16,6 +16,7 @@ from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.evidence.table import BLOCK_TABLE
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.options import ExtractOptions
+from deepfake_seq.extract.records.from_videos import OnPeople
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.sequence.runs import run
@@ -25,7 +26,7 @@ from deepfake_seq.verdict import Span, Verdict, classify, classify_windows
 
 _WHOLE_CLIP = PredictConfig()
 
-__all__ = ["Predictor", "Verdict", "WeightsOverride", "predict"]
+__all__ = ["Predictor", "SubmittedClip", "Verdict", "WeightsOverride", "predict"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,24 @@ def predict(
 
 
 @dataclass(eq=False)
-class _Clip:
-    """A clip, its parts, and the records of the parts that are complete."""
+class SubmittedClip:
+    """A clip, its parts, and the records of the parts that are complete.
 
+    Attributes:
+        number: Number that `Predictor.submit` returned for it.
+        path: Path of the clip.
+        parts: The parts to classify; None is the whole clip.
+        records: One record per person for each part, by the position of the part in `parts`.
+    """
+
+    number: int
     path: Path
     parts: list[Span | None]
     records: dict[int, list[FeatureRecord]] = field(default_factory=dict)
+
+    def video_id(self, part: int = 0) -> str:
+        """Return the id of the item that the extractor gets for a part."""
+        return f"{self.number}/{part}"
 
 
 class Predictor:
@@ -97,6 +110,14 @@ class Predictor:
         clips: Maximum number of clips, if known; no more decoding processes than that are started.
         on_stage: Called by several threads with the path of a clip and the name of the stage that
             it, or one of its windows, enters: `decode`, `detect` or `cnn`.
+        on_people: Called by several threads with the frames of a part of a clip, and the people in
+            them; see `SubmittedClip.video_id`.
+
+    Attributes:
+        model: Model of the run.
+        resolved: Extraction settings of the run.
+        extractor: Makes the records.
+        decoders: Answers questions about single files.
 
     Raises:
         RunError: The run cannot be read, or other weights or versions would change its features.
@@ -112,20 +133,22 @@ class Predictor:
         *,
         clips: int | None = None,
         on_stage: Callable[[Path, str], None] = lambda path, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> None:
         self._run_folder = run_folder
         self._config = config
-        self._model = run.load(run_folder)
-        resolved = _resolve(self._model, run_folder, override, config)
-        # Its process starts with the first clip whose duration is needed.
-        self._durations = Decoders(1, resolved.config.sampling, execution.limits)
-        self._extractor = Extractor.build(
-            resolved,
+        self.model = run.load(run_folder)
+        self.resolved = _resolve(self.model, run_folder, override, config)
+        # Its process starts with the first call.
+        self.decoders = Decoders(1, self.resolved.config.sampling, execution.limits)
+        self.extractor = Extractor.build(
+            self.resolved,
             execution,
             None if config.window_seconds else clips,
             lambda item, stage: on_stage(item.path, stage),
+            on_people,
         )
-        self._clips: dict[int, _Clip] = {}
+        self._clips: dict[int, SubmittedClip] = {}
         self._waiting: deque[VideoItem] = deque()
         self._submitted = 0
 
@@ -137,8 +160,8 @@ class Predictor:
 
     def close(self) -> None:
         """End the decoding processes and the threads; unfinished clips are dropped."""
-        self._durations.close()
-        self._extractor.close()
+        self.decoders.close()
+        self.extractor.close()
 
     def verdicts(self, paths: Iterable[Path]) -> Iterator[tuple[int, Verdict]]:
         """Classify clips; yield the position of each and its verdict as soon as it is done."""
@@ -152,7 +175,7 @@ class Predictor:
     @property
     def has_room(self) -> bool:
         """Whether another clip can be submitted without piling up work."""
-        return not self._waiting and self._extractor.has_room
+        return not self._waiting and self.extractor.has_room
 
     @property
     def is_busy(self) -> bool:
@@ -163,9 +186,9 @@ class Predictor:
         """Start classifying a clip; return its number, counted from 0."""
         number = self._submitted
         self._submitted += 1
-        clip = self._clips[number] = _Clip(path, self._parts(path))
+        clip = self._clips[number] = SubmittedClip(number, path, self._parts(path))
         for window, span in enumerate(clip.parts):
-            self._waiting.append(VideoItem(path, f"{number}/{window}", span=span))
+            self._waiting.append(VideoItem(path, clip.video_id(window), span=span))
         self._feed()
         return number
 
@@ -177,38 +200,38 @@ class Predictor:
         Args:
             seconds: Maximum time to wait; None to wait as long as the step takes.
         """
-        for video in self._extractor.finished(seconds):
-            number, window = _place(video.item)
-            clip = self._clips[number]
-            clip.records[window] = video.records
+        for clip in self.extracted(seconds):
+            yield clip.number, self.verdict(clip)
+
+    def extracted(self, seconds: float | None = None) -> Iterator[SubmittedClip]:
+        """Wait like `finished`; yield the completed clips themselves, with their records."""
+        for video in self.extractor.finished(seconds):
+            number, _, part = video.item.video_id.partition("/")
+            clip = self._clips[int(number)]
+            clip.records[int(part)] = video.records
             if len(clip.records) == len(clip.parts):
-                yield number, self._verdict(self._clips.pop(number))
+                yield self._clips.pop(clip.number)
         self._feed()
 
+    def verdict(self, clip: SubmittedClip) -> Verdict:
+        """Return the verdict on a completed clip."""
+        windows = [(span, clip.records[at]) for at, span in enumerate(clip.parts) if span]
+        if self._config.window_seconds is not None and windows:
+            return classify_windows(windows, clip.path, self.model, self._run_folder)
+        return classify(clip.records[0], clip.path, self.model, self._run_folder)
+
     def _feed(self) -> None:
-        while self._waiting and self._extractor.has_room:
-            self._extractor.submit(self._waiting.popleft())
+        while self._waiting and self.extractor.has_room:
+            self.extractor.submit(self._waiting.popleft())
 
     def _parts(self, path: Path) -> list[Span | None]:
         """Return the parts of a clip to judge; None is the whole clip."""
         config = self._config
         if (config.window_seconds, config.start_seconds, config.end_seconds) == (None, None, None):
             return [None]
-        length = self._durations.duration(path)
+        length = self.decoders.duration(path)
         # A clip that cannot be read is extracted as a whole, which gives the reason.
         return list(config.spans(length)) if length else [None]
-
-    def _verdict(self, clip: _Clip) -> Verdict:
-        windows = [(span, clip.records[at]) for at, span in enumerate(clip.parts) if span]
-        if self._config.window_seconds is not None and windows:
-            return classify_windows(windows, clip.path, self._model, self._run_folder)
-        return classify(clip.records[0], clip.path, self._model, self._run_folder)
-
-
-def _place(item: VideoItem) -> tuple[int, int]:
-    """Return the number of a clip and of its part."""
-    number, _, window = item.video_id.partition("/")
-    return int(number), int(window)
 
 
 def _resolve(

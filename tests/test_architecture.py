@@ -42,6 +42,9 @@ MAY_IMPORT = {
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
     "verdict_text": {"config", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "explain": FOUNDATIONS
+    | {"datasets", "store", "extract", "sequence", "verdict", "verdict_text", "predict"},
+    "audit": {"errors"},
     "serve": FOUNDATIONS | {"console", "predict", "sequence", "verdict", "verdict_text"},
     "console": set(),
     "doctor": FOUNDATIONS,

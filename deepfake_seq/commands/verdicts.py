@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepfake_seq import console
-from deepfake_seq.commands.output import echo_line
+from deepfake_seq.commands.options import json_option, option, together
+from deepfake_seq.commands.output import INCONCLUSIVE, echo_line, print_json
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.verdict import PersonVerdict, Verdict, WindowVerdict
@@ -30,23 +33,78 @@ CSV_COLUMNS = (
     "reason",
     "run",
 )
-"""The columns of `--csv`; `people` is the number of people, the others are attributes."""
+"""The first columns of `--csv`; `people` is the number of people, the others are attributes."""
 
 
-def echo_json_line(verdict: Verdict) -> None:
-    """Print a verdict as a JSON object on one line."""
-    click.echo(json.dumps(asdict(verdict), allow_nan=False))
+output_options = together(
+    json_option,
+    option(
+        "--jsonl",
+        "as_json_lines",
+        is_flag=True,
+        help="Print one JSON object per line, as soon as a clip is done.",
+    ),
+    option(
+        "--csv",
+        "as_csv",
+        is_flag=True,
+        help="Print one row of comma-separated values per clip, as soon as the clip is done.",
+    ),
+)
 
 
-def echo_csv_header() -> None:
-    """Print the names of the CSV columns."""
-    _echo_csv(CSV_COLUMNS)
+class VerdictPrinter:
+    """Prints verdicts in the form that `output_options` select.
 
+    Args:
+        options: Values of `output_options` by parameter name; they are removed.
+        verbose: Whether to also print how the threshold was set, and the run.
+        more: Names of further values of each verdict, which become columns and keys.
+    """
 
-def echo_csv_line(verdict: Verdict) -> None:
-    """Print a verdict as a row of CSV; a score that is None is left empty."""
-    values = {name: getattr(verdict, name) for name in CSV_COLUMNS}
-    _echo_csv([*{**values, "people": len(verdict.people)}.values()])
+    def __init__(
+        self, options: dict[str, Any], verbose: bool = False, more: Sequence[str] = ()
+    ) -> None:
+        as_json, as_lines, self._as_csv = (
+            options.pop(name) for name in ("as_json", "as_json_lines", "as_csv")
+        )
+        if as_json + as_lines + self._as_csv > 1:
+            raise UsageError("give only one of --json, --jsonl and --csv")
+        self._as_lines = as_lines
+        self._document: list[dict[str, Any]] | None = [] if as_json else None
+        self._verbose = verbose
+        self._summary = VerdictCounts()
+        if self._as_csv:
+            _echo_csv([*CSV_COLUMNS, *more])
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the verdicts are printed in the order of the clips."""
+        return not (self._as_lines or self._as_csv)
+
+    def add(self, verdict: Verdict, **more: str) -> None:
+        """Print a verdict, with further values."""
+        self._summary.add(verdict)
+        if self._document is not None:
+            self._document.append({**asdict(verdict), **more})
+        elif self._as_lines:
+            click.echo(json.dumps({**asdict(verdict), **more}, allow_nan=False))
+        elif self._as_csv:
+            values = {name: getattr(verdict, name) for name in CSV_COLUMNS}
+            _echo_csv([*{**values, "people": len(verdict.people)}.values(), *more.values()])
+        else:
+            _echo_text(verdict, self._verbose)
+            for name, value in more.items():
+                echo_line(f"  {name}: {value}")
+
+    def finish(self) -> None:
+        """Print the summary; exit with code 4 if a verdict was inconclusive."""
+        if self._document is not None:
+            print_json(self._document)
+        elif self._summary.clips > 1:
+            self._summary.echo()
+        if self._summary.has_inconclusive:
+            sys.exit(INCONCLUSIVE)
 
 
 def _echo_csv(cells: Sequence[object]) -> None:
@@ -94,7 +152,7 @@ class VerdictCounts:
         click.echo(console.table(rows), err=True)
 
 
-def echo_text(verdict: Verdict, verbose: bool) -> None:
+def _echo_text(verdict: Verdict, verbose: bool) -> None:
     """Print the line of a verdict, its windows and people, and with `verbose` its basis."""
     if verdict.score is None:
         echo_line(f"{verdict.path}: inconclusive ({verdict.reason})")

@@ -13,6 +13,7 @@ from deepfake_seq.config.execution import (
     ExecutionConfig,
     LimitsConfig,
 )
+from deepfake_seq.config.explanation import ExplainConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
@@ -128,6 +129,7 @@ __all__ = [
     "DecisionConfig",
     "EvidenceConfig",
     "ExecutionConfig",
+    "ExplainConfig",
     "ExtractConfig",
     "FaceConfig",
     "FinetuneConfig",

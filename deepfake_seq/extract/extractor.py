@@ -11,9 +11,15 @@ from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.backbones.batching import Batch, Batcher, Rows, finish
 from deepfake_seq.extract.evidence import Evidence
+from deepfake_seq.extract.evidence.evidence import Landmarks, Squares
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
-from deepfake_seq.extract.records.from_videos import CropSource, OnStage, VideoCropSource
+from deepfake_seq.extract.records.from_videos import (
+    CropSource,
+    OnPeople,
+    OnStage,
+    VideoCropSource,
+)
 from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
@@ -64,6 +70,7 @@ class Extractor:
         execution: ExecutionConfig,
         videos: int | None = None,
         on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> Self:
         """Load the CNN and, unless the crops come from a face cache, the detector.
 
@@ -72,6 +79,8 @@ class Extractor:
             execution: How to use the machine.
             videos: Maximum number of videos, if known; no more processes than that are started.
             on_stage: Called when a video enters a stage, possibly by another thread.
+            on_people: Called by another thread with the people in each video; not if the crops
+                come from a face cache.
 
         Raises:
             WeightsError: A weights file cannot be read.
@@ -91,7 +100,7 @@ class Extractor:
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        source = VideoCropSource(resolved, detector, evidence, decoders, on_stage)
+        source = VideoCropSource(resolved, detector, evidence, decoders, on_stage, on_people)
         return cls(source, evidence, on_stage)
 
     def __enter__(self) -> Self:
@@ -164,6 +173,20 @@ class Extractor:
         for future in ready:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
+
+    def blocks_of(self, squares: Squares, landmarks: Landmarks) -> dict[str, Rows]:
+        """Compute the evidence blocks of further faces, between the batches of the videos.
+
+        Args:
+            squares: See `Evidence.prepare`.
+            landmarks: See `Evidence.prepare`.
+
+        Returns:
+            The blocks by name, float32 (N, width) each.
+        """
+        inputs = self._evidence.prepare(squares, landmarks)
+        rows = self._cnn_thread.submit(self._evidence.compute, inputs).result()
+        return self._evidence.split(rows)
 
     def _compute(self, batch: Batch[_Owner]) -> Rows:
         with self.profile.measure("cnn", len(batch)):

@@ -140,9 +140,9 @@ def _decode(self: Decoders, path: Path, span: Span | None = None) -> DecodedVide
         time.sleep(1)
     try:
         if marker == b"kill decoder":
-            self._call(os.abort)
+            self.call(os.abort)
         if marker == b"wait" or (marker == b"kill once" and not tried.exists()):
-            self._call(_wait, tried)
+            self.call(_wait, tried)
     except VideoError as error:
         return DecodedVideo.failed(error, without_content(path))
     return _decode_really(self, path, span)

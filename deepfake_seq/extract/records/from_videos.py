@@ -28,6 +28,9 @@ from deepfake_seq.store.records.record import empty_arrays
 OnStage = Callable[[VideoItem, str], None]
 """Called with a video and the name of the stage that it enters: `decode`, `detect` or `cnn`."""
 
+OnPeople = Callable[[VideoItem, DecodedVideo, list[Person]], None]
+"""Called with a video, its decoded frames and the people in them, before the CNN sees the crops."""
+
 
 class CropSource(Protocol):
     """Makes the pending records of videos; several threads may use it at once.
@@ -63,6 +66,7 @@ class VideoCropSource:
         evidence: Prepares crops for the CNN.
         decoders: Decoding processes; as many threads are used as there are processes.
         on_stage: Called by the threads before each video is decoded and searched for faces.
+        on_people: Called by the threads after each video was searched for faces.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class VideoCropSource:
         evidence: Evidence,
         decoders: Decoders,
         on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> None:
         self.profile = Profile()
         self.lanes = decoders.workers
@@ -80,6 +85,7 @@ class VideoCropSource:
         self._evidence = evidence
         self._decoders = decoders
         self._on_stage = on_stage
+        self._on_people = on_people
 
     def close(self) -> None:
         """See `CropSource`."""
@@ -91,6 +97,7 @@ class VideoCropSource:
         with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path, item.span)
         people = self._people(item, video)
+        self._on_people(item, video, people)
         with self.profile.measure("crop", sum(map(len, people))):
             return [
                 record
