@@ -42,6 +42,8 @@ class VideoItem:
         split: Split assigned by the data set (`train`, `validation`, `test`), or "".
         method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
         dataset: Name of the published data set (`celeb-df-v2`), or "".
+        mask_path: Path of a video that shows which pixels of each frame were replaced; None if
+            there is none.
         span: Start and end in seconds of the only part to use; None for the whole video.
 
     Raises:
@@ -56,6 +58,7 @@ class VideoItem:
     method: str = ""
     dataset: str = ""
     span: tuple[float, float] | None = None
+    mask_path: Path | None = None
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):

@@ -137,7 +137,7 @@ def test_views_have_the_requested_settings(crops: Crops) -> None:
 
 
 def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:
-    record = view_record(RenderedView("view", 2, [], [], {"seed": 5}), CLIP)
+    record = view_record(RenderedView("view", 2, [], [], {"seed": 5}, {}), CLIP)
     view = {"kind": "view", "number": 2, "of": "a/clip.mp4#1", "settings": {"seed": 5}}
     facts = {**CLIP.facts, "view": view}
     assert same_record(record, replace(CLIP, video_id="a/clip.mp4#1@view2", facts=facts))
@@ -146,7 +146,7 @@ def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:
 
 
 def test_a_blend_is_a_fake_with_its_own_method() -> None:
-    record = view_record(RenderedView("blend", 1, [], [], {}), CLIP)
+    record = view_record(RenderedView("blend", 1, [], [], {}, {"method": "self-blended"}), CLIP)
     assert record.video_id == "a/clip.mp4#1@blend1"
     assert record.label == FAKE
     assert record.facts["method"] == "self-blended"
