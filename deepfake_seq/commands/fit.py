@@ -81,6 +81,7 @@ _ABLATION_FOLDS = 5
         "input_noise",
         "block_dropout",
         "wide_l2",
+        "auxiliary",
     ),
     heading=TRAINING,
 )
