@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,17 @@ if TYPE_CHECKING:
 _ALL = "all"
 _MODEL, _STUDY = "Model", "Study"
 _ABLATION_FOLDS = 5
+_LEFT_OUT = ("source", "method", "dataset")
+
+
+@dataclass(frozen=True)
+class _StudyPlan:
+    """What a study repeats: folds (0 for none), seeds, and which blocks or clips it leaves out."""
+
+    folds: int
+    seeds: int
+    ablate: bool
+    leave_out: str
 
 
 @command()
@@ -110,6 +121,14 @@ _ABLATION_FOLDS = 5
     help=f"Train with all evidence blocks and without each of them, on the same folds "
     f"({_ABLATION_FOLDS} without --folds and --seeds); no run is created.",
 )
+@option(
+    "--leave-out",
+    metavar="FACT",
+    type=click.Choice(_LEFT_OUT),
+    heading=_STUDY,
+    help="Test on the clips of one value after the other that no training clip has; no run is "
+    "created.",
+)
 @json_option
 def fit(
     features: Path,
@@ -117,24 +136,28 @@ def fit(
     folds: int | None,
     seeds: int | None,
     ablate: bool,
+    leave_out: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Train a sequence model on a feature store.
 
     The model and its baselines are evaluated on test clips. Training, validation and test clips
-    share no group (person or source video). --folds, --seeds and --ablate do not create a run: they
-    write a study that compares models on the same clips.
+    share no group (person or source video). --folds, --seeds, --ablate and --leave-out do not
+    create a run: they write a study that compares models on the same clips.
     """
     if options["paper"]:
         _use_paper_settings(options)
     experiments = _experiments(**options)
     title = experiments[0].model.title if len(experiments) == 1 else _ALL
     out = out or Path("runs", f"{datetime.now():%Y%m%d-%H%M%S}-{title}")
-    if ablate and not (folds or seeds):
+    if folds and leave_out:
+        raise UsageError("--leave-out takes the place of --folds: leave one of them out")
+    if ablate and not (folds or seeds or leave_out):
         folds = _ABLATION_FOLDS
-    if folds or seeds:
-        _study(features, out, experiments, folds or 0, seeds or 1, ablate, as_json)
+    if folds or seeds or leave_out:
+        plan = _StudyPlan(folds or 0, seeds or 1, ablate, leave_out or "")
+        _study(features, out, experiments, plan, as_json)
     else:
         _fit(features, out, experiments, as_json)
 
@@ -238,32 +261,34 @@ def _study(
     features: Path,
     out: Path,
     experiments: list[ExperimentConfig],
-    folds: int,
-    seeds: int,
-    ablate: bool,
+    plan: _StudyPlan,
     as_json: bool,
 ) -> None:
     from deepfake_seq import console
     from deepfake_seq.sequence import cross_validation as studying
     from deepfake_seq.sequence.experiment import load_clips
-    from deepfake_seq.sequence.reports.tables import study_rows
+    from deepfake_seq.sequence.reports.tables import left_out_rows, study_rows
     from deepfake_seq.sequence.runs.writer import require_new
     from deepfake_seq.store import FeatureStore
 
     require_new(out)
     split = experiments[0].split
-    if folds and split.strategy == "official":
+    if plan.folds and split.strategy == "official":
         raise UsageError("--folds splits by group: leave out --split official")
     clips = load_clips(FeatureStore.open(features), split.seed, experiments[0].model.evidence)
-    if ablate:
+    if plan.ablate:
         experiments = studying.ablations(experiments, tuple(clips.data.features.blocks))
-    total = len(experiments) * (folds or 1) * seeds
+    total = len(experiments) * (plan.folds or 1) * plan.seeds
     with console.progress("fit", total, "trainings") as step:
-        result = studying.study(clips, experiments, folds, seeds, on_training=step)
+        result = studying.study(
+            clips, experiments, plan.folds, plan.seeds, step, leave_out=plan.leave_out
+        )
     studying.save(out, result)
     echo_notes(result.warnings)
     if as_json:
         print_json({"study": str(out), **result.summary, "warnings": result.warnings})
         return
     click.echo(console.table(study_rows(result.summary["models"])))
+    if plan.leave_out:
+        click.echo(console.table(left_out_rows(result.summary["left_out"])))
     click.echo(f"study: {out}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from deepfake_seq.sequence.cross_validation import (
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.experiment import Experiment, load_experiment
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
+from deepfake_seq.store import FeatureRecord
 
 CONFIG = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
@@ -196,3 +198,52 @@ def test_an_ablation_of_a_single_block_is_refused(tmp_path: Path) -> None:
     result = deepseq("fit", "--features", store.path, "--ablate", "--model", "logistic")
     assert result.exit_code == 2
     assert "--ablate compares evidence blocks" in result.stderr
+
+
+def test_each_source_is_left_out_once_with_everyone_in_it(tmp_path: Path) -> None:
+    """People 0 to 9 are in `a`, 10 to 19 in `b`, except that person 3 is also in `b`."""
+
+    def records() -> Iterator[FeatureRecord]:
+        for number in range(60):
+            person = number % 20
+            fact = {} if number >= 50 else {"source": "a" if person < 10 else "b"}
+            if number == 43:  # of person 3
+                fact = {"source": "b"}
+            record = make_record(
+                f"{number:03}.mp4",
+                seed=number,
+                label=number % 2,
+                shift=number % 2,
+                groups=(f"person{person}",),
+            )
+            yield replace(record, facts={**record.facts, **fact})
+
+    store = write_store(tmp_path / "s", records())
+    data = load_experiment(store, SplitConfig()).data
+    tested = {}
+    for current in rounds(data, CONFIG, 0, 1, leave_out="source"):
+        trained = {clip.video_id for pair in current.pairs for part in pair for clip in part.clips}
+        people = {group for clip in current.test.clips for group in clip.groups}
+        by_name = {clip.video_id: clip for clip in data.clips}
+        assert not any(people & set(by_name[name].groups) for name in trained)
+        assert {clip.facts["source"] for clip in current.test.clips} == {current.left_out}
+        tested[current.left_out] = len(current.test)
+    assert tested == {"a": 29, "b": 21}
+    result = deepseq(
+        *("fit", "--features", store.path, "--model", "logistic", "--members", 1),
+        *("--leave-out", "source", "--out", tmp_path / "x"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert ["logistic", "a", "15", "+", "14"] in [
+        line.split()[:5] for line in result.stdout.splitlines()
+    ]
+    study_of = json.loads((tmp_path / "x" / "study.json").read_text())
+    assert study_of["left_out"]["logistic"]["a"].keys() == {"real", "fake", "auc", "fpr", "tpr"}
+    assert "| logistic | b |" in (tmp_path / "x" / "README.md").read_text()
+
+
+def test_leaving_out_a_fact_that_the_clips_lack_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=20)
+    result = deepseq("fit", "--features", store.path, "--leave-out", "source")
+    assert result.exit_code == 2
+    assert "needs clips with at least two values of it (column `source`" in result.stderr

@@ -21,7 +21,7 @@ class MeanCnn:
     """Each feature is the crop's mean grey level."""
 
     batch = 1
-    cells = None
+    cells: tuple[int, int] | None = None
 
     def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """See `BlockRuntime.rows`."""
