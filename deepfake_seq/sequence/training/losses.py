@@ -45,13 +45,13 @@ def mask_losses(shares: Tensor, logits: Tensor) -> Tensor:
         logits: float32 (N, 6).
     """
     losses = np.logaddexp(0, logits) - np.nan_to_num(shares) * logits
-    return np.asarray(np.where(np.isnan(shares), 0, losses).mean(axis=1), dtype=np.float32)
+    return np.asarray(np.where(np.isnan(shares), 0, losses).mean(axis=1))
 
 
 def mask_gradient(shares: Tensor, logits: Tensor) -> Tensor:
     """Return the derivative of each clip's `mask_losses` by its logits, float32 (N, 6)."""
     difference = (sigmoid(logits) - shares) / np.float32(shares.shape[1])
-    return np.asarray(np.where(np.isnan(shares), 0, difference), dtype=np.float32)
+    return np.asarray(np.where(np.isnan(shares), 0, difference))
 
 
 def keras_mask_loss() -> Any:
