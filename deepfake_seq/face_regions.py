@@ -138,7 +138,7 @@ def mask_shares(
     middle = ((np.arange(count) + 0.5) * side / count).astype(np.int64)
     cells = mask[np.ix_(middle, middle)].astype(np.float64)
     weights = region_weights(landmarks, side, cells.shape)
-    return np.clip((weights * cells).sum(axis=(1, 2)), 0.0, 1.0)
+    return np.asarray((weights * cells).sum(axis=(1, 2)).clip(0.0, 1.0), dtype=np.float64)
 
 
 def mean_shares(frames: Sequence[npt.NDArray[np.float64]]) -> list[float]:

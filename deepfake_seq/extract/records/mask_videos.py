@@ -32,12 +32,12 @@ def replaced_shares(
     record = pending.record
     if frames is None or not np.array_equal(frames.frame_index, record.frame_index[record.mask]):
         return None
-    squares = [
-        cut_square(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), box, margin)
-        for image, box, size in zip(
-            frames.images_rgb, record.boxes_xyxy, record.sizes.tolist(), strict=False
-        )
-    ]
+    squares = []
+    for image, box, size in zip(
+        frames.images_rgb, record.boxes_xyxy, record.sizes.tolist(), strict=False
+    ):
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+        squares.append(cut_square(np.asarray(resized, dtype=np.uint8), box, margin))
     crops = crops_of(record, pending.landmarks, squares, margin)
     shares = [
         mask_shares(square.max(axis=2) >= _SET, points)

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.face_regions import REGIONS
-from deepfake_seq.sequence.data.views import MaskShares, View, mask_shares_of
+from deepfake_seq.sequence.data.views import (
+    NOTHING_REPLACED,
+    MaskShares,
+    View,
+    mask_shares_of,
+)
 from deepfake_seq.store import Record
 from deepfake_seq.store.record_ids import person_of, video_of
 from deepfake_seq.store.records.record import MASK_SHARES_FACT
@@ -66,11 +70,11 @@ class Clip:
             DatasetError: Its shares of replaced face regions are invalid.
         """
         try:
-            shares = (0.0,) * len(REGIONS) if record.label == REAL else mask_shares_of(record.facts)
+            shares = NOTHING_REPLACED if record.label == REAL else mask_shares_of(record.facts)
         except ValueError as error:
             raise DatasetError(
                 f"{record.video_id}: the fact {MASK_SHARES_FACT!r} is not the shares of "
-                f"{len(REGIONS)} face regions ({error}). Extract the clip again. "
+                f"six face regions ({error}). Extract the clip again. "
                 f"Received: {record.facts[MASK_SHARES_FACT]!r}"
             ) from error
         return cls(

@@ -27,6 +27,9 @@ _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 MaskShares = tuple[_Share, _Share, _Share, _Share, _Share, _Share]
 """Share of each face region that was replaced, in the order of `face_regions.REGIONS`."""
 
+NOTHING_REPLACED: MaskShares = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""The shares of a real clip."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -67,7 +70,8 @@ def mask_shares_of(facts: Mapping[str, object]) -> MaskShares | None:
     """
     if MASK_SHARES_FACT not in facts:
         return None
-    return msgspec.convert(facts[MASK_SHARES_FACT], MaskShares)
+    shares: MaskShares = msgspec.convert(facts[MASK_SHARES_FACT], MaskShares)
+    return shares
 
 
 def is_view(video_id: str, facts: Mapping[str, object]) -> bool:
