@@ -105,7 +105,10 @@ class SequenceData:
             replace(
                 clip,
                 views=tuple(view for view in clip.views if view.kind != BLEND),
-                mask_views=tuple(view for view in clip.views if view.kind == BLEND),
+                mask_views=(
+                    *clip.mask_views,
+                    *(view for view in clip.views if view.kind == BLEND),
+                ),
             )
             if clip.views
             else clip

@@ -75,12 +75,15 @@ def probe_blocks(data: SequenceData, seed: int = 0) -> dict[str, dict[str, float
             errors = spread = 0.0
             for fold in folds:
                 rest, held_out = (part[values[part] > 0] for part in (fold.rest, fold.held_out))
+                if not len(rest):
+                    continue
                 mean = targets[rest].mean()
                 predicted = mean + _predict(kernel, rest, held_out, targets[rest] - mean)
                 errors += float(np.square(targets[held_out] - predicted).sum())
                 spread += float(np.square(targets[held_out] - mean).sum())
-            found[name][fact] = round(1 - errors / spread, _DIGITS)
-    return found
+            if spread:
+                found[name][fact] = round(1 - errors / spread, _DIGITS)
+    return found if any(found.values()) else {}
 
 
 def _varies(values: Table) -> bool:

@@ -140,6 +140,18 @@ def test_blocks_are_tested_on_other_people_than_they_were_fitted_to() -> None:
     assert found["features"]["bit rate"] < 0.2
 
 
+def test_a_fact_that_only_one_group_has_is_left_out() -> None:
+    data = with_blocks(clips(60))
+    changed = tuple(
+        replace(clip, facts={"width": 300 + number} if number < 24 else {}, groups=("ann",))
+        if number < 24
+        else replace(clip, facts={})
+        for number, clip in enumerate(data.clips)
+    )
+    found = probe_blocks(replace(data, clips=changed))
+    assert set(found["noise"]) == {"face size"}
+
+
 @pytest.mark.parametrize("case", ["constant", "unknown", "one group"])
 def test_facts_that_cannot_be_predicted_are_left_out(case: str) -> None:
     data = with_blocks(clips(60))
