@@ -121,7 +121,7 @@ class _DecodeOnly(Decoders):
     """Decoders that discard the frames instead of returning them."""
 
     def decode_only(self, path: Path) -> str:
-        return str(self._call(decode_only, path, self._sampling, self._limits))
+        return str(self.call(decode_only, path, self._sampling, self._limits))
 
 
 def _decode_only(items: Sequence[VideoItem]) -> float:

@@ -18,6 +18,8 @@ from deepfake_seq.commands.finetune import finetune
 from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.predict import predict
+from deepfake_seq.commands.report import report
+from deepfake_seq.commands.serve import serve
 from deepfake_seq.commands.store import merge, remove, verify
 from deepfake_seq.commands.sweep import sweep
 from deepfake_seq.commands.weights import weights
@@ -95,6 +97,8 @@ for command in (
     evaluate,
     compare,
     predict,
+    report,
+    serve,
     faces,
     info,
     verify,

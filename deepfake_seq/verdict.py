@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deepfake_seq.config import MIN_VALID_FRAMES
 from deepfake_seq.sequence.evaluation.threshold import Decision
@@ -16,6 +16,13 @@ REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
 
 Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""
+
+TOO_FEW_FRAMES, SMALL_FACE, ABSTENTION = "too_few_frames", "small_face", "abstention"
+CRASH = "crash"
+"""Causes of an inconclusive verdict, besides the status of a record that failed or is partial.
+
+Only `deepseq serve` survives a `crash`: the clip killed the process that classified it, twice.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class PersonVerdict:
         box_xyxy: The face in the first of these frames: left, top, right, bottom in pixels.
         frame_size: Width and height of that frame in pixels.
         face_pixels: Mean side of the face box in pixels.
+        cause: Kind of the reason; see `Verdict`.
     """
 
     verdict: str
@@ -43,6 +51,7 @@ class PersonVerdict:
     box_xyxy: tuple[float, float, float, float]
     frame_size: tuple[int, int]
     face_pixels: float
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class WindowVerdict:
         score: Calibrated probability of fake, 0 to 1; None if inconclusive.
         reason: Why the verdict is inconclusive; "" otherwise.
         people: The people in this part, most prominent first.
+        cause: Kind of the reason; see `Verdict`.
     """
 
     start_seconds: float
@@ -64,6 +74,32 @@ class WindowVerdict:
     score: float | None
     reason: str
     people: tuple[PersonVerdict, ...]
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """What is known of the file of a clip; None if it could not be read.
+
+    Attributes:
+        sha256: SHA-256 of the file in hexadecimal.
+        size_bytes: Size of the file.
+        codec: FFmpeg's name of the video codec.
+        width: Width of the first sampled frame in pixels, as displayed.
+        height: Height of that frame in pixels.
+        fps: Frames per second according to the container; 0 if it does not say.
+        duration_seconds: Duration of the video.
+        frames_total: Number of frames.
+    """
+
+    sha256: str | None = None
+    size_bytes: int | None = None
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    duration_seconds: float | None = None
+    frames_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +120,10 @@ class Verdict:
         people: Everyone whose face was found, most prominent first; of the window that decided, if
             there are several.
         windows: The verdict on each window; empty if the clip was judged as a whole.
+        cause: Kind of the reason: `no_face`, `decode_error` or another status of a record that
+            failed or is partial, `too_few_frames`, `small_face`, `abstention` or `crash`; "" if the
+            verdict is not inconclusive.
+        file: What is known of the file.
     """
 
     path: str
@@ -98,6 +138,8 @@ class Verdict:
     run: str
     people: tuple[PersonVerdict, ...] = ()
     windows: tuple[WindowVerdict, ...] = ()
+    cause: str = ""
+    file: ClipFile = ClipFile()
 
 
 class _Judged(NamedTuple):
@@ -107,6 +149,7 @@ class _Judged(NamedTuple):
     verdict: str
     reason: str
     record: FeatureRecord
+    cause: str = ""
 
     @property
     def reported_score(self) -> float | None:
@@ -150,7 +193,12 @@ def classify_windows(
         decisive = _decisive(people)
         verdicts.append(
             WindowVerdict(
-                *span, decisive.verdict, decisive.reported_score, decisive.reason, _people(people)
+                *span,
+                decisive.verdict,
+                decisive.reported_score,
+                decisive.reason,
+                _people(people),
+                decisive.cause,
             )
         )
     return _verdict(worst, path, model, run_folder, tuple(verdicts))
@@ -177,7 +225,16 @@ def _verdict(
         run=str(run_folder),
         people=_people(judged),
         windows=windows,
+        cause=decisive.cause,
+        file=_file(decisive.record),
     )
+
+
+def _file(record: FeatureRecord) -> ClipFile:
+    source, facts = record.source, record.facts
+    names = ("codec", "width", "height", "fps", "duration_seconds", "frames_total")
+    known: dict[str, Any] = {name: facts.get(name) for name in names}
+    return ClipFile(source.sha256 or None, source.size_bytes or None, **known)
 
 
 def _decisive(judged: Sequence[_Judged]) -> _Judged:
@@ -203,36 +260,37 @@ def _person(judged: _Judged) -> PersonVerdict:
         box_xyxy=(left, top, right, bottom),
         frame_size=(width, height),
         face_pixels=round(record.face_pixels, 1),
+        cause=judged.cause,
     )
 
 
 def _judge(record: FeatureRecord, model: SequenceModel) -> _Judged:
     """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
-    reason = _shortcoming(record, model)
-    if reason:
-        return _Judged(-1.0, INCONCLUSIVE, reason, record)
+    cause, reason = _shortcoming(record, model)
+    if cause:
+        return _Judged(-1.0, INCONCLUSIVE, reason, record, cause)
     score = float(model.scores_of(model.arrays_of(record))[0])
     decision = model.decision
     if decision.is_doubtful(score):
         low, high = decision.band
         reason = f"its score is in the run's abstention band, from {low:.3f} to below {high:.3f}"
-        return _Judged(score, INCONCLUSIVE, reason, record)
+        return _Judged(score, INCONCLUSIVE, reason, record, ABSTENTION)
     return _Judged(score, FAKE if score >= decision.threshold else REAL, "", record)
 
 
-def _shortcoming(record: FeatureRecord, model: SequenceModel) -> str:
-    """Return the reason why a record does not support a verdict, or "" if it does."""
+def _shortcoming(record: FeatureRecord, model: SequenceModel) -> tuple[str, str]:
+    """Return cause and reason why a record does not support a verdict, each "" if it does."""
     if record.failed or record.status == "partial":
-        return f"{record.status}: {record.reason}"
+        return record.status, f"{record.status}: {record.reason}"
     if record.frames_valid < MIN_VALID_FRAMES:
-        return _too_few_frames(record)
+        return TOO_FEW_FRAMES, _too_few_frames(record)
     smallest = model.decision.smallest_face
     if round(record.face_pixels) < smallest:
-        return (
+        return SMALL_FACE, (
             f"the face is {record.face_pixels:.0f} pixels wide; this run was validated on faces "
             f"at least {smallest} pixels wide"
         )
-    return ""
+    return "", ""
 
 
 def _too_few_frames(record: FeatureRecord) -> str:

@@ -40,7 +40,12 @@ MAY_IMPORT = {
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
+    "verdict_text": {"config", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
+    "explain": FOUNDATIONS
+    | {"datasets", "store", "extract", "sequence", "verdict", "verdict_text", "predict"},
+    "audit": {"errors"},
+    "serve": FOUNDATIONS | {"console", "predict", "sequence", "verdict", "verdict_text"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }

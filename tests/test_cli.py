@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -232,8 +234,14 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
-        "frames_sampled", "reason", "run", "people", "windows",
+        "frames_sampled", "reason", "run", "people", "windows", "cause", "file",
     }  # fmt: skip
+    assert [verdict["cause"] for verdict in (good, broken, few)] == [
+        "", "decode_error", "too_few_frames",
+    ]  # fmt: skip
+    assert (good["file"]["codec"], good["file"]["frames_total"]) == ("h264", 10)
+    assert good["file"]["sha256"] == weights.digest_of(clips[0])
+    assert broken["file"]["codec"] is None
     (person,) = good["people"]
     assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
     assert (person["box_xyxy"], person["frame_size"]) == ([0.0, 0.0, 64.0, 64.0], [64, 64])
@@ -260,6 +268,48 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
     assert "set for the best balanced accuracy, with a false-positive rate of" in details
     assert details.endswith("fake validation clips of features; run runs/one")
     assert "the metrics are meaningless" in verbose.stderr
+
+
+def test_predict_prints_a_line_as_soon_as_a_clip_is_done(
+    fitted: dict[str, Any], folder: Path
+) -> None:
+    videos, run = folder / "videos", folder / "runs" / "one"
+    lines = deepseq("predict", videos, "--run", run, "--jsonl")
+    rows = deepseq("predict", videos, "--run", run, "--csv")
+    document = json.loads(deepseq("predict", videos, "--run", run, "--json").stdout)
+    assert (lines.exit_code, rows.exit_code) == (4, 4)
+    by_path = {verdict["path"]: verdict for verdict in document}
+    for line in lines.stdout.splitlines():
+        verdict = json.loads(line)
+        assert verdict == by_path.pop(verdict["path"])
+    assert not by_path
+    by_path = {row["path"]: row for row in csv.DictReader(io.StringIO(rows.stdout))}
+    assert len(by_path) == 11 == len(rows.stdout.splitlines()) - 1
+    for verdict in document:
+        row = by_path[verdict["path"]]
+        assert row["verdict"] == verdict["verdict"] and row["reason"] == verdict["reason"]
+        assert row["score"] == ("" if verdict["score"] is None else str(verdict["score"]))
+        assert row["people"] == str(len(verdict["people"]))
+
+
+def test_predict_summarises_several_clips(fitted: dict[str, Any], folder: Path) -> None:
+    videos, run = folder / "videos" / "real", folder / "runs" / "one"
+    result = deepseq("predict", videos, "--run", run)
+    table = result.stderr.splitlines()[-3:]
+    assert table[0].split() == ["verdict", "clips", "scores", "or", "causes"]
+    rows = {words[0]: words[1:] for words in map(str.split, result.stderr.splitlines())}
+    assert rows["inconclusive"] == ["1", "1", "decode_error"]
+    scores = re.findall(r": (real|fake), score (0\.\d{3})", result.stdout)
+    for kind in {kind for kind, _ in scores}:
+        found = sorted(score for verdict, score in scores if verdict == kind)
+        assert rows[kind] == [str(len(found)), *" to ".join(sorted({found[0], found[-1]})).split()]
+    assert "clips" not in deepseq("predict", videos / "0.mp4", "--run", run).stderr
+
+
+def test_predict_prints_in_one_format(folder: Path) -> None:
+    result = deepseq("predict", folder, "--run", folder, "--json", "--csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give only one of --json, --jsonl and --csv" in result.stderr
 
 
 def test_predict_classifies_the_videos_in_a_folder(fitted: dict[str, Any], folder: Path) -> None:

@@ -29,6 +29,7 @@ def test_scores_in_the_abstention_band_are_inconclusive() -> None:
     assert verdict(about(-0.5)).verdict == "real"
     doubtful = verdict(about(0.0))
     assert (doubtful.verdict, doubtful.score) == ("inconclusive", None)
+    assert (doubtful.cause, doubtful.people[0].cause) == ("abstention", "abstention")
     assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
 
 
@@ -37,17 +38,28 @@ def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"),
+    ("record", "cause", "reason"),
     [
-        (about(5.0, valid=7), "only 7 sampled frames show the face; at least 8 are needed"),
-        (about(5.0, status="partial", reason="it ended early"), "partial: it ended early"),
-        (make_record(valid=0), "no_face: no face in the 16 sampled frames"),
+        (
+            about(5.0, valid=7),
+            "too_few_frames",
+            "only 7 sampled frames show the face; at least 8 are needed",
+        ),
+        (
+            about(5.0, status="partial", reason="it ended early"),
+            "partial",
+            "partial: it ended early",
+        ),
+        (make_record(valid=0), "no_face", "no_face: no face in the 16 sampled frames"),
     ],
     ids=["few frames", "partial", "no face"],
 )
-def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
+def test_a_record_with_too_few_frames_gets_no_score(
+    record: FeatureRecord, cause: str, reason: str
+) -> None:
     result = verdict(record)
     assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
+    assert result.cause == cause
 
 
 def test_the_highest_score_of_several_people_decides() -> None:

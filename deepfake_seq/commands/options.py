@@ -159,6 +159,11 @@ def as_options(settings: Any) -> dict[str, Any]:
     return values
 
 
+def absolute(path: Path | None) -> str | None:
+    """Return the absolute path of an option as text; None if it was not given."""
+    return str(path.absolute()) if path else None
+
+
 def together(*decorators: Decorator) -> Decorator:
     """Return one decorator for several; `--help` lists their options in this order."""
 

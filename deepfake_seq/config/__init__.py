@@ -13,6 +13,7 @@ from deepfake_seq.config.execution import (
     ExecutionConfig,
     LimitsConfig,
 )
+from deepfake_seq.config.explanation import ExplainConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
@@ -58,6 +59,7 @@ from deepfake_seq.config.learning import (
     write_units,
 )
 from deepfake_seq.config.prediction import PredictConfig
+from deepfake_seq.config.serving import ServeConfig
 from deepfake_seq.config.sweep import (
     LISTS,
     MAX_SETTINGS,
@@ -127,6 +129,7 @@ __all__ = [
     "DecisionConfig",
     "EvidenceConfig",
     "ExecutionConfig",
+    "ExplainConfig",
     "ExtractConfig",
     "FaceConfig",
     "FinetuneConfig",
@@ -134,6 +137,7 @@ __all__ = [
     "ModelConfig",
     "PredictConfig",
     "SamplingConfig",
+    "ServeConfig",
     "SplitConfig",
     "SweepConfig",
     "TrainConfig",

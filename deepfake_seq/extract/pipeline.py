@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.engines import Engine, Job, build_engine
-from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.matching import Match, Matcher, printable
 from deepfake_seq.extract.origin_notes import OriginNotes
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.writers import StoreWriters
-from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
+from deepfake_seq.store import FAILED_STATUSES
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
@@ -184,12 +183,3 @@ def _run(
         if pending:
             _LOG.info("waiting for another run to extract %d videos", len(pending))
             time.sleep(_POLL_SECONDS)
-
-
-def extract_records(
-    items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
-) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
-    """Extract videos without a store; yield each with its records as soon as they are complete."""
-    if items:
-        with Extractor.build(resolved, execution, len(items)) as extractor:
-            yield from extractor.records(items)

@@ -174,7 +174,7 @@ def test_an_interrupt_does_not_wait_for_decoding(tmp_path: Path) -> None:
 
         def _hang(self) -> tuple[str, str]:
             try:
-                self._call(time.sleep, 600)
+                self.call(time.sleep, 600)
             except VideoError as error:
                 reasons.append(str(error))
             return "timeout", ""

@@ -437,8 +437,9 @@ def test_decoding_processes_give_the_same_records(
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
     monkeypatch.setattr(Extractor, "build", build_with(Decoders))
-    extracted = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
-    assert {item.video_id: record.sha256 for item, (record,) in extracted} == here
+    with Extractor.build(resolve(CONFIG), ExecutionConfig(workers=2), len(videos)) as extractor:
+        extracted = extractor.records(videos)
+        assert {item.video_id: record.sha256 for item, (record,) in extracted} == here
 
 
 def test_the_folder_of_the_videos_is_noted_while_the_run_goes_on(

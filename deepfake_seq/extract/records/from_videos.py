@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,12 @@ from deepfake_seq.store.records.face_record import MAX_IMAGES
 from deepfake_seq.store.records.record import MASK_SHARES_FACT, empty_arrays
 
 _LOG = logging.getLogger(__name__)
+
+OnStage = Callable[[VideoItem, str], None]
+"""Called with a video and the name of the stage that it enters: `decode`, `detect` or `cnn`."""
+
+OnPeople = Callable[[VideoItem, DecodedVideo, list[Person]], None]
+"""Called with a video, its decoded frames and the people in them, before the CNN sees the crops."""
 
 
 class CropSource(Protocol):
@@ -64,6 +70,8 @@ class VideoCropSource:
         detector: Finds faces.
         evidence: Prepares crops for the CNN.
         decoders: Decoding processes; as many threads are used as there are processes.
+        on_stage: Called by the threads before each video is decoded and searched for faces.
+        on_people: Called by the threads after each video was searched for faces.
     """
 
     def __init__(
@@ -72,6 +80,8 @@ class VideoCropSource:
         detector: FaceDetector,
         evidence: Evidence,
         decoders: Decoders,
+        on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> None:
         self.profile = Profile()
         self.lanes = decoders.workers
@@ -79,6 +89,8 @@ class VideoCropSource:
         self._detector = detector
         self._evidence = evidence
         self._decoders = decoders
+        self._on_stage = on_stage
+        self._on_people = on_people
 
     def close(self) -> None:
         """See `CropSource`."""
@@ -86,9 +98,11 @@ class VideoCropSource:
 
     def prepare(self, item: VideoItem) -> list[PendingRecord]:
         """See `CropSource`."""
+        self._on_stage(item, "decode")
         with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path, item.span)
         people = self._people(item, video)
+        self._on_people(item, video, people)
         with self.profile.measure("crop", sum(map(len, people))):
             return [
                 record
@@ -99,6 +113,7 @@ class VideoCropSource:
     def _people(self, item: VideoItem, video: DecodedVideo) -> list[Person]:
         if video.frames is None:
             return [Person.empty()]
+        self._on_stage(item, "detect")
         seconds, bounds = video.timeline_seconds, None
         if item.span is not None:
             first, last = np.searchsorted(seconds, item.span)

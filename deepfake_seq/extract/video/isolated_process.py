@@ -204,6 +204,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
     from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
     allowance.connect(connection, memory_bytes or MIN_MEMORY_BYTES)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(True)
     while True:
         try:
@@ -216,3 +217,11 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             if not is_out_of_memory(error):
                 raise
             shared_memory.send(connection, allowance.OutOfMemory(allowance.memory_limit()))
+
+
+def _end_with_parent() -> None:
+    """End this process, even during a call, once the parent has ended: nobody limits its time."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -131,6 +131,11 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         seconds = seconds - seconds[0]
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
+    if 0 < limits.duration_seconds < end:
+        raise VideoError(
+            "rejected",
+            f"a video of {end:.1f} s exceeds the limit of {limits.duration_seconds:g} s",
+        )
     complaint = next((" ".join(message.split()) for _, _, message in log), "")
     return Timeline(
         times,

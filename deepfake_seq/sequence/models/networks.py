@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,19 @@ class Network(Protocol):
         """Return one logit per clip, (N,), for features (N, T, D) and mask (N, T).
 
         A logit above 0 means fake. The features of masked frames have no effect.
+        """
+        ...
+
+
+@runtime_checkable
+class LinearPart(Protocol):
+    """A network that adds a linear function of a clip's statistics to its logit."""
+
+    def linear_terms(self, arrays: Arrays) -> Tensor:
+        """Return the terms of that function for each clip, float32 (N, S).
+
+        Column s D + d is that of statistic s of feature d. A term is 0 if the statistic is that of
+        the mean training clip. S is 0 if the network has no such part.
         """
         ...
 
@@ -99,6 +112,14 @@ class SequenceNetwork:
             config = self._preprocessor.config
             logits.append(sequence_model.run(config, self._weights, inputs))
         return np.concatenate(logits, dtype=np.float64)
+
+    def linear_terms(self, arrays: Arrays) -> Tensor:
+        """See `LinearPart`."""
+        inputs = self._preprocessor.apply(*arrays)
+        if not self._preprocessor.config.statistics:
+            return inputs.statistics
+        kernel = self._weights[sequence_model.WIDE_KERNEL]
+        return np.asarray(inputs.statistics * kernel[:, 0], dtype=np.float32)
 
 
 class LogisticNetwork:
