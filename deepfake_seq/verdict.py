@@ -300,9 +300,9 @@ def _too_few_frames(record: FeatureRecord) -> str:
     if record.facts.get("resampled"):
         times = record.pts_seconds[record.mask]
         return (
-            f"only {record.frames_valid} of {sampled} frames sampled from {times[0]:.1f} to "
-            f"{times[-1]:.1f} s show the person, the longest shot of one person; {shots} shots; at "
-            f"least {needed} frames are needed"
+            f"only {record.frames_valid} of the {sampled} frames sampled from {times[0]:.1f} to "
+            f"{times[-1]:.1f} s, the longest shot of this person, show the face; the clip has "
+            f"{shots} shots; at least {needed} frames are needed"
         )
     if shots != 1:
         return (

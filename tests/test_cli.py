@@ -29,7 +29,10 @@ from deepfake_seq.extract.resume import Outcome
 
 pytestmark = pytest.mark.usefixtures("tiny_cnn")
 
-EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
+EXTRACT = [
+    *("--detector", "none", "--weights", "untrained", "--evidence", "features"),
+    *("--frames", "8", "--workers", "1"),
+]
 
 
 def one_line(result: Result) -> str:

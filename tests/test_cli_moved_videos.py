@@ -19,7 +19,10 @@ from deepfake_seq.store import FaceStore, FaceStoreWriter, FeatureStore, faces_o
 from deepfake_seq.store.origins import FILE_NAME, Origins
 from deepfake_seq.store.store import Store
 
-CNN = ("--backbone", "vgg16", "--weights", "untrained", "--workers", "1")
+CNN = (
+    *("--backbone", "vgg16", "--weights", "untrained"),
+    *("--evidence", "features", "--workers", "1"),
+)
 OPTIONS = ("--detector", "none", "--frames", "8", *CNN)
 VIEWS = ("--augment", "all", "--views", "1")
 SIZE = (48, 48)
@@ -29,7 +32,9 @@ SIZE = (48, 48)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in this process, with a CNN that costs nothing."""
     monkeypatch.setattr(extractor, "Decoders", DecodersHere)
-    monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+    monkeypatch.setattr(
+        "deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: MeanCnn()
+    )
 
 
 def write(path: Path, number: int) -> Path:

@@ -110,8 +110,8 @@ def test_the_reason_in_an_edited_clip_names_the_longest_shot() -> None:
 def test_the_reason_for_a_person_sampled_again_names_the_time() -> None:
     facts = {"frames_sampled": 16, "shots": 5, "resampled": True}
     assert verdict(about(0.5, valid=6, facts=facts)).reason == (
-        "only 6 of 16 frames sampled from 0.0 to 0.5 s show the person, the longest shot of one "
-        "person; 5 shots; at least 8 frames are needed"
+        "only 6 of the 16 frames sampled from 0.0 to 0.5 s, the longest shot of this person, show "
+        "the face; the clip has 5 shots; at least 8 frames are needed"
     )
 
 

@@ -140,14 +140,14 @@ def test_openvino_imports_neither_tensorflow_nor_keras(
 
 
 def compiled_files(networks: Path) -> list[Path]:
-    return sorted(networks.glob("inception_v3-untrained*-float32-*.blob"))
+    return sorted(networks.glob("inception_v3-untrained*-features-float32-*.blob"))
 
 
 def test_a_network_is_translated_and_compiled_once(
     runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, networks: Path
 ) -> None:
     runtime_of("openvino")
-    files = networks.glob("inception_v3-untrained*")
+    files = networks.glob("inception_v3-untrained*-features[.-]*")
     assert sorted(file.suffix for file in files) == [".blob", ".ir"]
     monkeypatch.setattr(subprocess, "run", None)
     monkeypatch.setattr("deepfake_seq.extract.backbones.openvino_cpu.compile_for_throughput", None)
@@ -194,7 +194,7 @@ def test_without_a_writable_home_a_network_is_used_but_not_kept(
     features = build_runtime("openvino", UNTRAINED_INCEPTION, None).features(crops[:1])
     np.testing.assert_array_equal(features, expected)
     (message,) = caplog.messages
-    kept = [*networks.glob("inception_v3-untrained*.ir"), *compiled_files(networks)]
+    kept = [*networks.glob("inception_v3-untrained*-features.ir"), *compiled_files(networks)]
     needed = sum(file.stat().st_size - 32 for file in kept)
     assert f"({needed:,} bytes) cannot be saved in {tmp_path}" in message
     assert "DEEPSEQ_HOME" in message

@@ -164,6 +164,7 @@ def test_a_process_killed_between_calls_is_restarted() -> None:
 
 def test_closing_does_not_wait_for_a_call() -> None:
     process = IsolatedProcess(LIMITS)
+    process.call(time.sleep, 0)  # start-up
     errors: list[BaseException] = []
 
     def call() -> None:

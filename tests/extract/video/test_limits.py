@@ -125,5 +125,8 @@ def test_a_video_is_only_tried_again_with_higher_limits() -> None:
 
 
 def test_too_little_memory_is_refused_in_gib() -> None:
-    with pytest.raises(UsageError, match=r"memory must be 0.5 GiB or more. Received: 0.25"):
+    with pytest.raises(
+        UsageError,
+        match=r"memory must be from 0.5 to 65536 GiB.* Received: 0.25",
+    ):
         LimitsConfig(memory_bytes=GIB // 4)

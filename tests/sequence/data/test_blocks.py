@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from records import make_record
 
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.clip import Clip
@@ -20,13 +20,14 @@ GENERATOR = np.random.default_rng(0)
 
 def record(number: int, *names: str) -> Any:
     """Return a record with these blocks."""
-    generator = np.random.default_rng(number)
-    blocks = {
-        name: generator.normal(size=(FRAMES, WIDTHS[name])).astype(np.float16) for name in names
-    }
-    mask = np.ones(FRAMES, dtype=bool)
-    features = blocks["features"]
-    return SimpleNamespace(video_id=f"{number}.mp4", mask=mask, blocks=blocks, features=features)
+    return make_record(
+        f"{number}.mp4",
+        seed=number,
+        frames=FRAMES,
+        valid=FRAMES,
+        width=WIDTHS["features"],
+        evidence={name: WIDTHS[name] for name in names if name != "features"},
+    )
 
 
 class Store:
@@ -111,3 +112,10 @@ def test_some_blocks_of_the_clips_have_the_same_values() -> None:
     for (arrays, positions), (all_arrays, same) in zip(*epochs, strict=True):
         assert np.array_equal(arrays[0], all_arrays[0][..., columns])
         assert np.array_equal(positions, same)
+
+
+def test_a_block_with_other_settings_is_refused(memory: int) -> None:
+    other = record(1, *WIDTHS)
+    other.facts["evidence"]["depths"] = {"layer": "another"}
+    with pytest.raises(DatasetError, match=r"depths of 1\.mp4 was extracted with other settings"):
+        collect([record(0, *WIDTHS), other], memory)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-from records import make_store
+from records import make_record, make_store
 
 from deepfake_seq.config import ModelConfig, SplitConfig
 from deepfake_seq.errors import RunError
@@ -19,6 +17,7 @@ from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
+from deepfake_seq.store import FeatureRecord
 
 BLOCKS = {"features": 6, "depths": 2}
 
@@ -36,10 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "run"
 
 
-def record(**widths: int) -> Any:
-    blocks = {name: np.ones((16, width), np.float16) for name, width in widths.items()}
-    mask = np.ones(16, dtype=bool)
-    return SimpleNamespace(blocks=blocks, features=blocks["features"], mask=mask)
+def record(features: int, **evidence: int) -> FeatureRecord:
+    return make_record(width=features, evidence=evidence)
 
 
 def test_a_run_reads_its_blocks_from_a_record_with_more(folder: Path) -> None:
