@@ -76,7 +76,8 @@ def _speed(
     times, start = [], 0.0
     for _ in range(3):
         begin = time.perf_counter()
-        for inputs, labels in loader.epoch(batch, generator, balanced=False):
+        for inputs, positions in loader.epoch(batch, generator, balanced=False):
+            labels = loader.data.labels[positions]
             weights = np.ones(len(labels), dtype=np.float32)
             trainer.step(inputs, labels.astype(np.float32), weights, batch)
             start = start or time.perf_counter() - begin

@@ -28,6 +28,8 @@ it, the cells closest to it get its weight.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -56,6 +58,9 @@ closer together are wrong."""
 
 _SHARPNESS = 4.0
 """A border falls from 0.98 to 0.02 over two cells."""
+
+_MASK_CELLS = 64
+"""Rows and columns of the pixels that represent a mask."""
 
 Weights = npt.NDArray[np.float32]
 _Points = npt.NDArray[np.float64]
@@ -114,6 +119,31 @@ def region_shares(
         cell.
     """
     return np.exp(_log_shares(landmarks, side, cells)).astype(np.float32)
+
+
+def mask_shares(
+    mask: npt.NDArray[np.floating | np.bool_], landmarks: npt.NDArray[np.floating] | None
+) -> npt.NDArray[np.float64]:
+    """Return the share of each region that a mask of a crop covers.
+
+    Args:
+        mask: (side, side); opacity of each pixel, from 0 to 1.
+        landmarks: See `region_weights`.
+
+    Returns:
+        float64 (6,), from 0 to 1, in the order of `REGIONS`.
+    """
+    side = len(mask)
+    count = min(side, _MASK_CELLS)
+    middle = ((np.arange(count) + 0.5) * side / count).astype(np.int64)
+    cells = mask[np.ix_(middle, middle)].astype(np.float64)
+    weights = region_weights(landmarks, side, cells.shape)
+    return np.asarray((weights * cells).sum(axis=(1, 2)).clip(0.0, 1.0), dtype=np.float64)
+
+
+def mean_shares(frames: Sequence[npt.NDArray[np.float64]]) -> list[float]:
+    """Return the mean of the `mask_shares` of some frames, with four decimals."""
+    return [round(float(share), 4) for share in np.mean(frames, axis=0)]
 
 
 def _log_shares(

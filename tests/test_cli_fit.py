@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from calling import deepseq
-from records import make_store
+from records import make_record, make_store, write_store
 
 from deepfake_seq.store import FeatureStore
 
@@ -47,6 +48,30 @@ def test_the_wide_part_can_be_left_out(wide_store: FeatureStore, tmp_path: Path)
     wide = fit(wide_store, tmp_path / "wide")["parameters"]["total"]
     narrow = fit(wide_store, tmp_path / "narrow", "--no-wide")["parameters"]["total"]
     assert wide - narrow == 3 * 2048
+
+
+def test_fit_reports_how_well_each_block_predicts_size_and_compression(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    records = [
+        make_record(
+            f"{number}.mp4",
+            seed=number,
+            label=number % 2,
+            groups=(f"p{number // 2}",),
+            evidence={"depths": 4},
+            facts={"evidence": {"depths": {}}, "width": int(generator.choice([640, 1280]))},
+        )
+        for number in range(40)
+    ]
+    store = write_store(tmp_path / "store", records)
+    values = fit(store, tmp_path / "run")
+    assert set(values["block_r2"]) == {"features", "depths"}
+    assert values["block_r2"]["depths"]["width"] < 0.5
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["block_r2"] == values["block_r2"]
+    assert "| R² of each block alone | " in (tmp_path / "run" / "README.md").read_text()
+    quick = ("--epochs", 1, "--members", 1, "--out", tmp_path / "other")
+    assert "R² of each block alone" in deepseq("fit", "--features", store.path, *quick).stdout
 
 
 def test_a_block_that_the_clips_lack_is_an_error_that_says_what_to_do(

@@ -12,6 +12,8 @@ from deepfake_seq.face_regions import (
     FIXED_LANDMARKS,
     REGIONS,
     are_usable,
+    mask_shares,
+    mean_shares,
     region_shares,
     region_weights,
 )
@@ -157,3 +159,19 @@ def test_a_small_move_of_the_landmarks_is_a_small_change_of_the_weights() -> Non
     before = region_weights(FRONTAL, SIDE, (35, 35))
     after = region_weights(FRONTAL + np.float32(0.2), SIDE, (35, 35))  # a thirtieth of a cell
     assert 0 < np.abs(after - before).sum((1, 2)).max() < 0.06
+
+
+@pytest.mark.parametrize("side", [20, 64, 301])
+def test_a_mask_covers_the_share_of_each_region_that_it_hides(side: int) -> None:
+    landmarks = FIXED_LANDMARKS * side
+    assert mask_shares(np.ones((side, side)), landmarks) == pytest.approx([1.0] * 6)
+    assert not mask_shares(np.zeros((side, side), dtype=bool), landmarks).any()
+    lower = np.zeros((side, side), dtype=bool)
+    lower[int(0.62 * side) :] = True
+    shares = dict(zip(REGIONS, mask_shares(lower, None), strict=True))
+    assert shares["mouth"] > 0.6 and shares["eyes"] < 0.05
+    assert mask_shares(0.5 * lower, None) == pytest.approx(0.5 * mask_shares(lower, None))
+
+
+def test_shares_are_averaged_over_the_frames() -> None:
+    assert mean_shares([np.zeros(6), np.full(6, 0.123456)]) == [0.0617] * 6

@@ -3,7 +3,12 @@
 Random values are drawn once per clip, so that they do not change from frame to frame.
 """
 
-from deepfake_seq.augment.blending import self_blend
+from deepfake_seq.augment.blending import (
+    apply_blend,
+    blended_shares,
+    draw_blend,
+    self_blend,
+)
 from deepfake_seq.augment.crops import Crops, Images
 from deepfake_seq.augment.degradation import degrade
 from deepfake_seq.augment.view import IDENTITY, Draw, apply_view, draw_view, landmarks_in_view
@@ -18,8 +23,11 @@ __all__ = [
     "Crops",
     "Draw",
     "Images",
+    "apply_blend",
     "apply_view",
+    "blended_shares",
     "degrade",
+    "draw_blend",
     "draw_view",
     "landmarks_in_view",
     "self_blend",

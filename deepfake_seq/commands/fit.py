@@ -92,6 +92,7 @@ class _StudyPlan:
         "input_noise",
         "block_dropout",
         "wide_l2",
+        "auxiliary",
     ),
     heading=TRAINING,
 )

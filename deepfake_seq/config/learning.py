@@ -18,6 +18,7 @@ INPUTS = ("features", "delta", "both")
 BALANCES = ("alpha", "weights", "batches")
 THRESHOLDS = ("fpr", "balanced")
 TRAINERS = ("numpy", "keras")
+AUXILIARIES = ("none", "masks")
 SPLITS = ("auto", "official", "group")
 MAX_MEMBERS = 100
 
@@ -303,6 +304,13 @@ class TrainConfig:
     pseudo_fakes: bool = setting(
         False,
         "Train on the self-blended fakes of the store even if the training clips include fakes.",
+    )
+    auxiliary: str = setting(
+        "none",
+        "Second output to train: masks predicts the share of each face region that was replaced, "
+        "where it is known. It is dropped after training. Logistic regression and autoencoder "
+        "ignore it.",
+        choices=AUXILIARIES,
     )
 
     def __post_init__(self) -> None:

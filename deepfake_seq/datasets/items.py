@@ -44,6 +44,8 @@ class VideoItem:
         dataset: Name of the published data set (`celeb-df-v2`), or "".
         span: Start and end in seconds of the only part to use; None for the whole video.
         source: Where the clip comes from, such as a website or a camera; "" if unknown.
+        mask_path: Path of a video that shows which pixels of each frame were replaced; None if
+            there is none.
 
     Raises:
         UsageError: `video_id` ends like the id of a person's record or of a view.
@@ -58,6 +60,7 @@ class VideoItem:
     dataset: str = ""
     span: tuple[float, float] | None = None
     source: str = ""
+    mask_path: Path | None = None
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):

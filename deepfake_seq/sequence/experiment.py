@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.sequence.data.dataset import SequenceData, load
+from deepfake_seq.sequence.splits.block_probe import probe_blocks
 from deepfake_seq.sequence.splits.shortcut_probe import Shortcut, probe
 from deepfake_seq.sequence.splits.split import DataSplit, split_data
 from deepfake_seq.store import FeatureStore, Store, faces_of
@@ -75,7 +76,7 @@ def load_experiment(
 
 
 def load_clips(store: FeatureStore, seed: int, evidence: Sequence[str] = ()) -> LabelledClips:
-    """Load the labelled clips of a store and probe their metadata.
+    """Load the labelled clips of a store, and probe their metadata and evidence blocks.
 
     Args:
         store: The features.
@@ -86,7 +87,9 @@ def load_clips(store: FeatureStore, seed: int, evidence: Sequence[str] = ()) -> 
         DatasetError: The store has no labelled clip with enough valid frames.
         StoreError: A record is damaged.
     """
-    return describe_clips(load(store, evidence=evidence), store, seed)
+    clips = describe_clips(load(store, evidence=evidence), store, seed)
+    shortcut = replace(clips.shortcut, blocks=probe_blocks(clips.data, seed))
+    return replace(clips, shortcut=shortcut)
 
 
 def describe_clips(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:

@@ -57,6 +57,8 @@ def fit(
     ensemble = fit_ensemble(pairs, config, on_epoch=on_epoch)
     baselines = evaluate_baselines(pairs, test, config)
     test_scores, metrics = evaluate_ensemble(ensemble, test, baselines)
+    if experiment.shortcut.blocks:
+        metrics["block_r2"] = experiment.shortcut.blocks
     model = _build_model(ensemble, config, experiment)
     contents = RunContents(
         experiment=experiment,

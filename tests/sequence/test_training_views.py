@@ -196,6 +196,82 @@ def test_self_blended_fakes_are_used_with_real_fakes_only_on_request(
     assert weights[0] != weights[1]
 
 
+SHARES = [0.1, 0.9, 0.8, 0.7, 0.4, 0.0]
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """A store whose self-blended fakes have known masks."""
+    records = [
+        replace(record, facts={**record.facts, "mask_shares": SHARES})
+        if record.video_id.endswith("@blend1")
+        else record
+        for record in with_views(clips())
+    ]
+    return write_store(tmp_path_factory.mktemp("stores") / "store", records)
+
+
+def test_replaced_shares_are_known_of_real_clips_and_of_fakes_with_a_mask(
+    masked: FeatureStore, memory: int
+) -> None:
+    data = load(masked, memory)
+    shares = data.with_views().mask_shares
+    for clip, row in zip(data.with_views().clips, shares, strict=True):
+        expected = [0.0] * 6 if clip.label == 0 else SHARES if "@blend" in clip.video_id else None
+        assert np.isnan(row).all() if expected is None else row == pytest.approx(expected)
+
+
+def test_auxiliary_masks_trains_on_self_blended_fakes_without_calling_them_fakes(
+    masked: FeatureStore, tmp_path: Path
+) -> None:
+    arguments = ("fit", "--features", masked.path, "--epochs", 1, "--members", 1, "--json")
+    runs = {
+        name: json.loads(deepseq(*arguments, "--out", tmp_path / name, *options).stdout)
+        for name, options in {
+            "without": (),
+            "masks": ("--auxiliary", "masks"),
+            "balanced": ("--auxiliary", "masks", "--balance", "batches"),
+            "both": ("--auxiliary", "masks", "--pseudo-fakes"),
+        }.items()
+    }
+    assert len({values["parameters"]["total"] for values in runs.values()}) == 1
+    assert runs["masks"]["views"] == runs["without"]["views"] == {"real": 12, "fake": 12}
+    assert runs["both"]["views"] == {"real": 12, "fake": 24}
+    assert runs["masks"]["baselines"] == runs["without"]["baselines"]
+    assert len({(tmp_path / name / run.WEIGHTS).read_bytes() for name in runs}) == len(runs)
+    plain_output = deepseq(*arguments[:-1], "--out", tmp_path / "x", "--auxiliary", "masks").stdout
+    assert "12 self-blended fakes, which train the second output alone" in plain_output
+
+
+@pytest.mark.parametrize("name", ["logistic", "autoencoder"])
+def test_models_without_layers_ignore_masks(
+    name: str, masked: FeatureStore, tmp_path: Path
+) -> None:
+    config = replace(QUICK, model=ModelConfig(name))
+    masks = replace(config, train=replace(config.train, auxiliary="masks"))
+    for folder, settings in (("plain", config), ("masks", masks)):
+        fit_run(masked, tmp_path / folder, settings)
+    for file in (run.WEIGHTS, "predictions.csv", "metrics.json"):
+        one, other = ((tmp_path / folder / file).read_bytes() for folder in ("plain", "masks"))
+        assert one == other
+
+
+@pytest.mark.parametrize("shares", [5, [0.1] * 5, [0.1] * 5 + [2.0], ["a"] * 6])
+def test_invalid_shares_of_a_view_exclude_it(shares: object, tmp_path: Path) -> None:
+    clip = make_record("a.mp4")
+    view = view_of(clip, "blend")
+    odd = replace(view, facts={**view.facts, "mask_shares": shares})
+    data = load(write_store(tmp_path / "s", [clip, odd]))
+    assert data.excluded == {DAMAGED: 1}
+
+
+def test_invalid_shares_of_a_clip_are_an_error_that_names_it(tmp_path: Path) -> None:
+    clip = make_record("a.mp4", label=1)
+    odd = replace(clip, facts={**clip.facts, "mask_shares": [3.0] * 6})
+    with pytest.raises(DatasetError, match=r"a\.mp4: the fact 'mask_shares'.*Received: \[3\.0"):
+        load(write_store(tmp_path / "s", [odd]))
+
+
 def test_evaluate_does_not_read_views(
     plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:

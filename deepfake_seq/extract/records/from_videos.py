@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.faces import FaceDetector, image_codec
 from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.mask_videos import replaced_shares
 from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -23,7 +26,9 @@ from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import record_id
 from deepfake_seq.store.records.face_record import MAX_IMAGES
-from deepfake_seq.store.records.record import empty_arrays
+from deepfake_seq.store.records.record import MASK_SHARES_FACT, empty_arrays
+
+_LOG = logging.getLogger(__name__)
 
 OnStage = Callable[[VideoItem, str], None]
 """Called with a video and the name of the stage that it enters: `decode`, `detect` or `cnn`."""
@@ -130,6 +135,8 @@ class VideoCropSource:
         """Return the record of a person, followed by those of the requested views."""
         resolved, config = self._resolved, self._resolved.config.faces
         record = _without_crops(resolved, item, video, number, person)
+        if item.mask_path and len(person):
+            record = self._with_mask_shares(item.mask_path, record)
         squares = person.squares_rgb
         if not (config.is_lossy or resolved.extract_options.keep_faces):
             return record.with_crops(resolved, self._evidence, squares)
@@ -140,6 +147,22 @@ class VideoCropSource:
         if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
             return kept.with_crops(resolved, self._evidence, image_codec.decode(files), faces)
         return record.with_crops(resolved, self._evidence, squares, faces)
+
+    def _with_mask_shares(self, path: Path, pending: PendingRecord) -> PendingRecord:
+        """Return the record with the replaced share of each face region, if it can be read."""
+        record = pending.record
+        frames = self._decoders.frames_at(path, record.frame_index[record.mask].tolist())
+        shares = replaced_shares(frames, pending, self._resolved.config.faces.margin)
+        if shares is None:
+            _LOG.warning(
+                "%s: the replaced regions are unknown, because its mask video cannot be read or "
+                "has fewer frames. Received: %s",
+                record.video_id,
+                path,
+            )
+            return pending
+        facts = record.facts | {MASK_SHARES_FACT: shares}
+        return replace(pending, record=replace(record, facts=facts))
 
 
 def failure_record(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deepfake_seq.config import TRAINING_MEMORY_BYTES
 from deepfake_seq.sequence.data.dataset import SequenceData
@@ -60,10 +59,10 @@ class BatchLoader:
 
     def epoch(
         self, size: int, generator: np.random.Generator, *, balanced: bool
-    ) -> Iterator[tuple[Inputs, npt.NDArray[np.int64]]]:
+    ) -> Iterator[tuple[Inputs, Rows]]:
         """Yield preprocessed batches of one epoch; see `SequenceData.epoch`."""
-        for arrays, labels in self.data.epoch(size, generator, balanced=balanced):
-            yield self._preprocess(arrays), labels
+        for arrays, positions in self.data.epoch(size, generator, balanced=balanced):
+            yield self._preprocess(arrays), positions
 
     def _preprocess(self, arrays: Any) -> Inputs:
         return self.preprocessor.apply(*arrays) if self.preprocessor else arrays

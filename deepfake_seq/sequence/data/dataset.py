@@ -13,6 +13,7 @@ import numpy.typing as npt
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.sequence.data.clip import Clip, clip_key, require_consistent_labels
 from deepfake_seq.sequence.data.features import (
     Arrays,
@@ -99,32 +100,54 @@ class SequenceData:
         return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
 
     def without_pseudo_fakes(self) -> SequenceData:
-        """Return the clips without their self-blended fakes."""
+        """Return the clips with their self-blended fakes as `mask_views` alone."""
         clips = tuple(
-            replace(clip, views=tuple(view for view in clip.views if view.kind != BLEND))
+            replace(
+                clip,
+                views=tuple(view for view in clip.views if view.kind != BLEND),
+                mask_views=(
+                    *clip.mask_views,
+                    *(view for view in clip.views if view.kind == BLEND),
+                ),
+            )
             if clip.views
             else clip
             for clip in self.clips
         )
         return replace(self, clips=clips)
 
-    def with_views(self) -> TrainingRows:
+    @property
+    def mask_shares(self) -> npt.NDArray[np.float32]:
+        """Share of each face region that was replaced, float32 (N, 6); NaN if unknown."""
+        unknown = (np.nan,) * len(REGIONS)
+        shares = [clip.mask_shares or unknown for clip in self.clips]
+        return np.array(shares, dtype=np.float32).reshape(-1, len(REGIONS))
+
+    def with_views(self, *, masks: bool = False) -> TrainingRows:
         """Return the rows to train on: each clip, followed by its views.
 
         Evaluation, calibration, counts and files use the clips alone.
+
+        Args:
+            masks: Whether to add the `mask_views`. Their label is unknown, so that they have no
+                weight in the loss of the logits.
         """
-        if not any(clip.views for clip in self.clips):
+        if not any(clip.views or clip.mask_views for clip in self.clips):
             return TrainingRows(self)
         clips, rows = [], []
         for clip, row in zip(self.clips, self.rows.tolist(), strict=True):
-            clips += [
-                replace(clip, views=()),
-                *(
-                    replace(clip, video_id=view.video_id, label=view.label, views=())
-                    for view in clip.views
-                ),
-            ]
-            rows += [row, *(view.row for view in clip.views)]
+            views = [(view, view.label) for view in clip.views]
+            if masks:
+                views += [(view, UNKNOWN) for view in clip.mask_views]
+            alone = replace(clip, views=(), mask_views=())
+            clips.append(alone)
+            for view, label in views:
+                # An augmented copy has the shares of its clip; those of a fake may be unknown.
+                shares = view.mask_shares if view.kind == BLEND else clip.mask_shares
+                clips.append(
+                    replace(alone, video_id=view.video_id, label=label, mask_shares=shares)
+                )
+            rows += [row, *(view.row for view, _ in views)]
         return TrainingRows(
             SequenceData(tuple(clips), self.features, np.array(rows, dtype=np.int64))
         )
@@ -154,8 +177,8 @@ class SequenceData:
 
     def epoch(
         self, size: int, generator: np.random.Generator, *, balanced: bool = False
-    ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-        """Yield every clip once in random order, in batches with labels.
+    ) -> Iterator[tuple[Arrays, Rows]]:
+        """Yield every clip once in random order, in batches with the positions of the clips.
 
         Args:
             size: Number of clips in a batch; the last one may be smaller.
@@ -165,11 +188,10 @@ class SequenceData:
         labels = self.labels
         for chunk in self.features.chunks(self.rows, generator):
             features, rows = self.features.hold(self.rows[chunk])
-            chunk_labels = labels[chunk]
-            order = _balanced(chunk_labels, generator) if balanced else np.arange(len(chunk))
+            order = _balanced(labels[chunk], generator) if balanced else np.arange(len(chunk))
             for start in range(0, len(order), size):
                 chosen = order[start : start + size]
-                yield features.read(rows[chosen]), chunk_labels[chosen]
+                yield features.read(rows[chosen]), chunk[chosen]
 
 
 TrainingRows = NewType("TrainingRows", SequenceData)
@@ -270,10 +292,14 @@ def _labelled_records(store: Store[R], names: Sequence[str], excluded: Counter[s
 def _balanced(labels: npt.NDArray[np.int64], generator: np.random.Generator) -> Rows:
     """Return positions in random order, with those of the rarer class repeated.
 
-    The classes alternate, so that every batch is balanced.
+    The classes alternate, so that every batch is balanced. Rows without a label are at random
+    places between them.
     """
+    unlabelled = np.flatnonzero(labels == UNKNOWN)
     classes = [generator.permutation(np.flatnonzero(labels == label)) for label in (REAL, FAKE)]
     size = max(map(len, classes))
     if not all(map(len, classes)):
-        return np.concatenate(classes)
-    return np.stack([np.resize(positions, size) for positions in classes], axis=1).ravel()
+        return np.concatenate([*classes, unlabelled])
+    order = np.stack([np.resize(positions, size) for positions in classes], axis=1).ravel()
+    places = generator.integers(0, len(order), len(unlabelled), endpoint=True)
+    return np.insert(order, places, unlabelled)

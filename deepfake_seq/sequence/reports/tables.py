@@ -93,6 +93,17 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
     return rows
 
 
+def block_rows(blocks: Mapping[str, Mapping[str, float]]) -> Rows:
+    """Return a header, and a row for each evidence block with its R² of each fact.
+
+    Args:
+        blocks: Result of `block_probe.probe_blocks`; not empty.
+    """
+    facts = list(next(iter(blocks.values())))
+    cells = [[name, *(f"{values[fact]:.2f}" for fact in facts)] for name, values in blocks.items()]
+    return [["R² of each block alone", *facts], *cells]
+
+
 def _cells(values: dict[str, Any], names: Any) -> list[str]:
     """Format the metrics called `names`; AUC and macro-F1 with their intervals."""
     return [

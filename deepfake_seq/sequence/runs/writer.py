@@ -20,6 +20,7 @@ from deepfake_seq.sequence.data.views import BLEND
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.experiment import Experiment
+from deepfake_seq.sequence.models.sequence_model import has_layers
 from deepfake_seq.sequence.reports.model_card import (
     baseline_warnings,
     card,
@@ -33,6 +34,9 @@ from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, Trai
 
 UNUSED_PSEUDO_FAKES = "self-blended fakes, because there are fakes (use them: --pseudo-fakes)"
 """Reason for not training on pseudo-fakes."""
+
+MASK_PSEUDO_FAKES = "self-blended fakes, which train the second output alone"
+"""The same reason with `--auxiliary masks`."""
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 
@@ -125,12 +129,14 @@ class RunContents:
 
     @property
     def _unused_pseudo_fakes(self) -> dict[str, int]:
-        """Number of pseudo-fakes of the training clips that no member was trained on."""
+        """Number of pseudo-fakes of the training clips that train no member's logit."""
         train = self.splits["train"]
         clips = [clip for clip in self.experiment.data.clips if clip.video_id in train]
         made = sum(view.kind == BLEND for clip in clips for view in clip.views)
         used = sum(view.kind == BLEND for clip in train.values() for view in clip.views)
-        return {UNUSED_PSEUDO_FAKES: made - used} if made > used else {}
+        masks = self.config.train.auxiliary == "masks" and has_layers(self.config.model)
+        reason = MASK_PSEUDO_FAKES if masks else UNUSED_PSEUDO_FAKES
+        return {reason: made - used} if made > used else {}
 
     @property
     def warnings(self) -> list[str]:

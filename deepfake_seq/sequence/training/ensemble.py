@@ -23,6 +23,7 @@ from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
+from deepfake_seq.sequence.models.sequence_model import has_layers
 from deepfake_seq.sequence.splits.split import make_folds
 from deepfake_seq.sequence.training.train import OnEpoch, TrainedNetwork, predict_logits, train
 
@@ -119,7 +120,10 @@ def member_pairs(data: SequenceData, split: Split, config: ExperimentConfig) -> 
 
 
 def _training_clips(training: SequenceData, config: ExperimentConfig) -> SequenceData:
-    """Return training clips without their pseudo-fakes, if there are real fakes among them."""
+    """Return training clips without their pseudo-fakes, if there are real fakes among them.
+
+    With `--auxiliary masks`, the second output is still trained on these.
+    """
     if config.train.pseudo_fakes or not training.counts["fake"]:
         return training
     return training.without_pseudo_fakes()
@@ -159,9 +163,11 @@ def fit_ensemble(
         return train(training, validation, config.model, train_config, on_epoch)
 
     members, logits = [], []
+    masks = not train_member and config.train.auxiliary == "masks" and has_layers(config.model)
     for number, (training, validation) in enumerate(pairs):
         seed = _member_seed(config.train.seed, number)
-        member = (train_member or train_configured)(training.with_views(), validation, seed)
+        rows = training.with_views(masks=masks)
+        member = (train_member or train_configured)(rows, validation, seed)
         members.append(member)
         logits.append(predict_logits(member.network, validation))
     held_out = SequenceData.joined([validation for _, validation in pairs])

@@ -10,7 +10,12 @@ from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
-from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Shapes, shapes
+from deepfake_seq.sequence.models.sequence_model import (
+    WIDE_KERNEL,
+    Shapes,
+    mask_shapes,
+    shapes,
+)
 from deepfake_seq.sequence.training.objective import Objective
 
 
@@ -18,19 +23,28 @@ class Trainer(Protocol):
     """Trains networks of one architecture, one at a time, with Adam.
 
     The objective is the mean focal loss of the clips in a batch, plus the L2 penalty of the wide
-    part.
+    part. With a second output, it includes `mask_weight` times the mean of `losses.mask_losses`.
     """
 
     def start(self, weights: Weights, seed: int) -> None:
         """Start training a network.
 
         Args:
-            weights: Initial weights, by their names in `sequence_model.shapes`.
+            weights: Initial weights, by their names in `sequence_model.shapes` and, with a second
+                output, `mask_shapes`.
             seed: Seed of the dropout.
         """
         ...
 
-    def step(self, inputs: Inputs, targets: Tensor, weights: Tensor, batch_size: int) -> float:
+    def step(
+        self,
+        inputs: Inputs,
+        targets: Tensor,
+        weights: Tensor,
+        batch_size: int,
+        *,
+        shares: Tensor | None = None,
+    ) -> float:
         """Take one optimizer step; return the sum of the clips' losses before it.
 
         Args:
@@ -39,12 +53,14 @@ class Trainer(Protocol):
             weights: Weight of each clip in the loss, float32 (B,).
             batch_size: Divisor of the summed loss, so that a clip in a smaller last batch has the
                 same weight as in any other.
+            shares: Replaced share of each face region, float32 (B, 6), with NaN if unknown; None
+                without a second output. Its loss is not part of the result.
         """
         ...
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the current weights, by their names in `sequence_model.shapes`."""
+        """A copy of the current weights, by the names in `start`."""
         ...
 
 
@@ -68,15 +84,19 @@ def build_trainer(
     return NumpyTrainer(config, objective)
 
 
-def initial_weights(config: ModelConfig, width: int, seed: int) -> dict[str, Tensor]:
+def initial_weights(
+    config: ModelConfig, width: int, seed: int, *, masks: bool = False
+) -> dict[str, Tensor]:
     """Draw the initial weights of a sequence model; see `draw_weights`.
 
     Args:
         config: Settings of the model.
         width: Number of features D.
         seed: Seed of the random numbers.
+        masks: Whether to add those of the second output, which do not change the others.
     """
-    return draw_weights(shapes(config, width), seed)
+    all_shapes = shapes(config, width) | (mask_shapes(config, width) if masks else {})
+    return draw_weights(all_shapes, seed)
 
 
 def draw_weights(shapes: Shapes, seed: int) -> dict[str, Tensor]:

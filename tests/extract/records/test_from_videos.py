@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,6 +25,7 @@ from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest
@@ -34,6 +36,7 @@ CONFIG = ExtractConfig(
 )
 EVERYONE = replace(CONFIG, faces=FaceConfig("none", people="all"))
 ITEM = VideoItem(Path("a/b.mp4"), "b.mp4", label=1, groups=("person",), split="train")
+MASKED = replace(ITEM, mask_path=Path("a/masks/b.mp4"))
 SOURCE = SourceFile(1234, 5678, "ab" * 32)
 
 
@@ -75,14 +78,19 @@ class Ready:
 
     workers = 1
 
-    def __init__(self, video: DecodedVideo) -> None:
+    def __init__(self, video: DecodedVideo, masks: SampledFrames | None = None) -> None:
         self._video = video
+        self._masks = masks
 
     def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         return self._video
 
-    def frames_at(self, path: Path, positions: object) -> None:
-        return None
+    def frames_at(self, path: Path, positions: list[int]) -> SampledFrames | None:
+        if self._masks is None or path != MASKED.mask_path:
+            return None
+        kept = np.isin(self._masks.frame_index, positions)
+        images = [image for image, keep in zip(self._masks.images_rgb, kept, strict=True) if keep]
+        return SampledFrames(images, self._masks.frame_index[kept], self._masks.pts_seconds[kept])
 
 
 def video_of(levels: list[int], status: str = "ok", reason: str = "") -> DecodedVideo:
@@ -107,6 +115,23 @@ def records_of(
         else person.record
         for person in prepared
     ]
+
+
+def shares_of(masks: SampledFrames | None, *blind: int) -> Any:
+    """Return the replaced shares in the record of a video with a mask video."""
+    decoders: Any = Ready(video_of([10, 11, 12, 13, 14, 15]), masks)
+    evidence = features_of(MeanCnn())
+    source = VideoCropSource(resolve(CONFIG), GreyLevelDetector(*blind), evidence, decoders)
+    (person,) = source.prepare(MASKED)
+    return person.record.facts.get("mask_shares")
+
+
+def mask_frames(count: int = 18, size: tuple[int, int] = (100, 120)) -> SampledFrames:
+    """Return masks in which the lower half of the face, at rows 40 to 66, is white."""
+    mask = np.zeros((100, 120, 3), np.uint8)
+    mask[40:66] = 255
+    image = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return SampledFrames([image] * count, np.arange(count), np.arange(count) / 10)
 
 
 def extract(video: DecodedVideo, *blind: int) -> FeatureRecord:
@@ -171,6 +196,25 @@ def test_an_undecodable_file_gives_a_failure_record() -> None:
     assert (record.status, record.reason) == ("decode_error", "Invalid data")
     assert record.failed
     assert record.frame_index.tolist() == [-1] * 6
+
+
+def test_a_mask_video_gives_the_replaced_share_of_each_region() -> None:
+    shares = dict(zip(REGIONS, shares_of(mask_frames()), strict=True))
+    assert shares["mouth"] > 0.95 and shares["eyes"] < 0.1
+    assert 0.2 < shares["background"] < 0.8
+    assert shares_of(mask_frames(), 11, 14) is not None, "frames without the face are left out"
+
+
+def test_a_mask_video_may_have_another_resolution() -> None:
+    assert shares_of(mask_frames(size=(200, 240))) == pytest.approx(shares_of(mask_frames()))
+
+
+@pytest.mark.parametrize("masks", [None, mask_frames(15)], ids=["unreadable", "too short"])
+def test_a_mask_video_that_does_not_fit_leaves_the_regions_unknown(
+    masks: SampledFrames | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert shares_of(masks) is None
+    assert "b.mp4: the replaced regions are unknown" in caplog.text
 
 
 def test_labels_and_facts_of_the_video_are_stored() -> None:

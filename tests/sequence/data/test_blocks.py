@@ -109,9 +109,9 @@ def test_some_blocks_of_the_clips_have_the_same_values() -> None:
     for arrays, all_arrays in zip(some.batches(2), whole.batches(2), strict=True):
         assert np.array_equal(arrays[0], all_arrays[0][..., columns])
     epochs = [each.epoch(4, np.random.default_rng(3)) for each in (some, whole)]
-    for (arrays, labels), (all_arrays, same) in zip(*epochs, strict=True):
+    for (arrays, positions), (all_arrays, same) in zip(*epochs, strict=True):
         assert np.array_equal(arrays[0], all_arrays[0][..., columns])
-        assert np.array_equal(labels, same)
+        assert np.array_equal(positions, same)
 
 
 def test_a_block_with_other_settings_is_refused(memory: int) -> None:

@@ -97,10 +97,10 @@ def test_clips_are_sorted_by_id_and_keep_their_features(
 def run_epoch(data: SequenceData, seed: int, **options: bool) -> tuple[list[float], list[int]]:
     """Return the first feature and the label of each clip, in the order of an epoch."""
     values, labels = [], []
-    for (features, _), batch_labels in data.epoch(8, np.random.default_rng(seed), **options):
-        assert len(features) == len(batch_labels) <= 8
+    for (features, _), positions in data.epoch(8, np.random.default_rng(seed), **options):
+        assert len(features) == len(positions) <= 8
         values += features[:, 0, 0].tolist()
-        labels += batch_labels.tolist()
+        labels += data.labels[positions].tolist()
     return values, labels
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepfake_seq.config import TRAINERS, ModelConfig
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models import sequence_model
-from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.losses import focal_losses, mask_gradient, mask_losses
 from deepfake_seq.sequence.training.objective import Objective
 from deepfake_seq.sequence.training.trainer import (
     Trainer,
@@ -47,6 +47,13 @@ def batch(seed: int = 0, clips: int = CLIPS) -> Batch:
     weights = generator.uniform(0.2, 1.0, clips).astype(np.float32)
     statistics = generator.standard_normal((clips, 3 * WIDTH)).astype(np.float32)
     return Inputs(inputs, mask, statistics), targets, weights
+
+
+def known_shares(clips: int) -> np.ndarray:
+    """Return the replaced shares of some clips; those of every third are unknown."""
+    shares = np.random.default_rng(5).uniform(0, 1, (clips, 6)).astype(np.float32)
+    shares[::3] = np.nan
+    return shares
 
 
 def make_trainer(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Trainer:
@@ -108,6 +115,87 @@ def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None
         behind = loss(start | {name: start[name] - step * direction})
         expected = (ahead - behind) / (2 * step)
         assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
+
+
+def test_numpy_trains_a_second_output_like_keras(config: ModelConfig) -> None:
+    start = initial_weights(config, WIDTH, 1, masks=True)
+    objective = Objective(2.0, 1e-2, wide_l2=0.3, mask_weight=0.7)
+    trainers = [build_trainer(name, config, (FRAMES, WIDTH), objective) for name in TRAINERS]
+    for trainer in trainers:
+        trainer.start(start, 0)
+    for number, clips in enumerate([CLIPS, CLIPS, CLIPS - 4]):
+        losses = [
+            trainer.step(*batch(number, clips), CLIPS, shares=known_shares(clips))
+            for trainer in trainers
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        one, other = (trainer.weights for trainer in trainers)
+        assert one.keys() == other.keys() == start.keys()
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], atol=2e-4, err_msg=name)
+    assert np.abs(one["masks/kernel"] - start["masks/kernel"]).max() > 1e-3
+
+
+def test_the_gradient_of_both_outputs_is_the_derivative_of_their_loss(config: ModelConfig) -> None:
+    inputs, targets, weights = batch()
+    shares = known_shares(CLIPS)
+    start = {
+        name: tensor.astype(np.float64)
+        for name, tensor in initial_weights(config, WIDTH, 3, masks=True).items()
+    }
+    model = sequence_model.Model(config, masks=True)
+
+    def logits(at: dict[str, np.ndarray]) -> np.ndarray:
+        copies = {name: tensor.copy() for name, tensor in at.items()}
+        return model.forward(copies, inputs, np.random.default_rng(0))
+
+    def loss(at: dict[str, np.ndarray]) -> float:
+        main = np.logaddexp(0, logits(at) * (1 - 2 * targets)) * weights
+        return float((main + 0.7 * mask_losses(shares, model.mask_logits)).sum())
+
+    slope = (1 / (1 + np.exp(-logits(start))) - targets) * weights
+    gradients = model.backward(start, slope, 0.7 * mask_gradient(shares, model.mask_logits))
+    assert gradients.keys() == {name for name in start if sequence_model.trainable(name)}
+    generator = np.random.default_rng(0)
+    for name, gradient in gradients.items():
+        direction = generator.standard_normal(gradient.shape)
+        direction /= np.linalg.norm(direction)
+        step = 1e-4
+        ahead = loss(start | {name: start[name] + step * direction})
+        behind = loss(start | {name: start[name] - step * direction})
+        expected = (ahead - behind) / (2 * step)
+        assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
+
+
+def test_clips_with_unknown_shares_do_not_train_the_second_output(runtime: str) -> None:
+    config = ModelConfig("gru", dropout=0.0)
+    inputs, targets, weights = batch()
+    unknown = np.full((CLIPS, 6), np.nan, np.float32)
+    trained = []
+    for mask_weight in (0.0, 0.7):
+        objective = Objective(2.0, 1e-2, wide_l2=0.3, mask_weight=mask_weight)
+        trainer = build_trainer(runtime, config, (FRAMES, WIDTH), objective)
+        start = initial_weights(config, WIDTH, 1, masks=mask_weight > 0)
+        trainer.start(start, 0)
+        trainer.step(inputs, targets, weights, CLIPS, shares=unknown if mask_weight else None)
+        trained.append(trainer.weights)
+    assert np.array_equal(trained[1]["masks/kernel"], start["masks/kernel"])
+    for name, tensor in trained[0].items():
+        np.testing.assert_allclose(tensor, trained[1][name], atol=1e-6, err_msg=name)
+
+
+def test_a_row_without_weight_trains_the_second_output_alone(runtime: str) -> None:
+    config = ModelConfig("gru", dropout=0.0)
+    inputs, targets, weights = batch()
+    objective = Objective(2.0, 1e-2, mask_weight=0.7)
+    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), objective)
+    start = initial_weights(config, WIDTH, 1, masks=True)
+    trainer.start(start, 0)
+    loss = trainer.step(inputs, targets, 0 * weights, CLIPS, shares=known_shares(CLIPS))
+    changed = {name for name, tensor in trainer.weights.items() if (tensor != start[name]).any()}
+    assert loss == pytest.approx(0.0, abs=1e-6)
+    assert "masks/kernel" in changed and "gru_1/gru_cell/kernel" in changed
+    assert not changed & {"logit/kernel", "logit/bias", "wide/kernel"}
 
 
 def test_the_penalty_of_the_wide_part_shrinks_its_weights(runtime: str) -> None:
