@@ -4,9 +4,9 @@ python benchmarks/extraction.py CLIPS --weights FILE [--detector yunet --detecto
     [--precision bfloat16] [--naive 8] [--clips N]
 
 The floor is the time of only decoding the clips plus that of only running the CNN on their faces,
-each on the whole machine. No time includes start-up. With --naive N, N of the clips are also
-processed by a naive loop, the baseline: seek to each frame, run MTCNN on it, call `predict` on one
-face.
+each on the whole machine. It is measured for `features` alone and for the standard evidence. No
+time includes start-up. With --naive N, N of the clips are also processed by a naive loop, the
+baseline: seek to each frame, run MTCNN on it, call `predict` on one face.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from deepfake_seq.config import (
     DETECTORS,
     PRECISIONS,
     RUNTIMES,
+    STANDARD_EVIDENCE,
     BackboneConfig,
     ExecutionConfig,
     ExtractConfig,
@@ -35,9 +36,12 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
+from deepfake_seq.extract.backbones.batching import Batcher
+from deepfake_seq.extract.backbones.outputs import Inputs
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
+from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
@@ -47,8 +51,6 @@ from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import extract_and_commit
 from deepfake_seq.extract.writers import StoreWriters
 
-Crops = npt.NDArray[np.uint8]
-
 
 def main() -> None:
     options = _options()
@@ -57,33 +59,34 @@ def main() -> None:
         faces=FaceConfig(options.detector, detector_weights),
         backbone=BackboneConfig(weights=str(options.weights), precision=options.precision),
     )
-    resolved, execution = resolve(config), ExecutionConfig(runtime=options.runtime)
+    execution = ExecutionConfig(runtime=options.runtime)
     discovered = datasets.discover([options.clips_folder]).items
     items = datasets.all_items(datasets.recognise(discovered))[: options.clips]
 
     decoding = _decode_only(items)
-    cnn = build_runtime(options.runtime, config.backbone, options.weights)
-    crops = _faces(items, resolved)
-    compute = _cnn_only(crops, cnn)
-    machine = _end_to_end(items, resolved, execution)
-    floor, extraction = decoding + compute, machine.seconds
-
-    print(f"{len(items)} clips, {len(crops)} faces, {options.detector}, {options.precision}")
-    _line("decode only", decoding, floor, len(items))
-    _line("CNN only", compute, floor, len(items))
-    _line("floor: both", floor, floor, len(items))
-    _line("extract", extraction, floor, len(items))
-    for name, stage in machine.stages.items():
-        print(f"    {name:8} {stage.busy_seconds:7.2f} s in {stage.lanes}, {stage.done} done")
-    if options.naive:
-        step = len(items) / options.naive
-        sample = [items[int(step * number)] for number in range(options.naive)]
-        naive = _naive(sample, options.weights)
-        extraction = _end_to_end(sample, resolved, execution).seconds
-        print(f"{len(sample)} of these clips")
-        _line("naive loop", naive, extraction, len(sample))
-        _line("extract", extraction, extraction, len(sample))
-        print(f"extract is {naive / extraction:.1f} times as fast as the naive loop")
+    step = len(items) / max(options.naive, 1)
+    sample = [items[int(step * number)] for number in range(options.naive)]
+    naive = _naive(sample, options.weights) if sample else 0.0
+    for blocks in (("features",), STANDARD_EVIDENCE):
+        resolved = resolve(config, ExtractOptions(evidence=blocks[1:]))
+        evidence = Evidence.build(blocks, options.runtime, config.backbone, options.weights)
+        faces = _faces(items, resolved, evidence)
+        compute = _cnn_only(faces, evidence)
+        machine = _end_to_end(items, resolved, execution)
+        floor, extraction = decoding + compute, machine.seconds
+        print(f"{len(items)} clips, {options.detector}, {options.precision}: {', '.join(blocks)}")
+        _line("decode only", decoding, floor, len(items))
+        _line("CNN only", compute, floor, len(items))
+        _line("floor: both", floor, floor, len(items))
+        _line("extract", extraction, floor, len(items))
+        for name, stage in machine.stages.items():
+            print(f"    {name:8} {stage.busy_seconds:7.2f} s in {stage.lanes}, {stage.done} done")
+        if sample:
+            extraction = _end_to_end(sample, resolved, execution).seconds
+            print(f"{len(sample)} of these clips")
+            _line("naive loop", naive, extraction, len(sample))
+            _line("extract", extraction, extraction, len(sample))
+            print(f"extract is {naive / extraction:.1f} times as fast as the naive loop")
 
 
 def _options() -> argparse.Namespace:
@@ -118,7 +121,7 @@ class _DecodeOnly(Decoders):
     """Decoders that discard the frames instead of returning them."""
 
     def decode_only(self, path: Path) -> str:
-        return str(self._call(decode_only, path, self._sampling, self._limits))
+        return str(self.call(decode_only, path, self._sampling, self._limits))
 
 
 def _decode_only(items: Sequence[VideoItem]) -> float:
@@ -132,20 +135,27 @@ def _decode_only(items: Sequence[VideoItem]) -> float:
         return _timed(lambda: list(threads.map(decoders.decode_only, paths)))
 
 
-def _faces(items: Sequence[VideoItem], resolved: ResolvedConfig) -> Crops:
-    """Return the face crops of all clips, uint8 (N, S, S, 3)."""
+def _faces(
+    items: Sequence[VideoItem], resolved: ResolvedConfig, evidence: Evidence
+) -> list[Inputs]:
+    """Return the prepared faces of each clip."""
     config = resolved.config
     detector = build_detector(config.faces.detector, resolved.detector_weights)
     with Decoders(default_workers(), config.sampling, LimitsConfig()) as decoders:
-        crop_source = VideoCropSource(resolved, detector, decoders)
+        crop_source = VideoCropSource(resolved, detector, evidence, decoders)
         people = [person for item in items for person in crop_source.prepare(item)]
-    return np.concatenate([person.crops_rgb for person in people])
+    return [person.inputs for person in people if person.inputs]
 
 
-def _cnn_only(crops: Crops, cnn: CnnRuntime) -> float:
-    cnn.features(crops[: cnn.batch])  # start-up
-    batches = [crops[at : at + cnn.batch] for at in range(0, len(crops), cnn.batch)]
-    return _timed(lambda: [cnn.features(batch) for batch in batches])
+def _cnn_only(faces: Sequence[Inputs], evidence: Evidence) -> float:
+    evidence.compute(faces[0])  # start-up
+    batcher: Batcher[None] = Batcher(evidence.batch)
+    for inputs in faces:
+        batcher.add(None, inputs)
+    batches = []
+    while batch := batcher.take(partial=True):
+        batches.append(batch.inputs)
+    return _timed(lambda: [evidence.compute(batch) for batch in batches])
 
 
 def _end_to_end(
@@ -156,7 +166,7 @@ def _end_to_end(
         StoreWriters.create(Path(folder, "store"), resolved) as writers,
         Extractor.build(resolved, execution, len(items)) as extractor,
     ):
-        list(extractor.records(items[:1] * 2 * default_workers()))  # start-up
+        list(extractor.records(list(items[:1]) * 2 * default_workers()))  # start-up
         extractor.profile.clear()
         pending = [PendingVideo(item, 0) for item in items]
         outcomes = list(extract_and_commit(pending, extractor, ResumableWriter(writers, resolved)))

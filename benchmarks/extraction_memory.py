@@ -27,6 +27,9 @@ from deepfake_seq.config import (
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.backbones.outputs import Inputs
+from deepfake_seq.extract.backbones.table import backbone_of
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_videos import VideoCropSource
@@ -41,6 +44,11 @@ class MeanCnn:
     """A placeholder for a CNN: each feature is the mean grey level of the crop."""
 
     batch = 16
+    cells: tuple[int, int] | None = None
+
+    def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """See `BlockRuntime.rows`."""
+        return self.features(inputs["crops_rgb"])
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
@@ -76,8 +84,9 @@ def main() -> None:
             items.append(VideoItem(path, path.name))
         decoders = Decoders(2, SamplingConfig(), LimitsConfig())
         detector = build_detector("none", None)
-        source = VideoCropSource(resolve(CONFIG), detector, decoders)
-        with Extractor(source, MeanCnn()) as extractor:
+        evidence = Evidence(["features"], backbone_of("inception_v3", None), MeanCnn())
+        source = VideoCropSource(resolve(CONFIG), detector, evidence, decoders)
+        with Extractor(source, evidence) as extractor:
             for number, (item, (record,)) in enumerate(extractor.records(items)):
                 if record.status != "ok":
                     raise SystemExit(f"{item.path}: {record.status}: {record.reason}")

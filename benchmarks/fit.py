@@ -24,6 +24,7 @@ from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
+from deepfake_seq.sequence.training.objective import Objective
 from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
@@ -69,15 +70,16 @@ def _speed(
     runtime: str, config: ModelConfig, loader: BatchLoader, batch: int
 ) -> tuple[float, float]:
     """Return the clips/s of the fastest of three epochs, and the seconds of the first step."""
-    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), 2.0, 1e-3)
+    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), Objective(2.0, 1e-3, 1e-3))
     trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
     times, start = [], 0.0
     for _ in range(3):
         begin = time.perf_counter()
-        for arrays, labels in loader.epoch(batch, generator, balanced=False):
+        for inputs, positions in loader.epoch(batch, generator, balanced=False):
+            labels = loader.data.labels[positions]
             weights = np.ones(len(labels), dtype=np.float32)
-            trainer.step(*arrays, labels.astype(np.float32), weights, batch)
+            trainer.step(inputs, labels.astype(np.float32), weights, batch)
             start = start or time.perf_counter() - begin
         times.append(time.perf_counter() - begin)
     return len(loader) / min(times), start

@@ -84,7 +84,8 @@ def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
     from deepfake_seq.config import BackboneConfig
     from deepfake_seq.extract.backbones.keras import KerasRuntime
 
-    runtime = KerasRuntime(BackboneConfig(weights="untrained", precision=precision), None, batch)
+    config = BackboneConfig(weights="untrained", precision=precision)
+    runtime = KerasRuntime(config, None, batch=batch)
     shape = (max(images // batch, 1) * batch, 299, 299, 3)
     crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     speed = len(crops) / _best(lambda: runtime.features(crops), 2)

@@ -19,6 +19,8 @@ from deepfake_seq.commands.fit import fit
 from deepfake_seq.commands.info import info
 from deepfake_seq.commands.matrix import matrix
 from deepfake_seq.commands.predict import predict
+from deepfake_seq.commands.report import report
+from deepfake_seq.commands.serve import serve
 from deepfake_seq.commands.store import merge, remove, verify
 from deepfake_seq.commands.stress import stress
 from deepfake_seq.commands.sweep import sweep
@@ -99,6 +101,8 @@ for command in (
     matrix,
     stress,
     predict,
+    report,
+    serve,
     faces,
     info,
     verify,

@@ -33,13 +33,13 @@ _PACKAGES = (
     "click",
     "rich",
 )
-_OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep"}
+_OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep", "starlette": "web"}
 """Optional packages, with the extra of deepseq that installs each."""
 _DEFAULTS = (FaceConfig().detector, BackboneConfig().name)
 """Names of the weights that `extract` needs without options."""
-_ROOM_BYTES = 300_000_000
-"""Room for the default weights and the compiled CNN: InceptionV3 needs 88 MB for each of the two,
-and RetinaFace, which is not cached in compiled form, somewhat more for its weights."""
+_ROOM_BYTES = 400_000_000
+"""Room for the default weights: 88 MB for InceptionV3, as much again for each of its translated and
+compiled forms, and the rest for RetinaFace."""
 
 
 @dataclass(frozen=True)

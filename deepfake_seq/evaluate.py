@@ -31,6 +31,7 @@ from deepfake_seq.sequence.splits import split_file
 from deepfake_seq.sequence.splits.overlap import KINDS, classify_overlap
 from deepfake_seq.store import FeatureStore, Fingerprint
 from deepfake_seq.store.record_ids import person_of
+from deepfake_seq.store.records.record import EVIDENCE_FACT
 from deepfake_seq.untrusted import damaged, read_file
 
 REPORT = "report.html"
@@ -72,7 +73,8 @@ def evaluate(
     require_same_features(run_folder, model, store.path, store.fingerprint)
     split = split_file.read_split(run_folder)
     stored = predictions.read(run_folder / predictions.NAME)
-    data = load(store, views=False)
+    data = load(store, views=False, evidence=tuple(model.blocks))
+    _require_same_evidence(run_folder, model, data)
     kinds = np.array(classify_overlap(data.clips, split), dtype=object)
     complete = _has_all_test_clips(data, kinds, split)
     folder = _output_folder(run_folder, store, out, complete)
@@ -131,6 +133,17 @@ def require_same_features(
     if differences:
         raise RunError(
             f"{run_folder} was trained on other features than those in {store}; these differ: "
+            f"{'; '.join(differences)}"
+        )
+
+
+def _require_same_evidence(run_folder: Path, model: SequenceModel, data: SequenceData) -> None:
+    stored: Any = data.clips[0].facts.get(EVIDENCE_FACT, {})  # all clips have the same
+    here = {name: stored[name] for name in model.blocks if name in stored}
+    differences = Fingerprint(model.evidence).differences(Fingerprint(here))
+    if differences:
+        raise RunError(
+            f"{run_folder} was trained on evidence blocks with other settings; these differ: "
             f"{'; '.join(differences)}"
         )
 

@@ -18,11 +18,13 @@ from deepfake_seq.config import ExecutionConfig, StressConfig
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import RunError
 from deepfake_seq.evaluate import require_same_features
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.records.distorted import DistortedClip, DistortedCropSource
+from deepfake_seq.extract.records.from_videos import CropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve_cached
 from deepfake_seq.extract.video.decoder_pool import default_workers
-from deepfake_seq.predict import WeightsOverride, backbone_of
+from deepfake_seq.predict import WeightsOverride, backbone_of, extract_options_of
 from deepfake_seq.sequence.data.clip import clip_key
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.intervals import units
@@ -136,7 +138,7 @@ def prepare(
     description, model = run.describe(run_folder), run.load(run_folder)
     backbone = backbone_of(model, run_folder, override or WeightsOverride())
     with open_faces(store) as faces:
-        resolved = resolve_cached(faces, backbone)
+        resolved = resolve_cached(faces, backbone, extract_options_of(model))
         require_same_features(run_folder, model, faces.path, resolved.fingerprint)
         held_out = predictions.read(run_folder / predictions.NAME)
         clips = _clips(run_folder, description, held_out, faces)
@@ -174,10 +176,13 @@ def compute(
         for number, (clip, distortion) in enumerate(missing)
     }
     lanes = execution.workers or default_workers()
-    source = DistortedCropSource(test.resolved, lanes, clips)
+
+    def crop_source(evidence: Evidence) -> CropSource:
+        return DistortedCropSource(test.resolved, evidence, lanes, clips)
+
     items = [VideoItem(Path(name), name) for name in clips]
     with (
-        Extractor.build(test.resolved, execution, len(items), source) as extractor,
+        Extractor.build(test.resolved, execution, len(items), crop_source=crop_source) as extractor,
         test.scores.appending() as appender,
     ):
         for item, records in extractor.records(items):
@@ -348,7 +353,7 @@ def _score(
     if record.failed:
         return StressScore(clip.key, distortion.name, None)
     networks = model.members if clip.member is None else (model.members[clip.member],)
-    logit = float(mean_logits(networks, (record.features[None], record.mask[None]))[0])
+    logit = float(mean_logits(networks, model.arrays_of(record))[0])
     measured = record.facts[CONDITIONS_FACT]
     return StressScore(clip.key, distortion.name, logit, *(measured[name] for name in CONDITIONS))
 

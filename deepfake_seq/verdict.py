@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,14 @@ REAL, FAKE, INCONCLUSIVE = "real", "fake", "inconclusive"
 Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""
 
+TOO_FEW_FRAMES, SMALL_FACE, ABSTENTION = "too_few_frames", "small_face", "abstention"
+NO_COMPARABLE_CLIPS = "no_comparable_clips"
+CRASH = "crash"
+"""Causes of an inconclusive verdict, besides the status of a record that failed or is partial.
+
+Only `deepseq serve` survives a `crash`: the clip killed the process that classified it, twice.
+"""
+
 
 @dataclass(frozen=True)
 class PersonVerdict:
@@ -38,6 +46,7 @@ class PersonVerdict:
         box_xyxy: The face in the first of these frames: left, top, right, bottom in pixels.
         frame_size: Width and height of that frame in pixels.
         face_pixels: Mean side of the face box in pixels.
+        cause: Kind of the reason; see `Verdict`.
         matched: Error rates of the run under the conditions of these frames; None if the run has no
             table of them.
         reference: Where the person lies among genuine clips of them; None without such clips.
@@ -52,6 +61,7 @@ class PersonVerdict:
     box_xyxy: tuple[float, float, float, float]
     frame_size: tuple[int, int]
     face_pixels: float
+    cause: str = ""
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
 
@@ -67,6 +77,7 @@ class WindowVerdict:
         score: Calibrated probability of fake, 0 to 1; None if inconclusive.
         reason: Why the verdict is inconclusive; "" otherwise.
         people: The people in this part, most prominent first.
+        cause: Kind of the reason; see `Verdict`.
     """
 
     start_seconds: float
@@ -75,6 +86,32 @@ class WindowVerdict:
     score: float | None
     reason: str
     people: tuple[PersonVerdict, ...]
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """What is known of the file of a clip; None if it could not be read.
+
+    Attributes:
+        sha256: SHA-256 of the file in hexadecimal.
+        size_bytes: Size of the file.
+        codec: FFmpeg's name of the video codec.
+        width: Width of the first sampled frame in pixels, as displayed.
+        height: Height of that frame in pixels.
+        fps: Frames per second according to the container; 0 if it does not say.
+        duration_seconds: Duration of the video.
+        frames_total: Number of frames.
+    """
+
+    sha256: str | None = None
+    size_bytes: int | None = None
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    duration_seconds: float | None = None
+    frames_total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +132,10 @@ class Verdict:
         people: Everyone whose face was found, most prominent first; of the window that decided, if
             there are several.
         windows: The verdict on each window; empty if the clip was judged as a whole.
+        cause: Kind of the reason: `no_face`, `decode_error` or another status of a record that
+            failed or is partial, `too_few_frames`, `small_face`, `abstention`,
+            `no_comparable_clips` or `crash`; "" if the verdict is not inconclusive.
+        file: What is known of the file.
         matched: Error rates of the run under the conditions of the person that decided; None if the
             run has no table of them, or the person has no score.
         reference: Where the person that decided lies among genuine clips of them; None without such
@@ -113,6 +154,8 @@ class Verdict:
     run: str
     people: tuple[PersonVerdict, ...] = ()
     windows: tuple[WindowVerdict, ...] = ()
+    cause: str = ""
+    file: ClipFile = ClipFile()
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
 
@@ -137,6 +180,7 @@ class _Judged(NamedTuple):
     verdict: str
     reason: str
     record: FeatureRecord
+    cause: str = ""
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
 
@@ -189,7 +233,12 @@ def classify_windows(
         decisive = _decisive(people)
         verdicts.append(
             WindowVerdict(
-                *span, decisive.verdict, decisive.reported_score, decisive.reason, _people(people)
+                *span,
+                decisive.verdict,
+                decisive.reported_score,
+                decisive.reason,
+                _people(people),
+                decisive.cause,
             )
         )
     return _verdict(worst, path, model, run_folder, tuple(verdicts))
@@ -217,9 +266,18 @@ def _verdict(
         run=str(run_folder),
         people=_people(judged),
         windows=windows,
+        cause=decisive.cause,
+        file=_file(decisive.record),
         matched=matched,
         reference=decisive.reference,
     )
+
+
+def _file(record: FeatureRecord) -> ClipFile:
+    source, facts = record.source, record.facts
+    names = ("codec", "width", "height", "fps", "duration_seconds", "frames_total")
+    known: dict[str, Any] = {name: facts.get(name) for name in names}
+    return ClipFile(source.sha256 or None, source.size_bytes or None, **known)
 
 
 def _decisive(judged: Sequence[_Judged]) -> _Judged:
@@ -245,6 +303,7 @@ def _person(judged: _Judged) -> PersonVerdict:
         box_xyxy=(left, top, right, bottom),
         frame_size=(width, height),
         face_pixels=round(record.face_pixels, 1),
+        cause=judged.cause,
         matched=judged.matched,
         reference=judged.reference,
     )
@@ -259,49 +318,52 @@ def _judge(record: FeatureRecord, model: SequenceModel, basis: Basis) -> _Judged
     """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
     conditions = record.facts.get(CONDITIONS_FACT, {})
     table = basis.table if all(name in conditions for name in CONDITIONS) else None
-    reason = _shortcoming(record, model, table)
-    if reason:
-        return _Judged(-1.0, INCONCLUSIVE, reason, record)
-    score = float(model.scores_of((record.features[None], record.mask[None]))[0])
+    cause, reason = _shortcoming(record, model, table)
+    if cause:
+        return _Judged(-1.0, INCONCLUSIVE, reason, record, cause)
+    score = float(model.scores_of(model.arrays_of(record))[0])
     matched = table.rates(conditions, score, model.decision) if table else None
     reference = None
     if basis.reference is not None:
         reference = basis.reference.compare(
             record.source.sha256, mean_features(record), score, conditions
         )
-    verdict, reason = _call(score, model.decision, matched)
-    return _Judged(score, verdict, reason, record, matched, reference)
+    verdict, cause, reason = _call(score, model.decision, matched)
+    return _Judged(score, verdict, reason, record, cause, matched, reference)
 
 
-def _call(score: float, decision: Decision, matched: MatchedRates | None) -> tuple[str, str]:
-    """Return the verdict on a score, and why it is inconclusive."""
+def _call(score: float, decision: Decision, matched: MatchedRates | None) -> tuple[str, str, str]:
+    """Return the verdict on a score, with cause and reason if it is inconclusive."""
     whose = "the run's abstention band"
     if matched and matched.decides:
         if matched.reason:
-            return INCONCLUSIVE, f"no comparable clips ({matched.reason})"
+            return INCONCLUSIVE, NO_COMPARABLE_CLIPS, f"no comparable clips ({matched.reason})"
         decision = replace(decision, threshold=matched.threshold, band=matched.band)
         whose = "the abstention band of the run for clips like this one"
     if decision.is_doubtful(score):
         low, high = decision.band
-        return INCONCLUSIVE, f"its score is in {whose}, from {low:.3f} to below {high:.3f}"
-    return (FAKE if score >= decision.threshold else REAL), ""
+        reason = f"its score is in {whose}, from {low:.3f} to below {high:.3f}"
+        return INCONCLUSIVE, ABSTENTION, reason
+    return (FAKE if score >= decision.threshold else REAL), "", ""
 
 
-def _shortcoming(record: FeatureRecord, model: SequenceModel, table: ConditionTable | None) -> str:
-    """Return the reason why a record does not support a verdict, or "" if it does."""
+def _shortcoming(
+    record: FeatureRecord, model: SequenceModel, table: ConditionTable | None
+) -> tuple[str, str]:
+    """Return cause and reason why a record does not support a verdict, each "" if it does."""
     if record.failed or record.status == "partial":
-        return f"{record.status}: {record.reason}"
+        return record.status, f"{record.status}: {record.reason}"
     if record.frames_valid < MIN_VALID_FRAMES:
-        return _too_few_frames(record)
+        return TOO_FEW_FRAMES, _too_few_frames(record)
     if table is not None and table.decides:
-        return ""  # the table says whether it covers faces of this size
+        return "", ""  # the table says whether it covers faces of this size
     smallest = model.decision.smallest_face
     if round(record.face_pixels) < smallest:
-        return (
+        return SMALL_FACE, (
             f"the face is {record.face_pixels:.0f} pixels wide; this run was validated on faces "
             f"at least {smallest} pixels wide"
         )
-    return ""
+    return "", ""
 
 
 def _too_few_frames(record: FeatureRecord) -> str:
@@ -311,9 +373,9 @@ def _too_few_frames(record: FeatureRecord) -> str:
     if record.facts.get("resampled"):
         times = record.pts_seconds[record.mask]
         return (
-            f"only {record.frames_valid} of {sampled} frames sampled from {times[0]:.1f} to "
-            f"{times[-1]:.1f} s show the person, the longest shot of one person; {shots} shots; at "
-            f"least {needed} frames are needed"
+            f"only {record.frames_valid} of the {sampled} frames sampled from {times[0]:.1f} to "
+            f"{times[-1]:.1f} s, the longest shot of this person, show the face; the clip has "
+            f"{shots} shots; at least {needed} frames are needed"
         )
     if shots != 1:
         return (

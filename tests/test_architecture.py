@@ -12,11 +12,21 @@ from children import run_python
 
 PACKAGE = Path(__file__).parents[1] / "deepfake_seq"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FOUNDATIONS = {"errors", "config", "atomic", "published", "weights", "backend", "untrusted"}
+FOUNDATIONS = {
+    "face_regions",
+    "errors",
+    "config",
+    "atomic",
+    "published",
+    "weights",
+    "backend",
+    "untrusted",
+}
 FRAMEWORKS = {"tensorflow", "keras", "openvino", "torch", "jax", "onnxruntime"}
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "face_regions": set(),
     "atomic": set(),
     "published": set(),
     "weights": {"errors", "atomic", "published"},
@@ -24,21 +34,26 @@ MAY_IMPORT = {
     "untrusted": {"errors"},
     "datasets": {"errors", "config"},
     "store": {"errors", "config", "atomic"},
-    "augment": {"errors", "config"},
+    "augment": {"errors", "config", "face_regions"},
     "extract": FOUNDATIONS | {"datasets", "store", "augment"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
+    "verdict_text": {"config", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
     "stress": FOUNDATIONS
     | {"datasets", "store", "augment", "extract", "sequence", "predict", "evaluate"},
+    "explain": FOUNDATIONS
+    | {"datasets", "store", "extract", "sequence", "verdict", "verdict_text", "predict"},
+    "audit": {"errors"},
+    "serve": FOUNDATIONS | {"console", "predict", "sequence", "verdict", "verdict_text"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }
 SUBPACKAGES = {
     "store": ["records", "shards", "upkeep"],
-    "extract": ["video", "backbones", "faces", "records", "engines"],
+    "extract": ["video", "backbones", "faces", "evidence", "records", "engines"],
     "sequence": [
         "data", "models", "evaluation", "splits", "reports", "training", "runs", "sweep",
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 from calling import deepseq
 from click.testing import Result
-from clips import write_images
+from clips import ClipStyle, write_clip, write_images
 from conditions import made_up_table
 from records import make_record, make_store, write_store
 
@@ -29,7 +31,10 @@ from deepfake_seq.sequence.runs.condition_table import write_table
 
 pytestmark = pytest.mark.usefixtures("tiny_cnn")
 
-EXTRACT = ["--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1"]
+EXTRACT = [
+    *("--detector", "none", "--weights", "untrained", "--evidence", "features"),
+    *("--frames", "8", "--workers", "1"),
+]
 
 
 def one_line(result: Result) -> str:
@@ -111,6 +116,8 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
         "failed": 1,
         "skipped": 0,
         "by_status": {"ok": 10, "decode_error": 1},
+        "moved": {},
+        "pruned": [],
     }
 
 
@@ -176,6 +183,18 @@ def test_the_progress_bar_names_the_bottleneck() -> None:
     assert _note(Outcome("a.mp4", "ok", skipped=True), None) == "skipped"
 
 
+def test_a_timeout_says_what_to_do_and_is_not_repeated(tmp_path: Path) -> None:
+    style = ClipStyle(size=(3840, 2160), options={"preset": "ultrafast"})
+    clip = write_clip(tmp_path / "4k.mp4", 16, style)
+    command = ["extract", clip, "--out", tmp_path / "store", *EXTRACT]
+    late = deepseq(*command, "--timeout", "0.1")
+    assert late.exit_code == 3
+    message = r"4k.mp4: timeout: decoding took longer than 0.1 s; try --timeout \d+, or --sampling"
+    assert re.search(message, late.stderr), late.stderr
+    assert "tries again" not in late.stderr
+    assert "1 already in the store" in deepseq(*command, "--timeout", "0.1").stdout
+
+
 def test_a_second_extract_skips_all_videos(extracted: dict[str, Any], folder: Path) -> None:
     labels, store = folder / "videos" / "labels.csv", folder / "features"
     again = deepseq("extract", folder / "videos", "--labels", labels, "--out", store, *EXTRACT)
@@ -198,7 +217,7 @@ def test_fit_prints_the_documented_json_keys(fitted: dict[str, Any], folder: Pat
         "test",
         "baselines",
     }
-    assert fitted["parameters"] == {"total": 418_657, "trainable": 418_465}
+    assert fitted["parameters"] == {"total": 424_801, "trainable": 424_609}
     assert set(fitted["split"]) == {"train", "validation", "test", "dropped"}
     assert (folder / "runs" / "one" / "plots" / "training.png").is_file()
 
@@ -220,8 +239,15 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert "only 3 sampled frames" in few["reason"]
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
-        "frames_sampled", "reason", "run", "people", "windows", "matched", "reference",
+        "frames_sampled", "reason", "run", "people", "windows", "cause", "file", "matched",
+        "reference",
     }  # fmt: skip
+    assert [verdict["cause"] for verdict in (good, broken, few)] == [
+        "", "decode_error", "too_few_frames",
+    ]  # fmt: skip
+    assert (good["file"]["codec"], good["file"]["frames_total"]) == ("h264", 10)
+    assert good["file"]["sha256"] == weights.digest_of(clips[0])
+    assert broken["file"]["codec"] is None
     (person,) = good["people"]
     assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
     assert (person["box_xyxy"], person["frame_size"]) == ([0.0, 0.0, 64.0, 64.0], [64, 64])
@@ -248,6 +274,48 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
     assert "set for the best balanced accuracy, with a false-positive rate of" in details
     assert details.endswith("fake validation clips of features; run runs/one")
     assert "the metrics are meaningless" in verbose.stderr
+
+
+def test_predict_prints_a_line_as_soon_as_a_clip_is_done(
+    fitted: dict[str, Any], folder: Path
+) -> None:
+    videos, run = folder / "videos", folder / "runs" / "one"
+    lines = deepseq("predict", videos, "--run", run, "--jsonl")
+    rows = deepseq("predict", videos, "--run", run, "--csv")
+    document = json.loads(deepseq("predict", videos, "--run", run, "--json").stdout)
+    assert (lines.exit_code, rows.exit_code) == (4, 4)
+    by_path = {verdict["path"]: verdict for verdict in document}
+    for line in lines.stdout.splitlines():
+        verdict = json.loads(line)
+        assert verdict == by_path.pop(verdict["path"])
+    assert not by_path
+    by_path = {row["path"]: row for row in csv.DictReader(io.StringIO(rows.stdout))}
+    assert len(by_path) == 11 == len(rows.stdout.splitlines()) - 1
+    for verdict in document:
+        row = by_path[verdict["path"]]
+        assert row["verdict"] == verdict["verdict"] and row["reason"] == verdict["reason"]
+        assert row["score"] == ("" if verdict["score"] is None else str(verdict["score"]))
+        assert row["people"] == str(len(verdict["people"]))
+
+
+def test_predict_summarises_several_clips(fitted: dict[str, Any], folder: Path) -> None:
+    videos, run = folder / "videos" / "real", folder / "runs" / "one"
+    result = deepseq("predict", videos, "--run", run)
+    table = result.stderr.splitlines()[-3:]
+    assert table[0].split() == ["verdict", "clips", "scores", "or", "causes"]
+    rows = {words[0]: words[1:] for words in map(str.split, result.stderr.splitlines())}
+    assert rows["inconclusive"] == ["1", "1", "decode_error"]
+    scores = re.findall(r": (real|fake), score (0\.\d{3})", result.stdout)
+    for kind in {kind for kind, _ in scores}:
+        found = sorted(score for verdict, score in scores if verdict == kind)
+        assert rows[kind] == [str(len(found)), *" to ".join(sorted({found[0], found[-1]})).split()]
+    assert "clips" not in deepseq("predict", videos / "0.mp4", "--run", run).stderr
+
+
+def test_predict_prints_in_one_format(folder: Path) -> None:
+    result = deepseq("predict", folder, "--run", folder, "--json", "--csv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give only one of --json, --jsonl and --csv" in result.stderr
 
 
 def test_predict_classifies_the_videos_in_a_folder(fitted: dict[str, Any], folder: Path) -> None:
@@ -347,7 +415,7 @@ def test_info_describes_a_store_and_a_run(fitted: dict[str, Any], folder: Path) 
     as_json = json.loads(deepseq("info", folder / "features", "--json").stdout)
     assert (as_json["videos"], as_json["groups"]) == (11, 6)
     run = deepseq("info", folder / "runs" / "one")
-    assert "418,657 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
+    assert "424,801 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 
@@ -562,3 +630,5 @@ def test_predict_compares_a_clip_with_genuine_clips(fitted: dict[str, Any], fold
     document = deepseq("predict", clip, "--run", run, "--reference", genuine, "--json").stdout
     (verdict,) = json.loads(document)
     assert verdict["reference"]["clips"] == 4 and verdict["reference"]["score_p"] is None
+    line = deepseq("predict", clip, "--run", run, "--reference", genuine, "--jsonl").stdout
+    assert json.loads(line)["reference"] == verdict["reference"]

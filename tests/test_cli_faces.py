@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from calling import deepseq
-from clips import number_in, write_clip
+from clips import number_in, numbered, read_all, write_clip, write_images
 from records import make_record
 
 from deepfake_seq.config import ExtractConfig, FaceConfig, LimitsConfig, SamplingConfig
@@ -25,14 +26,15 @@ from deepfake_seq.store import SourceFile
 
 
 def test_a_sheet_is_drawn_and_summarised(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", 40)
+    clip = write_images(tmp_path / "clip.mp4", [numbered(3)] * 40)
     sheet = tmp_path / "sheet.png"
-    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--frames", 4)
+    options = ["--out", sheet, "--detector", "none"]
+    result = deepseq("faces", clip, *options, "--frames", 4)
     assert result.exit_code == 0
     assert result.stdout == f"{sheet}: ok, face in 4 of 4 sampled frames\n"
     image = cv2.imread(str(sheet))
     assert image is not None and min(image.shape[:2]) > 200
-    result = deepseq("faces", clip, "--out", sheet, "--detector", "none", "--json")
+    result = deepseq("faces", clip, *options, "--json")
     assert json.loads(result.stdout) == {
         "path": str(clip),
         "sheet": str(sheet),
@@ -165,3 +167,37 @@ def test_a_checkout_decodes_in_worker_processes(tmp_path: Path) -> None:
     result = subprocess.run(call, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert sheet.exists()
+
+
+def faces_json(clip: Path, shared: Path, out: Path) -> dict[str, Any]:
+    detector = shared / "detectors" / "face_detection_yunet_2026may.onnx"
+    options = ["--detector", "yunet", "--detector-weights", detector, "--out", out, "--json"]
+    return dict(json.loads(deepseq("faces", clip, *options).stdout))
+
+
+def squares(path: Path, count: int) -> list[np.ndarray]:
+    """Return frames of a clip, scaled to 240 × 240 pixels."""
+    return [cv2.resize(image, (240, 240)) for image in read_all(path)[1][:count]]
+
+
+def test_everyone_in_a_picture_is_shown(tmp_path: Path, shared: Path) -> None:
+    clips = shared / "clips"
+    left = squares(clips / "real" / "liveportrait__d0.mp4", 40)
+    right = squares(clips / "fake" / "anitalker__aiface2_hubert__aiface2-english_female.mp4", 40)
+    images = [np.hstack(pair) for pair in zip(left, right, strict=True)]
+    clip = write_images(tmp_path / "two.mp4", images)
+    people = faces_json(clip, shared, tmp_path / "sheet.png")["people"]
+    assert [person["faces_found"] for person in people] == [16, 16]
+
+
+def test_everyone_in_an_interview_with_cuts_is_shown(tmp_path: Path, shared: Path) -> None:
+    clips = shared / "clips"
+    one = squares(clips / "real" / "liveportrait__d0.mp4", 60)
+    other = squares(clips / "fake" / "anitalker__aiface2_hubert__aiface2-english_female.mp4", 60)
+    images = [
+        image for at in (0, 20, 40) for shots in (one, other) for image in shots[at : at + 20]
+    ]
+    clip = write_images(tmp_path / "interview.mp4", images)
+    people = faces_json(clip, shared, tmp_path / "sheet.png")["people"]
+    assert len(people) == 6
+    assert all(person["faces_found"] >= 8 for person in people)

@@ -11,16 +11,30 @@ import pytest
 from calling import deepseq
 from click.testing import Result
 from clips import numbered, write_images
+from decoding import DecodersHere
+from mean_cnn import MeanCnn
 
-from deepfake_seq.store import FaceStore, FeatureStore, faces_of
+from deepfake_seq.extract import extractor
+from deepfake_seq.store import FaceStore, FaceStoreWriter, FeatureStore, faces_of
 from deepfake_seq.store.origins import FILE_NAME, Origins
 from deepfake_seq.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("tiny_cnn")
-
-OPTIONS = ("--detector", "none", "--weights", "untrained", "--frames", "8", "--workers", "1")
+CNN = (
+    *("--backbone", "vgg16", "--weights", "untrained"),
+    *("--evidence", "features", "--workers", "1"),
+)
+OPTIONS = ("--detector", "none", "--frames", "8", *CNN)
 VIEWS = ("--augment", "all", "--views", "1")
 SIZE = (48, 48)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode in this process, with a CNN that costs nothing."""
+    monkeypatch.setattr(extractor, "Decoders", DecodersHere)
+    monkeypatch.setattr(
+        "deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: MeanCnn()
+    )
 
 
 def write(path: Path, number: int) -> Path:
@@ -59,8 +73,9 @@ def labels(store: Path | Store[Any]) -> dict[str, int]:
 
 
 def refusal(result: Result) -> str:
+    """Return the error message, without the warning about the untrained CNN."""
     assert result.exit_code == 1
-    return result.stderr.splitlines()[-1]
+    return result.stderr.rpartition("deepseq: ")[2]
 
 
 # A video never replaces another one of the same name
@@ -72,10 +87,18 @@ def test_a_second_folder_with_the_same_names_is_refused_and_nothing_is_lost(
     assert extracted(data / "real", "--out", store)["ok"] == 2
     before = FeatureStore.open(store)["1.mp4"].sha256
     message = refusal(extract(data / "fake", "--out", store))
-    assert message.startswith(f"deepseq: 2 videos have the names of other videos in {store}: ")
-    assert f"{data}/real/1.mp4 in the store, and {data}/fake/1.mp4 now" in message
-    assert f"contains them, {data}, or give another --out" in message
-    assert f"deepseq remove {store} 1.mp4" in message
+    assert message.splitlines() == [
+        f"2 videos have the names of other videos in {store}. Nothing was extracted.",
+        "  1.mp4",
+        f"    in the store  {data}/real/1.mp4",
+        f"    now           {data}/fake/1.mp4",
+        "  2.mp4",
+        f"    in the store  {data}/real/2.mp4",
+        f"    now           {data}/fake/2.mp4",
+        f"Extract the folder that contains both, {data}, or give another --out.",
+        "If a file was replaced on purpose, remove its old record first: "
+        f"`deepseq remove {store} 1.mp4`",
+    ]
     assert labels(store) == {"1.mp4": 0, "2.mp4": 0}
     assert FeatureStore.open(store)["1.mp4"].sha256 == before
 
@@ -168,7 +191,7 @@ def test_a_store_without_origins_loses_nothing_and_learns_them(
     if content is not None:
         (store / FILE_NAME).write_text(content)
     message = refusal(extract(data / "fake", "--out", store))
-    assert "where it was is not recorded" in message
+    assert "in the store  a path that is not recorded" in message
     assert extracted(data / "real", "--out", store)["skipped"] == 2
     write(data / "real" / "1.mp4", 99)
     assert extracted(data / "real", "--out", store)["ok"] == 1
@@ -188,14 +211,30 @@ def test_cached_faces_of_other_videos_do_not_replace_features(
     one, other = tmp_path / "one", tmp_path / "other"
     extracted(data / "real", "--out", one, "--keep-faces")
     extracted(data / "fake", "--out", other, "--keep-faces")
-    options = ("--weights", "untrained", "--workers", "1")
-    assert deepseq("extract", "--from-faces", one, "--out", store, *options).exit_code == 0
-    result = deepseq("extract", "--from-faces", other, "--out", store, *options)
-    assert "2 videos have the names" in refusal(result)
+    assert deepseq("extract", "--from-faces", one, "--out", store, *CNN).exit_code == 0
+    message = refusal(deepseq("extract", "--from-faces", other, "--out", store, *CNN))
+    assert f"    now           {other}/faces/1.mp4\n" in message
+    assert "\nGive another --out.\n" in message
     write(data / "real" / "1.mp4", 99)
     extracted(data / "real", "--out", one)
-    result = deepseq("extract", "--from-faces", one, "--out", store, *options, "--json")
+    result = deepseq("extract", "--from-faces", one, "--out", store, *CNN, "--json")
     assert json.loads(result.stdout)["ok"] == 1
+
+
+def test_features_follow_the_videos_of_the_face_cache_that_they_were_made_from(
+    data: Path, store: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    again = ("extract", "--from-faces", cache, "--out", store, *CNN)
+    extracted(data, "--out", cache, "--keep-faces")
+    assert deepseq(*again).exit_code == 0
+    (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
+    shutil.rmtree(data / "real")
+    extracted(data, "--out", cache, "--prune")
+    document = json.loads(deepseq(*again, "--prune", "--json").stdout)
+    assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"}
+    assert (document["pruned"], document["ok"]) == (["real/2.mp4"], 0)
+    assert labels(store) == dict.fromkeys(("fake/1.mp4", "fake/2.mp4", "fake/corrected.mp4"), 1)
 
 
 def test_merging_keeps_the_origins(data: Path, store: Path, tmp_path: Path) -> None:
@@ -238,6 +277,19 @@ def test_a_clip_moved_to_the_other_class_gets_the_new_label_without_decoding(
     assert extracted(data, "--out", store, *VIEWS)["moved"] == {}
 
 
+def test_a_move_that_was_interrupted_between_faces_and_features_is_completed(
+    data: Path, store: Path
+) -> None:
+    extracted(data, "--out", store, "--keep-faces")
+    description = FaceStore.open(faces_of(store)).description
+    with FaceStoreWriter.create(faces_of(store), description) as writer:
+        writer.rename({"real/1.mp4": "fake/corrected.mp4"})
+    (data / "real" / "1.mp4").rename(data / "fake" / "corrected.mp4")
+    document = extracted(data, "--out", store)
+    assert document["moved"] == {"real/1.mp4": "fake/corrected.mp4"} and document["ok"] == 0
+    assert labels(FaceStore.open(faces_of(store))) == labels(store)
+
+
 def test_people_of_a_renamed_clip_keep_their_records(data: Path, store: Path) -> None:
     extracted(data, "--out", store, "--faces", "all")
     (data / "real" / "1.mp4").rename(data / "real" / "one.mp4")
@@ -265,7 +317,7 @@ def test_a_copied_clip_with_the_opposite_label_stops_fit_which_names_both(
     assert extracted(data, "--out", store)["moved"] == {}
     message = refusal(deepseq("fit", "--features", store, "--out", tmp_path / "run"))
     assert "real/1.mp4 (real) is the same file as fake/copy.mp4 (fake)" in message
-    assert f"deepseq remove {store} ID" in message and "--prune" in message
+    assert f"deepseq remove {store} ID" in message
     assert not (tmp_path / "run").exists()
     (data / "real" / "1.mp4").unlink()
     assert extracted(data, "--out", store, "--prune")["pruned"] == ["real/1.mp4"]
@@ -348,6 +400,19 @@ def test_prune_does_not_wipe_a_store_because_a_disk_is_not_mounted(
     assert len(labels(store)) == 5
     result = deepseq("remove", store, "--folder", mount)  # on purpose
     assert result.exit_code == 0 and len(labels(store)) == 4
+
+
+def test_after_a_moved_data_set_only_the_deleted_videos_can_be_removed_by_their_old_folder(
+    data: Path, store: Path, tmp_path: Path
+) -> None:
+    extracted(data, "--out", store)
+    moved = data.rename(tmp_path / "moved")
+    (moved / "real" / "1.mp4").unlink()
+    message = refusal(extract(moved, "--out", store, "--prune"))
+    assert "first extract without --prune" in message
+    extracted(moved, "--out", store)
+    assert deepseq("remove", store, "--folder", data).exit_code == 0
+    assert labels(store).keys() == {"real/2.mp4", "fake/1.mp4", "fake/2.mp4"}
 
 
 def test_prune_does_not_remove_everything(data: Path, store: Path, tmp_path: Path) -> None:

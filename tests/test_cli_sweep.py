@@ -64,7 +64,8 @@ def test_a_sweep_ends_with_a_table_and_the_command_that_trains_the_best(
          "--batch-size", "8:32", "--balance", "none", "--validation", 0.3, "--test", 0.1,
          "--members", 1, "--units", "3"],
         ["--strategy", "tpe", "--trials", 2, "--dropout", "0:0.5", "--balance", "weights",
-         "--members", 1, "--patience", 1, "--split", "group", "--seed", 3, "--units", "3"],
+         "--members", 1, "--min-epochs", 1, "--patience", 1,
+         "--split", "group", "--seed", 3, "--units", "3"],
     ],
 )  # fmt: skip
 def test_the_printed_command_reproduces_the_best_value(
@@ -84,8 +85,16 @@ def test_the_printed_command_reproduces_the_best_value(
 
 def test_the_command_contains_all_values_that_differ_from_the_defaults() -> None:
     other = ExperimentConfig(
-        ModelConfig("lstm", True, 0.1, "delta", units=(6, 3)),
-        TrainConfig(7, 8, 0.1 + 0.2, 5, 1.5, ("alpha", "batches"), 3, 9),
+        ModelConfig("lstm", True, 0.1, "delta", units=(6, 3), wide=False, evidence=("a", "b")),
+        TrainConfig(
+            *(7, 8, 0.1 + 0.2, 5, 1.5, ("alpha", "batches"), 3, 9),
+            input_dropout=0.2,
+            input_noise=0.3,
+            wide_l2=0.4,
+            block_dropout=0.5,
+            min_epochs=6,
+            pseudo_fakes=True,
+        ),
         SplitConfig("group", 0.25, 0.15, True, 9),
     )
     for experiment in (

@@ -98,7 +98,7 @@ def test_a_value_for_the_default_is_permitted_outside_the_range() -> None:
 
 
 def test_an_error_has_the_unit_of_the_option() -> None:
-    with pytest.raises(UsageError, match=r"from 0.5 to 65536 GiB. Received: 0.25"):
+    with pytest.raises(UsageError, match=r"to 65536 GiB, or 0 for the default. Received: 0.25"):
         config.LimitsConfig(memory_bytes=2**28)
 
 

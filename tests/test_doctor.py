@@ -71,7 +71,7 @@ def test_a_home_without_room_is_not_ok_unless_everything_is_there(
     give_free_bytes(20_000_000, monkeypatch)
     finding = findings()["DEEPSEQ_HOME"]
     assert not finding.ok
-    assert "20 MB free, but weights and compiled networks need 300 MB" in finding.detail
+    assert "20 MB free, but weights and compiled networks need 400 MB" in finding.detail
     for name in ("retinaface", "inception_v3"):
         put_weights(name, monkeypatch)
     (empty_home / "deepseq" / "openvino").mkdir()

@@ -73,6 +73,23 @@ def test_an_unchanged_clip_has_the_score_of_the_network_that_held_it_out(
     assert {clip.member for clip in test.clips if clip.split == "test"} == {None}
 
 
+@pytest.mark.slow
+def test_a_run_with_evidence_blocks_is_tested_on_the_blocks_of_the_distorted_clips(
+    tmp_path: Path,
+) -> None:
+    store, run = faces_run(tmp_path, clips=20, evidence=("ela",))
+    test = stressed(run, store)
+    assert test.model.blocks.keys() == {"features", "ela"}
+    stored = predictions.read(run / predictions.NAME)
+    known = dict(zip(stored.keys, stored.scores.tolist(), strict=True))
+    for clip in test.clips:
+        unchanged, coded = (test.scores.get(clip.key, name) for name in ("none", "jpeg 30"))
+        assert unchanged and coded and unchanged.logit is not None
+        again = float(test.model.calibration.apply(np.array([unchanged.logit]))[0])
+        assert again == pytest.approx(known[clip.key], abs=1e-4)
+        assert coded.logit != unchanged.logit
+
+
 def test_validation_and_test_clips_are_reported_apart(run: Path, store: Path) -> None:
     results = stress.results(stressed(run, store))
     assert list(results) == ["validation", "test"]
@@ -83,6 +100,7 @@ def test_validation_and_test_clips_are_reported_apart(run: Path, store: Path) ->
             assert set(result["intervals"]) == {"auc", "fpr", "tpr", "flips", "inconclusive"}
 
 
+@pytest.mark.slow
 def test_a_distortion_that_removes_the_sign_of_a_fake_lowers_the_auc(
     run: Path, store: Path
 ) -> None:
@@ -100,6 +118,7 @@ def test_a_face_is_never_enlarged(run: Path, store: Path) -> None:
     assert "half_rate" in names
 
 
+@pytest.mark.slow
 def test_an_interrupted_test_is_resumed(run: Path, store: Path) -> None:
     shutil.rmtree(run / robustness.FOLDER)
     test = stress.prepare(run, store, StressConfig(4, FEW))

@@ -14,6 +14,7 @@ from records import make_record
 from deepfake_seq.sequence.evaluation.reference import ReferenceClips
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.verdict import Basis, Verdict, classify, classify_windows, mean_features
+from deepfake_seq.verdict_text import in_plain_words
 
 
 def verdict(*records: FeatureRecord, **changes: Any) -> Verdict:
@@ -31,6 +32,7 @@ def test_scores_in_the_abstention_band_are_inconclusive() -> None:
     assert verdict(about(-0.5)).verdict == "real"
     doubtful = verdict(about(0.0))
     assert (doubtful.verdict, doubtful.score) == ("inconclusive", None)
+    assert (doubtful.cause, doubtful.people[0].cause) == ("abstention", "abstention")
     assert "abstention band, from 0.400 to below 0.600" in doubtful.reason
 
 
@@ -39,17 +41,28 @@ def test_without_an_abstention_band_every_score_gives_a_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"),
+    ("record", "cause", "reason"),
     [
-        (about(5.0, valid=7), "only 7 sampled frames show the face; at least 8 are needed"),
-        (about(5.0, status="partial", reason="it ended early"), "partial: it ended early"),
-        (make_record(valid=0), "no_face: no face in the 16 sampled frames"),
+        (
+            about(5.0, valid=7),
+            "too_few_frames",
+            "only 7 sampled frames show the face; at least 8 are needed",
+        ),
+        (
+            about(5.0, status="partial", reason="it ended early"),
+            "partial",
+            "partial: it ended early",
+        ),
+        (make_record(valid=0), "no_face", "no_face: no face in the 16 sampled frames"),
     ],
     ids=["few frames", "partial", "no face"],
 )
-def test_a_record_with_too_few_frames_gets_no_score(record: FeatureRecord, reason: str) -> None:
+def test_a_record_with_too_few_frames_gets_no_score(
+    record: FeatureRecord, cause: str, reason: str
+) -> None:
     result = verdict(record)
     assert (result.verdict, result.score, result.reason) == ("inconclusive", None, reason)
+    assert result.cause == cause
 
 
 def test_the_highest_score_of_several_people_decides() -> None:
@@ -100,8 +113,8 @@ def test_the_reason_in_an_edited_clip_names_the_longest_shot() -> None:
 def test_the_reason_for_a_person_sampled_again_names_the_time() -> None:
     facts = {"frames_sampled": 16, "shots": 5, "resampled": True}
     assert verdict(about(0.5, valid=6, facts=facts)).reason == (
-        "only 6 of 16 frames sampled from 0.0 to 0.5 s show the person, the longest shot of one "
-        "person; 5 shots; at least 8 frames are needed"
+        "only 6 of the 16 frames sampled from 0.0 to 0.5 s, the longest shot of this person, show "
+        "the face; the clip has 5 shots; at least 8 frames are needed"
     )
 
 
@@ -146,11 +159,16 @@ def test_the_threshold_of_a_verdict_follows_from_comparable_clips() -> None:
     judged = matched_verdict(poor, band=band)
     assert judged.verdict != "fake" and judged.threshold > 0.5
     assert judged.matched is not None and judged.people[0].matched == judged.matched
+    fake = matched_verdict(clean, band=band)
+    assert " real and " in in_plain_words(fake)[1]
+    assert "made to look like this one. Expect more" in in_plain_words(fake)[1]
+    assert "made to look" not in in_plain_words(verdict(clean, band=band))[1]
 
 
 def test_without_comparable_clips_a_verdict_is_inconclusive() -> None:
     judged = matched_verdict(under(0.9, face_pixels=10))
     assert (judged.verdict, judged.score) == ("inconclusive", None)
+    assert (judged.cause, judged.people[0].cause) == ("no_comparable_clips",) * 2
     assert judged.reason.startswith("no comparable clips (the face is 10 pixels wide")
 
 

@@ -20,6 +20,7 @@ from deepfake_seq.augment.crops import Crops, Images
 from deepfake_seq.augment.masks import draw_mask, scale_about_face, warp_mask
 from deepfake_seq.augment.placement import Placement, locate_faces
 from deepfake_seq.augment.retouching import Retouch, apply_retouch, draw_retouch
+from deepfake_seq.face_regions import mask_shares, mean_shares
 
 _SCALE_CHANGE = (0.01, 0.05)
 _SHIFT_ACROSS = (0.02, 0.1)
@@ -75,6 +76,24 @@ def apply_blend(crops: Crops, blend: Blend) -> Images:
         _blend_frame(image, placement, blend)
         for image, placement in zip(crops.images_rgb, locate_faces(crops), strict=True)
     ]
+
+
+def blended_shares(crops: Crops, blend: Blend) -> list[float]:
+    """Return the share of each face region that the source replaces, as its mean opacity there.
+
+    Args:
+        crops: Crops of the clip, at least one.
+        blend: Parameters of the fake.
+
+    Returns:
+        Six numbers from 0 to 1, in the order of `face_regions.REGIONS`; means over the frames.
+    """
+    frames = []
+    for image, landmarks, placement in zip(
+        crops.images_rgb, crops.landmarks, locate_faces(crops), strict=True
+    ):
+        frames.append(mask_shares(warp_blend_mask(placement, len(image), blend), landmarks))
+    return mean_shares(frames)
 
 
 def warp_blend_mask(placement: Placement, size: int, blend: Blend) -> npt.NDArray[np.float32]:

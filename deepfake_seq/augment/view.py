@@ -79,6 +79,32 @@ def apply_view(images_rgb: Sequence[npt.NDArray[np.uint8]], draw: Draw) -> Image
     return [_apply_to_image(image, draw) for image in images_rgb]
 
 
+def landmarks_in_view(
+    landmarks: Sequence[npt.NDArray[np.float32] | None], sizes: Sequence[int], draw: Draw
+) -> list[npt.NDArray[np.float32] | None]:
+    """Return the landmarks of each image in pixels of its view.
+
+    Args:
+        landmarks: Landmarks in pixels of the image; see `Crops`.
+        sizes: Side of each image in pixels.
+        draw: Parameters of the view.
+
+    Returns:
+        float32 (5, 2) each, or None; left and right are those of the view.
+    """
+    return [
+        None if points is None else _move(points, size, draw)
+        for points, size in zip(landmarks, sizes, strict=True)
+    ]
+
+
+def _move(points: npt.NDArray[np.float32], size: int, draw: Draw) -> npt.NDArray[np.float32]:
+    to_image = _view_to_image(draw, size)
+    moved = (points - to_image[:, 2]) / to_image[:, :2].diagonal()
+    order = [1, 0, 2, 4, 3] if draw.flip else slice(None)
+    return np.asarray(moved[order], dtype=np.float32)
+
+
 def _apply_to_image(image_rgb: npt.NDArray[np.uint8], draw: Draw) -> npt.NDArray[np.uint8]:
     import cv2
 

@@ -34,6 +34,7 @@ from deepfake_seq.config import (
     MIN_VALID_FRAMES,
     UNTRAINED,
     BackboneConfig,
+    EvidenceConfig,
     ExecutionConfig,
     FaceConfig,
 )
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 @option("--keep-faces", is_flag=True, heading="Face", help="Keep the face crops in OUT/faces.")
 @options_of(FaceConfig, "image_format", heading="Face")
 @options_of(BackboneConfig, "name", "weights", "precision", heading="CNN")
+@options_of(EvidenceConfig, "blocks", heading="CNN")
 @sampling_options
 @view_options
 @execution_options
@@ -140,7 +142,7 @@ def extract(out: Path, **options: Any) -> None:
         )
         cache.features.refresh()
         totals = labels_line([entry.metadata for entry in cache.features.entries()])
-    _echo_failures(summary)
+    _echo_failures(summary, resolved.config.sampling.strategy)
     _echo_unknown(summary.unknown)
     profile = summary.profile if options["profile"] else None
     if profile:
@@ -238,11 +240,13 @@ def _summary_line(summary: Summary) -> str:
     )
 
 
-def _echo_failures(summary: Summary) -> None:
-    """Print one line on stderr for each video that failed."""
+def _echo_failures(summary: Summary, strategy: str) -> None:
+    """Print one line on stderr for each video that failed, with what to do."""
     for failure in summary.failures:
-        retry = " (the next extraction tries again)" if failure.transient else ""
-        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{retry}")
+        note = " (the next extraction tries again)" if failure.transient else ""
+        if failure.status == "timeout" and strategy != "keyframes":
+            note = f", or --sampling keyframes{note}"
+        echo_message(f"{failure.video_id}: {failure.status}: {failure.reason}{note}")
     if summary.failed_before:
         echo_message(
             f"{summary.failed_before} videos failed in an earlier extraction; "

@@ -12,12 +12,13 @@ from deepfake_seq.commands.options import (
     EXISTING,
     PICTURE,
     command,
+    detection_options,
     execution_settings,
-    face_options,
     from_options,
     json_option,
     limits_options,
     option,
+    option_of,
     sampling_options,
 )
 from deepfake_seq.commands.output import print_json, writing
@@ -33,14 +34,22 @@ from deepfake_seq.commands.output import print_json, writing
     help="PNG or JPEG file to write; the suffix selects the format.",
 )
 @sampling_options
-@face_options
+@detection_options
+@option_of(
+    config.FaceConfig,
+    "people",
+    "Face",
+    default="all",
+    help="People to draw: everyone whom `predict` classifies, or only the main person.",
+)
 @limits_options
 @json_option
 def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Draw the faces found in a clip and the crops the CNN sees.
 
     Check this sheet first if a verdict is unexpected. Green boxes: found in the sampled frame;
-    yellow boxes: found in a neighbouring frame. Grey frames show no face.
+    yellow boxes: found in a neighbouring frame. Grey frames show no face. A person in a short shot
+    is drawn in other frames, sampled again within the time that shows the person.
     """
     from deepfake_seq.extract import contact_sheet
     from deepfake_seq.extract.resolve import resolve
@@ -51,7 +60,8 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
         config.BackboneConfig(weights=config.UNTRAINED),  # the CNN is not used
     )
     inspected = contact_sheet.inspect_video(clip, resolve(settings), execution_settings(options))
-    sampled = len(inspected.cells[0])
+    assert inspected.video.frames is not None
+    sampled = len(inspected.video.frames)
     people = [
         {"faces_found": len(person) - person.filled, "faces_filled": person.filled}
         for person in inspected.people
@@ -64,7 +74,8 @@ def faces(clip: Path, out: Path, as_json: bool, **options: Any) -> None:
     video = inspected.video
     status = f"{video.status}{f' ({video.reason})' if video.reason else ''}"
     faces_found = f"face in {counts}" if people else f"no face in {sampled}"
-    summary = f"{status}, {faces_found} sampled frames"
+    number = f"{len(people)} people, " if len(people) > 1 else ""
+    summary = f"{status}, {number}{faces_found} sampled frames"
     with writing(out, "--out"):
         contact_sheet.draw(inspected, f"{clip.name}: {summary}", settings, out)
     if as_json:

@@ -82,7 +82,8 @@ command = partial(click.command, cls=HeadedCommand)
 def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> Decorator:
     """Return the decorator that adds the option of a settings field to a command.
 
-    The option's value is the parsed and checked value of the field; None keeps the default.
+    The option's value is the parsed and checked value of the field; None keeps the default. A flag
+    that is on by default also has the form `--no-NAME`.
 
     Args:
         kind: Settings class.
@@ -114,7 +115,10 @@ def option_of(kind: type[Any], name: str, heading: str = "", **changes: Any) -> 
     else:
         value_type = setting.kind or type(default)
         attributes["type"] = EXISTING if value_type is Path else value_type
-    return option(option_name(declared), **{**attributes, **changes})
+    name = option_name(declared)
+    if is_flag and default:
+        name = f"{name}/--no-{name.removeprefix('--')}"
+    return option(name, **{**attributes, **changes})
 
 
 def options_of(kind: type[Any], *names: str, heading: str = "") -> Decorator:
@@ -153,6 +157,11 @@ def as_options(settings: Any) -> dict[str, Any]:
                 setting.write(value) if setting.write else value
             )
     return values
+
+
+def absolute(path: Path | None) -> str | None:
+    """Return the absolute path of an option as text; None if it was not given."""
+    return str(path.absolute()) if path else None
 
 
 def together(*decorators: Decorator) -> Decorator:
@@ -204,11 +213,10 @@ execution_options = together(
     options_of(config.ExecutionConfig, "runtime", "workers", heading=_EXECUTION), limits_options
 )
 sampling_options = options_of(config.SamplingConfig, "frames", "strategy", heading="Frame")
-face_options = options_of(
-    config.FaceConfig,
-    *("detector", "detector_weights", "short_side", "margin", "people"),
-    heading="Face",
+detection_options = options_of(
+    config.FaceConfig, "detector", "detector_weights", "short_side", "margin", heading="Face"
 )
+face_options = together(detection_options, option_of(config.FaceConfig, "people", "Face"))
 
 
 def execution_settings(options: dict[str, Any]) -> config.ExecutionConfig:

@@ -28,12 +28,14 @@ def echo_data(result: FitResult) -> None:
 def echo_run(result: FitResult) -> None:
     """Print the model, metrics, threshold and folder of a run."""
     from deepfake_seq import console
-    from deepfake_seq.sequence.reports.tables import metrics_rows
+    from deepfake_seq.sequence.reports.tables import block_rows, metrics_rows
 
     echo_data(result)
     networks = f"{result.members} networks of " if result.members > 1 else ""
     click.echo(f"{result.model}: {networks}{result.parameters['total']:,} parameters")
     click.echo(console.table(metrics_rows(result.model, result.metrics)))
+    if blocks := result.metrics.get("block_r2"):
+        click.echo(console.table(block_rows(blocks)))
     click.echo(f"threshold: {result.threshold:.3f}, {result.decision} of {result.data}")
     click.echo(f"run: {result.folder}")
 

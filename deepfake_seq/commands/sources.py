@@ -42,7 +42,9 @@ def load_sources(
     keep_faces = options["keep_faces"] or has_faces(out)
     faces = from_options(config.FaceConfig, options, image_format=_face_format(out, options))
     sampling = from_options(config.SamplingConfig, options)
-    extract_options = ExtractOptions(keep_faces, view_settings(options), overlap)
+    extract_options = ExtractOptions(
+        keep_faces, view_settings(options), overlap, _evidence(options)
+    )
     settings = config.ExtractConfig(sampling, faces, backbone)
     collection = collect(options["paths"], options)
     return collection.items, resolve(settings, extract_options), report(collection)
@@ -62,10 +64,14 @@ def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedC
         )
     backbone, overlap = _cnn(options)
     store = open_faces(options["from_faces"])
-    extract_options = ExtractOptions(False, view_settings(options), overlap)
+    extract_options = ExtractOptions(False, view_settings(options), overlap, _evidence(options))
     resolved = resolve_cached(store, backbone, extract_options)
     items = cached_items(store, resolved.config.faces.people == "all")
     return items, resolved, f"{store.path}: faces of {len(items)} videos\n"
+
+
+def _evidence(options: dict[str, Any]) -> tuple[str, ...]:
+    return from_options(config.EvidenceConfig, options).beside_features
 
 
 def _face_format(out: Path, options: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`deepseq verify`, `merge` and `remove`: maintenance of feature stores and face caches."""
+"""`deepseq verify`, `merge` and `remove`: maintenance of feature stores, face caches and logs."""
 
 from __future__ import annotations
 
@@ -11,35 +11,42 @@ import click
 
 from deepfake_seq.commands.options import EXISTING, PATH, command, json_option, option
 from deepfake_seq.commands.output import FAILED_VIDEOS, echo_line, echo_message, print_json
+from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
     from deepfake_seq.store.upkeep.verify import StoreReport
 
 
 @command()
-@click.argument("store", type=PATH, default="features")
+@click.argument("path", type=PATH, default="features")
 @option(
     "--repair",
     is_flag=True,
     help="Save the intact records of damaged shards; move the shards to quarantine/.",
 )
 @json_option
-def verify(store: Path, repair: bool, as_json: bool) -> None:
-    """Check every record of a store and repair damage.
+def verify(path: Path, repair: bool, as_json: bool) -> None:
+    """Check a store and repair damage, or check an audit log.
 
-    The face cache of the store is checked too. The exit code is 1 if a record is damaged. With
-    --repair, intact records of damaged shards are saved, the shards are moved to quarantine/ in
-    the store, and the videos to extract again are listed (exit code 3); the next `deepseq extract`
-    extracts them.
+    PATH is a feature store, or a file that was written with --audit. Of an audit log, the first
+    line that does not fit to the one before is printed, and the exit code is 1 if there is one.
+
+    Of a store, every record is checked, and its face cache too. The exit code is 1 if a record is
+    damaged. With --repair, intact records of damaged shards are saved, the shards are moved to
+    quarantine/ in the store, and the videos to extract again are listed (exit code 3); the next
+    `deepseq extract` extracts them.
     """
+    if path.is_file():
+        _verify_log(path, repair, as_json)
+        return
     from deepfake_seq.store import faces_of, has_faces
     from deepfake_seq.store.upkeep.repair import repair as repair_store
     from deepfake_seq.store.upkeep.verify import verify as verify_store
 
     check = repair_store if repair else verify_store
-    reports = [check(store)]
-    if has_faces(store):
-        reports.append(check(faces_of(store)))
+    reports = [check(path)]
+    if has_faces(path):
+        reports.append(check(faces_of(path)))
     if as_json:
         document, *faces = map(_document, reports)
         print_json({**document, "faces": faces[0]} if faces else document)
@@ -119,6 +126,27 @@ def remove(
             f"{store / QUARANTINE} contains damaged shards, which may contain records of these "
             "videos. Delete it when you no longer need it."
         )
+
+
+def _verify_log(path: Path, repair: bool, as_json: bool) -> None:
+    """Check an audit log and print the result."""
+    from deepfake_seq import audit
+
+    if repair:
+        raise UsageError(f"--repair works on stores only. Received: the file {path}")
+    report = audit.verify(path)
+    if as_json:
+        document = {**asdict(report), "path": str(path), "whole": report.is_whole}
+        print_json(document)
+    else:
+        echo_line(f"audit log    {path}")
+        echo_line(f"intact       {report.entries} entries")
+        if report.last_hash:
+            echo_line(f"last hash    {report.last_hash}")
+        if not report.is_whole:
+            echo_line(f"broken       line {report.broken_line}: {report.reason}")
+    if not report.is_whole:
+        sys.exit(1)
 
 
 def _document(report: StoreReport) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from deepfake_seq.commands.training import (
     TRAINING,
     balance_options,
     duration_options,
+    min_epochs_option,
+    pseudo_fakes_option,
     split_options,
     trainer_option,
 )
@@ -85,7 +87,9 @@ _search_options = together(
 @options_of(config.SweepConfig, "seeds", heading="Search")
 @_search_options
 @duration_options
+@min_epochs_option
 @balance_options
+@pseudo_fakes_option
 @split_options
 @trainer_option
 @option_of(
@@ -165,9 +169,9 @@ def fit_arguments(features: Path, experiment: ExperimentConfig) -> list[str]:
     for parameter in fit.params:
         value = values.get(parameter.name or "")
         if value != defaults.get(parameter.name or ""):
-            name = parameter.opts[0]
+            name = (parameter.secondary_opts if value is False else parameter.opts)[0]
             for item in value if isinstance(value, tuple) else (value,):
-                words += [name] if value is True else [name, str(item)]
+                words += [name] if type(value) is bool else [name, str(item)]
     return words
 
 

@@ -8,7 +8,9 @@ from deepfake_seq.config import DecisionConfig, SplitConfig, TrainConfig
 TRAINING = "Training"
 
 duration_options = options_of(TrainConfig, "epochs", "patience", heading=TRAINING)
+min_epochs_option = options_of(TrainConfig, "min_epochs", heading=TRAINING)
 balance_options = options_of(TrainConfig, "balance", "members", heading=TRAINING)
+pseudo_fakes_option = options_of(TrainConfig, "pseudo_fakes", heading=TRAINING)
 trainer_option = options_of(TrainConfig, "runtime", heading=TRAINING)
 split_options = options_of(
     SplitConfig, "strategy", "allow_shared", "validation", "test", heading="Split"

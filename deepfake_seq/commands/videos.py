@@ -34,8 +34,8 @@ video_options = together(
         "--labels",
         type=EXISTING,
         heading=_HEADING,
-        help="CSV file with the columns path,label and optionally group,split,method; it overrides "
-        "the values from the data set. Other common names of the columns are read too.",
+        help="CSV file with the columns path,label and optionally group,split,method,source; it "
+        "overrides the values from the data set. Other common names of the columns are read too.",
     ),
     option(
         "--follow-links",

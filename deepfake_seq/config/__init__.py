@@ -13,9 +13,11 @@ from deepfake_seq.config.execution import (
     ExecutionConfig,
     LimitsConfig,
 )
+from deepfake_seq.config.explanation import ExplainConfig
 from deepfake_seq.config.extraction import (
     BACKBONES,
     DETECTORS,
+    EVIDENCE,
     FACE_FORMATS,
     IMAGENET,
     LOSSLESS,
@@ -23,8 +25,10 @@ from deepfake_seq.config.extraction import (
     PRECISIONS,
     SAMPLERS,
     SHARD_RECORDS,
+    STANDARD_EVIDENCE,
     UNTRAINED,
     BackboneConfig,
+    EvidenceConfig,
     ExtractConfig,
     FaceConfig,
     SamplingConfig,
@@ -32,10 +36,14 @@ from deepfake_seq.config.extraction import (
 from deepfake_seq.config.finetuning import AUTO, HEADS, INPUT_SIZES, FinetuneConfig
 from deepfake_seq.config.learning import (
     BALANCES,
+    FEW_CLIPS,
+    FEW_CLIPS_EPOCHS,
+    FEW_CLIPS_MEMBERS,
     INPUTS,
     MAX_MEMBERS,
     MIN_VALID_FRAMES,
     MODELS,
+    PAPER,
     RECURRENT,
     RECURRENT_UNITS,
     SPLITS,
@@ -51,6 +59,7 @@ from deepfake_seq.config.learning import (
     write_units,
 )
 from deepfake_seq.config.prediction import PredictConfig
+from deepfake_seq.config.serving import ServeConfig
 from deepfake_seq.config.stress import STRESS_SUITES, StressConfig
 from deepfake_seq.config.sweep import (
     LISTS,
@@ -79,7 +88,11 @@ __all__ = [
     "DEGRADATIONS",
     "DETECTORS",
     "ENGINES",
+    "EVIDENCE",
     "FACE_FORMATS",
+    "FEW_CLIPS",
+    "FEW_CLIPS_EPOCHS",
+    "FEW_CLIPS_MEMBERS",
     "HEADS",
     "IMAGENET",
     "IMAGE_SUFFIXES",
@@ -92,6 +105,7 @@ __all__ = [
     "MAX_WORKERS",
     "MIN_VALID_FRAMES",
     "MODELS",
+    "PAPER",
     "PEOPLE",
     "PRECISIONS",
     "RANGES",
@@ -101,6 +115,7 @@ __all__ = [
     "SAMPLERS",
     "SHARD_RECORDS",
     "SPLITS",
+    "STANDARD_EVIDENCE",
     "STRATEGIES",
     "STRESS_SUITES",
     "SWEPT_MODELS",
@@ -114,7 +129,9 @@ __all__ = [
     "BackboneConfig",
     "Container",
     "DecisionConfig",
+    "EvidenceConfig",
     "ExecutionConfig",
+    "ExplainConfig",
     "ExtractConfig",
     "FaceConfig",
     "FinetuneConfig",
@@ -122,6 +139,7 @@ __all__ = [
     "ModelConfig",
     "PredictConfig",
     "SamplingConfig",
+    "ServeConfig",
     "SplitConfig",
     "StressConfig",
     "SweepConfig",

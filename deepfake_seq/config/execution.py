@@ -17,7 +17,7 @@ MIN_SECONDS = 60.0
 """Time limit of a small video."""
 MIN_MEMORY_BYTES = 2 * GIB
 """Memory limit of a small video."""
-MAX_SECONDS = 86_400.0
+MAX_SECONDS = 86_400
 
 SECONDS_FACT = "limit_seconds"
 MEMORY_FACT = "limit_memory_bytes"
@@ -58,6 +58,13 @@ class LimitsConfig:
     file_bytes: int = setting(16 * GIB, "Maximum file size.", low=1, unit="bytes", has_option=False)
     pixels: int = setting(1 << 24, "Maximum number of pixels per frame.", low=1, has_option=False)
     frames: int = setting(500_000, "Maximum number of frames per video.", low=1, has_option=False)
+    duration_seconds: float = setting(
+        0.0,
+        "Maximum duration of a video; 0 for no limit.",
+        low=0,
+        unit="seconds",
+        has_option=False,
+    )
     threads: int = setting(
         0,
         "Number of decoding threads; 0 divides the cores among the processes.",

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from deepfake_seq.config.checks import check, check_keys
+from deepfake_seq.config.checks import check, check_choice, check_keys
 from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
 DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
 BACKBONES = ("inception_v3", "vgg16", "resnet50", "efficientnet_b1")
+EVIDENCE = ("features", "depths", "regions", "residual", "ela")
+STANDARD_EVIDENCE = EVIDENCE[:-1]
 SAMPLERS = ("uniform", "consecutive", "keyframes")
 PEOPLE = ("largest", "all")
 FACE_FORMATS = ("webp", "png", "jpeg")
@@ -28,6 +30,11 @@ SHARD_RECORDS = 256
 def read_weights(weights: str) -> str:
     """Return the value of `BackboneConfig.weights` for --weights: a file as an absolute path."""
     return weights if weights in (IMAGENET, UNTRAINED) else str(Path(weights).absolute())
+
+
+def read_evidence(text: str) -> tuple[str, ...]:
+    """Return the evidence blocks that a text such as `features,depths` lists."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,31 @@ class BackboneConfig:
     def uses_file(self) -> bool:
         """Whether `weights` is the path of a file."""
         return self.weights not in (IMAGENET, UNTRAINED)
+
+
+@dataclass(frozen=True)
+class EvidenceConfig:
+    """The evidence blocks to store. They do not change `features`; each has settings of its own."""
+
+    blocks: tuple[str, ...] = setting(
+        STANDARD_EVIDENCE,
+        "Evidence blocks to store, separated by commas: features (the pooled CNN output, always "
+        "stored), depths, regions, residual and ela.",
+        metavar="NAME,NAME,...",
+        option="--evidence",
+        kind=str,
+        read=read_evidence,
+        write=",".join,
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.blocks:
+            check_choice("--evidence", name, EVIDENCE)
+
+    @property
+    def beside_features(self) -> tuple[str, ...]:
+        """The blocks without `features`, in the order of `EVIDENCE`."""
+        return tuple(name for name in EVIDENCE[1:] if name in self.blocks)
 
 
 @dataclass(frozen=True)

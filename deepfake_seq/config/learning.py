@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from deepfake_seq.config.checks import check
+from deepfake_seq.config.extraction import read_evidence
 from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
-MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic")
+MODELS = ("gru", "lstm", "dense", "attention", "frame_attention", "logistic", "autoencoder")
+
 RECURRENT = ("gru", "lstm")
 INPUTS = ("features", "delta", "both")
 BALANCES = ("alpha", "weights", "batches")
 THRESHOLDS = ("fpr", "balanced")
 TRAINERS = ("numpy", "keras")
+AUXILIARIES = ("none", "masks")
 SPLITS = ("auto", "official", "group")
 MAX_MEMBERS = 100
+
+FEW_CLIPS = 400
+"""Below this number of clips, several networks are trained, for a minimum number of epochs."""
+
+FEW_CLIPS_MEMBERS = 5
+FEW_CLIPS_EPOCHS = 30
 
 RECURRENT_UNITS = (64, 32, 16)
 """Units of runs that were written before the units were a setting."""
 
 _MAX_LAYERS, _MAX_UNITS = 4, 512
 """Five networks of this size on 2,048 features fit in the weights file of a run."""
+
+_MAX_BLOCKS = 64
 
 _MAX_SEED = 2**32 - 1
 _NO_BALANCE = "none"
@@ -64,6 +77,16 @@ def write_balance(balance: tuple[str, ...]) -> tuple[str, ...]:
     return balance or (_NO_BALANCE,)
 
 
+PAPER: dict[str, Any] = {
+    "evidence": ("features",),
+    "wide": False,
+    "input_dropout": 0.0,
+    "input_noise": 0.0,
+    "block_dropout": 0.0,
+}
+"""Settings of the paper's network and its training that differ from the defaults."""
+
+
 def default_inputs(model: str) -> str:
     """Return the default of `ModelConfig.inputs`: logistic regression ignores the frame order."""
     return "both" if model == "logistic" else "features"
@@ -92,6 +115,19 @@ class ModelConfig:
         read=read_units,
         write=write_units,
     )
+    wide: bool = setting(
+        True,
+        "Add a linear function of the clip's mean, standard deviation and mean absolute change to "
+        "the logit (gru and lstm only).",
+    )
+    evidence: tuple[str, ...] = setting(
+        (),
+        "Evidence blocks to use, separated by commas, such as features,depths.",
+        metavar="NAME,NAME,...",
+        default_text="those that every usable clip has",
+        read=read_evidence,
+        write=",".join,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -100,6 +136,11 @@ class ModelConfig:
             self.name in RECURRENT or not self.bidirectional,
             f"only {recurrent} can be bidirectional",
             self.name,
+        )
+        check(
+            self.name != "autoencoder" or (self.inputs, self.shuffle_frames) == ("features", False),
+            "the autoencoder reads the features of the frames in their order",
+            (self.inputs, self.shuffle_frames),
         )
         check(
             self.name != "logistic" or not self.shuffle_frames,
@@ -118,6 +159,23 @@ class ModelConfig:
             f"only {recurrent} have units",
             self.name,
         )
+        check(
+            type(self.evidence) is tuple
+            and len(set(self.evidence)) == len(self.evidence) <= _MAX_BLOCKS
+            and all(re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) for name in self.evidence),
+            "evidence must be different names of evidence blocks, such as features,depths",
+            self.evidence,
+        )
+
+    @property
+    def statistics(self) -> str:
+        """Statistics that the wide part of the model uses; see `preprocessing.statistics`.
+
+        They are those of the model's inputs; "" without a wide part.
+        """
+        if not self.wide or self.name not in RECURRENT:
+            return ""
+        return "delta" if self.inputs == "delta" else "both"
 
     @property
     def title(self) -> str:
@@ -193,7 +251,7 @@ class TrainConfig:
         low=1,
         high=MAX_MEMBERS,
         auto=0,
-        default_text="5 below 400 clips, else 1",
+        default_text=f"{FEW_CLIPS_MEMBERS} below {FEW_CLIPS} clips, else 1",
     )
     seed: int = setting(
         0,
@@ -205,6 +263,54 @@ class TrainConfig:
         "numpy",
         "Library that trains: NumPy on the CPU, or Keras on the backend named by KERAS_BACKEND.",
         choices=TRAINERS,
+    )
+    input_dropout: float = setting(
+        0.5,
+        "Fraction of the inputs that are set to their mean in training, chosen anew for each clip "
+        "and the same in all its frames. Logistic regression and autoencoder ignore it.",
+        low=0,
+        below=1,
+    )
+    input_noise: float = setting(
+        1.0,
+        "Standard deviation of the noise that training adds to every standardised input of every "
+        "frame. Logistic regression ignores it.",
+        low=0,
+        high=100,
+    )
+    block_dropout: float = setting(
+        0.0,
+        "Fraction of the evidence blocks that are set to their mean in training, chosen anew for "
+        "each clip. At least one block is kept.",
+        low=0,
+        below=1,
+    )
+    wide_l2: float = setting(
+        1e-3,
+        "L2 penalty of the wide part (see --wide), on statistics scaled by the square root of "
+        "their number.",
+        low=0,
+        high=100,
+    )
+    min_epochs: int = setting(
+        0,
+        "Minimum number of epochs; no earlier epoch is kept. A score on few validation clips can "
+        "be best by chance, before the network has learnt anything.",
+        low=1,
+        high=10_000,
+        auto=0,
+        default_text=f"{FEW_CLIPS_EPOCHS} below {FEW_CLIPS} training clips, else 1",
+    )
+    pseudo_fakes: bool = setting(
+        False,
+        "Train on the self-blended fakes of the store even if the training clips include fakes.",
+    )
+    auxiliary: str = setting(
+        "none",
+        "Second output to train: masks predicts the share of each face region that was replaced, "
+        "where it is known. It is dropped after training. Logistic regression and autoencoder "
+        "ignore it.",
+        choices=AUXILIARIES,
     )
 
     def __post_init__(self) -> None:

@@ -86,18 +86,24 @@ class SettingSpec:
         if self.choices:
             check_choice(name, value, self.choices)
         if self.range_text and (self.auto is None or value != self.auto):
-            self.check_range(name, self.write(value) if self.write else value)
+            otherwise = "" if self.auto is None else f", or {self.auto} for the default"
+            self.check_range(name, self.write(value) if self.write else value, otherwise)
 
-    def check_range(self, name: str, number: Any) -> None:
-        """Raise a `UsageError` unless a number in the unit of the option is in the range."""
+    def check_range(self, name: str, number: Any, otherwise: str = "") -> None:
+        """Raise a `UsageError` unless a number is in the range.
+
+        Args:
+            name: Name of the setting in the message.
+            number: The number, in the unit of the option.
+            otherwise: Words on other permitted values, for the message.
+        """
         permitted = (
             (self.low is None or number >= self.low)
             and (self.above is None or number > self.above)
             and (self.high is None or number <= self.high)
             and (self.below is None or number < self.below)
         )
-        auto = "" if self.auto is None else f", or {self.auto} for the default"
-        check(permitted, f"{name} must be {self.range_text}{auto}", number)
+        check(permitted, f"{name} must be {self.range_text}{otherwise}", number)
 
 
 def setting(default: _Default, help: str, **description: Any) -> _Default:

@@ -10,7 +10,7 @@ from deepfake_seq.config.setting import check_settings, setting
 STRATEGIES = ("grid", "random", "tpe")
 
 SWEPT_MODELS = {
-    **{name: (name, False) for name in MODELS},
+    **{name: (name, False) for name in MODELS if name != "autoencoder"},
     **{f"bi{name}": (name, True) for name in RECURRENT},
 }
 """Models by their name in a sweep: the name in `MODELS`, and whether it is bidirectional."""

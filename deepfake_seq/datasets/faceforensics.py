@@ -62,9 +62,14 @@ def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
     source_splits = _read_splits(paths)
     listed = _read_csv_files(home)
     find_place = cache(place_of)
+    places = [find_place(item.absolute.parent) for item in items]
+    masks = {
+        (place.name, item.path.name): item.path
+        for item, place in zip(items, places, strict=True)
+        if place and place.compression == MASKS
+    }
     labelled, counts = [], Counter[Place]()
-    for item in items:
-        place = find_place(item.absolute.parent)
+    for item, place in zip(items, places, strict=True):
         if place is None or place.compression == MASKS:
             continue
         counts[place] += 1
@@ -77,15 +82,19 @@ def read(home: Path, items: Sequence[VideoItem]) -> DataSet:
                 split=_split_of(item, groups, source_splits),
                 method=place.name if place.label == FAKE else "",
                 dataset=_DATASET,
+                mask_path=masks.get((place.name, item.path.name)),
             )
         )
-    masks = len(items) - len(labelled)
+    used = len({item.mask_path for item in labelled if item.mask_path})
+    unused = len(items) - len(labelled) - used
     nameless = sum(not item.groups for item in labelled)
     notes = []
     if not paths:
         notes.append(f"no {', '.join(SPLIT_FILES)} in {home} or its splits/: no official split")
-    if masks:
-        notes.append(f"{masks} videos of masks are skipped")
+    if used:
+        notes.append(f"{used} videos of masks show the replaced regions of other videos")
+    if unused:
+        notes.append(f"{unused} videos of masks are skipped: their videos are missing")
     if nameless:
         notes.append(f"{nameless} videos have no source in their name: they are in no group")
     coverage = _coverage(counts, listed)

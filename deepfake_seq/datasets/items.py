@@ -43,6 +43,9 @@ class VideoItem:
         method: Method of manipulation (`Deepfakes`); "" for real clips or if unknown.
         dataset: Name of the published data set (`celeb-df-v2`), or "".
         span: Start and end in seconds of the only part to use; None for the whole video.
+        source: Where the clip comes from, such as a website or a camera; "" if unknown.
+        mask_path: Path of a video that shows which pixels of each frame were replaced; None if
+            there is none.
 
     Raises:
         UsageError: `video_id` ends like the id of a person's record or of a view.
@@ -56,6 +59,8 @@ class VideoItem:
     method: str = ""
     dataset: str = ""
     span: tuple[float, float] | None = None
+    source: str = ""
+    mask_path: Path | None = None
 
     def __post_init__(self) -> None:
         if ending := _RESERVED.search(self.video_id):
@@ -76,6 +81,6 @@ class VideoItem:
 
     @property
     def facts(self) -> dict[str, str]:
-        """`method` and `dataset`, if known, in the form stored in a record."""
-        facts = {"method": self.method, "dataset": self.dataset}
+        """`method`, `dataset` and `source`, if known, in the form stored in a record."""
+        facts = {"method": self.method, "dataset": self.dataset, "source": self.source}
         return {name: value for name, value in facts.items() if value}

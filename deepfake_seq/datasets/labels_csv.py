@@ -1,4 +1,4 @@
-"""Read labels, groups, splits and methods from a CSV file."""
+"""Read labels, groups, splits, methods and sources from a CSV file."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ COLUMNS = {
     "group": ("group", "groups"),
     "split": ("split", "splits"),
     "method": ("method", "methods"),
+    "source": ("source", "sources"),
 }
 """Names of the other columns."""
 
@@ -49,6 +50,7 @@ class _Facts(NamedTuple):
     groups: tuple[str, ...] = ()
     split: str = ""
     method: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ class LabelsReport:
 def apply_labels(
     items: Sequence[VideoItem], csv_path: Path
 ) -> tuple[list[VideoItem], LabelsReport]:
-    """Replace label, groups, split and method of each video by its row in `csv_path`.
+    """Replace the labels and other facts of each video by its row in `csv_path`.
 
     The file has a header with a column for the path (`PATH_COLUMNS`), the label, and optionally
-    group (several are separated by `;`), split and method (`COLUMNS`); other columns are ignored.
-    The spelling of values is described in `docs/datasets.md`, the comparison of paths in
+    group (several are separated by `;`), split, method and source (`COLUMNS`); other columns are
+    ignored. The spelling of values is described in `docs/datasets.md`, the comparison of paths in
     `VideoIndex`. Labels from folders or the data set's own lists are discarded: a video without a
-    row has no label, group, split or method.
+    row has none of these.
 
     Returns:
         The videos in the given order, and a report.
@@ -233,7 +235,13 @@ def _read_row(row: Row, label: int | None, path: Path) -> _Facts:
         )
     names = row.values.get("group", "").split(";")
     groups = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    return _Facts(label, groups, _SPLITS[split.casefold()], row.values.get("method", ""))
+    return _Facts(
+        label,
+        groups,
+        _SPLITS[split.casefold()],
+        row.values.get("method", ""),
+        row.values.get("source", ""),
+    )
 
 
 def _examples(values: Sequence[str]) -> str:

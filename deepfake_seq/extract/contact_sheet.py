@@ -174,9 +174,9 @@ def picture(
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, max(len(cells) for cells in people))
-    lines: list[Sequence[SheetCell]] = [
-        cells[start : start + columns]
-        for cells in people
+    lines: list[tuple[str, Sequence[SheetCell]]] = [
+        (f"person {number}: " if len(people) > 1 else "", cells[start : start + columns])
+        for number, cells in enumerate(people, start=1)
         for start in range(0, len(cells), columns)
     ]
     height, width = people[0][0].image_rgb.shape[:2]
@@ -194,9 +194,9 @@ def picture(
     for axis in axes.flat:
         axis.set_axis_off()
     size = BACKBONE_TABLE[config.backbone.name].crop_size
-    for line, cells in enumerate(lines):
+    for line, (name, cells) in enumerate(lines):
         for column, cell in enumerate(cells):
-            _draw_frame(axes[2 * line, column], cell)
+            _draw_frame(axes[2 * line, column], cell, "" if column else name)
             if cell.face is not None:
                 cut = cut_square(cell.image_rgb, cell.face.box_xyxy, config.faces.margin)
                 axes[2 * line + 1, column].imshow(resize_square(cut, size))
@@ -205,11 +205,11 @@ def picture(
     return buffer.getvalue()
 
 
-def _draw_frame(axis: Any, cell: SheetCell) -> None:
+def _draw_frame(axis: Any, cell: SheetCell, name: str) -> None:
     from matplotlib.patches import Rectangle
 
     axis.imshow(cell.image_rgb, alpha=1.0 if cell.face else 0.4)
-    label = f"{cell.pts_seconds:.2f} s"
+    label = f"{name}{cell.pts_seconds:.2f} s"
     colour = _MISSED
     if cell.face is None:
         label += "  no face"

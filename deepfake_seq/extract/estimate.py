@@ -53,7 +53,8 @@ class Estimate:
         return (
             f"estimate: {self._pending:,} videos will take about "
             f"{_duration(seconds * self._pending)}{self._disk(size)}. Measured on {self._done} "
-            f"videos in random order: {seconds:.2f} s and {_size(size)} per video."
+            f"videos in random order: {seconds:.2f} s {f'and {_size(size)} ' if size else ''}per "
+            "video."
         )
 
     def _disk(self, size: float) -> str:

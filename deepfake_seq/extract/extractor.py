@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Self
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.extract.backbones.batching import Batch, Batcher, Features, finish
-from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
+from deepfake_seq.extract.backbones.batching import Batch, Batcher, Rows, finish
+from deepfake_seq.extract.evidence import Evidence
+from deepfake_seq.extract.evidence.evidence import Landmarks, Squares
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
-from deepfake_seq.extract.records.from_videos import CropSource, VideoCropSource
+from deepfake_seq.extract.records.from_videos import (
+    CropSource,
+    OnPeople,
+    OnStage,
+    VideoCropSource,
+)
 from deepfake_seq.extract.records.pending import ExtractedVideo, PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
@@ -37,51 +43,71 @@ class Extractor:
 
     Args:
         crop_source: Makes the crops.
-        cnn: Computes the features of crops.
+        evidence: Computes the evidence blocks of crops.
+        on_stage: Called when the crops of a video are ready for the CNN.
     """
 
-    def __init__(self, crop_source: CropSource, cnn: CnnRuntime) -> None:
+    def __init__(
+        self,
+        crop_source: CropSource,
+        evidence: Evidence,
+        on_stage: OnStage = lambda item, stage: None,
+    ) -> None:
         self.profile = crop_source.profile
         self._crop_source = crop_source
-        self._cnn = cnn
+        self._evidence = evidence
+        self._on_stage = on_stage
         self._crop_threads = ThreadPoolExecutor(crop_source.lanes, "crop")
         self._cnn_thread = ThreadPoolExecutor(1, "cnn")
-        self._batcher: Batcher[_Owner] = Batcher(cnn.batch)
+        self._batcher: Batcher[_Owner] = Batcher(evidence.batch)
         self._cropping: dict[Future[list[PendingRecord]], VideoItem] = {}
-        self._computing: dict[Future[Features], Batch[_Owner]] = {}
+        self._computing: dict[Future[Rows], Batch[_Owner]] = {}
 
     @classmethod
     def build(
         cls,
         resolved: ResolvedConfig,
         execution: ExecutionConfig,
-        videos: int,
-        crop_source: CropSource | None = None,
+        videos: int | None = None,
+        on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
+        *,
+        crop_source: Callable[[Evidence], CropSource] | None = None,
     ) -> Self:
         """Load the CNN and, unless the crops come from a face cache, the detector.
 
         Args:
             resolved: The settings.
             execution: How to use the machine.
-            videos: Maximum number of videos; no more processes than that are started.
-            crop_source: Makes the crops; by default from the face cache, or from the videos.
+            videos: Maximum number of videos, if known; no more processes than that are started.
+            on_stage: Called when a video enters a stage, possibly by another thread.
+            on_people: Called by another thread with the people in each video; not if the crops
+                come from a face cache.
+            crop_source: Builds the source of the crops, which prepares them with the given
+                evidence; by default, they come from the face cache, or from the videos.
 
         Raises:
             WeightsError: A weights file cannot be read.
             EngineError: A required library cannot be used.
         """
         config = resolved.config
-        workers = max(min(execution.workers or default_workers(), videos), 1)
-        cnn = build_runtime(execution.runtime, config.backbone, resolved.backbone_weights)
+        workers = execution.workers or default_workers()
+        if videos is not None:
+            workers = max(min(workers, videos), 1)
+        blocks = ("features", *resolved.extract_options.evidence)
+        evidence = Evidence.build(
+            blocks, execution.runtime, config.backbone, resolved.backbone_weights
+        )
         if crop_source is not None:
-            return cls(crop_source, cnn)
+            return cls(crop_source(evidence), evidence, on_stage)
         if resolved.face_cache:
-            return cls(CachedCropSource(resolved, workers), cnn)
+            return cls(CachedCropSource(resolved, evidence, workers), evidence, on_stage)
         detector = build_detector(
             config.faces.detector, resolved.detector_weights, config.backbone.precision
         )
         decoders = Decoders(workers, config.sampling, execution.limits)
-        return cls(VideoCropSource(resolved, detector, decoders), cnn)
+        source = VideoCropSource(resolved, detector, evidence, decoders, on_stage, on_people)
+        return cls(source, evidence, on_stage)
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +149,7 @@ class Extractor:
     @property
     def has_room(self) -> bool:
         """Whether another video can be submitted without piling up work."""
-        crops = _BATCHES_AHEAD * self._cnn.batch
+        crops = _BATCHES_AHEAD * self._evidence.batch
         return len(self._cropping) <= self._crop_source.lanes and self._batcher.waiting < crops
 
     @property
@@ -135,41 +161,60 @@ class Extractor:
         """Start extracting a video."""
         self._cropping[self._crop_threads.submit(self._crop_source.prepare, item)] = item
 
-    def finished(self) -> Iterator[ExtractedVideo]:
+    def finished(self, seconds: float | None = None) -> Iterator[ExtractedVideo]:
         """Wait until some step is done, and yield the videos that it completed, if any.
 
         May only be called while the extractor `is_busy`.
+
+        Args:
+            seconds: Maximum time to wait; None to wait as long as the step takes.
         """
         # An idle CNN gets whatever crops are waiting; a busy one is only given full batches.
         while len(self._computing) < _BATCHES_AHEAD and (
             batch := self._batcher.take(partial=not self._computing)
         ):
-            self._computing[self._cnn_thread.submit(self._features, batch)] = batch
+            self._computing[self._cnn_thread.submit(self._compute, batch)] = batch
         under_way: list[Future[Any]] = [*self._cropping, *self._computing]
-        ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        ready, _ = wait(under_way, seconds, FIRST_COMPLETED)
         for future in ready:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
 
-    def _features(self, batch: Batch[_Owner]) -> Features:
-        with self.profile.measure("cnn", len(batch.crops_rgb)):
-            return self._cnn.features(batch.crops_rgb)
+    def blocks_of(self, squares: Squares, landmarks: Landmarks) -> dict[str, Rows]:
+        """Compute the evidence blocks of further faces, between the batches of the videos.
+
+        Args:
+            squares: See `Evidence.prepare`.
+            landmarks: See `Evidence.prepare`.
+
+        Returns:
+            The blocks by name, float32 (N, width) each.
+        """
+        inputs = self._evidence.prepare(squares, landmarks)
+        rows = self._cnn_thread.submit(self._evidence.compute, inputs).result()
+        return self._evidence.split(rows)
+
+    def _compute(self, batch: Batch[_Owner]) -> Rows:
+        with self.profile.measure("cnn", len(batch)):
+            return self._evidence.compute(batch.inputs)
 
     def _receive_crops(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
         item, pending = self._cropping.pop(future), future.result()
         faces = [record.faces for record in pending if record.faces is not None]
         video = ExtractedVideo(item, [record.record for record in pending], faces)
         for position, record in enumerate(pending):
-            if len(record.crops_rgb):
+            if record.inputs:
+                if not video.missing:
+                    self._on_stage(item, "cnn")
                 video.missing += 1
-                self._batcher.add((video, position, record), record.crops_rgb)
+                self._batcher.add((video, position, record), record.inputs)
         if not video.missing:
             yield video
 
     def _receive_features(self, future: Future[Any]) -> Iterator[ExtractedVideo]:
-        for owner, features in finish(self._computing.pop(future), future.result()):
+        for owner, rows in finish(self._computing.pop(future), future.result()):
             video, position, record = owner
-            video.records[position] = record.to_record(features)
+            video.records[position] = record.to_record(self._evidence.split(rows))
             video.missing -= 1
             if not video.missing:
                 yield video

@@ -22,6 +22,12 @@ from deepfake_seq.store.record_ids import record_id, video_of
 _MAX_LISTED = 3
 
 
+class NameClashError(StoreError):
+    """Videos have the names of other videos in the store; the message has several lines."""
+
+    is_multiline = True
+
+
 @dataclass(frozen=True)
 class Match:
     """Videos and their records in a store.
@@ -55,7 +61,7 @@ class Matcher:
         self._person = 0 if all_people else None
         self._places = Places(all_people)
         self._origins = Origins.read(store.path)
-        self._roots = self._origins.roots
+        self._roots = set(self._origins.roots)
 
     def match(self, items: Sequence[VideoItem], *, find_gone: bool = False) -> Match:
         """Match videos with the records of the store.
@@ -65,17 +71,18 @@ class Matcher:
             find_gone: Whether to look for records whose files are gone.
 
         Raises:
-            StoreError: Videos have the names of other videos in the store, or the files of too many
-                videos are gone. The message names examples and says what to do.
+            NameClashError: Videos have the names of other videos in the store.
+            StoreError: It is not clear whether the files of videos were deleted.
         """
         moves: dict[str, str] = {}
         given = {item.video_id for item in items}
         items = [self._at_same_path(item, given, moves) for item in items]
         self._refuse_other_videos(item for item in items if item.video_id not in moves)
+        targets = set(moves.values())
         new = [
             item
             for item in items
-            if item.video_id not in moves.values()
+            if item.video_id not in targets
             and (item.video_id in moves or not self._has(item.video_id))
         ]
         moves |= self._moved(new, moves)
@@ -103,10 +110,11 @@ class Matcher:
             return item
         root = self._sources.root_of(item)
         path = Path(root, item.video_id)
-        for other in self._roots:
-            if other == root or not path.is_relative_to(other):
+        for folder in path.parents:
+            other = str(folder)
+            if other == root or other not in self._roots:
                 continue
-            video_id = path.relative_to(other).as_posix()
+            video_id = path.relative_to(folder).as_posix()
             entry = self._entry(video_id)
             if entry is None or video_id in given or self._root_of(video_id, entry) != other:
                 continue
@@ -132,7 +140,38 @@ class Matcher:
             if self._sources.current(item, entry.source) is None and not _is_same(root, item):
                 clashes.append((item, root))
         if clashes:
-            raise StoreError(_clash_message(clashes, self._store.path))
+            raise NameClashError(self._clash_message(clashes))
+
+    def _clash_message(self, clashes: Sequence[tuple[VideoItem, str | None]]) -> str:
+        store = self._store.path
+        lines = [
+            f"{len(clashes)} videos have the names of other videos in {store}. Nothing was "
+            "extracted."
+        ]
+        for item, root in clashes[:_MAX_LISTED]:
+            recorded = str(Path(root, item.video_id)) if root else "a path that is not recorded"
+            lines.append(f"  {printable(item.video_id)}")
+            lines.append(f"    in the store  {printable(recorded)}")
+            now = str(Path(self._sources.root_of(item), item.video_id))
+            lines.append(f"    now           {printable(now)}")
+        if len(clashes) > _MAX_LISTED:
+            lines.append(f"  and {len(clashes) - _MAX_LISTED} more")
+        item, root = clashes[0]
+        common = self._common_folder(self._sources.root_of(item), root)
+        both = f"Extract the folder that contains both, {common}, or give" if common else "Give"
+        lines.append(f"{both} another --out.")
+        lines.append(
+            "If a file was replaced on purpose, remove its old record first: "
+            f"`deepseq remove {store} {item.video_id}`"
+        )
+        return "\n".join(lines)
+
+    def _common_folder(self, root: str, recorded: str | None) -> str:
+        """Return the folder that contains two folders; "" if there is none to extract."""
+        if not recorded or self._places.is_cache(root) or self._places.is_cache(recorded):
+            return ""
+        common = Path(os.path.commonpath([root, recorded]))
+        return str(common) if common != Path(common.anchor) else ""
 
     def _moved(self, new: Sequence[VideoItem], taken: dict[str, str]) -> dict[str, str]:
         """Return the moves of videos whose content is in the store, while the old path is gone."""
@@ -229,29 +268,9 @@ def _is_same(root: str | None, item: VideoItem) -> bool:
         return False
 
 
-def _clash_message(clashes: Sequence[tuple[VideoItem, str | None]], store: Path) -> str:
-    examples = "; ".join(
-        f"{item.video_id} is {_place(root, item.video_id)} in the store, and {item.absolute} now"
-        for item, root in clashes[:_MAX_LISTED]
-    )
-    more = f"; and {len(clashes) - _MAX_LISTED} more" if len(clashes) > _MAX_LISTED else ""
-    item, root = clashes[0]
-    common = os.path.commonpath([item.root, root]) if root else ""
-    folder = f", {common}" if len(Path(common).parts) > 1 else ""
-    return (
-        f"{len(clashes)} videos have the names of other videos in {store}: {examples}{more}. "
-        f"Nothing was extracted. Extract both from one folder that contains them{folder}, or give "
-        "another --out. If a file was replaced on purpose, remove its old record first: "
-        f"`deepseq remove {store} {item.video_id}`."
-    )
-
-
-def _place(root: str | None, video_id: str) -> str:
-    return (
-        f"another file (where it was is not recorded), named {video_id},"
-        if root is None
-        else (str(Path(root, video_id)))
-    )
+def printable(path: str) -> str:
+    """Return a path, or its representation if it contains control characters."""
+    return path if path.isprintable() else repr(path)
 
 
 def _missing_message(missing: Counter[str], store: Path) -> str:
@@ -263,6 +282,7 @@ def _missing_message(missing: Counter[str], store: Path) -> str:
     return (
         f"--prune cannot tell whether videos were deleted: these folders are missing or empty, "
         f"as if their disk were not mounted: {examples}{more}. Nothing was changed. Mount the "
-        "disk, or delete the empty folder; to remove the records on purpose, "
-        f"`deepseq remove {store} --folder {folder}`."
+        "disk, or delete the empty folder. To remove the records on purpose, first extract without "
+        f"--prune, which notes where all other videos are, then `deepseq remove {store} --folder "
+        f"{folder}`."
     )

@@ -20,11 +20,13 @@ class ExtractOptions:
         keep_faces: Whether the crops are stored in a face cache.
         views: Views to make of each clip, for training only.
         cnn_clips: The clips that the CNN was finetuned on; None if it was not finetuned.
+        evidence: Names of the evidence blocks to store beside `features`.
     """
 
     keep_faces: bool = False
     views: ViewsConfig = field(default_factory=ViewsConfig)
     cnn_clips: FinetuneOverlap | None = None
+    evidence: tuple[str, ...] = ()
 
     def facts_of(
         self, video_id: str, source: SourceFile, groups: tuple[str, ...], facts: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
@@ -11,16 +12,16 @@ from deepfake_seq.store import StoreWriter
 from deepfake_seq.store.origins import Origin, Origins
 
 _LOG = logging.getLogger(__name__)
-_MIN_NOTES = 256
-_MIN_FRACTION = 0.1
-"""The file is written again after this many new notes, or this fraction of those in it."""
+_INTERVAL_SECONDS = 30.0
+_MAX_SHARE = 0.02
+"""The notes are written at this interval; a longer one if writing would take a larger share."""
 
 
 class OriginNotes:
     """Collects the origins of records, and writes those that the store lacks.
 
-    They are hints: if the process ends before they are written, or they cannot be written, only the
-    next run knows less.
+    The first one is written at once, the others from time to time. They are hints: if the process
+    ends before they are written, or they cannot be written, only the next run knows less.
 
     Args:
         store: The store.
@@ -32,6 +33,8 @@ class OriginNotes:
         self._sources = sources
         self._known = dict(Origins.read(store.path))
         self._new: dict[str, Origin] = {}
+        self._due = 0.0
+        self._has_failed = False
 
     def add(self, item: VideoItem, sha256: str) -> None:
         """Note the origin of a record.
@@ -43,16 +46,20 @@ class OriginNotes:
         origin = Origin.of(self._sources.root_of(item), sha256)
         if self._known.get(item.video_id) != origin:
             self._new[item.video_id] = origin
-            if len(self._new) >= max(_MIN_NOTES, _MIN_FRACTION * len(self._known)):
+            if time.monotonic() >= self._due:
                 self.write()
 
     def write(self) -> None:
         """Write the new origins."""
-        if not self._new:
+        if not self._new or self._has_failed:
             return
+        begin = time.monotonic()
         try:
-            self._store.add_origins(self._new)
+            self._store.update_origins(self._new)
         except StoreError as error:
-            _LOG.warning("the folders of %d videos were not noted: %s", len(self._new), error)
+            self._has_failed = True
+            _LOG.warning("the folders of the videos were not noted: %s", error)
         self._known |= self._new
         self._new.clear()
+        end = time.monotonic()
+        self._due = end + max(_INTERVAL_SECONDS, (end - begin) / _MAX_SHARE)

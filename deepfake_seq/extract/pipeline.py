@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.engines import Engine, Job, build_engine
-from deepfake_seq.extract.extractor import Extractor
-from deepfake_seq.extract.matching import Match, Matcher
+from deepfake_seq.extract.matching import Match, Matcher, printable
 from deepfake_seq.extract.origin_notes import OriginNotes
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.writers import StoreWriters
-from deepfake_seq.store import FAILED_STATUSES, FeatureRecord
+from deepfake_seq.store import FAILED_STATUSES
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
+_MAX_LISTED = 5
 
 
 @dataclass
@@ -113,7 +113,7 @@ def extract(
         DeepseqError: The run cannot continue. Committed records are kept.
     """
     begin = time.monotonic()
-    writer = ResumableWriter(writers, resolved, retry_failed)
+    writer = ResumableWriter(writers, resolved, retry_failed, execution.limits)
     matched = match(items, writer, find_gone=prune)
     _apply(matched, writers)
     summary = Summary(
@@ -159,11 +159,13 @@ def _apply(matched: Match, writers: StoreWriters) -> None:
     if matched.gone:
         writers.remove(matched.gone)
         for video_id in matched.gone:
-            _LOG.info("removed %s: its file is gone", video_id)
+            _LOG.info("removed %s: its file is gone", printable(video_id))
     if matched.moves:
         writers.move(matched.moves)
-        for old, new in matched.moves.items():
-            _LOG.info("moved %s to %s", old, new)
+        for old, new in list(matched.moves.items())[:_MAX_LISTED]:
+            _LOG.info("moved %s to %s", printable(old), printable(new))
+        if len(matched.moves) > _MAX_LISTED:
+            _LOG.info("moved %d more videos", len(matched.moves) - _MAX_LISTED)
 
 
 def _run(
@@ -181,12 +183,3 @@ def _run(
         if pending:
             _LOG.info("waiting for another run to extract %d videos", len(pending))
             time.sleep(_POLL_SECONDS)
-
-
-def extract_records(
-    items: Sequence[VideoItem], resolved: ResolvedConfig, execution: ExecutionConfig
-) -> Iterator[tuple[VideoItem, list[FeatureRecord]]]:
-    """Extract videos without a store; yield each with its records as soon as they are complete."""
-    if items:
-        with Extractor.build(resolved, execution, len(items)) as extractor:
-            yield from extractor.records(items)

@@ -8,8 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from deepfake_seq.config import LimitsConfig
+from deepfake_seq.config.execution import exceeds_a_limit
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
+from deepfake_seq.extract.evidence.table import BLOCK_TABLE
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.records.views import is_pseudo_fake, wanted_views
 from deepfake_seq.extract.resolve import ResolvedConfig
@@ -24,8 +29,9 @@ from deepfake_seq.store import (
     SourceFile,
     Store,
 )
+from deepfake_seq.store.origins import Origins
 from deepfake_seq.store.record_ids import VIEW_FACT, people_in, record_id, views_in
-from deepfake_seq.store.records.record import ASSIGNED_FACTS
+from deepfake_seq.store.records.record import ASSIGNED_FACTS, EVIDENCE_FACT
 
 AnyRecord = TypeVar("AnyRecord", FeatureRecord, FaceRecord)
 
@@ -42,6 +48,9 @@ class PendingVideo(NamedTuple):
     revision: int
 
 
+NO_LIMITS_SET = LimitsConfig()
+"""Limits that follow each video."""
+
 ELSEWHERE = "elsewhere"
 """The status of a video that another run is extracting."""
 
@@ -53,7 +62,8 @@ class Outcome(NamedTuple):
         video_id: Id of the video.
         status: A key of `store.STATUSES`, or `ELSEWHERE`.
         reason: Why the status is not `ok`.
-        transient: Whether a failure was not caused by the video itself.
+        transient: Whether the next extraction tries again, because the machine failed instead of
+            the video.
         skipped: Whether its records were already in the store, or were made by another run.
         relabelled: Whether its labels in the store were updated.
         sha256: SHA-256 of the video file in the record, in hex; "" if unknown.
@@ -80,6 +90,8 @@ class ResumableWriter:
         writers: The stores.
         resolved: The settings.
         retry_failed: Whether to extract videos again that failed because of their content.
+        limits: Limits on the time and memory of one video; one that exceeded lower limits before is
+            extracted again.
 
     Attributes:
         writers: The stores.
@@ -88,16 +100,24 @@ class ResumableWriter:
     """
 
     def __init__(
-        self, writers: StoreWriters, resolved: ResolvedConfig, retry_failed: bool = False
+        self,
+        writers: StoreWriters,
+        resolved: ResolvedConfig,
+        retry_failed: bool = False,
+        limits: LimitsConfig = NO_LIMITS_SET,
     ) -> None:
         self.writers = writers
         self._store = writers.features
         self.all_people = resolved.config.faces.people == "all"
         self._options = resolved.extract_options
+        self._evidence = {
+            name: BLOCK_TABLE[name].settings(resolved.backbone) for name in self._options.evidence
+        }
         self.sources: Sources = FileSources()
         if resolved.face_cache:
             self.sources = CachedSources(FaceStore.open(resolved.face_cache), self.all_people)
         self._retry_failed = retry_failed
+        self._limits = limits
 
     def must_extract(self, item: VideoItem) -> bool:
         """Return whether a video must be extracted; change nothing."""
@@ -150,7 +170,11 @@ class ResumableWriter:
 
     def _refuse_other_content(self, item: VideoItem, entry: Entry) -> None:
         """Refuse to replace what another run has committed from another file."""
-        if entry.source.sha256 and self.sources.current(item, entry.source) is None:
+        sha256 = entry.source.sha256
+        if not sha256 or self.sources.current(item, entry.source) is not None:
+            return
+        root = Origins.read(self._store.path).root_of(item.video_id, sha256)
+        if root != self.sources.root_of(item):
             raise StoreError(
                 f"another run has committed another video named {item.video_id} to "
                 f"{self._store.path}. It was not replaced. Give one of the runs another --out. "
@@ -171,7 +195,7 @@ class ResumableWriter:
             for faces in reversed(video.faces):
                 self.writers.faces.commit(faces)
         for record in reversed(video.records):
-            self._store.commit(record)
+            self._store.commit(self._with_other_evidence(record))
         self._store.release(item.video_id)
 
     def _empty_outdated(self, video: ExtractedVideo) -> None:
@@ -208,11 +232,14 @@ class ResumableWriter:
         return [*people, *(name for person in people for name in views_in(store, person))]
 
     def _should_retry(self, entry: Entry) -> bool:
-        return entry.transient or (self._retry_failed and entry.status in FAILED_STATUSES)
+        if self._retry_failed and entry.status in FAILED_STATUSES:
+            return True
+        return entry.transient and self._limits.exceed(entry.metadata["facts"])
 
     def _is_complete(self, item: VideoItem) -> bool:
-        """Return whether the requested faces and views of every person are in the stores."""
-        if self.writers.faces is None and not self._options.views.wanted(item.label):
+        """Return whether the requested faces, views and evidence of everyone are in the stores."""
+        extra = self._options.evidence or self._options.views.wanted(item.label)
+        if self.writers.faces is None and not extra:
             return True  # saves looking up every video of a large store
         for number, name in enumerate(self._people(item, self._store)):
             entry = self._store.entry(name)
@@ -226,13 +253,32 @@ class ResumableWriter:
                     return False
             if failed:
                 continue
+            if not self._has_evidence(entry):
+                return False
             for view_id, settings in wanted_views(name, item.label, self._options.views):
                 view = self._store.entry(view_id)
-                if view is None or not _same_video(view, entry):
+                if view is None or not _same_video(view, entry) or not self._has_evidence(view):
                     return False
                 if view.metadata["facts"].get(VIEW_FACT, {}).get("settings") != settings:
                     return False
         return True
+
+    def _has_evidence(self, entry: Entry) -> bool:
+        """Return whether a record has the requested evidence blocks with today's settings."""
+        stored = entry.metadata["facts"].get(EVIDENCE_FACT, {})
+        return all(stored.get(name) == settings for name, settings in self._evidence.items())
+
+    def _with_other_evidence(self, record: FeatureRecord) -> FeatureRecord:
+        """Return a record with the evidence blocks that only its present record has."""
+        if record.failed or record.video_id not in self._store:
+            return record
+        present = self._store[record.video_id]
+        is_same = present.source.sha256 == record.source.sha256
+        if not is_same or not np.array_equal(present.features, record.features):
+            return record
+        settings = present.facts.get(EVIDENCE_FACT, {}) | record.facts.get(EVIDENCE_FACT, {})
+        facts = record.facts | ({EVIDENCE_FACT: settings} if settings else {})
+        return replace(record, facts=facts, evidence={**present.evidence, **record.evidence})
 
     def _keep(self, item: VideoItem, entry: Entry) -> Outcome | None:
         """Update and release a video whose records are up to date, and return its outcome.
@@ -260,7 +306,7 @@ class ResumableWriter:
             item.video_id,
             entry.status,
             str(entry.metadata["reason"]),
-            entry.transient,
+            entry.transient and not exceeds_a_limit(entry.metadata["facts"]),
             skipped=True,
             relabelled=relabelled,
             sha256=source.sha256,

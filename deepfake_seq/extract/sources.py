@@ -133,6 +133,10 @@ class Places:
         self.exists = cache(_exists)
         self._cache_at = cache(_face_cache_at)
 
+    def is_cache(self, root: str) -> bool:
+        """Return whether a root is a face cache, not a folder of videos."""
+        return Path(root, FILE_NAME).is_file()
+
     def is_gone(self, root: str, video_id: str) -> bool:
         """Return whether a video is gone, although the folder or cache that it was in exists."""
         try:
@@ -148,7 +152,7 @@ class Places:
 
         It may then be the mount point of a disk that is not mounted.
         """
-        if self._cache_at(root) is not None:
+        if self.is_cache(root):
             return None
         for folder in Path(root, video_id).parents:
             if self.exists(str(folder)):

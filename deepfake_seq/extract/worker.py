@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 
+from deepfake_seq.config.execution import exceeds_a_limit
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.records.from_videos import failure_record
 from deepfake_seq.extract.records.pending import ExtractedVideo
@@ -48,11 +49,12 @@ def _commit_finished(extractor: Extractor, writer: ResumableWriter) -> Iterator[
         with extractor.profile.measure("store", 1):
             writer.commit(video)
         first = video.records[0]
+        again = first.transient and not exceeds_a_limit(first.facts)
         yield Outcome(
             video.item.video_id,
             first.status,
             first.reason,
-            first.transient,
+            transient=again,
             sha256=first.source.sha256,
         )
 

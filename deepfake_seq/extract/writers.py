@@ -13,8 +13,8 @@ from deepfake_seq.store.record_ids import video_of
 from deepfake_seq.store.upkeep.remove import records_of, remove_videos
 from deepfake_seq.store.writer import Writer
 
-_BATCH = 64
-"""Maximum number of videos moved at once; each is claimed under two ids."""
+_BATCH = 200
+"""Maximum number of videos moved at once; each is claimed under two ids, with an open file each."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ class StoreWriters:
         Raises:
             StoreError: A record is damaged, or the disk refuses the write.
         """
-        waiting = dict(names)
+        # In the order on the disk, so that few shards are replaced several times.
+        order = {video_of(name): place for place, name in enumerate(self.features.reading_order)}
+        waiting = dict(sorted(names.items(), key=lambda pair: order.get(pair[0], -1)))
         while waiting:
             first = list(waiting.items())[:_BATCH]
             batch = {old: new for old, new in first if self._claim_both(old, new)}
@@ -98,7 +100,7 @@ class StoreWriters:
                 del waiting[old]
                 self.features.release(old)
                 self.features.release(new)
-        self.features.remove_origins(names.keys())
+        self.features.update_origins({}, names.keys())
 
     def _claim_both(self, old: str, new: str) -> bool:
         """Claim the old and the new id of a video, or neither."""

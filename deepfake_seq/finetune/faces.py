@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -20,8 +20,9 @@ from deepfake_seq.extract.records.views import Crops
 from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.sequence.data.clip import require_consistent_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData, nothing_to_train_on, usable
-from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows
+from deepfake_seq.sequence.data.features import FEATURES, ArrayFeatures, Arrays, Features, Rows
 from deepfake_seq.store import FaceStore
+from deepfake_seq.store.faces import store_of
 
 Images = npt.NDArray[np.uint8]
 CropChange = Callable[[Crops], list[Images]]
@@ -96,6 +97,7 @@ class CnnFeatures:
         self.cnn: CnnRuntime | None = None
         self._faces = faces
         self.shape: tuple[int, int, int] = (len(faces), faces.frames, width)
+        self.blocks: Mapping[str, int] = {FEATURES: width}
 
     def read(self, rows: Rows) -> Arrays:
         """See `Features`; the features are float16, as in a feature store."""
@@ -151,7 +153,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
         row: Input size and number of features of the CNN.
 
     Raises:
-        DatasetError: The face cache does not contain the clip.
+        DatasetError: The face cache has no such clip, or one file has opposite labels.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
@@ -161,7 +163,7 @@ def load_faces(store: FaceStore, row: Backbone) -> FaceData:
     )
     if not clips:
         raise nothing_to_train_on(store, excluded)
-    require_consistent_labels((clip for clip, _ in clips), store.path)
+    require_consistent_labels((clip for clip, _ in clips), store_of(store.path))
     faces = FaceCrops(store, [clip.video_id for clip, _ in clips], row.crop_size)
     features = CnnFeatures(faces, row.width)
     rows = np.arange(len(clips))

@@ -124,6 +124,8 @@ def finetune_experiment(
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         gamma=0.0,
+        input_dropout=0.0,
+        input_noise=0.0,
         balance=balance,
         members=1,
         seed=config.seed,

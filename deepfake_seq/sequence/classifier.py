@@ -27,6 +27,7 @@ from deepfake_seq.sequence.data.arrays import checked_arrays, checked_labels
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.runs import run
+from deepfake_seq.sequence.runs.description import Recipe
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import new_folder, require_new
 from deepfake_seq.sequence.training.baselines import evaluate_validation
@@ -42,7 +43,7 @@ _ARRAYS = Fingerprint({"features": "user-supplied arrays"})
 class _SavedSettings(Struct):
     """The settings in `model.json` that `load` restores."""
 
-    recipe: ExperimentConfig
+    recipe: Recipe
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -69,12 +70,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs: str = _MODEL.inputs,
         shuffle_frames: bool = _MODEL.shuffle_frames,
         dropout: float = _MODEL.dropout,
+        wide: bool = _MODEL.wide,
         units: tuple[int, ...] = _MODEL.units,
         epochs: int = _TRAIN.epochs,
         batch_size: int = _TRAIN.batch_size,
         learning_rate: float = _TRAIN.learning_rate,
         patience: int = _TRAIN.patience,
+        min_epochs: int = _TRAIN.min_epochs,
         gamma: float = _TRAIN.gamma,
+        input_dropout: float = _TRAIN.input_dropout,
+        input_noise: float = _TRAIN.input_noise,
+        wide_l2: float = _TRAIN.wide_l2,
         balance: str | tuple[str, ...] = _TRAIN.balance,
         members: int = _TRAIN.members,
         validation: float = _SPLIT.validation,
@@ -87,12 +93,17 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.inputs = inputs
         self.shuffle_frames = shuffle_frames
         self.dropout = dropout
+        self.wide = wide
         self.units = units
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.patience = patience
+        self.min_epochs = min_epochs
         self.gamma = gamma
+        self.input_dropout = input_dropout
+        self.input_noise = input_noise
+        self.wide_l2 = wide_l2
         self.balance = balance
         self.members = members
         self.validation = validation
@@ -257,18 +268,23 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return ExperimentConfig(
             ModelConfig(
                 self.model,
-                self.bidirectional,
-                self.dropout,
-                self.inputs,
-                self.shuffle_frames,
-                tuple(self.units),
+                bidirectional=self.bidirectional,
+                dropout=self.dropout,
+                wide=self.wide,
+                inputs=self.inputs,
+                shuffle_frames=self.shuffle_frames,
+                units=tuple(self.units),
             ),
             TrainConfig(
                 epochs=self.epochs,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
                 patience=self.patience,
+                min_epochs=self.min_epochs,
                 gamma=self.gamma,
+                input_dropout=self.input_dropout,
+                input_noise=self.input_noise,
+                wide_l2=self.wide_l2,
                 balance=(self.balance,) if isinstance(self.balance, str) else tuple(self.balance),
                 members=self.members,
                 seed=self.seed,

@@ -17,16 +17,17 @@ import numpy.typing as npt
 
 from deepfake_seq import atomic
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.datasets import split_by_group
+from deepfake_seq.datasets import FAKE, REAL, split_by_group
 from deepfake_seq.errors import UsageError
 from deepfake_seq.sequence.data.dataset import SequenceData
+from deepfake_seq.sequence.data.features import Rows
 from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
 from deepfake_seq.sequence.evaluation.metrics import Scores, at_threshold, auc
 from deepfake_seq.sequence.evaluation.threshold import best_macro_f1
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
 from deepfake_seq.sequence.experiment import LabelledClips
 from deepfake_seq.sequence.reports.model_card import cnn_warnings, data_warnings
-from deepfake_seq.sequence.reports.tables import markdown, study_rows
+from deepfake_seq.sequence.reports.tables import left_out_rows, markdown, study_rows
 from deepfake_seq.sequence.runs.writer import new_folder
 from deepfake_seq.sequence.splits.split import make_folds, split_data
 from deepfake_seq.sequence.training.baselines import BASELINES
@@ -46,6 +47,7 @@ CONTENDERS = (
     ModelConfig("attention"),
     ModelConfig("logistic", inputs="both"),
     ModelConfig("gru", shuffle_frames=True),
+    ModelConfig("autoencoder"),
 )
 """The models that `--model all` compares, in addition to the baselines."""
 
@@ -59,12 +61,19 @@ class Round:
         pairs: Training and validation clips of each member.
         test: The test clips.
         warnings: Warnings about the split.
+        left_out: Value of the fact that all test clips share and no other clip has, or "".
     """
 
     seed: int
     pairs: list[Pair]
     test: SequenceData
     warnings: list[str] = field(default_factory=list)
+    left_out: str = ""
+
+    def with_blocks(self, names: Sequence[str]) -> Round:
+        """Return the round with some of the evidence blocks."""
+        pairs = [(one.with_blocks(names), other.with_blocks(names)) for one, other in self.pairs]
+        return replace(self, pairs=pairs, test=self.test.with_blocks(names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +87,7 @@ class RoundResult:
         scores: Calibrated scores of the test clips, (N,).
         threshold: Threshold chosen on the validation clips.
         metrics: Metrics of the test clips at that threshold.
+        left_out: See `Round`.
     """
 
     seed: int
@@ -86,6 +96,7 @@ class RoundResult:
     scores: Scores
     threshold: float
     metrics: dict[str, Any]
+    left_out: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +105,9 @@ class Study:
 
     Attributes:
         outcomes: Outcomes of each model, in the order of the rounds.
-        summary: Plain JSON values: `data`, `clips`, `folds`, `seeds`, `recipe` and, in `models`,
-            the result of `summarise` for each model.
+        summary: Plain JSON values: `data`, `clips`, `evidence` (width of each block), `folds`,
+            `seeds`, `recipe` and, in `models`, the result of `summarise` for each model; with a
+            fact to leave out, `left_out` has the result of `summarise_left_out` for each model.
         warnings: Warnings about the metrics.
     """
 
@@ -104,8 +116,33 @@ class Study:
     warnings: list[str]
 
 
-def rounds(data: SequenceData, config: ExperimentConfig, folds: int, seeds: int) -> Iterator[Round]:
+def ablations(configs: Sequence[ExperimentConfig], blocks: Sequence[str]) -> list[ExperimentConfig]:
+    """Return each configuration with all evidence blocks, and without each one of them.
+
+    Raises:
+        UsageError: There is only one block.
+    """
+    if len(blocks) < 2:
+        raise UsageError(
+            "--ablate compares evidence blocks, and the clips have one. Extract more blocks with "
+            f"`deepseq extract --evidence`. Received: {', '.join(blocks)}"
+        )
+    rests = [tuple(blocks), *(tuple(name for name in blocks if name != left) for left in blocks)]
+    return [
+        replace(config, model=replace(config.model, evidence=rest))
+        for config in configs
+        for rest in rests
+    ]
+
+
+def rounds(
+    data: SequenceData, config: ExperimentConfig, folds: int, seeds: int, leave_out: str = ""
+) -> Iterator[Round]:
     """Yield the rounds of a study: `folds` for each of `seeds` seeds, or one if `folds` is 0.
+
+    With a fact to leave out, there is a round for each of its values and each seed instead: the
+    clips with this value are the test clips. Clips that share a group with them are in no split,
+    and clips without the fact are never tested on.
 
     With folds, every clip is a test clip once per seed, except clips whose groups are in two folds;
     an official split is ignored. Without folds, each seed splits the clips again, except for an
@@ -121,6 +158,11 @@ def rounds(data: SequenceData, config: ExperimentConfig, folds: int, seeds: int)
             split=replace(config.split, seed=seed),
             train=replace(config.train, seed=seed),
         )
+        if leave_out:
+            for value, rest, held_out in _left_out(data, leave_out):
+                pairs = _pairs(data.take(rest), seeded)
+                yield Round(seed, pairs, data.take(held_out), left_out=value)
+            continue
         if not folds:
             split = split_data(data, seeded.split)
             test = data.take(split.positions.test)
@@ -129,17 +171,41 @@ def rounds(data: SequenceData, config: ExperimentConfig, folds: int, seeds: int)
             yield Round(seed, member_pairs(data, split.positions, seeded), test, split.warnings)
             continue
         for rest, held_out in make_folds(data, folds, seed):
-            remaining = data.take(rest)
-            positions = split_by_group(
-                remaining.labels.tolist(),
-                remaining.groups_with_duplicates,
-                validation=config.split.validation,
-                test=0.0,
-                seed=seed,
-                pseudo_fakes=remaining.pseudo_fakes,
-            )
-            pairs = member_pairs(remaining, positions, seeded)
-            yield Round(seed, pairs, data.take(held_out))
+            yield Round(seed, _pairs(data.take(rest), seeded), data.take(held_out))
+
+
+def _pairs(remaining: SequenceData, config: ExperimentConfig) -> list[Pair]:
+    """Split clips into training and validation clips of each member."""
+    positions = split_by_group(
+        remaining.labels.tolist(),
+        remaining.groups_with_duplicates,
+        validation=config.split.validation,
+        test=0.0,
+        seed=config.split.seed,
+        pseudo_fakes=remaining.pseudo_fakes,
+    )
+    return member_pairs(remaining, positions, config)
+
+
+def _left_out(data: SequenceData, fact: str) -> Iterator[tuple[str, Rows, Rows]]:
+    """Yield each value of a fact, with the positions of unrelated clips and of its clips.
+
+    Raises:
+        UsageError: The clips have fewer than two values.
+    """
+    values = np.array([str(clip.facts.get(fact, "")) for clip in data.clips])
+    names = sorted({*values.tolist()} - {""})
+    if len(names) < 2:
+        raise UsageError(
+            f"--leave-out {fact} needs clips with at least two values of it (column `{fact}` in "
+            f"--labels). Received: {', '.join(names) or 'none'}"
+        )
+    groups = [set(names) for names in data.groups_with_duplicates]
+    for name in names:
+        held_out = values == name
+        related = set().union(*(groups[at] for at in np.flatnonzero(held_out)))
+        rest = ~held_out & np.array([not related & each for each in groups])
+        yield name, np.flatnonzero(rest), np.flatnonzero(held_out)
 
 
 def study(
@@ -148,15 +214,18 @@ def study(
     folds: int,
     seeds: int,
     on_training: Callable[[str], None] = lambda title: None,
+    leave_out: str = "",
 ) -> Study:
     """Train and test every model and every baseline in the same rounds.
 
     Args:
         clips: The clips, which each round splits again.
-        configs: Settings of each model; they differ only in `model`.
+        configs: Settings of each model; they differ only in `model`, whose `evidence` selects
+            some of the blocks of the clips. The baselines use all blocks.
         folds: Number of folds, or 0 for the split of the settings.
         seeds: Number of seeds.
         on_training: Called with the name of each model after it was trained and tested.
+        leave_out: Fact whose values are left out one by one, instead of folds; "" for none.
 
     Raises:
         DatasetError: There are too few groups for the number of folds.
@@ -165,14 +234,17 @@ def study(
     data = clips.data
     outcomes: dict[str, list[RoundResult]] = {}
     training_warnings: dict[str, None] = {}  # in order, without repetitions
-    for current in rounds(data, configs[0], folds, seeds):
+    blocks = tuple(data.features.blocks)
+    for current in rounds(data, configs[0], folds, seeds, leave_out):
         training_warnings |= dict.fromkeys(current.warnings)
         for config in configs:
             seeded = replace(config, train=replace(config.train, seed=current.seed))
-            ensemble = fit_ensemble(current.pairs, seeded)
-            outcomes.setdefault(config.model.title, []).append(_outcome(current, ensemble))
+            chosen = current.with_blocks(config.model.evidence or blocks)
+            ensemble = fit_ensemble(chosen.pairs, seeded)
+            title = _title(config.model, blocks)
+            outcomes.setdefault(title, []).append(_outcome(chosen, ensemble))
             training_warnings |= dict.fromkeys(ensemble.warnings)
-            on_training(config.model.title)
+            on_training(title)
         for name, fit_baseline in BASELINES.items():
             ensemble = fit_baseline(current.pairs, configs[0])
             outcomes.setdefault(name, []).append(_outcome(current, ensemble))
@@ -181,11 +253,16 @@ def study(
     summary = {
         "data": clips.name,
         "clips": data.counts,
+        "evidence": dict(data.features.blocks),
         "folds": folds,
         "seeds": seeds,
         "recipe": asdict(configs[0]),
         "models": {title: summarise(rows, groups) for title, rows in outcomes.items()},
     }
+    if leave_out:
+        summary["left_out"] = {
+            title: summarise_left_out(results) for title, results in outcomes.items()
+        }
     cnn_weights = str(clips.store.extract_config["backbone"]["weights"])
     warnings = [
         *training_warnings,
@@ -229,6 +306,38 @@ def summarise(
     }
 
 
+def summarise_left_out(outcomes: Sequence[RoundResult]) -> dict[str, dict[str, Any]]:
+    """Summarise the rounds of one model by the value that was left out.
+
+    Returns:
+        For each value, the number of `real` and `fake` clips and, as means over the seeds, `auc`,
+        `fpr` (fraction of real clips called fake) and `tpr` (fraction of fakes called fake); None
+        if the clips do not support one.
+    """
+    summary = {}
+    for value in dict.fromkeys(outcome.left_out for outcome in outcomes):
+        rows = [outcome for outcome in outcomes if outcome.left_out == value]
+        called_fake: dict[int, list[float]] = {REAL: [], FAKE: []}
+        for row in rows:
+            for label, rates in called_fake.items():
+                scores = row.scores[row.labels == label]
+                rates += [float((scores >= row.threshold).mean())] if len(scores) else []
+        aucs = [row.metrics["auc"] for row in rows if row.metrics["auc"] is not None]
+        summary[value] = {
+            "real": int((rows[0].labels == REAL).sum()),
+            "fake": int((rows[0].labels == FAKE).sum()),
+            **{
+                name: float(np.mean(numbers)) if numbers else None
+                for name, numbers in (
+                    ("auc", aucs),
+                    ("fpr", called_fake[REAL]),
+                    ("tpr", called_fake[FAKE]),
+                )
+            },
+        }
+    return summary
+
+
 def save(folder: Path, result: Study) -> None:
     """Write `study.json`, its table as README.md, and every score as `scores.csv`.
 
@@ -241,6 +350,8 @@ def save(folder: Path, result: Study) -> None:
         "",
         *markdown(study_rows(summary["models"])),
         "",
+        *(markdown(left_out_rows(summary["left_out"])) if "left_out" in summary else []),
+        "",
         *[f"- {warning}" for warning in result.warnings],
         "",
     ]
@@ -248,6 +359,12 @@ def save(folder: Path, result: Study) -> None:
         atomic.write_json(draft / "study.json", {**summary, "warnings": result.warnings})
         atomic.write_bytes(draft / "README.md", "\n".join(lines).encode())
         atomic.write_bytes(draft / "scores.csv", _as_csv(result.outcomes).encode())
+
+
+def _title(model: ModelConfig, blocks: Sequence[str]) -> str:
+    """Return the name of a model, and the evidence blocks that it does not use."""
+    left_out = [name for name in blocks if model.evidence and name not in model.evidence]
+    return f"{model.title} without {', '.join(left_out)}" if left_out else model.title
 
 
 def _as_csv(outcomes: Mapping[str, Sequence[RoundResult]]) -> str:
@@ -272,6 +389,7 @@ def _outcome(current: Round, ensemble: TrainedEnsemble) -> RoundResult:
         scores,
         threshold,
         at_threshold(labels, scores, threshold, groups=test.groups_with_duplicates),
+        current.left_out,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepfake_seq.config import SplitConfig
 from deepfake_seq.sequence.data.dataset import SequenceData, load
+from deepfake_seq.sequence.splits.block_probe import probe_blocks
 from deepfake_seq.sequence.splits.shortcut_probe import Shortcut, probe
 from deepfake_seq.sequence.splits.split import DataSplit, split_data
 from deepfake_seq.store import FeatureStore, Store, faces_of
@@ -56,29 +57,39 @@ class Experiment(LabelledClips):
         return self.data.take(self.split.positions.test)
 
 
-def load_experiment(store: FeatureStore, config: SplitConfig) -> Experiment:
+def load_experiment(
+    store: FeatureStore, config: SplitConfig, evidence: Sequence[str] = ()
+) -> Experiment:
     """Load the labelled clips of a store and split them.
+
+    Args:
+        store: The features.
+        config: How to split the clips.
+        evidence: Evidence blocks to load; by default those that every usable clip has.
 
     Raises:
         DatasetError: The store has too few clips, classes or groups, or its split leaks.
         StoreError: A record is damaged.
     """
-    clips = load_clips(store, config.seed)
+    clips = load_clips(store, config.seed, evidence)
     return split_clips(clips, config)
 
 
-def load_clips(store: FeatureStore, seed: int) -> LabelledClips:
-    """Load the labelled clips of a store and probe their metadata.
+def load_clips(store: FeatureStore, seed: int, evidence: Sequence[str] = ()) -> LabelledClips:
+    """Load the labelled clips of a store, and probe their metadata and evidence blocks.
 
     Args:
         store: The features.
         seed: Seed of the shortcut probe.
+        evidence: Evidence blocks to load; by default those that every usable clip has.
 
     Raises:
         DatasetError: The store has no labelled clip with enough valid frames.
         StoreError: A record is damaged.
     """
-    return describe_clips(load(store), store, seed)
+    clips = describe_clips(load(store, evidence=evidence), store, seed)
+    shortcut = replace(clips.shortcut, blocks=probe_blocks(clips.data, seed))
+    return replace(clips, shortcut=shortcut)
 
 
 def describe_clips(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:

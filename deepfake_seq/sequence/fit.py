@@ -8,6 +8,7 @@ the run (`runs.writer`). `load_experiment` takes the first two steps and `fit` t
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from deepfake_seq.config import ExtractConfig
 from deepfake_seq.sequence.experiment import Experiment
@@ -24,6 +25,7 @@ from deepfake_seq.sequence.training.ensemble import (
     member_pairs,
 )
 from deepfake_seq.sequence.training.train import OnEpoch
+from deepfake_seq.store.records.record import EVIDENCE_FACT
 
 
 def fit(
@@ -55,6 +57,8 @@ def fit(
     ensemble = fit_ensemble(pairs, config, on_epoch=on_epoch)
     baselines = evaluate_baselines(pairs, test, config)
     test_scores, metrics = evaluate_ensemble(ensemble, test, baselines)
+    if experiment.shortcut.blocks:
+        metrics["block_r2"] = experiment.shortcut.blocks
     model = _build_model(ensemble, config, experiment)
     contents = RunContents(
         experiment=experiment,
@@ -81,7 +85,9 @@ def count_members(experiment: Experiment, config: ExperimentConfig) -> int:
 def _build_model(
     ensemble: TrainedEnsemble, config: ExperimentConfig, experiment: Experiment
 ) -> SequenceModel:
-    store = experiment.store
+    store, blocks = experiment.store, experiment.data.features.blocks
+    # All clips have the same settings; see `CollectedFeatures`.
+    settings: Any = experiment.data.clips[0].facts.get(EVIDENCE_FACT, {})
     return SequenceModel(
         config=config.model,
         members=ensemble.networks,
@@ -91,4 +97,6 @@ def _build_model(
         data=experiment.name,
         extract_config=ExtractConfig.from_dict(store.extract_config),
         fingerprint=store.fingerprint,
+        blocks=blocks,
+        evidence={name: settings[name] for name in blocks if name in settings},
     )

@@ -32,6 +32,13 @@ def faces_of(path: Path) -> Path:
     return path / FOLDER
 
 
+def store_of(faces: Path) -> Path:
+    """Return the feature store that contains a face cache; the cache if it is not in a store."""
+    home = faces.parent
+    is_inside = faces_of(home) == faces and (home / FILE_NAME).exists()
+    return home if is_inside else faces
+
+
 def has_faces(path: Path) -> bool:
     """Return whether the store at `path` has a face cache, intact or damaged."""
     faces = faces_of(path)

@@ -84,6 +84,8 @@ def video_of(record_id: str) -> str:
     >>> video_of("a.mp4#0@view1")
     'a.mp4'
     """
+    if "#" not in record_id and "@" not in record_id:  # saves time in large stores
+        return record_id
     clip_id = clip_id_of(record_id)
     return clip_id.removesuffix(person_of(clip_id))
 

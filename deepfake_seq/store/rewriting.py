@@ -8,8 +8,9 @@ changes are first written to a journal; if the process ends, the next writer com
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,39 @@ def remaining_records(index: Index, name: str, changes: Changes, folder: Path) -
         StoreError: A record to be kept or renamed is damaged; the message says how to repair it.
     """
     shard, rows = index.shards[name]
-    for position, row in enumerate(rows):
-        new_id = changes.get(row.sha256, row.video_id)
-        if new_id is None:
-            continue
+    new_ids = [changes.get(row.sha256, row.video_id) for row in rows]
+    for start, stop in _runs(new_ids):
+        done = start
         try:
-            record = shard.read(position)
-            if (record.video_id, record.revision) != (row.video_id, row.revision):
-                raise StoreError(f"{shard.path}: the index does not match record {position}")
+            for record in shard.read_range(start, stop):
+                row, new_id = rows[done], new_ids[done]
+                if (record.video_id, record.revision) != (row.video_id, row.revision):
+                    raise StoreError(f"{shard.path}: the index does not match record {done}")
+                assert new_id is not None
+                yield record if new_id == row.video_id else _renamed(record, new_id)
+                done += 1
         except StoreError as error:
             message = with_repair_hint(error, folder)
-            raise StoreError(f"{row.video_id}: {message}") from error
-        yield record if new_id == row.video_id else _renamed(record, new_id)
+            raise StoreError(f"{rows[done].video_id}: {message}") from error
+
+
+def require_intact(index: Index, changes: Changes, folder: Path) -> None:
+    """Raise if a record that remains after the changes is damaged.
+
+    Raises:
+        StoreError: See `remaining_records`.
+    """
+    for name in shards_to_replace(index, changes):
+        for _ in remaining_records(index, name, changes, folder):
+            pass  # reading a record checks it
+
+
+def _runs(values: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each run of values that are not None."""
+    for is_kept, positions in groupby(range(len(values)), lambda n: values[n] is not None):
+        if is_kept:
+            run = list(positions)
+            yield run[0], run[-1] + 1
 
 
 def _renamed(record: Record, video_id: str) -> Record:

@@ -27,6 +27,7 @@ from deepfake_seq.store.rewriting import (
     read_journal,
     remaining_records,
     remove_journal,
+    require_intact,
     shards_to_replace,
     write_journal,
 )
@@ -196,7 +197,7 @@ class Writer(Store[R]):
             changes = changes_of(
                 self._index, {name: None for name in ids if video_of(name) in wanted}
             )
-            self._require_intact(changes)
+            require_intact(self._index, changes, self.path)
             yield partial(self._change, changes)
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -211,26 +212,21 @@ class Writer(Store[R]):
         with self._writing() as (locks, _), locks.maintenance(wait=True):
             self.refresh()
             changes = changes_of(self._index, names)
-            self._require_intact(changes)
+            require_intact(self._index, changes, self.path)
             self._change(changes)
 
-    def add_origins(self, origins: Mapping[str, Origin]) -> None:
+    def update_origins(self, origins: Mapping[str, Origin], removed: Collection[str] = ()) -> None:
         """Note where the videos of records were; see `Origins`.
 
-        Raises:
-            StoreError: The disk refuses the write.
-        """
-        with self._writing() as (locks, folder), locks.origins():
-            update_origins(self.path, folder.path, origins)
-
-    def remove_origins(self, video_ids: Collection[str]) -> None:
-        """Forget where videos were.
+        Args:
+            origins: New origins by `video_id`.
+            removed: Ids of videos whose origins are forgotten.
 
         Raises:
             StoreError: The disk refuses the write.
         """
         with self._writing() as (locks, folder), locks.origins():
-            update_origins(self.path, folder.path, {}, video_ids)
+            update_origins(self.path, folder.path, origins, removed)
 
     def seal(self) -> None:
         """Pack the records of small shards into full ones.
@@ -287,12 +283,6 @@ class Writer(Store[R]):
             folder.close()
             raise
         return locks, folder
-
-    def _require_intact(self, changes: Changes) -> None:
-        """Raise if a record is damaged that has to be written again."""
-        for name in shards_to_replace(self._index, changes):
-            for _ in remaining_records(self._index, name, changes, self.path):
-                pass  # reading a record checks it
 
     def _change(self, changes: Changes) -> None:
         """Remove or rename records; the caller holds the lock for maintenance."""

@@ -12,10 +12,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deepfake_seq.augment import Crops, self_blend
-from deepfake_seq.augment.blending import Blend, apply_blend, draw_blend, warp_blend_mask
+from deepfake_seq.augment.blending import (
+    Blend,
+    apply_blend,
+    blended_shares,
+    draw_blend,
+    warp_blend_mask,
+)
 from deepfake_seq.augment.masks import RATIOS, SIDE, draw_mask
 from deepfake_seq.augment.placement import Placement, from_box, from_landmarks, locate_faces
 from deepfake_seq.augment.retouching import apply_retouch, draw_retouch
+from deepfake_seq.face_regions import REGIONS, region_weights
 
 FEW = settings(max_examples=25)
 
@@ -202,3 +209,24 @@ def test_the_mask_follows_the_face(face: Crops, seed: int) -> None:
     here = warp_blend_mask(from_landmarks(box, marks), size, draw)
     there = warp_blend_mask(from_landmarks(box + np.tile(shift, 2), marks + shift), size, draw)
     assert np.allclose(here[20:-20, 20:-20], there[14:-26, 29:-11], atol=0.02)
+
+
+@FEW
+@given(seeds)
+def test_the_replaced_shares_are_those_of_the_changed_pixels(face: Crops, seed: int) -> None:
+    draw = replace(blend(seed), scale=1.0, shift=(0.0, 0.0))
+    shares = blended_shares(face, draw)
+    weights = [
+        region_weights(points, len(image), image.shape[:2])
+        for image, points in zip(face.images_rgb, face.landmarks, strict=True)
+    ]
+    masks = [
+        warp_blend_mask(place, len(image), draw)
+        for image, place in zip(face.images_rgb, locate_faces(face), strict=True)
+    ]
+    expected = [
+        (regions * mask).sum(axis=(1, 2)) for regions, mask in zip(weights, masks, strict=True)
+    ]
+    assert shares == pytest.approx(np.mean(expected, axis=0), abs=0.03)
+    by_name = dict(zip(REGIONS, shares, strict=True))
+    assert by_name["nose"] > 0.9 * draw.mask.max() and by_name["background"] < by_name["skin"]

@@ -9,7 +9,7 @@ import pytest
 from drawing import draws, noise, same, seeds, sizes
 from hypothesis import given
 
-from deepfake_seq.augment import IDENTITY, Draw, apply_view, draw_view
+from deepfake_seq.augment import IDENTITY, Crops, Draw, apply_view, draw_view, landmarks_in_view
 from deepfake_seq.augment.view import BRIGHTNESS, CONTRAST, CROP_SIDE
 
 
@@ -78,3 +78,31 @@ def test_contrast_is_relative_to_the_channel_means_and_precedes_brightness() -> 
 def test_brightness_is_clipped(brightness: float, level: int) -> None:
     (view,) = apply_view(noise(0, [9]), replace(IDENTITY, brightness=brightness))
     assert (view == level).all()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("left", "top", "side"), [(0, 0, 1), (0.15, 0.2, 0.7), (0.3, 0.35, 0.5)])
+def test_landmarks_move_with_the_picture(left: float, top: float, side: float, flip: bool) -> None:
+    draw = replace(IDENTITY, left=left, top=top, side=side, flip=flip)
+    points = np.float32([[50, 55], [70, 54], [60, 65], [52, 72], [69, 75]])
+    (moved,) = landmarks_in_view([points], [120], draw)
+    assert moved is not None
+    y, x = np.indices((120, 120))
+    for number, target in zip([1, 0, 2, 4, 3] if flip else range(5), moved, strict=True):
+        distance = np.hypot(x - points[number, 0], y - points[number, 1])
+        spot = np.uint8(255 * np.exp(-((distance / 4) ** 2)))
+        (view,) = apply_view([np.repeat(spot[..., None], 3, axis=2)], draw)
+        weight = view[..., 0].astype(float)
+        middle = [(weight * x).sum() / weight.sum(), (weight * y).sum() / weight.sum()]
+        np.testing.assert_allclose(middle, target, atol=0.1)
+
+
+def test_the_left_eye_of_a_flipped_view_is_on_the_left(face: Crops) -> None:
+    sizes = [len(image) for image in face.images_rgb]
+    flipped = landmarks_in_view([*face.landmarks[:2], None], sizes, replace(IDENTITY, flip=True))
+    for points in flipped[:2]:
+        assert points is not None and points[0, 0] < points[1, 0] and points[3, 0] < points[4, 0]
+    assert flipped[2] is None
+    assert landmarks_in_view(face.landmarks, sizes, IDENTITY)[0].tolist() == (
+        face.landmarks[0].tolist()
+    )

@@ -63,11 +63,24 @@ def test_compressions_of_the_same_video_share_its_sources(root: Path, compressio
     assert items[other].split == "train"
 
 
-def test_mask_videos_are_skipped_with_a_note(root: Path) -> None:
+def test_mask_videos_are_paired_with_their_videos(root: Path) -> None:
+    masks = "manipulated_sequences/Deepfakes/masks/videos"
+    other = "manipulated_sequences/Deepfakes/c40/videos/000_003.mp4"
     before = by_id(root)
-    plant(root, {"manipulated_sequences/Deepfakes/masks/videos/000_003.mp4": ""})
+    items = by_id(plant(root, {f"{masks}/000_003.mp4": "", other: ""}))
+    assert items.keys() == {*before, other}
+    paired = {name for name, item in items.items() if item.mask_path}
+    assert paired == {f"{DEEPFAKES}/000_003.mp4", other}
+    assert {items[name].mask_path for name in paired} == {root / masks / "000_003.mp4"}
+    (note,) = find_data_sets(root)[0].notes
+    assert note == "1 videos of masks show the replaced regions of other videos"
+
+
+def test_mask_videos_without_their_videos_are_skipped_with_a_note(root: Path) -> None:
+    before = by_id(root)
+    plant(root, {"manipulated_sequences/Face2Face/masks/videos/000_003.mp4": ""})
     assert by_id(root) == before
-    assert "1 videos of masks are skipped" in find_data_sets(root)[0].notes
+    assert "1 videos of masks are skipped" in find_data_sets(root)[0].notes[0]
 
 
 def test_a_folder_with_only_mask_videos_is_refused(tmp_path: Path) -> None:

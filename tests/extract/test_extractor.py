@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from clips import write_clip
 from decoding import DecodersHere
-from mean_cnn import MeanCnn
+from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -28,7 +28,7 @@ from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import SourceFile
 
@@ -65,9 +65,12 @@ def extractor_of(
     cnn: CountingCnn, decoders: type[Decoders] = DecodersHere, workers: int = 2
 ) -> Extractor:
     source = VideoCropSource(
-        resolve(CONFIG), AlternatelyBlind(), decoders(workers, CONFIG.sampling, LimitsConfig())
+        resolve(CONFIG),
+        AlternatelyBlind(),
+        features_of(cnn),
+        decoders(workers, CONFIG.sampling, LimitsConfig()),
     )
-    return Extractor(source, cnn)
+    return Extractor(source, features_of(cnn))
 
 
 def clips_in(folder: Path, count: int) -> list[VideoItem]:
@@ -110,10 +113,10 @@ def test_an_idle_cnn_does_not_wait_for_a_full_batch(tmp_path: Path) -> None:
     done = threading.Event()
 
     class Last(DecodersHere):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             if path.name == "1.mp4":
                 assert done.wait(timeout=60), "the first video waits for the second"
-            return super().decode(path)
+            return super().decode(path, span)
 
     with extractor_of(CountingCnn(), Last) as extractor:
         for item, _ in extractor.records(clips_in(tmp_path, 2)):
@@ -130,10 +133,10 @@ def test_videos_are_decoded_while_the_cnn_runs(tmp_path: Path) -> None:
             return super().features(crops_rgb)
 
     class Telling(DecodersHere):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             if path.name == "5.mp4":
                 prepared.set()
-            return super().decode(path)
+            return super().decode(path, span)
 
     with extractor_of(Waiting(), Telling) as extractor:
         assert len(list(extractor.records(clips_in(tmp_path, 8)))) == 8
@@ -164,14 +167,14 @@ def test_an_interrupt_does_not_wait_for_decoding(tmp_path: Path) -> None:
     reasons: list[str] = []
 
     class Hanging(Decoders):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             if path.name == "0.mp4":
-                return super().decode(path)
+                return super().decode(path, span)
             return DecodedVideo(None, *self._hang(), source=SourceFile(0, 0, ""))
 
         def _hang(self) -> tuple[str, str]:
             try:
-                self._call(time.sleep, 600)
+                self.call(time.sleep, 600)
             except VideoError as error:
                 reasons.append(str(error))
             return "timeout", ""

@@ -12,17 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import numbered, write_clip, write_images
 from decoding import DecodersHere
-from mean_cnn import MeanCnn
+from disk import failing_at
+from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
     ExecutionConfig,
     ExtractConfig,
     FaceConfig,
+    LimitsConfig,
     SamplingConfig,
 )
+from deepfake_seq.config.execution import MEMORY_FACT, SECONDS_FACT
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract import pipeline
@@ -32,11 +35,12 @@ from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
-from deepfake_seq.extract.resume import Outcome
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.resume import NO_LIMITS_SET, Outcome
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.origins import Origins
 from deepfake_seq.store.upkeep.repair import repair
 from deepfake_seq.store.upkeep.verify import verify
 
@@ -59,8 +63,9 @@ def build_with(decoders: type[Decoders]) -> Callable[..., Extractor]:
     def build(resolved: ResolvedConfig, execution: ExecutionConfig, videos: int) -> Extractor:
         workers = max(execution.workers, 1)
         pool = decoders(workers, resolved.config.sampling, execution.limits)
-        source = VideoCropSource(resolved, build_detector("none", None), pool)
-        return Extractor(source, BatchingCnn())
+        evidence = features_of(BatchingCnn())
+        source = VideoCropSource(resolved, build_detector("none", None), evidence, pool)
+        return Extractor(source, evidence)
 
     return build
 
@@ -76,8 +81,8 @@ def videos(tmp_path: Path) -> list[VideoItem]:
     """Two clips and a file that is not a video."""
     folder = tmp_path / "videos"
     folder.mkdir()
-    write_clip(folder / "a.mp4", 8)
-    write_clip(folder / "b.mp4", 12)
+    write_images(folder / "a.mp4", [numbered(1)] * 8)  # without cuts
+    write_images(folder / "b.mp4", [numbered(2)] * 12)
     (folder / "c.mp4").write_text("no video")
     return [
         VideoItem(folder / f"{name}.mp4", f"{name}.mp4", label)
@@ -96,6 +101,7 @@ def run(tmp_path: Path) -> Run:
         items: list[VideoItem],
         *,
         retry_failed: bool = False,
+        limits: LimitsConfig = NO_LIMITS_SET,
         on_video: pipeline.OnVideo = lambda outcome, profile: None,
     ) -> Summary:
         resolved = resolve(CONFIG)
@@ -104,7 +110,7 @@ def run(tmp_path: Path) -> Run:
                 items,
                 resolved,
                 writers,
-                ExecutionConfig(workers=1),
+                ExecutionConfig(workers=1, limits=limits),
                 retry_failed=retry_failed,
                 on_video=on_video,
             )
@@ -209,12 +215,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> lis
     decoded: list[str] = []
 
     class Failing(DecodersHere):
-        def decode(self, path: Path) -> DecodedVideo:
+        def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
             decoded.append(path.name)
             with monkeypatch.context() as patch:
                 if path.name == name:
                     patch.setattr("deepfake_seq.extract.video.container.av.open", raising(error))
-                return super().decode(path)
+                return super().decode(path, span)
 
     monkeypatch.setattr(Extractor, "build", build_with(Failing))
     return decoded
@@ -254,6 +260,41 @@ def test_a_transient_failure_is_retried_by_the_next_run(
     assert counts(run(videos)) == (3, 2, 1, 0)
     assert decoded == ["b.mp4"]
     assert stored(tmp_path)["b.mp4"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("error", "higher"),
+    [
+        (
+            VideoError("timeout", "took too long", facts={SECONDS_FACT: 95.0}),
+            LimitsConfig(seconds=600),
+        ),
+        (
+            VideoError(
+                "decode_error", "out of memory", transient=True, facts={MEMORY_FACT: 2 << 30}
+            ),
+            LimitsConfig(memory_bytes=4 << 30),
+        ),
+    ],
+    ids=["time", "memory"],
+)
+def test_a_video_that_exceeded_a_limit_is_retried_with_a_higher_one_only(
+    videos: list[VideoItem],
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    error: VideoError,
+    higher: LimitsConfig,
+) -> None:
+    with monkeypatch.context() as patch:
+        failing(patch, "b.mp4", error)
+        summary = run(videos)
+    failure = next(failure for failure in summary.failures if failure.video_id == "b.mp4")
+    assert not failure.transient, "the next extraction would fail in the same way"
+    decoded = failing(monkeypatch, "", error)
+    assert counts(run(videos)) == (3, 3, 0, 0)
+    assert decoded == []
+    assert counts(run(videos, limits=higher)) == (3, 2, 1, 0)
+    assert decoded == ["b.mp4"]
 
 
 def test_a_failure_of_the_file_is_only_retried_on_request(
@@ -396,5 +437,39 @@ def test_decoding_processes_give_the_same_records(
     run(videos)
     here = {record.video_id: record.sha256 for record in stored(tmp_path)}
     monkeypatch.setattr(Extractor, "build", build_with(Decoders))
-    extracted = pipeline.extract_records(videos, resolve(CONFIG), ExecutionConfig(workers=2))
-    assert {item.video_id: record.sha256 for item, (record,) in extracted} == here
+    with Extractor.build(resolve(CONFIG), ExecutionConfig(workers=2), len(videos)) as extractor:
+        extracted = extractor.records(videos)
+        assert {item.video_id: record.sha256 for item, (record,) in extracted} == here
+
+
+def test_the_folder_of_the_videos_is_noted_while_the_run_goes_on(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    noted: list[list[str]] = []
+    run(videos, on_video=lambda *_: noted.append(Origins.read(tmp_path / "store").roots))
+    folder = [str(tmp_path / "videos")]
+    assert noted == [folder] * 3
+    assert len(Origins.read(tmp_path / "store")) == 3
+
+
+def test_a_run_that_fails_notes_the_folder_of_what_it_committed(
+    videos: list[VideoItem], run: Run, tmp_path: Path
+) -> None:
+    def fail(outcome: Outcome, _: Profile | None) -> None:
+        if outcome.video_id == "b.mp4":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, on_video=fail)
+    assert {"a.mp4", "b.mp4"} <= set(Origins.read(tmp_path / "store"))
+    assert set(Origins.read(tmp_path / "store")) <= set(stored(tmp_path).video_ids)
+
+
+def test_a_store_that_cannot_be_written_can_still_be_resumed(
+    videos: list[VideoItem], run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(videos)
+    (tmp_path / "store" / "origins.json").unlink()
+    with failing_at(0, errno.EROFS):
+        assert counts(run(videos)) == (3, 3, 0, 0)
+    assert caplog.text.count("the folders of the videos were not noted") == 1

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import environment
 from records import DESCRIPTION, FACES_DESCRIPTION, make_faces, make_record
 
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
+from deepfake_seq.errors import StoreError
 from deepfake_seq.extract.records.pending import ExtractedVideo
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.video.decode import identify
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FaceStoreWriter, FeatureRecord, FeatureStore, StoreWriter, faces_of
+from deepfake_seq.store.origins import Origin
 
 EVERYONE = resolve(
     ExtractConfig(
         faces=FaceConfig("none", people="all"), backbone=BackboneConfig(weights="untrained")
     )
 )
+
+
+CLAIM = """
+import sys; from pathlib import Path; from records import FEATURES
+with FEATURES.writer.create(Path(sys.argv[1]), FEATURES.description) as writer:
+    assert writer.claim(sys.argv[2])
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -118,3 +133,52 @@ def test_a_video_that_another_run_has_committed_is_not_extracted_again(
         pending = writer.check(item)
         assert isinstance(pending, PendingVideo)
         assert writer.claim(pending) == Outcome("a.mp4", "ok", skipped=True, sha256=source.sha256)
+
+
+def test_another_video_that_another_run_has_committed_meanwhile_is_not_replaced(
+    tmp_path: Path, item: VideoItem
+) -> None:
+    source = replace(identify(item.path), size_bytes=99, sha256="0" * 64)
+    other_content = make_record("a.mp4#0", source=source)
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as features:
+        writer = ResumableWriter(StoreWriters(features), EVERYONE)
+        pending = writer.check(item)
+        assert isinstance(pending, PendingVideo)
+        with StoreWriter.create(tmp_path / "s", DESCRIPTION) as other:
+            other.commit(other_content)
+        with pytest.raises(StoreError, match="another run has committed another video"):
+            writer.claim(pending)
+        origin = Origin.of(writer.sources.root_of(item), source.sha256)
+        features.update_origins({"a.mp4": origin})  # it was the same path: the file has changed
+        assert writer.claim(pending) is None
+
+
+def test_a_video_that_another_run_is_extracting_is_moved_when_it_is_free(tmp_path: Path) -> None:
+    names = {f"{number}.mp4": f"new/{number}.mp4" for number in range(3)}
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as features:
+        for name in names:
+            features.commit(make_record(name))
+        other = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, tmp_path / "s", "new/1.mp4"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+        assert other.stdout and other.stdin
+        assert other.stdout.readline() == b"claimed\n"
+        release = threading.Timer(0.1, other.stdin.close)
+        release.start()
+        StoreWriters(features).move(names)
+        release.join()
+        assert other.wait() == 0
+        other.stdout.close()
+    assert FeatureStore.open(tmp_path / "s").video_ids == list(names.values())
+
+
+def test_a_video_that_another_run_has_moved_is_not_moved_again(tmp_path: Path) -> None:
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as features:
+        features.commit(make_record("new.mp4"))
+        features.commit(make_record("old.mp4", seed=1))
+        before = {record.video_id: record.sha256 for record in features}
+        StoreWriters(features).move({"old.mp4": "new.mp4", "gone.mp4": "x.mp4"})
+        assert {record.video_id: record.sha256 for record in features} == before

@@ -11,7 +11,7 @@ from mean_cnn import CONFIG, MeanCnn
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract import extractor, pipeline
+from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.worker import record_failure
@@ -59,7 +59,9 @@ def test_a_video_claimed_by_another_run_is_left_to_it(
 def test_a_record_committed_by_another_run_is_kept(
     writers: StoreWriters, video: PendingVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+    monkeypatch.setattr(
+        "deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: MeanCnn()
+    )
     with StoreWriters.create(writers.features.path, resolve(CONFIG)) as other:
         pipeline.extract([video.item], resolve(CONFIG), other, ExecutionConfig(workers=1))
     outcome = record(video, writers)

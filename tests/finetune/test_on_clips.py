@@ -20,7 +20,8 @@ from deepfake_seq.config import (
     SplitConfig,
 )
 from deepfake_seq.datasets import apply_labels, discover
-from deepfake_seq.extract import extractor, pipeline
+from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.backbones.outputs import Inputs
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.options import ExtractOptions
 from deepfake_seq.extract.resolve import resolve
@@ -37,9 +38,10 @@ class NoCnn:
     """Stand-in for the CNN in tests that only need the faces."""
 
     batch = 16
+    cells = None
 
-    def features(self, crops_rgb: np.ndarray) -> np.ndarray:
-        return np.ones((len(crops_rgb), 512), dtype=np.float32)
+    def rows(self, inputs: Inputs) -> np.ndarray:
+        return np.ones((len(inputs["crops_rgb"]), 512), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def cache(
     items = items[::2]
     resolved = resolve(config, ExtractOptions(keep_faces=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "build_runtime", lambda *_: NoCnn())
+        patch.setattr("deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: NoCnn())
         with StoreWriters.create(folder, resolved) as store:
             summary = pipeline.extract(items, resolved, store, ExecutionConfig())
     assert (summary.ok, summary.failed) == (26, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faces import FRAMES, face_clip, face_store, write_faces
+from records import write_store
 
 from deepfake_seq.config import FinetuneConfig, ViewsConfig
 from deepfake_seq.datasets import FAKE, REAL
@@ -17,6 +18,7 @@ from deepfake_seq.finetune import stream as streaming
 from deepfake_seq.finetune.augmentation import identity_row
 from deepfake_seq.finetune.faces import FaceData, load_faces
 from deepfake_seq.finetune.stream import FrameBatch, FrameStream
+from deepfake_seq.store import faces_of
 
 ROW = replace(BACKBONE_TABLE["vgg16"], crop_size=32)
 PLAIN = FinetuneConfig(batch_size=16, augmentation=ViewsConfig())
@@ -170,6 +172,17 @@ def test_clips_without_a_label_or_with_few_faces_are_left_out(tmp_path: Path) ->
     empty = write_faces(tmp_path / "none", [])
     with pytest.raises(DatasetError, match="it is empty"):
         load_faces(empty, ROW)
+
+
+def test_one_file_with_opposite_labels_is_refused(tmp_path: Path) -> None:
+    real = face_clip("real/a.mp4", REAL, 0)
+    fake = replace(real, video_id="fake/a.mp4", label=FAKE)
+    store = write_faces(faces_of(tmp_path / "s"), [real, fake])
+    with pytest.raises(DatasetError, match=r"real/a\.mp4 \(real\) is the same file as"):
+        load_faces(store, ROW)
+    write_store(tmp_path / "s")  # the feature store that contains the cache
+    with pytest.raises(DatasetError, match=f"deepseq remove {tmp_path}/s ID"):
+        load_faces(store, ROW)
 
 
 def test_a_damaged_crop_stops_the_epoch_and_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,17 @@ from records import make_record, make_store, write_store
 
 from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
 from deepfake_seq.errors import UsageError
-from deepfake_seq.sequence.cross_validation import CONTENDERS, rounds, save, study
+from deepfake_seq.sequence.cross_validation import (
+    CONTENDERS,
+    ablations,
+    rounds,
+    save,
+    study,
+)
+from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.experiment import Experiment, load_experiment
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig
+from deepfake_seq.store import FeatureRecord
 
 CONFIG = ExperimentConfig(ModelConfig("logistic"), TrainConfig(epochs=3, members=2))
 
@@ -123,7 +132,8 @@ def test_a_study_without_test_clips_is_refused(experiment: Experiment) -> None:
 
 def test_all_models_and_the_shuffled_control_are_compared() -> None:
     titles = [config.title for config in CONTENDERS]
-    assert titles == ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    models = ["gru", "bigru", "lstm", "dense", "attention", "logistic", "gru-shuffled"]
+    assert titles == [*models, "autoencoder"]
 
 
 def test_shuffling_frames_hurts_a_model_that_uses_their_order(
@@ -154,3 +164,86 @@ def test_shuffling_frames_hurts_a_model_that_uses_their_order(
         predictions = ensemble.scores(test) >= ensemble.decision.threshold
         accuracy[shuffled] = (predictions == test.labels).mean()
     assert accuracy[False] > 0.9 and accuracy[True] < 0.75
+
+
+def with_two_blocks(experiment: Experiment) -> Experiment:
+    """Return the clips with the last two of their eight features as a block of their own."""
+    data = experiment.data
+    features = ArrayFeatures(*data.features.read(data.rows), {"features": 6, "depths": 2})
+    return replace(experiment, data=replace(data, features=features, rows=np.arange(len(data))))
+
+
+def test_an_ablation_compares_all_blocks_with_all_but_one_on_the_same_folds(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    clips = with_two_blocks(experiment)
+    configs = ablations([CONFIG], tuple(clips.data.features.blocks))
+    result = study(clips, configs, folds=2, seeds=1)
+    names = ["logistic", "logistic without features", "logistic without depths"]
+    assert list(result.outcomes)[:3] == names
+    tested = [[row.video_ids for row in result.outcomes[name]] for name in names]
+    assert tested[0] == tested[1] == tested[2]
+    scores = [np.concatenate([row.scores for row in result.outcomes[name]]) for name in names]
+    assert len({values.tobytes() for values in scores}) == 3
+    assert result.summary["evidence"] == {"features": 6, "depths": 2}
+    save(tmp_path / "study", result)
+    assert "logistic without depths" in (tmp_path / "study" / "README.md").read_text()
+    alone = replace(CONFIG, model=replace(CONFIG.model, evidence=("features",)))
+    same = study(clips, [alone], folds=2, seeds=1).outcomes["logistic without depths"]
+    assert np.array_equal(np.concatenate([row.scores for row in same]), scores[2])
+
+
+def test_an_ablation_of_a_single_block_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=20)
+    result = deepseq("fit", "--features", store.path, "--ablate", "--model", "logistic")
+    assert result.exit_code == 2
+    assert "--ablate compares evidence blocks" in result.stderr
+
+
+def test_each_source_is_left_out_once_with_everyone_in_it(tmp_path: Path) -> None:
+    """People 0 to 9 are in `a`, 10 to 19 in `b`, except that person 3 is also in `b`."""
+
+    def records() -> Iterator[FeatureRecord]:
+        for number in range(60):
+            person = number % 20
+            fact = {} if number >= 50 else {"source": "a" if person < 10 else "b"}
+            if number == 43:  # of person 3
+                fact = {"source": "b"}
+            record = make_record(
+                f"{number:03}.mp4",
+                seed=number,
+                label=number % 2,
+                shift=number % 2,
+                groups=(f"person{person}",),
+            )
+            yield replace(record, facts={**record.facts, **fact})
+
+    store = write_store(tmp_path / "s", records())
+    data = load_experiment(store, SplitConfig()).data
+    tested = {}
+    for current in rounds(data, CONFIG, 0, 1, leave_out="source"):
+        trained = {clip.video_id for pair in current.pairs for part in pair for clip in part.clips}
+        people = {group for clip in current.test.clips for group in clip.groups}
+        by_name = {clip.video_id: clip for clip in data.clips}
+        assert not any(people & set(by_name[name].groups) for name in trained)
+        assert {clip.facts["source"] for clip in current.test.clips} == {current.left_out}
+        tested[current.left_out] = len(current.test)
+    assert tested == {"a": 29, "b": 21}
+    result = deepseq(
+        *("fit", "--features", store.path, "--model", "logistic", "--members", 1),
+        *("--leave-out", "source", "--out", tmp_path / "x"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert ["logistic", "a", "15", "+", "14"] in [
+        line.split()[:5] for line in result.stdout.splitlines()
+    ]
+    study_of = json.loads((tmp_path / "x" / "study.json").read_text())
+    assert study_of["left_out"]["logistic"]["a"].keys() == {"real", "fake", "auc", "fpr", "tpr"}
+    assert "| logistic | b |" in (tmp_path / "x" / "README.md").read_text()
+
+
+def test_leaving_out_a_fact_that_the_clips_lack_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s", clips=20)
+    result = deepseq("fit", "--features", store.path, "--leave-out", "source")
+    assert result.exit_code == 2
+    assert "needs clips with at least two values of it (column `source`" in result.stderr

@@ -12,7 +12,7 @@ import pytest
 from children import PATHS, run_python
 from records import make_record, make_store, write_store
 
-from deepfake_seq.config import ModelConfig, TrainConfig
+from deepfake_seq.config import FEW_CLIPS, ModelConfig, TrainConfig
 from deepfake_seq.errors import DatasetError, RunError, TrainingError, UsageError
 from deepfake_seq.sequence.data.dataset import load
 from deepfake_seq.sequence.evaluation import predictions
@@ -20,7 +20,7 @@ from deepfake_seq.sequence.experiment import load_experiment
 from deepfake_seq.sequence.fit import fit
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.sequence.runs.writer import FitResult
-from deepfake_seq.sequence.training.ensemble import FEW_CLIPS, ExperimentConfig, member_count
+from deepfake_seq.sequence.training.ensemble import ExperimentConfig, member_count
 from deepfake_seq.sequence.training.numpy_trainer import NumpyTrainer
 from deepfake_seq.store import FeatureRecord, FeatureStore
 
@@ -151,7 +151,9 @@ def test_training_from_disk_works_as_well_as_from_memory(
 ) -> None:
     from deepfake_seq.sequence import experiment
 
-    monkeypatch.setattr(experiment, "load", lambda store: load(store, memory_bytes=0))
+    monkeypatch.setattr(
+        experiment, "load", lambda store, **options: load(store, memory_bytes=0, **options)
+    )
     assert fit_run(store, tmp_path / "x").metrics["test"]["auc"] > 0.9
 
 

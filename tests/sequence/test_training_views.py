@@ -56,7 +56,9 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(params=[IN_MEMORY, STREAMED], ids=["in memory", "from the store"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """The memory in bytes that `fit` has for features."""
-    monkeypatch.setattr(experiment_module, "load", lambda store: load(store, request.param))
+    monkeypatch.setattr(
+        experiment_module, "load", lambda store, **options: load(store, request.param, **options)
+    )
     return int(request.param)
 
 
@@ -158,19 +160,19 @@ def test_views_of_training_clips_change_the_model_but_not_the_split(
         for folder in (one, other)
     ]
     assert baselines[0] != baselines[1]
-    assert result.views == {"real": 24, "fake": 48}
+    assert result.views == {"real": 24, "fake": 24}
 
 
 def test_a_run_counts_its_views_but_lists_none(viewed: FeatureStore, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fit_arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1)
     result = deepseq(*fit_arguments, "--out", folder)
-    assert "views: 72 for training only (24 real, 48 fake)" in result.stdout
+    assert "views: 48 for training only (24 real, 24 fake)" in result.stdout
     values = json.loads(deepseq(*fit_arguments, "--out", tmp_path / "x", "--json").stdout)
-    assert values["views"] == {"real": 24, "fake": 48}
+    assert values["views"] == {"real": 24, "fake": 24}
     assert sum(values["split"].values()) == 40
     assert json.loads((folder / "model.json").read_text())["views"] == values["views"]
-    assert "72 for training only (24 real, 48 fake)" in (folder / "README.md").read_text()
+    assert "48 for training only (24 real, 24 fake)" in (folder / "README.md").read_text()
     for name in ("split.json", "predictions.csv"):
         assert "@" not in (folder / name).read_text()
     with (folder / "predictions.csv").open(newline="") as file:
@@ -178,6 +180,96 @@ def test_a_run_counts_its_views_but_lists_none(viewed: FeatureStore, tmp_path: P
     evaluated = deepseq("evaluate", folder, "--features", viewed.path, "--json")
     counts = json.loads(evaluated.stdout)["clips"]
     assert sum(sum(classes.values()) for classes in counts.values()) == 40
+
+
+def test_self_blended_fakes_are_used_with_real_fakes_only_on_request(
+    viewed: FeatureStore, tmp_path: Path
+) -> None:
+    arguments = ("fit", "--features", viewed.path, "--epochs", 1, "--members", 1, "--out")
+    without = deepseq(*arguments, tmp_path / "without")
+    assert "left out: 24 self-blended fakes" in without.stdout
+    assert "--pseudo-fakes" in without.stdout
+    requested = deepseq(*arguments, tmp_path / "requested", "--pseudo-fakes")
+    assert "views: 72 for training only (24 real, 48 fake)" in requested.stdout
+    assert "left out" not in requested.stdout
+    weights = [(tmp_path / name / run.WEIGHTS).read_bytes() for name in ("without", "requested")]
+    assert weights[0] != weights[1]
+
+
+SHARES = [0.1, 0.9, 0.8, 0.7, 0.4, 0.0]
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """A store whose self-blended fakes have known masks."""
+    records = [
+        replace(record, facts={**record.facts, "mask_shares": SHARES})
+        if record.video_id.endswith("@blend1")
+        else record
+        for record in with_views(clips())
+    ]
+    return write_store(tmp_path_factory.mktemp("stores") / "store", records)
+
+
+def test_replaced_shares_are_known_of_real_clips_and_of_fakes_with_a_mask(
+    masked: FeatureStore, memory: int
+) -> None:
+    data = load(masked, memory)
+    shares = data.with_views().mask_shares
+    for clip, row in zip(data.with_views().clips, shares, strict=True):
+        expected = [0.0] * 6 if clip.label == 0 else SHARES if "@blend" in clip.video_id else None
+        assert np.isnan(row).all() if expected is None else row == pytest.approx(expected)
+
+
+def test_auxiliary_masks_trains_on_self_blended_fakes_without_calling_them_fakes(
+    masked: FeatureStore, tmp_path: Path
+) -> None:
+    arguments = ("fit", "--features", masked.path, "--epochs", 1, "--members", 1, "--json")
+    runs = {
+        name: json.loads(deepseq(*arguments, "--out", tmp_path / name, *options).stdout)
+        for name, options in {
+            "without": (),
+            "masks": ("--auxiliary", "masks"),
+            "balanced": ("--auxiliary", "masks", "--balance", "batches"),
+            "both": ("--auxiliary", "masks", "--pseudo-fakes"),
+        }.items()
+    }
+    assert len({values["parameters"]["total"] for values in runs.values()}) == 1
+    assert runs["masks"]["views"] == runs["without"]["views"] == {"real": 12, "fake": 12}
+    assert runs["both"]["views"] == {"real": 12, "fake": 24}
+    assert runs["masks"]["baselines"] == runs["without"]["baselines"]
+    assert len({(tmp_path / name / run.WEIGHTS).read_bytes() for name in runs}) == len(runs)
+    plain_output = deepseq(*arguments[:-1], "--out", tmp_path / "x", "--auxiliary", "masks").stdout
+    assert "12 self-blended fakes, which train the second output alone" in plain_output
+
+
+@pytest.mark.parametrize("name", ["logistic", "autoencoder"])
+def test_models_without_layers_ignore_masks(
+    name: str, masked: FeatureStore, tmp_path: Path
+) -> None:
+    config = replace(QUICK, model=ModelConfig(name))
+    masks = replace(config, train=replace(config.train, auxiliary="masks"))
+    for folder, settings in (("plain", config), ("masks", masks)):
+        fit_run(masked, tmp_path / folder, settings)
+    for file in (run.WEIGHTS, "predictions.csv", "metrics.json"):
+        one, other = ((tmp_path / folder / file).read_bytes() for folder in ("plain", "masks"))
+        assert one == other
+
+
+@pytest.mark.parametrize("shares", [5, [0.1] * 5, [0.1] * 5 + [2.0], ["a"] * 6])
+def test_invalid_shares_of_a_view_exclude_it(shares: object, tmp_path: Path) -> None:
+    clip = make_record("a.mp4")
+    view = view_of(clip, "blend")
+    odd = replace(view, facts={**view.facts, "mask_shares": shares})
+    data = load(write_store(tmp_path / "s", [clip, odd]))
+    assert data.excluded == {DAMAGED: 1}
+
+
+def test_invalid_shares_of_a_clip_are_an_error_that_names_it(tmp_path: Path) -> None:
+    clip = make_record("a.mp4", label=1)
+    odd = replace(clip, facts={**clip.facts, "mask_shares": [3.0] * 6})
+    with pytest.raises(DatasetError, match=r"a\.mp4: the fact 'mask_shares'.*Received: \[3\.0"):
+        load(write_store(tmp_path / "s", [odd]))
 
 
 def test_evaluate_does_not_read_views(

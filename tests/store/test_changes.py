@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import changing
 import pytest
 from changing import RECORDS, REMOVED, RENAMED
 from children import SUPPORT, run_script
-from disk import watching
+from disk import failing_at, watching
 from power_loss import PowerLoss
 from records import FEATURES, StoreKind, make_record, payload, write_store
 
@@ -96,6 +99,26 @@ def test_a_power_failure_at_any_step_loses_no_other_record(tmp_path: Path, every
         found = {record.video_id: record.sha256 for record in FeatureStore.open(state)}
         assert found in (before, after), state
         assert not (state / JOURNAL).exists()
+
+
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=ALL)])
+def test_a_full_disk_is_reported_and_the_next_removal_completes(tmp_path: Path, every: int) -> None:
+    changing.prepare(tmp_path / "original")
+    before = changing.contents(tmp_path / "original")
+    shutil.copytree(tmp_path / "original", tmp_path / "whole")
+    changing.take_out(tmp_path / "whole")
+    after = changing.contents(tmp_path / "whole")
+    for step in range(0, 60, every):
+        path = tmp_path / f"{step}"
+        shutil.copytree(tmp_path / "original", path)
+        with failing_at(step, errno.ENOSPC), pytest.raises(StoreError, match="No space left"):
+            changing.take_out(path)
+        assert after.items() <= changing.contents(path).items() <= before.items()
+        changing.complete(path)
+        with contextlib.suppress(StoreError):  # removed already
+            changing.take_out(path)
+        assert changing.contents(path) == after
+        assert verify(path).is_whole and not verify(path).leftovers
 
 
 def test_an_interrupted_removal_can_be_repeated(store: Path) -> None:

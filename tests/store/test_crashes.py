@@ -16,7 +16,7 @@ import faces_run
 import pytest
 import small_run
 from children import BENCHMARKS, SUPPORT, run_script
-from disk import watching
+from disk import failing_at, watching
 from power_loss import PowerLoss
 
 from deepfake_seq.errors import StoreError
@@ -88,19 +88,6 @@ def test_a_power_failure_at_any_step_loses_no_committed_record(
         if number % 3 == 0:
             run.small_run(state)
             assert run.contents(state) == expected, state
-
-
-def failing_at(step: int, number: int) -> Any:
-    """Make the given disk operation and all later ones fail."""
-    left = step
-
-    def before(name: str, *arguments: Any) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(number, os.strerror(number))
-
-    return watching(before)
 
 
 @pytest.mark.parametrize(

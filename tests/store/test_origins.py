@@ -19,7 +19,9 @@ SHA256 = "0123456789abcdef" * 4
 
 def test_an_origin_counts_only_for_the_content_it_was_noted_for(tmp_path: Path) -> None:
     with FEATURES.writer.create(tmp_path, FEATURES.description) as writer:
-        writer.add_origins({"a.mp4": Origin.of("/data/a", SHA256), "b.mp4": Origin.of("/data", "")})
+        writer.update_origins(
+            {"a.mp4": Origin.of("/data/a", SHA256), "b.mp4": Origin.of("/data", "")}
+        )
     origins = Origins.read(tmp_path)
     assert origins.root_of("a.mp4", SHA256) == "/data/a"
     assert origins.root_of("a.mp4", SHA256[::-1]) is None
@@ -31,7 +33,7 @@ def test_an_origin_counts_only_for_the_content_it_was_noted_for(tmp_path: Path) 
 def test_names_that_are_not_unicode_survive(tmp_path: Path) -> None:
     name = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
     with FEATURES.writer.create(tmp_path, FEATURES.description) as writer:
-        writer.add_origins({name: Origin.of(f"/{name}", SHA256)})
+        writer.update_origins({name: Origin.of(f"/{name}", SHA256)})
     assert Origins.read(tmp_path).root_of(name, SHA256) == f"/{name}"
 
 
@@ -49,7 +51,7 @@ def test_damaged_origins_are_ignored_with_a_warning(
     assert f"{tmp_path / FILE_NAME} is ignored" in caplog.text
     assert len(FeatureStore.open(tmp_path)) == 1
     with FEATURES.writer.create(tmp_path, FEATURES.description) as writer:
-        writer.add_origins({"a.mp4": Origin.of("/data", SHA256)})
+        writer.update_origins({"a.mp4": Origin.of("/data", SHA256)})
     assert Origins.read(tmp_path).roots == ["/data"]
 
 
@@ -59,7 +61,7 @@ def test_no_origin_is_lost_when_several_processes_add_some(tmp_path: Path) -> No
         "from deepfake_seq.store.origins import Origin\n"
         "with FEATURES.writer.create(Path(sys.argv[1]), FEATURES.description) as writer:\n"
         "    for number in range(20):\n"
-        "        writer.add_origins({f'{sys.argv[2]}/{number}': Origin('/data', '')})\n"
+        "        writer.update_origins({f'{sys.argv[2]}/{number}': Origin('/data', '')})\n"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path, f"{n}"], env=environment())

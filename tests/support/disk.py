@@ -79,3 +79,16 @@ def watching(before: Before) -> Iterator[None]:
     steps = {name: watched(name) for name in STEPS}
     with mock.patch.multiple(os, **steps), mock.patch.object(io, "open", open_torn):
         yield
+
+
+def failing_at(step: int, number: int) -> Any:
+    """Make the given disk operation and all later ones fail."""
+    left = step
+
+    def before(name: str, *arguments: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(number, os.strerror(number))
+
+    return watching(before)

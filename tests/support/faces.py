@@ -41,6 +41,7 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
     values = {
         "facts": {"width": 1000, "height": 1000, "frames_sampled": FRAMES, "faces_found": frames},
         "boxes_xyxy": boxes,
+        "frame_size": np.tile(np.int32([1000, 1000]), (FRAMES, 1)),
         "landmarks": marks,
         "image_bytes": lengths,
         "images": np.frombuffer(b"".join(files), dtype=np.uint8),

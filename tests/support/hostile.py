@@ -35,16 +35,3 @@ def decode(path: Path, *settings: Any) -> DecodedVideo:
             os.write(2, b"x" * 1000)
             sys.stdout.write("y" * 1000)
     return _decode(path, *settings)
-
-
-def guarded(path: Path, *settings: Any) -> DecodedVideo:
-    """Like `decode`, but turn a memory error into a failure of the video."""
-    try:
-        return decode(path, *settings)
-    except MemoryError:
-        from deepfake_seq.extract.video.failures import is_transient, reason_of
-
-        source = decoding.identify(path)
-        error = MemoryError()
-        transient = is_transient(error)
-        return DecodedVideo(None, "decode_error", reason_of(error), source, transient=transient)

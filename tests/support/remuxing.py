@@ -30,6 +30,22 @@ def trim(
     return target
 
 
+def filtered(path: Path, target: Path, bitstream_filter: str) -> Path:
+    """Copy the packets through a filter of FFmpeg that changes what the video says of itself.
+
+    What the container says stays as it is.
+    """
+    with av.open(str(path)) as source, av.open(str(target), "w") as to:
+        stream: Any = source.streams.video[0]
+        copy: Any = to.add_stream_from_template(stream)
+        change = av.BitStreamFilterContext(bitstream_filter, stream, copy)
+        for packet in [*source.demux(stream)]:
+            for changed in change.filter(packet if packet.dts is not None else None):
+                changed.stream = copy
+                to.mux(changed)
+    return target
+
+
 def join(paths: Sequence[Path], target: Path, starts: Sequence[float]) -> Path:
     """Copy the packets of several recordings into one file, each from its start time on."""
     with av.open(str(target), "w") as to:

@@ -43,9 +43,13 @@ def _build(
 
     assert weights is None and not include_top
     images = keras.Input(input_shape)
-    maps = keras.layers.Conv2D(8, 4, strides=4, activation=None if has_norm else "relu")(images)
     if has_norm:
-        maps = keras.layers.ReLU()(keras.layers.BatchNormalization()(maps))
+        axis = 1 if keras.config.image_data_format() == "channels_first" else -1
+        maps = keras.layers.Conv2D(8, 4, strides=4)(images)
+        maps = keras.layers.BatchNormalization(axis=axis)(maps)
+        maps = keras.layers.ReLU(name="maps")(maps)
+    else:
+        maps = keras.layers.Conv2D(8, 4, strides=4, activation="relu", name="maps")(images)
     maps = keras.layers.Conv2D(width, 4, strides=4, activation="relu")(maps)
     if pooling:
         maps = keras.layers.GlobalAveragePooling2D()(maps)
@@ -70,6 +74,10 @@ def in_place(home: Path) -> Iterator[None]:
                 application=f"{__name__}.{build.__name__}",
                 crop_size=CROP_SIZE,
                 width=width,
+                fine_layer="maps",
+                fine_width=8,
+                late_layer="maps",
+                late_width=8,
             )
             patch.setitem(BACKBONE_TABLE, name, row)
         patch.setenv("DEEPSEQ_HOME", str(home))

@@ -1,4 +1,4 @@
-"""Batching of crops across records, independent of the CNN."""
+"""Batching of faces across records, independent of the CNN."""
 
 from __future__ import annotations
 
@@ -9,55 +9,66 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Crops = npt.NDArray[np.uint8]
-Features = npt.NDArray[np.float32]
+from deepfake_seq.extract.backbones.outputs import Inputs
+
+Rows = npt.NDArray[np.float32]
 Owner = TypeVar("Owner")
 
 
 @dataclass(eq=False)
 class _Request(Generic[Owner]):
-    """The crops of one owner, how many of them are in batches, and the features received."""
+    """The faces of one owner, how many of them are in batches, and the rows received."""
 
     owner: Owner
-    crops_rgb: Crops
+    inputs: Inputs
+    count: int
     taken: int = 0
-    features: list[Features] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
-        return sum(map(len, self.features)) == len(self.crops_rgb)
+        return sum(map(len, self.rows)) == self.count
 
 
 @dataclass(frozen=True, eq=False)
 class Batch(Generic[Owner]):
-    """Crops that go through the CNN together.
+    """Faces that go through the CNN together.
 
     Attributes:
-        crops_rgb: uint8 (N, S, S, 3).
-        pieces: The owners' requests in order, each with its number of crops in this batch.
+        inputs: The inputs of all faces.
+        pieces: The owners' requests in order, each with its number of faces in this batch.
     """
 
-    crops_rgb: Crops
+    inputs: Inputs
     pieces: tuple[tuple[_Request[Owner], int], ...]
+
+    def __len__(self) -> int:
+        return sum(count for _, count in self.pieces)
 
 
 class Batcher(Generic[Owner]):
-    """Fills batches with the crops of owners, in the order in which they are added.
+    """Fills batches with the faces of owners, in the order in which they are added.
 
     Args:
-        size: Number of crops in a full batch.
+        size: Number of faces in a full batch.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._queue: deque[_Request[Owner]] = deque()
         self.waiting = 0
-        """Number of crops that are in no batch yet."""
+        """Number of faces that are in no batch yet."""
 
-    def add(self, owner: Owner, crops_rgb: Crops) -> None:
-        """Add the crops of an owner: uint8 (K, S, S, 3), K at least 1."""
-        self._queue.append(_Request(owner, crops_rgb))
-        self.waiting += len(crops_rgb)
+    def add(self, owner: Owner, inputs: Inputs) -> None:
+        """Add the faces of an owner.
+
+        Args:
+            owner: The owner.
+            inputs: The inputs of K faces, K at least 1; the same kinds for all owners.
+        """
+        count = len(next(iter(inputs.values())))
+        self._queue.append(_Request(owner, inputs, count))
+        self.waiting += count
 
     def take(self, *, partial: bool) -> Batch[Owner] | None:
         """Return the next batch; None if there is none.
@@ -68,35 +79,44 @@ class Batcher(Generic[Owner]):
         if not self.waiting or (self.waiting < self._size and not partial):
             return None
         pieces: list[tuple[_Request[Owner], int]] = []
-        arrays: list[Crops] = []
+        parts: list[Inputs] = []
         room = min(self._size, self.waiting)
         self.waiting -= room
         while room:
             request = self._queue[0]
-            crops = request.crops_rgb[request.taken : request.taken + room]
-            request.taken += len(crops)
-            room -= len(crops)
-            pieces.append((request, len(crops)))
-            arrays.append(crops)
-            if request.taken == len(request.crops_rgb):
+            count = min(room, request.count - request.taken)
+            stop = request.taken + count
+            parts.append(
+                {name: rows[request.taken : stop] for name, rows in request.inputs.items()}
+            )
+            pieces.append((request, count))
+            request.taken = stop
+            room -= count
+            if request.taken == request.count:
                 self._queue.popleft()
-        return Batch(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), tuple(pieces))
+        return Batch(_joined(parts), tuple(pieces))
 
 
-def finish(batch: Batch[Owner], features: Features) -> list[tuple[Owner, Features]]:
-    """Return the owners whose last crops were in this batch, each with all its features.
+def _joined(parts: list[Inputs]) -> Inputs:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def finish(batch: Batch[Owner], rows: Rows) -> list[tuple[Owner, Rows]]:
+    """Return the owners whose last faces were in this batch, each with all its rows.
 
     Args:
         batch: A batch from `Batcher.take`; batches must be finished in the order they were taken.
-        features: float32 (N, D) of its crops.
+        rows: float32 (N, W); what was computed from its faces.
 
     Returns:
-        Owners in the order in which they were added, each with float32 (K, D).
+        Owners in the order in which they were added, each with float32 (K, W).
     """
     done, start = [], 0
     for request, count in batch.pieces:
-        request.features.append(features[start : start + count])
+        request.rows.append(rows[start : start + count])
         start += count
         if request.is_done:
-            done.append((request.owner, np.concatenate(request.features)))
+            done.append((request.owner, np.concatenate(request.rows)))
     return done

@@ -1,7 +1,7 @@
 """The CNN on OpenVINO, the fastest runtime on a CPU; imports neither TensorFlow nor Keras.
 
-The network is translated in a separate process (see `export_ir`) and compiled once per machine and
-precision. The compiled network is cached on disk if there is room for it.
+The network is translated once per set of outputs, in a separate process (see `export_ir`), and
+compiled once per machine and precision. Both results are cached on disk if there is room for them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -27,47 +28,62 @@ from deepfake_seq.backend import load_openvino
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import export_ir, openvino_cpu
+from deepfake_seq.extract.backbones.outputs import Inputs, width_of
 from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
 
 _LOG = logging.getLogger(__name__)
 
-_LAYOUT_VERSION = 2
+_LAYOUT_VERSION = 3
 _AHEAD = 8
 """Number of images given to each of OpenVINO's streams at a time."""
+_SEPARATOR = b"\0"  # an XML file contains none
 
 
 class OpenVinoRuntime:
-    """See `CnnRuntime`.
+    """See `BlockRuntime`.
 
-    Each image is a separate request, and OpenVINO chooses how many run in parallel. This is as fast
-    as batches, and the features of an image never depend on other images.
+    Each face is a separate request, and OpenVINO chooses how many run in parallel. This is as fast
+    as batches, and the values of a face never depend on other faces.
     """
 
-    def __init__(self, config: BackboneConfig, weights: Path | None) -> None:
+    def __init__(
+        self, config: BackboneConfig, weights: Path | None, outputs: Sequence[str] = ("features",)
+    ) -> None:
         row = backbone_of(config.name, weights)
-        self._width = row.width
-        self._requests = load_openvino().AsyncInferQueue(_compiled(config, row, weights))
-        self._requests.set_callback(_keep)
+        self._stops = np.cumsum([width_of(output, row) for output in outputs]).tolist()
+        compiled = _compiled(config, row, weights, outputs)
+        shapes = {port.get_any_name(): tuple(port.shape) for port in compiled.inputs}
+        self._inputs = list(shapes)
+        self.cells = shapes["region_weights"][2:] if "region_weights" in shapes else None
+        self._requests = load_openvino().AsyncInferQueue(compiled)
+        self._requests.set_callback(self._keep)
         self.batch = _AHEAD * len(self._requests)
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
-        features = np.empty((len(crops_rgb), self._width), dtype=np.float32)
-        for crop, row in zip(crops_rgb, features, strict=True):
-            self._requests.start_async([crop[None]], row)
+        return self.rows({"crops_rgb": crops_rgb})
+
+    def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """See `BlockRuntime.rows`."""
+        arrays = [inputs[name] for name in self._inputs]
+        rows = np.empty((len(arrays[0]), self._stops[-1]), dtype=np.float32)
+        for number, row in enumerate(rows):
+            self._requests.start_async([array[number : number + 1] for array in arrays], row)
         self._requests.wait_all()
-        return features
+        return rows
+
+    def _keep(self, request: Any, row: npt.NDArray[np.float32]) -> None:
+        for number, part in enumerate(np.split(row, self._stops[:-1])):
+            part[:] = request.get_output_tensor(number).data[0]
 
 
-def _keep(request: Any, row: npt.NDArray[np.float32]) -> None:
-    row[:] = request.get_output_tensor(0).data[0]
-
-
-def _compiled(config: BackboneConfig, row: Backbone, weights: Path | None) -> Any:
+def _compiled(
+    config: BackboneConfig, row: Backbone, weights: Path | None, outputs: Sequence[str]
+) -> Any:
     """Return the compiled network; translate and compile it if it is not on disk yet.
 
-    The cached file starts with the SHA-256 of the rest. OpenVINO's own cache is not used, because
-    it does not write atomically and does not detect damaged files.
+    OpenVINO's own cache is not used, because it does not write atomically and does not detect
+    damaged files.
 
     Raises:
         WeightsError: The weights file does not match the network.
@@ -77,7 +93,9 @@ def _compiled(config: BackboneConfig, row: Backbone, weights: Path | None) -> An
     core = openvino.Core()
     settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
-    path = _cached(config, weights, f"{machine} {sorted(settings.items())}")
+    key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
+    translated = _cache_path(config.name, weights, outputs)
+    path = translated.with_name(f"{translated.stem}-{config.precision}-{key}.blob")
     blob = _read(path)
     if blob is not None:
         try:
@@ -86,10 +104,13 @@ def _compiled(config: BackboneConfig, row: Backbone, weights: Path | None) -> An
             return compiled
         except RuntimeError as error:
             _LOG.info("compiling %s again: %s", path, error)
+    network = _read(translated)
+    is_new = network is None
+    if network is None:
+        network = _translate(config.name, row, weights, outputs)
     try:
-        compiled = openvino_cpu.compile_for_throughput(
-            core, core.read_model(*_translated(config.name, row, weights)), config.precision
-        )
+        model = core.read_model(*network.split(_SEPARATOR, maxsplit=1))
+        compiled = openvino_cpu.compile_for_throughput(core, model, config.precision)
     except RuntimeError as error:
         raise EngineError(
             f"OpenVINO cannot run {config.name}; use --runtime keras. "
@@ -97,16 +118,15 @@ def _compiled(config: BackboneConfig, row: Backbone, weights: Path | None) -> An
         ) from error
     exported = io.BytesIO()
     compiled.export_model(exported)
-    _write(path, exported.getvalue())
+    _write({path: exported.getvalue()} | ({translated: network} if is_new else {}))
     return compiled
 
 
-def _cached(config: BackboneConfig, weights: Path | None, target: str) -> Path:
-    """Return the path of the compiled network, for a description of machine and settings."""
+def _cache_path(name: str, weights: Path | None, outputs: Sequence[str]) -> Path:
+    """Return the path of the translated network."""
     identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
-    stem = f"{config.name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}"
-    key = hashlib.sha256(target.encode()).hexdigest()[:12]
-    return weights_files.home() / "openvino" / f"{stem}-{config.precision}-{key}.blob"
+    stem = f"{name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}-{'-'.join(outputs)}"
+    return weights_files.home() / "openvino" / f"{stem}.ir"
 
 
 def _read(path: Path) -> bytes | None:
@@ -117,31 +137,37 @@ def _read(path: Path) -> bytes | None:
         return None
     digest, blob = content[:32], content[32:]
     if hashlib.sha256(blob).digest() != digest:
-        _LOG.warning("%s is damaged; compiling it again", path)
+        _LOG.warning("%s is damaged; making it again", path)
         return None
     return blob
 
 
-def _write(path: Path, blob: bytes) -> None:
-    try:
-        with atomic.replacing(path) as out:
-            out.write(hashlib.sha256(blob).digest())
-            out.write(blob)
-    except OSError as error:
-        _LOG.warning(
-            "the compiled network (%s bytes) cannot be saved in %s: %s. It will be translated and "
-            "compiled again at every start. Set DEEPSEQ_HOME to a writable folder with room for "
-            "it.",
-            f"{len(blob):,}",
-            path.parent,
-            error.strerror,
-        )
+def _write(contents: dict[Path, bytes]) -> None:
+    """Write files that start with the SHA-256 of the rest, the most useful one first.
+
+    If there is no room, print one warning and leave out the remaining files.
+    """
+    for path, content in contents.items():
+        try:
+            with atomic.replacing(path) as out:
+                out.write(hashlib.sha256(content).digest())
+                out.write(content)
+        except OSError as error:
+            _LOG.warning(
+                "the network (%s bytes) cannot be saved in %s: %s. It will be translated and "
+                "compiled again when it is needed. Set DEEPSEQ_HOME to a writable folder with "
+                "room for it.",
+                f"{sum(map(len, contents.values())):,}",
+                path.parent,
+                error.strerror,
+            )
+            return
 
 
-def _translated(name: str, row: Backbone, weights: Path | None) -> tuple[bytes, bytes]:
-    """Return the network as the contents of OpenVINO's `.xml` and `.bin` files.
+def _translate(name: str, row: Backbone, weights: Path | None, outputs: Sequence[str]) -> bytes:
+    """Return the contents of OpenVINO's `.xml` and `.bin` files, separated by `_SEPARATOR`.
 
-    Its input is uint8 (1, S, S, 3) RGB, its output float32 (1, D).
+    Its inputs and outputs are those of `outputs.INPUTS_OF`, of one face.
 
     Raises:
         WeightsError: The weights file does not match the network.
@@ -150,8 +176,8 @@ def _translated(name: str, row: Backbone, weights: Path | None) -> tuple[bytes, 
     try:
         with tempfile.TemporaryDirectory(prefix="deepseq-") as folder:
             network = Path(folder, "network.xml")
-            _translate(name, row, weights, network)
-            return network.read_bytes(), network.with_suffix(".bin").read_bytes()
+            _export(row, weights, outputs, network)
+            return network.read_bytes() + _SEPARATOR + network.with_suffix(".bin").read_bytes()
     except OSError as error:
         raise EngineError(
             f"{name} cannot be translated for OpenVINO: {error}. Set TMPDIR to a writable folder "
@@ -159,8 +185,9 @@ def _translated(name: str, row: Backbone, weights: Path | None) -> tuple[bytes, 
         ) from error
 
 
-def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> None:
-    arguments = [json.dumps(asdict(row)), str(weights.absolute()) if weights else "", str(target)]
+def _export(row: Backbone, weights: Path | None, outputs: Sequence[str], target: Path) -> None:
+    source = str(weights.absolute()) if weights else ""
+    arguments = [json.dumps(asdict(row)), source, ",".join(outputs), str(target)]
     result = subprocess.run(
         [sys.executable, "-m", export_ir.__name__, *arguments],
         capture_output=True,
@@ -172,6 +199,7 @@ def _translate(name: str, row: Backbone, weights: Path | None, target: Path) -> 
         raise WeightsError(last)
     if result.returncode:
         raise EngineError(
-            f"{name} could not be translated for OpenVINO in {target.parent.parent}: {last}. "
-            "TMPDIR sets another folder for temporary files; --runtime keras needs no translation."
+            f"{row.application} could not be translated for OpenVINO in {target.parent.parent}: "
+            f"{last}. TMPDIR sets another folder for temporary files; --runtime keras needs no "
+            "translation."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import BackboneConfig
+from deepfake_seq.extract.backbones.outputs import Inputs
 
 
 class CnnRuntime(Protocol):
@@ -32,13 +34,42 @@ class CnnRuntime(Protocol):
         ...
 
 
-def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> CnnRuntime:
+class BlockRuntime(CnnRuntime, Protocol):
+    """A loaded CNN that computes the outputs it was built with; see `outputs.INPUTS_OF`.
+
+    Its method `features` may be called only if it was built with the output `features` alone.
+
+    Attributes:
+        cells: Rows and columns of the fine map; None if no output is averaged over face regions.
+    """
+
+    cells: tuple[int, int] | None
+
+    def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """Compute the outputs of faces.
+
+        Args:
+            inputs: The inputs of N faces that the outputs need, for any N; others are ignored.
+
+        Returns:
+            float32 (N, sum of all widths); the outputs of each face one after the other.
+        """
+        ...
+
+
+def build_runtime(
+    runtime: str,
+    config: BackboneConfig,
+    weights: Path | None,
+    outputs: Sequence[str] = ("features",),
+) -> BlockRuntime:
     """Build the CNN of `config` on `runtime`; import only what it needs.
 
     Args:
         runtime: One of `config.RUNTIMES`.
         config: The backbone and its precision.
         weights: Path of the weights file; None for seeded random weights.
+        outputs: Names of the outputs, at least one.
 
     Raises:
         WeightsError: The weights file does not match the CNN.
@@ -47,7 +78,7 @@ def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) ->
     if runtime == "openvino":
         from deepfake_seq.extract.backbones.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(config, weights)
+        return OpenVinoRuntime(config, weights, outputs)
     from deepfake_seq.extract.backbones.keras import KerasRuntime
 
-    return KerasRuntime(config, weights)
+    return KerasRuntime(config, weights, outputs)

@@ -31,6 +31,12 @@ class Backbone:
         smallest: Smallest side of an input, in pixels.
         unfreeze: Default number of layers that finetuning unfreezes, counted from the last one;
             0 means all.
+        fine_layer: Layer with the last map of about an eighth of the input's side. It must come
+            after the activation: OpenVINO joins a convolution and what follows up to there, and the
+            features would have other bits if an output ended in between.
+        fine_width: Number of its channels.
+        late_layer: Layer with the last map of about a sixteenth of the input's side; as above.
+        late_width: Number of its channels.
     """
 
     application: str
@@ -39,16 +45,64 @@ class Backbone:
     inputs: str
     smallest: int
     unfreeze: int
+    fine_layer: str
+    fine_width: int
+    late_layer: str
+    late_width: int
 
 
 BACKBONE_TABLE = {
-    # The last two inception blocks, as in Keras's guide to its applications.
-    "inception_v3": Backbone("keras.applications.InceptionV3", 299, 2048, "tf", 75, 62),
-    "vgg16": Backbone("keras.applications.VGG16", 224, 512, "caffe", 32, 0),
+    "inception_v3": Backbone(
+        application="keras.applications.InceptionV3",
+        crop_size=299,
+        width=2048,
+        inputs="tf",
+        smallest=75,
+        unfreeze=62,  # the last two inception blocks, as in Keras's guide to its applications
+        fine_layer="mixed2",  # 35×35
+        fine_width=288,
+        late_layer="mixed7",  # 17×17
+        late_width=768,
+    ),
+    "vgg16": Backbone(
+        application="keras.applications.VGG16",
+        crop_size=224,
+        width=512,
+        inputs="caffe",
+        smallest=32,
+        unfreeze=0,
+        # A block of VGG16 ends with its pooling; the convolutions after it belong to the next one.
+        fine_layer="block3_pool",  # 28×28
+        fine_width=256,
+        late_layer="block4_pool",  # 14×14
+        late_width=512,
+    ),
     "resnet50": Backbone(
-        "keras.applications.ResNet50", 224, 2048, "caffe", 32, 32
-    ),  # the last of its four stages
-    "efficientnet_b1": Backbone("keras.applications.EfficientNetB1", 240, 1280, "raw", 32, 80),
+        application="keras.applications.ResNet50",
+        crop_size=224,
+        width=2048,
+        inputs="caffe",
+        smallest=32,
+        unfreeze=32,  # the last of its four stages
+        fine_layer="conv3_block4_out",  # 28×28
+        fine_width=512,
+        late_layer="conv4_block6_out",  # 14×14
+        late_width=1024,
+    ),
+    "efficientnet_b1": Backbone(
+        application="keras.applications.EfficientNetB1",
+        crop_size=240,
+        width=1280,
+        inputs="raw",
+        smallest=32,
+        unfreeze=80,
+        # A block of EfficientNet ends with few channels and no activation, whose average says
+        # little; the next block starts by expanding them at the same size.
+        fine_layer="block4a_expand_activation",  # 30×30
+        fine_width=240,
+        late_layer="block6a_expand_activation",  # 15×15
+        late_width=672,
+    ),
 }
 
 CAFFE_MEANS_BGR = np.array([103.939, 116.779, 123.68], dtype=np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from logging.handlers import QueueHandler
 from pathlib import Path
@@ -19,9 +19,10 @@ from deepfake_seq import weights
 from deepfake_seq.errors import EngineError, StoreError
 from deepfake_seq.extract.engines.base import Job
 from deepfake_seq.extract.extractor import Extractor
+from deepfake_seq.extract.origin_notes import OriginNotes
 from deepfake_seq.extract.profiling import Snapshot
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve, resolve_cached
-from deepfake_seq.extract.resume import Outcome, PendingVideo, ResumableWriter
+from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
 from deepfake_seq.extract.video.decoder_pool import default_workers
 from deepfake_seq.extract.worker import extract_and_commit
 from deepfake_seq.extract.writers import StoreWriters
@@ -96,17 +97,34 @@ class RemoteWorker:
             self._extractor = Extractor.build(resolved, execution, job.videos)
             stack.enter_context(self._extractor)
             self._writers = stack.enter_context(StoreWriters.create(config.out, resolved))
-            self._writer = ResumableWriter(self._writers, resolved, job.retry_failed)
+            self._writer = ResumableWriter(
+                self._writers, resolved, job.retry_failed, execution.limits
+            )
             self._stack = stack.pop_all()
 
     def extract(self, pending: Sequence[PendingVideo]) -> Iterator[Progress]:
         """Claim, extract and commit videos; report each once it is on disk."""
         outcomes = extract_and_commit(pending, self._extractor, self._writer)
-        with self._busy, closing(outcomes):
+        items = {video.item.video_id: video.item for video in pending}
+        with self._busy, closing(outcomes), self._noting() as notes:
             for outcome in outcomes:
+                if notes and outcome.status != ELSEWHERE:
+                    notes.add(items[outcome.video_id], outcome.sha256)
                 yield Progress(outcome, self._extractor.profile.take_snapshot(), self.take_log())
                 if self._is_closing:
                     return
+
+    @contextmanager
+    def _noting(self) -> Iterator[OriginNotes | None]:
+        """Yield the notes of where the videos are; on a shared disk the driver takes them."""
+        if self.shares_disk:
+            yield None
+            return
+        notes = OriginNotes(self._writers.features, self._writer.sources)
+        try:
+            yield notes
+        finally:
+            notes.write()
 
     def take_log(self) -> list[logging.LogRecord]:
         """Return the lines that the package has logged since the last call."""

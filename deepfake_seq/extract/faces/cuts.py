@@ -23,9 +23,9 @@ def find_cuts(images_rgb: Sequence[npt.NDArray[np.uint8]]) -> frozenset[int]:
 
     Sampled frames can be a second apart, so motion is no evidence, but colours change little within
     a shot. The difference of two images is the fraction of pixels whose colours (8 levels per
-    channel) are not in the other image; bars of one colour at the border of both do not count. A
-    change of the frame size also begins a new shot, because positions in frames of different sizes
-    cannot be compared.
+    channel) are not in the other image; bars of one colour at opposite borders of both do not
+    count. A change of the frame size also begins a new shot, because positions in frames of
+    different sizes cannot be compared.
 
     Args:
         images_rgb: uint8 (H, W, 3) each, in chronological order.
@@ -54,7 +54,7 @@ def _change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> floa
 
 
 def _without_bars(images_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Cut off the rows and columns at the border that have one colour in all images.
+    """Cut off bars: rows or columns of one colour at two opposite borders of all images.
 
     Args:
         images_rgb: uint8 (N, H, W, 3).
@@ -66,7 +66,10 @@ def _without_bars(images_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     columns = np.flatnonzero(np.ptp(images_rgb, axis=(0, 1)).max(axis=1) > _BAR_RANGE)
     if not len(rows) or not len(columns):
         return images_rgb
-    inside = images_rgb[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = images_rgb.shape[1:3]
+    top = min(rows[0], height - 1 - rows[-1])
+    left = min(columns[0], width - 1 - columns[-1])
+    inside = images_rgb[:, top : height - top, left : width - left]
     return inside if 8 * inside.size >= images_rgb.size else images_rgb
 
 

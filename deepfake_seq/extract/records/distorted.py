@@ -9,6 +9,7 @@ import numpy as np
 
 from deepfake_seq.augment.distortions import Distortion
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.records.from_faces import CachedCropSource
 from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.records.views import view_key
@@ -38,15 +39,21 @@ class DistortedCropSource:
 
     Args:
         resolved: The settings; `face_cache` is the path of the store.
+        evidence: Prepares crops for the CNN.
         lanes: Number of threads that decode and distort images.
         clips: The clips by the `video_id` under which they are extracted.
     """
 
     def __init__(
-        self, resolved: ResolvedConfig, lanes: int, clips: Mapping[str, DistortedClip]
+        self,
+        resolved: ResolvedConfig,
+        evidence: Evidence,
+        lanes: int,
+        clips: Mapping[str, DistortedClip],
     ) -> None:
-        self._cached = CachedCropSource(resolved, lanes)
+        self._cached = CachedCropSource(resolved, evidence, lanes)
         self._resolved = resolved
+        self._evidence = evidence
         self._clips = clips
         self.profile = self._cached.profile
         self.lanes = lanes
@@ -71,7 +78,7 @@ class DistortedCropSource:
             pending = PendingRecord.from_faces(
                 _scaled(record, scale), self._resolved.backbone.width
             )
-            return pending.with_crops(self._resolved, images)
+            return pending.with_crops(self._resolved, self._evidence, images)
 
 
 def _scaled(record: FaceRecord, scale: float) -> FaceRecord:

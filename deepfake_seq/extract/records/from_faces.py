@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import StoreError
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.faces import image_codec
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.pending import PendingRecord
@@ -20,14 +21,16 @@ class CachedCropSource:
 
     Args:
         resolved: The settings; `face_cache` is the path of the store.
+        evidence: Prepares crops for the CNN.
         lanes: Number of threads that decode images.
     """
 
-    def __init__(self, resolved: ResolvedConfig, lanes: int) -> None:
+    def __init__(self, resolved: ResolvedConfig, evidence: Evidence, lanes: int) -> None:
         assert resolved.face_cache is not None
         self.profile = Profile()
         self.lanes = lanes
         self._resolved = resolved
+        self._evidence = evidence
         self._all_people = resolved.config.faces.people == "all"
         self._store = FaceStore.open(resolved.face_cache)
         self._lock = threading.Lock()  # a store may only be used by one thread at a time
@@ -52,7 +55,7 @@ class CachedCropSource:
                 pending
                 for record, squares in people
                 for pending in PendingRecord.from_faces(record, width).with_crops(
-                    self._resolved, squares
+                    self._resolved, self._evidence, squares
                 )
             ]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +14,11 @@ import numpy.typing as npt
 
 from deepfake_seq.config import FaceConfig
 from deepfake_seq.datasets import VideoItem
+from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.extract.faces import FaceDetector, image_codec
 from deepfake_seq.extract.faces.people import Person, find_people
 from deepfake_seq.extract.profiling import Profile
+from deepfake_seq.extract.records.mask_videos import replaced_shares
 from deepfake_seq.extract.records.pending import PendingRecord
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.extract.video.decode import DecodedVideo
@@ -21,7 +26,15 @@ from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import record_id
 from deepfake_seq.store.records.face_record import MAX_IMAGES
-from deepfake_seq.store.records.record import empty_arrays
+from deepfake_seq.store.records.record import MASK_SHARES_FACT, empty_arrays
+
+_LOG = logging.getLogger(__name__)
+
+OnStage = Callable[[VideoItem, str], None]
+"""Called with a video and the name of the stage that it enters: `decode`, `detect` or `cnn`."""
+
+OnPeople = Callable[[VideoItem, DecodedVideo, list[Person]], None]
+"""Called with a video, its decoded frames and the people in them, before the CNN sees the crops."""
 
 
 class CropSource(Protocol):
@@ -55,17 +68,29 @@ class VideoCropSource:
     Args:
         resolved: The settings.
         detector: Finds faces.
+        evidence: Prepares crops for the CNN.
         decoders: Decoding processes; as many threads are used as there are processes.
+        on_stage: Called by the threads before each video is decoded and searched for faces.
+        on_people: Called by the threads after each video was searched for faces.
     """
 
     def __init__(
-        self, resolved: ResolvedConfig, detector: FaceDetector, decoders: Decoders
+        self,
+        resolved: ResolvedConfig,
+        detector: FaceDetector,
+        evidence: Evidence,
+        decoders: Decoders,
+        on_stage: OnStage = lambda item, stage: None,
+        on_people: OnPeople = lambda item, video, people: None,
     ) -> None:
         self.profile = Profile()
         self.lanes = decoders.workers
         self._resolved = resolved
         self._detector = detector
+        self._evidence = evidence
         self._decoders = decoders
+        self._on_stage = on_stage
+        self._on_people = on_people
 
     def close(self) -> None:
         """See `CropSource`."""
@@ -73,19 +98,22 @@ class VideoCropSource:
 
     def prepare(self, item: VideoItem) -> list[PendingRecord]:
         """See `CropSource`."""
+        self._on_stage(item, "decode")
         with self.profile.measure("decode", 1):
             video = self._decoders.decode(item.path, item.span)
         people = self._people(item, video)
+        self._on_people(item, video, people)
         with self.profile.measure("crop", sum(map(len, people))):
             return [
                 record
                 for number, person in enumerate(people)
-                for record in _records(self._resolved, item, video, number, person)
+                for record in self._records(item, video, number, person)
             ]
 
     def _people(self, item: VideoItem, video: DecodedVideo) -> list[Person]:
         if video.frames is None:
             return [Person.empty()]
+        self._on_stage(item, "detect")
         seconds, bounds = video.timeline_seconds, None
         if item.span is not None:
             first, last = np.searchsorted(seconds, item.span)
@@ -101,29 +129,48 @@ class VideoCropSource:
             )
         return people or [Person.empty()]
 
+    def _records(
+        self, item: VideoItem, video: DecodedVideo, number: int, person: Person
+    ) -> list[PendingRecord]:
+        """Return the record of a person, followed by those of the requested views."""
+        resolved, config = self._resolved, self._resolved.config.faces
+        record = _without_crops(resolved, item, video, number, person)
+        if item.mask_path and len(person):
+            record = self._with_mask_shares(item.mask_path, record)
+        squares = person.squares_rgb
+        if not (config.is_lossy or resolved.extract_options.keep_faces):
+            return record.with_crops(resolved, self._evidence, squares)
+        too_large = _too_large(squares)
+        kept, kept_squares = (record.rejected(too_large), []) if too_large else (record, squares)
+        files = image_codec.encode(kept_squares, config.image_format)
+        faces = kept.to_face_record(files) if resolved.extract_options.keep_faces else None
+        if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
+            return kept.with_crops(resolved, self._evidence, image_codec.decode(files), faces)
+        return record.with_crops(resolved, self._evidence, squares, faces)
+
+    def _with_mask_shares(self, path: Path, pending: PendingRecord) -> PendingRecord:
+        """Return the record with the replaced share of each face region, if it can be read."""
+        record = pending.record
+        frames = self._decoders.frames_at(path, record.frame_index[record.mask].tolist())
+        shares = replaced_shares(frames, pending, self._resolved.config.faces.margin)
+        if shares is None:
+            _LOG.warning(
+                "%s: the replaced regions are unknown, because its mask video cannot be read or "
+                "has fewer frames. Received: %s",
+                record.video_id,
+                path,
+            )
+            return pending
+        facts = record.facts | {MASK_SHARES_FACT: shares}
+        return replace(pending, record=replace(record, facts=facts))
+
 
 def failure_record(resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo) -> PendingRecord:
     """Return the record of a video without frames."""
-    (record,) = _records(resolved, item, video, 0, Person.empty())
-    return record
-
-
-def _records(
-    resolved: ResolvedConfig, item: VideoItem, video: DecodedVideo, number: int, person: Person
-) -> list[PendingRecord]:
-    """Return the record of a person, followed by those of the requested views."""
-    config = resolved.config.faces
-    record = _without_crops(resolved, item, video, number, person)
-    squares = person.squares_rgb
-    if not (config.is_lossy or resolved.extract_options.keep_faces):
-        return record.with_crops(resolved, squares)
-    too_large = _too_large(squares)
-    kept, kept_squares = (record.rejected(too_large), []) if too_large else (record, squares)
-    files = image_codec.encode(kept_squares, config.image_format)
-    faces = kept.to_face_record(files) if resolved.extract_options.keep_faces else None
-    if config.is_lossy:  # the CNN gets the same pixels as it would from the face cache
-        return kept.with_crops(resolved, image_codec.decode(files), faces)
-    return record.with_crops(resolved, squares, faces)
+    pending = _without_crops(resolved, item, video, 0, Person.empty()).labelled(resolved)
+    if not resolved.extract_options.keep_faces:
+        return pending
+    return replace(pending, faces=pending.to_face_record([]))
 
 
 def _without_crops(

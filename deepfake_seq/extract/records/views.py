@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deepfake_seq.augment import (
     RANGES_VERSION,
     Crops,
     Images,
+    apply_blend,
     apply_view,
+    blended_shares,
     degrade,
+    draw_blend,
     draw_view,
-    self_blend,
+    landmarks_in_view,
 )
 from deepfake_seq.config import DEGRADATIONS, VIEW_KINDS, ViewsConfig
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.errors import UsageError
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import VIEW_FACT, person_of, view_id
+from deepfake_seq.store.records.record import MASK_SHARES_FACT
 
 SELF_BLENDED = "self-blended"
 """Value of the fact `method` in records of fakes blended from real clips."""
@@ -48,13 +53,17 @@ class RenderedView:
         kind: One of `config.VIEW_KINDS`.
         number: Number among the views of this kind, from 1.
         images_rgb: uint8 (S, S, 3) each, as large as the clip's crops.
+        landmarks: float32 (5, 2) in pixels of each image; None if unknown.
         settings: Everything besides the clip that its pixels depend on, as plain JSON values.
+        facts: Further facts of its record.
     """
 
     kind: str
     number: int
     images_rgb: Images
+    landmarks: Sequence[npt.NDArray[np.float32] | None]
     settings: dict[str, Any]
+    facts: dict[str, Any]
 
 
 def require_faces(detector: str, config: ViewsConfig) -> None:
@@ -100,7 +109,8 @@ def views_of(
     """
     for kind, number, settings in _wanted(label, config):
         generator = _generator(key, kind, number, config)
-        yield RenderedView(kind, number, _images(generator, kind, crops, config), settings)
+        images, landmarks, facts = _render(generator, kind, crops, config)
+        yield RenderedView(kind, number, images, landmarks, settings, facts)
 
 
 def wanted_views(
@@ -131,12 +141,9 @@ def view_record(view: RenderedView, record: FeatureRecord) -> FeatureRecord:
         "settings": view.settings,
     }
     video_id = view_id(record.video_id, view.kind, view.number)
-    facts = {**record.facts, VIEW_FACT: origin}
-    if view.kind == "blend":
-        return replace(
-            record, video_id=video_id, label=FAKE, facts={**facts, "method": SELF_BLENDED}
-        )
-    return replace(record, video_id=video_id, facts=facts)
+    label = FAKE if view.kind == "blend" else record.label
+    facts = {**record.facts, VIEW_FACT: origin, **view.facts}
+    return replace(record, video_id=video_id, label=label, facts=facts)
 
 
 def is_pseudo_fake(facts: Mapping[str, Any]) -> bool:
@@ -167,9 +174,18 @@ def _generator(
     return np.random.default_rng(np.random.SeedSequence(words))
 
 
-def _images(generator: np.random.Generator, kind: str, crops: Crops, config: ViewsConfig) -> Images:
+def _render(
+    generator: np.random.Generator, kind: str, crops: Crops, config: ViewsConfig
+) -> tuple[Images, Sequence[npt.NDArray[np.float32] | None], dict[str, Any]]:
+    """Return the images of a view, the landmarks in each, and further facts."""
+    landmarks: Sequence[npt.NDArray[np.float32] | None] = crops.landmarks
+    facts: dict[str, Any] = {}
     if kind == "view":
-        images = apply_view(crops.images_rgb, draw_view(generator))
+        draw = draw_view(generator)
+        images = apply_view(crops.images_rgb, draw)
+        landmarks = landmarks_in_view(landmarks, [len(image) for image in crops.images_rgb], draw)
     else:
-        images = self_blend(crops, generator)
-    return degrade(images, config.degrade, generator)
+        blend = draw_blend(generator)
+        images = apply_blend(crops, blend)
+        facts = {"method": SELF_BLENDED, MASK_SHARES_FACT: blended_shares(crops, blend)}
+    return degrade(images, config.degrade, generator), landmarks, facts

@@ -22,8 +22,7 @@ import numpy.typing as npt
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video import isolated_process, sampling
-from deepfake_seq.extract.video.allowance import request
+from deepfake_seq.extract.video import allowance, sampling
 from deepfake_seq.extract.video.container import OpenVideo, open_video
 from deepfake_seq.extract.video.failures import is_out_of_memory, is_transient, reason_of
 from deepfake_seq.extract.video.images import FrameReader
@@ -101,7 +100,7 @@ def decode(
     """
     source = SourceFile(0, 0, "")
     try:
-        request(limits, path.stat().st_size)
+        allowance.request(limits, path.stat().st_size)
         source = identify(path, limits)
         if not source.size_bytes:
             raise VideoError("decode_error", "the file is empty")
@@ -115,7 +114,7 @@ def decode(
     except Exception as error:  # noqa: BLE001 - the boundary of one video
         failure = VideoError("decode_error", reason_of(error), transient=is_transient(error))
         if is_out_of_memory(error):
-            failure = isolated_process.out_of_memory(isolated_process.memory_limit())
+            failure = allowance.out_of_memory(allowance.memory_limit())
         return DecodedVideo.failed(failure, source)
 
 
@@ -177,7 +176,17 @@ def _decode(
     timeline = read_timeline(path, limits)
     if not len(timeline):
         raise VideoError("decode_error", "the file has no video frames")
-    chosen = _choose(timeline, config, span)
+    first, last = _part(timeline, span)
+    to_end = span is None or span[1] > timeline.end_seconds
+    chosen = first + sampling.choose(
+        config.strategy,
+        timeline.seconds[first:last],
+        timeline.is_key[first:last],
+        timeline.end_seconds if span is None else min(span[1], timeline.end_seconds),
+        config.frames,
+    )
+    if not len(chosen):
+        raise VideoError("decode_error", "the file has no key frame")
     only_keys = config.strategy == "keyframes"
     found = _collect(
         path, timeline, chosen, limits, only_keys=only_keys, only_these=span is not None
@@ -185,11 +194,11 @@ def _decode(
     failure = found.failure
     if not found.images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
-    if timeline.is_cut and not failure and (span is None or span[1] > timeline.end_seconds):
+    if timeline.is_cut and to_end and not failure:
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
-    if timeline.has_lost_frames and not failure:
+    if not failure and timeline.has_lost_frames(first, last, to_end=to_end):
         failure = f"frames are missing: {timeline.complaint}"
     status, reason = "ok", ""
     if failure or len(found.images) < len(chosen):
@@ -215,24 +224,16 @@ def _decode(
     )
 
 
-def _choose(timeline: Timeline, config: SamplingConfig, span: Span | None) -> npt.NDArray[np.int64]:
-    """Return the positions of the frames to decode."""
-    first, last, end = 0, len(timeline), timeline.end_seconds
-    if span is not None:
-        first, last = np.searchsorted(timeline.seconds, span)
-        end = min(end, span[1])
-        if first >= last:
-            raise VideoError(
-                "decode_error", "the video has no frames from {:g} to {:g} s".format(*span)
-            )
-    part = slice(first, last)
-    chosen = sampling.choose(
-        config.strategy, timeline.seconds[part], timeline.is_key[part], end, config.frames
-    )
-    if not len(chosen):
-        raise VideoError("decode_error", "the file has no key frame")
-    chosen += first
-    return chosen
+def _part(timeline: Timeline, span: Span | None) -> tuple[int, int]:
+    """Return the positions of the first frame in a time span, and of the first one after it."""
+    if span is None:
+        return 0, len(timeline)
+    first, last = np.searchsorted(timeline.seconds, span)
+    if first >= last:
+        raise VideoError(
+            "decode_error", "the video has no frames from {:g} to {:g} s".format(*span)
+        )
+    return int(first), int(last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +278,9 @@ def _collect(
         only_these: Whether to decode only the part of the file with the chosen frames. Otherwise
             the file is read to its end: an error in the rest makes it partial.
     """
-    request(limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen))
+    allowance.request(
+        limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen)
+    )
     wanted = timeline.times[chosen]
     start = timeline.key_before(int(chosen[0])) if only_these else None
     images: list[npt.NDArray[np.uint8]] = []
@@ -291,7 +294,8 @@ def _collect(
         try:
             for number, frame in enumerate(_frames(video, start)):
                 check_count(number, limits)
-                isolated_process.report_progress(number / len(timeline))
+                reader.follow(frame)
+                allowance.report_progress(number / len(timeline))
                 time = number if timeline.by_number else frame.pts
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue
@@ -305,9 +309,10 @@ def _collect(
             failure = reason_of(error)
     if start is not None and (not times or times[0] != wanted[0]):
         return _collect(path, timeline, chosen, limits, only_keys=only_keys)
-    last = len(timeline) - 1
-    positions = np.minimum(np.searchsorted(timeline.times, times), last)
-    return _Collected(images, positions, failure, reader.facts)
+    found = np.minimum(np.searchsorted(timeline.times, times), len(timeline) - 1)
+    # A frame with a damaged time stamp comes out of order.
+    positions, order = np.unique(found, return_index=True)
+    return _Collected([images[at] for at in order], positions, failure, reader.facts)
 
 
 def _frames(video: OpenVideo, start: int | None) -> Iterator[Any]:

@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
-from deepfake_seq.extract.video import decode
+from deepfake_seq.extract.video import decode, file_facts
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
+from deepfake_seq.extract.video.file_facts import FileFacts
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 from deepfake_seq.store import SourceFile
 
@@ -68,7 +69,7 @@ class Decoders:
     def frames_at(self, path: Path, positions: Sequence[int]) -> SampledFrames | None:
         """Decode the frames at `positions` in order of presentation; None if that fails."""
         try:
-            frames: SampledFrames | None = self._call(
+            frames: SampledFrames | None = self.call(
                 decode.frames_at, path, positions, self._limits
             )
         except VideoError:
@@ -87,24 +88,30 @@ class Decoders:
             EngineError: A process cannot be started.
         """
         try:
-            decoded: DecodedVideo = self._call(
+            decoded: DecodedVideo = self.call(
                 decode.decode, path, self._sampling, self._limits, span
             )
         except VideoError as error:
-            if error.status == "timeout" and self._sampling.strategy != "keyframes":
-                hint = f"{error}, or --sampling keyframes"
-                error = VideoError(error.status, hint, facts=error.facts)
             return DecodedVideo.failed(error, without_content(path))
         return decoded
 
     def duration(self, path: Path) -> float:
         """Return the duration of a video in seconds, without decoding it; 0 if that fails."""
         try:
-            return float(self._call(decode.duration, path, self._limits))
+            return float(self.call(decode.duration, path, self._limits))
         except VideoError:
             return 0.0
 
-    def _call(self, *call: Any) -> Any:
+    def file_facts(self, path: Path) -> FileFacts:
+        """Read the headers of a video file; a failure becomes a reason."""
+        try:
+            facts: FileFacts = self.call(file_facts.read_file_facts, path, self._limits)
+        except VideoError as error:
+            return FileFacts(failure=str(error))
+        return facts
+
+    def call(self, *call: Any) -> Any:
+        """Call a function in one of the processes; see `IsolatedProcess.call`."""
         process = self._free.get()
         try:
             return process.call(*call)

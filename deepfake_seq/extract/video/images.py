@@ -35,6 +35,12 @@ class FrameReader:
         self._container_ratio = stream.sample_aspect_ratio
         self._first_ratio = self._context.sample_aspect_ratio
         self.facts: dict[str, str] = {}
+        self._key_rotation = 0
+
+    def follow(self, frame: Any) -> None:
+        """Note what a frame says of the frames after it; to be called with every decoded frame."""
+        if frame.key_frame:
+            self._key_rotation = frame.rotation
 
     def image(self, frame: Any) -> npt.NDArray[np.uint8]:
         """Return a frame as an image, uint8 (H, W, 3).
@@ -56,7 +62,8 @@ class FrameReader:
             if frame.colorspace in _UNKNOWN_MATRIX and frame.format.name.startswith("yuv"):
                 form["src_colorspace"] = Colorspace.BT2020
             image = conversion.apply(frame.to_ndarray(format="rgb48le", **form))
-        return _upright(image, frame.rotation)
+        # In H.264 and H.265, only key frames may say how the picture is turned.
+        return _upright(image, frame.rotation or self._key_rotation)
 
     def _sample_aspect_ratio(self) -> Fraction:
         """Return the ratio of width to height of a pixel of the frame decoded last; 0 if unknown.

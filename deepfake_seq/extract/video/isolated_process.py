@@ -7,7 +7,6 @@ memory and time, and without the deep-learning frameworks of the parent. The poo
 
 from __future__ import annotations
 
-import errno
 import math
 import multiprocessing
 import os
@@ -17,41 +16,21 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any
 
 from deepfake_seq.config import LimitsConfig
 from deepfake_seq.config.execution import (
-    GIB,
     MAX_SECONDS,
-    MEMORY_FACT,
     MIN_MEMORY_BYTES,
     MIN_SECONDS,
     SECONDS_FACT,
 )
 from deepfake_seq.errors import EngineError, VideoError
-from deepfake_seq.extract.video import shared_memory
+from deepfake_seq.extract.video import allowance, shared_memory
+from deepfake_seq.extract.video.failures import is_out_of_memory
 
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
-_REPORT_SECONDS = 0.5
-
-
-class _Notice(NamedTuple):
-    """What a process sends during a call.
-
-    Attributes:
-        seconds: Time limit that the call needs; None to keep it.
-        share: How much is done, from 0 to 1.
-    """
-
-    seconds: float | None = None
-    share: float = 0.0
-
-
-class _OutOfMemory(NamedTuple):
-    """What a process sends in place of a result that it has no memory for."""
-
-    limit_bytes: int | None
 
 
 class IsolatedProcess:
@@ -91,7 +70,9 @@ class IsolatedProcess:
             watch = _Watch(self._limits.seconds or MIN_SECONDS, self._process.kill)
             try:
                 self._connection.send((function, arguments))
-                while isinstance(value := shared_memory.receive(self._connection), _Notice):
+                while isinstance(
+                    value := shared_memory.receive(self._connection), allowance.Notice
+                ):
                     watch.update(value)
             except (EOFError, OSError) as error:
                 self._process.join()
@@ -100,8 +81,8 @@ class IsolatedProcess:
                 if self._closed.is_set() or attempt + 1 == _ATTEMPTS:
                     raise _death(self._process.exitcode) from error
             else:
-                if isinstance(value, _OutOfMemory):
-                    raise out_of_memory(value.limit_bytes)
+                if isinstance(value, allowance.OutOfMemory):
+                    raise allowance.out_of_memory(value.limit_bytes)
                 return value
             finally:
                 watch.cancel()
@@ -167,7 +148,7 @@ class _Watch:
         self._start = time.monotonic()
         self._timer = self._started()
 
-    def update(self, notice: _Notice) -> None:
+    def update(self, notice: allowance.Notice) -> None:
         """Note how much is done, and extend the time limit if requested."""
         self._share = max(self._share, notice.share)
         if notice.seconds is not None and self._seconds < notice.seconds <= MAX_SECONDS:
@@ -203,55 +184,6 @@ class _Watch:
         self._kill()
 
 
-def out_of_memory(limit_bytes: int | None) -> VideoError:
-    """Return the error of a video that needs more memory than the limit, or than there is."""
-    if limit_bytes is None:
-        return VideoError("decode_error", "out of memory", transient=True)
-    gib = limit_bytes / GIB
-    return VideoError(
-        "decode_error",
-        f"out of memory: decoding needs more than {gib:.3g} GiB; try --memory {2 * math.ceil(gib)}",
-        transient=True,
-        facts={MEMORY_FACT: limit_bytes},
-    )
-
-
-_calls: Connection | None = None
-"""The connection to the main process, in a process that answers calls."""
-
-_last_report = 0.0
-
-
-def extend_time(seconds: float) -> None:
-    """Request a longer time limit for the call in progress; does nothing in the main process."""
-    if _calls is not None:
-        shared_memory.send(_calls, _Notice(seconds))
-
-
-def extend_memory(memory_bytes: int) -> None:
-    """Raise the memory limit of this process; does nothing in the main process.
-
-    It stays raised, because a process does not give back all its memory after a large video.
-    """
-    limit = memory_limit()
-    if _calls is not None and limit is not None and memory_bytes > limit:
-        _limit_memory(memory_bytes)
-
-
-def report_progress(share: float) -> None:
-    """Report how much of the call in progress is done, from 0 to 1, at most twice a second."""
-    global _last_report
-    if _calls is not None and (now := time.monotonic()) > _last_report + _REPORT_SECONDS:
-        _last_report = now
-        shared_memory.send(_calls, _Notice(share=share))
-
-
-def memory_limit() -> int | None:
-    """Return the limit on the address space of this process in bytes; None if there is none."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if limit == resource.RLIM_INFINITY else limit
-
-
 def _death(exit_code: int | None) -> VideoError:
     if exit_code is not None and exit_code < 0:
         how = f"was killed by {signal.Signals(-exit_code).name}"
@@ -264,7 +196,6 @@ def _death(exit_code: int | None) -> VideoError:
 
 def _serve(connection: Connection, memory_bytes: int) -> None:
     """Run in the other process: answer calls until the parent has ended."""
-    global _calls
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     silence = os.open(os.devnull, os.O_RDWR)
@@ -272,9 +203,9 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
         os.dup2(silence, descriptor)
     from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
-    _limit_memory(memory_bytes or MIN_MEMORY_BYTES)
+    allowance.connect(connection, memory_bytes or MIN_MEMORY_BYTES)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send(True)
-    _calls = connection
     while True:
         try:
             function, arguments = connection.recv()
@@ -282,19 +213,15 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             return
         try:
             shared_memory.send(connection, function(*arguments))
-        except MemoryError:
-            shared_memory.send(connection, _OutOfMemory(memory_limit()))
-        except OSError as error:
-            if error.errno != errno.ENOMEM:
+        except (MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
                 raise
-            shared_memory.send(connection, _OutOfMemory(memory_limit()))
+            shared_memory.send(connection, allowance.OutOfMemory(allowance.memory_limit()))
 
 
-def _limit_memory(memory_bytes: int) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if most != resource.RLIM_INFINITY:
-        memory_bytes = min(memory_bytes, most)
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))
-    except (OSError, ValueError):  # macOS does not enforce this limit
-        return
+def _end_with_parent() -> None:
+    """End this process, even during a call, once the parent has ended: nobody limits its time."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from av.stream import Disposition
 
@@ -12,7 +13,8 @@ _COMPARABLE = 4
 """Ratio of total pixels up to which two streams are alternatives of each other."""
 
 
-class StreamSize(NamedTuple):
+@dataclass(frozen=True)
+class StreamSize:
     """A video stream of a file.
 
     Attributes:

@@ -19,6 +19,9 @@ from deepfake_seq.extract.video.failures import is_transient
 _MAX_REORDERED = 32
 """Largest number of frames by which decoders move a frame; H.264 and H.265 allow 16."""
 
+_COMPARED = 5
+"""Number of times before and after a step back that show whether the times start again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
@@ -65,19 +68,23 @@ class Timeline:
         """Whether much less video was found than the container claims."""
         return _is_much(self.claimed_seconds - self.end_seconds, self.claimed_seconds)
 
-    @property
-    def has_lost_frames(self) -> bool:
-        """Whether FFmpeg reported an error in the container, and frames seem to be missing.
+    def has_lost_frames(self, first: int, last: int, *, to_end: bool) -> bool:
+        """Return whether FFmpeg reported an error in the container, and frames seem to be missing.
 
         Gaps alone prove nothing: a frozen picture looks like missing frames, and so does a sound
         track that is longer than the video.
+
+        Args:
+            first: Position of the first frame that matters.
+            last: Position of the first frame after those that matter.
+            to_end: Whether the end of the file matters.
         """
-        if not self.complaint or not len(self):
+        if not self.complaint:
             return False
-        gaps = np.diff(self.seconds)
+        gaps = np.diff(self.seconds[first:last])
         typical = float(np.median(gaps)) if len(gaps) else 0.0
         gaps_seconds = float((gaps[gaps > 2.5 * typical] - typical).sum())
-        at_end = max(self.file_seconds - self.end_seconds, 0.0)
+        at_end = max(self.file_seconds - self.end_seconds, 0.0) if to_end else 0.0
         return _is_much(gaps_seconds + at_end, max(self.file_seconds, self.end_seconds))
 
 
@@ -124,6 +131,11 @@ def read_timeline(path: Path, limits: LimitsConfig) -> Timeline:
         seconds = seconds - seconds[0]
         typical = float(np.median(np.diff(seconds))) if len(times) > 1 else 1.0 / (fps or 25.0)
         end = float(seconds[-1]) + (last or typical)
+    if 0 < limits.duration_seconds < end:
+        raise VideoError(
+            "rejected",
+            f"a video of {end:.1f} s exceeds the limit of {limits.duration_seconds:g} s",
+        )
     complaint = next((" ".join(message.split()) for _, _, message in log), "")
     return Timeline(
         times,
@@ -224,8 +236,8 @@ def increasing(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return times of decoded frames that do not decrease.
 
     Times that stay lower than before start again, as in two recordings joined byte by byte: they
-    continue after the frame before them. Single times that are too low are damaged: they are raised
-    to the time before them.
+    continue after the frame before them. Single times that are too low or too high are damaged:
+    they become those of a frame beside them.
 
     Args:
         seconds: (N,) times of the frames in the order in which the decoder returns them.
@@ -236,8 +248,10 @@ def increasing(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     typical = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
     shifted = seconds.copy()
     for position in np.flatnonzero(steps < 0) + 1:
-        before = shifted[position - 1]
-        later = shifted[position : position + _MAX_REORDERED]
-        if (later <= before).all():
-            shifted[position:] += before + typical - shifted[position]
+        before = shifted[max(position - _COMPARED, 0) : position]
+        after = shifted[position : position + _COMPARED]
+        if np.median(after) < np.median(before):
+            shifted[position:] += before.max() + typical - shifted[position]
+        elif after[0] >= np.median(before):
+            np.minimum(before, after[0], out=before)
     return np.maximum.accumulate(shifted)

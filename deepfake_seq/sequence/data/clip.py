@@ -8,9 +8,15 @@ from pathlib import Path
 
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import DatasetError
-from deepfake_seq.sequence.data.views import View
+from deepfake_seq.sequence.data.views import (
+    NOTHING_REPLACED,
+    MaskShares,
+    View,
+    mask_shares_of,
+)
 from deepfake_seq.store import Record
 from deepfake_seq.store.record_ids import person_of, video_of
+from deepfake_seq.store.records.record import MASK_SHARES_FACT
 
 _MAX_LISTED = 3
 
@@ -39,6 +45,9 @@ class Clip:
         facts: Further metadata from the store: `method`, `dataset`, `width`, `height`, `fps`,
             `duration_seconds`, `codec` …
         views: Views of the clip, used only in training.
+        mask_views: Further views that only the second output of a network is trained on; see
+            `TrainConfig.auxiliary`.
+        mask_shares: Share of each face region that was replaced; None if it is unknown.
     """
 
     video_id: str
@@ -50,10 +59,24 @@ class Clip:
     face_pixels: float = 0.0
     facts: dict[str, object] = field(default_factory=dict)
     views: tuple[View, ...] = ()
+    mask_views: tuple[View, ...] = ()
+    mask_shares: MaskShares | None = None
 
     @classmethod
     def of(cls, record: Record) -> Clip:
-        """Create the clip of a record, which must have a valid frame."""
+        """Create the clip of a record, which must have a valid frame.
+
+        Raises:
+            DatasetError: Its shares of replaced face regions are invalid.
+        """
+        try:
+            shares = NOTHING_REPLACED if record.label == REAL else mask_shares_of(record.facts)
+        except ValueError as error:
+            raise DatasetError(
+                f"{record.video_id}: the fact {MASK_SHARES_FACT!r} is not the shares of "
+                f"six face regions ({error}). Extract the clip again. "
+                f"Received: {record.facts[MASK_SHARES_FACT]!r}"
+            ) from error
         return cls(
             record.video_id,
             record.label,
@@ -63,6 +86,7 @@ class Clip:
             record.source.size_bytes,
             record.face_pixels,
             record.facts,
+            mask_shares=shares,
         )
 
     @property
@@ -105,6 +129,5 @@ def require_consistent_labels(clips: Iterable[Clip], store: Path) -> None:
     more = f"; and {len(clashes) - _MAX_LISTED} more" if len(clashes) > _MAX_LISTED else ""
     raise DatasetError(
         f"{len(clashes)} videos have opposite labels in {store}: {examples}{more}. Delete the file "
-        "with the wrong label and run `deepseq extract` with --prune, or remove its record: "
-        f"`deepseq remove {store} ID`."
+        f"with the wrong label, and its record with `deepseq remove {store} ID`."
     )

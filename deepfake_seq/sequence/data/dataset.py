@@ -13,10 +13,17 @@ import numpy.typing as npt
 from deepfake_seq.config import MIN_VALID_FRAMES, TRAINING_MEMORY_BYTES
 from deepfake_seq.datasets import FAKE, REAL, UNKNOWN, add_duplicate_groups
 from deepfake_seq.errors import DatasetError
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.sequence.data.clip import Clip, clip_key, require_consistent_labels
-from deepfake_seq.sequence.data.features import ArrayFeatures, Arrays, Features, Rows, StoreFeatures
+from deepfake_seq.sequence.data.features import (
+    Arrays,
+    CollectedFeatures,
+    Features,
+    Rows,
+    SelectedBlocks,
+)
 from deepfake_seq.sequence.data.view_records import ViewRecord, attach_views
-from deepfake_seq.sequence.data.views import DAMAGED, UNUSABLE, is_view
+from deepfake_seq.sequence.data.views import BLEND, DAMAGED, UNUSABLE, is_view
 from deepfake_seq.store import FeatureStore, Record, Store
 from deepfake_seq.store.record_ids import clip_id_of, is_view_id
 
@@ -92,23 +99,55 @@ class SequenceData:
         """Whether each clip has a fake view, so that training on it includes a fake."""
         return [any(view.label == FAKE for view in clip.views) for clip in self.clips]
 
-    def with_views(self) -> TrainingRows:
+    def without_pseudo_fakes(self) -> SequenceData:
+        """Return the clips with their self-blended fakes as `mask_views` alone."""
+        clips = tuple(
+            replace(
+                clip,
+                views=tuple(view for view in clip.views if view.kind != BLEND),
+                mask_views=(
+                    *clip.mask_views,
+                    *(view for view in clip.views if view.kind == BLEND),
+                ),
+            )
+            if clip.views
+            else clip
+            for clip in self.clips
+        )
+        return replace(self, clips=clips)
+
+    @property
+    def mask_shares(self) -> npt.NDArray[np.float32]:
+        """Share of each face region that was replaced, float32 (N, 6); NaN if unknown."""
+        unknown = (np.nan,) * len(REGIONS)
+        shares = [clip.mask_shares or unknown for clip in self.clips]
+        return np.array(shares, dtype=np.float32).reshape(-1, len(REGIONS))
+
+    def with_views(self, *, masks: bool = False) -> TrainingRows:
         """Return the rows to train on: each clip, followed by its views.
 
         Evaluation, calibration, counts and files use the clips alone.
+
+        Args:
+            masks: Whether to add the `mask_views`. Their label is unknown, so that they have no
+                weight in the loss of the logits.
         """
-        if not any(clip.views for clip in self.clips):
+        if not any(clip.views or clip.mask_views for clip in self.clips):
             return TrainingRows(self)
         clips, rows = [], []
         for clip, row in zip(self.clips, self.rows.tolist(), strict=True):
-            clips += [
-                replace(clip, views=()),
-                *(
-                    replace(clip, video_id=view.video_id, label=view.label, views=())
-                    for view in clip.views
-                ),
-            ]
-            rows += [row, *(view.row for view in clip.views)]
+            views = [(view, view.label) for view in clip.views]
+            if masks:
+                views += [(view, UNKNOWN) for view in clip.mask_views]
+            alone = replace(clip, views=(), mask_views=())
+            clips.append(alone)
+            for view, label in views:
+                # An augmented copy has the shares of its clip; those of a fake may be unknown.
+                shares = view.mask_shares if view.kind == BLEND else clip.mask_shares
+                clips.append(
+                    replace(alone, video_id=view.video_id, label=label, mask_shares=shares)
+                )
+            rows += [row, *(view.row for view, _ in views)]
         return TrainingRows(
             SequenceData(tuple(clips), self.features, np.array(rows, dtype=np.int64))
         )
@@ -117,6 +156,12 @@ class SequenceData:
         """Return the clips at `positions` with their views, without copying features."""
         clips = tuple(self.clips[position] for position in positions)
         return SequenceData(clips, self.features, self.rows[positions])
+
+    def with_blocks(self, names: Sequence[str]) -> SequenceData:
+        """Return the clips with some of their evidence blocks."""
+        if tuple(names) == tuple(self.features.blocks):
+            return self
+        return replace(self, features=SelectedBlocks(self.features, names))
 
     @staticmethod
     def joined(subsets: Sequence[SequenceData]) -> SequenceData:
@@ -132,8 +177,8 @@ class SequenceData:
 
     def epoch(
         self, size: int, generator: np.random.Generator, *, balanced: bool = False
-    ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-        """Yield every clip once in random order, in batches with labels.
+    ) -> Iterator[tuple[Arrays, Rows]]:
+        """Yield every clip once in random order, in batches with the positions of the clips.
 
         Args:
             size: Number of clips in a batch; the last one may be smaller.
@@ -143,11 +188,10 @@ class SequenceData:
         labels = self.labels
         for chunk in self.features.chunks(self.rows, generator):
             features, rows = self.features.hold(self.rows[chunk])
-            chunk_labels = labels[chunk]
-            order = _balanced(chunk_labels, generator) if balanced else np.arange(len(chunk))
+            order = _balanced(labels[chunk], generator) if balanced else np.arange(len(chunk))
             for start in range(0, len(order), size):
                 chosen = order[start : start + size]
-                yield features.read(rows[chosen]), chunk_labels[chosen]
+                yield features.read(rows[chosen]), chunk[chosen]
 
 
 TrainingRows = NewType("TrainingRows", SequenceData)
@@ -156,7 +200,11 @@ a type checker finds training code that forgets the views."""
 
 
 def load(
-    store: FeatureStore, memory_bytes: int = TRAINING_MEMORY_BYTES, *, views: bool = True
+    store: FeatureStore,
+    memory_bytes: int = TRAINING_MEMORY_BYTES,
+    *,
+    views: bool = True,
+    evidence: Sequence[str] = (),
 ) -> SequenceData:
     """Load every labelled clip with enough valid frames, sorted by id.
 
@@ -165,52 +213,41 @@ def load(
         memory_bytes: Maximum size of features held in memory; larger ones are streamed. Views whose
             clip is not in the store do not count.
         views: Whether to load the views of the clips, which only training uses.
+        evidence: Evidence blocks to load; by default those that every loaded record has.
 
     Raises:
-        DatasetError: The store has no such clip, or one file has opposite labels.
+        DatasetError: The store has no such clip, one file has opposite labels, or a clip lacks a
+            requested block.
         StoreError: A record is damaged.
     """
     excluded: Counter[str] = Counter()
     clips: list[tuple[Clip, int]] = []
     view_records: list[ViewRecord] = []
-    video_ids: list[str] = []
-    in_memory: Arrays | None = None
-    shape = (0, 0)
     names = store.reading_order
     if not views:
         names = [name for name in names if not is_view_id(name)]
     usable_rows = sum(clip_id_of(name) in store for name in names)
+    collected = CollectedFeatures(store, usable_rows, memory_bytes, evidence)
     for record in _labelled_records(store, names, excluded):
-        row = len(video_ids)
-        if not row:
-            shape = record.features.shape
-            if 2 * usable_rows * shape[0] * shape[1] <= memory_bytes:
-                in_memory = (
-                    np.empty((usable_rows, *shape), dtype=np.float16),
-                    np.empty((usable_rows, shape[0]), dtype=np.bool_),
-                )
         if not is_view(record.video_id, record.facts):
-            clips.append((Clip.of(record), row))
+            clips.append((Clip.of(record), len(collected)))
         else:
             try:
-                view_records.append(ViewRecord.read(record, row))
+                view_records.append(ViewRecord.read(record, len(collected)))
             except ValueError:
                 excluded[DAMAGED] += 1
                 continue
             if clip_id_of(record.video_id) not in store:
                 continue  # `attach_views` counts it
-        if in_memory:
-            in_memory[0][row], in_memory[1][row] = record.features, record.mask
-        video_ids.append(record.video_id)
+        collected.add(record)
     # Sorted by name: in memory, the model for a seed then does not depend on the order on disk.
     clips.sort(key=lambda pair: pair[0].video_id)
     with_views = attach_views([clip for clip, _ in clips], view_records, excluded)
     if not with_views:
         raise nothing_to_train_on(store, excluded)
     require_consistent_labels(with_views, store.path)
-    features = ArrayFeatures(*in_memory) if in_memory else StoreFeatures(store, video_ids, shape)
     rows = np.array([row for _, row in clips], dtype=np.int64)
-    return SequenceData(with_views, features, rows, excluded)
+    return SequenceData(with_views, collected.features(), rows, excluded)
 
 
 def usable(store: Store[R], excluded: Counter[str]) -> Iterator[R]:
@@ -255,10 +292,14 @@ def _labelled_records(store: Store[R], names: Sequence[str], excluded: Counter[s
 def _balanced(labels: npt.NDArray[np.int64], generator: np.random.Generator) -> Rows:
     """Return positions in random order, with those of the rarer class repeated.
 
-    The classes alternate, so that every batch is balanced.
+    The classes alternate, so that every batch is balanced. Rows without a label are at random
+    places between them.
     """
+    unlabelled = np.flatnonzero(labels == UNKNOWN)
     classes = [generator.permutation(np.flatnonzero(labels == label)) for label in (REAL, FAKE)]
     size = max(map(len, classes))
     if not all(map(len, classes)):
-        return np.concatenate(classes)
-    return np.stack([np.resize(positions, size) for positions in classes], axis=1).ravel()
+        return np.concatenate([*classes, unlabelled])
+    order = np.stack([np.resize(positions, size) for positions in classes], axis=1).ravel()
+    places = generator.integers(0, len(order), len(unlabelled), endpoint=True)
+    return np.insert(order, places, unlabelled)

@@ -12,7 +12,7 @@ import msgspec
 from deepfake_seq.config import VIEW_KINDS
 from deepfake_seq.datasets import FAKE
 from deepfake_seq.sequence.data.clip import Clip
-from deepfake_seq.sequence.data.views import WITHOUT_CLIP, View
+from deepfake_seq.sequence.data.views import WITHOUT_CLIP, View, mask_shares_of
 from deepfake_seq.store import Record
 from deepfake_seq.store.record_ids import VIEW_FACT, view_id
 
@@ -57,7 +57,14 @@ class ViewRecord:
         name = view_id(fact.of, fact.kind, fact.number)
         if fact.kind not in VIEW_KINDS or record.video_id != name:
             raise ValueError(f"the name does not match {fact}. Received: {record.video_id!r}")
-        view = View(record.video_id, record.label, **msgspec.structs.asdict(fact), row=row)
+        shares = mask_shares_of(record.facts)
+        view = View(
+            record.video_id,
+            record.label,
+            **msgspec.structs.asdict(fact),
+            row=row,
+            mask_shares=shares,
+        )
         return cls(view, record.source.sha256, frozenset(record.groups), record.split)
 
     def fits(self, clip: Clip) -> bool:

@@ -11,21 +11,50 @@ from typing import Any
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
+from deepfake_seq.face_regions import REGIONS
+from deepfake_seq.sequence.data.preprocessing import STATISTICS, input_width
 from deepfake_seq.sequence.models.architecture import DENSE_UNITS, FRAME_UNITS
+from deepfake_seq.sequence.models.sequence_model import MASK_HEAD, WIDE_KERNEL
 
 
-def build_model(config: ModelConfig, frames: int, width: int) -> Any:
-    """Build an untrained `keras.Model` with two inputs.
+def build_model(config: ModelConfig, frames: int, width: int, *, masks: bool = False) -> Any:
+    """Build an untrained `keras.Model` of the inputs of `preprocessing.Inputs`.
 
-    The inputs are `features`, float32 (N, T, D), and `mask`, bool (N, T), with the valid frames
-    first and at least one per clip; the output is float32 (N, 1).
+    The inputs are `features`, float32 (N, T, W), `mask`, bool (N, T), with the valid frames first
+    and at least one per clip and, for a model with a wide part, `statistics`, float32 (N, S). The
+    output is float32 (N, 1) or, with `masks`, a list of it and of the second output, float32
+    (N, 6).
 
     Args:
         config: Settings of the model.
         frames: Number of frames T.
         width: Width D of the features.
+        masks: Whether to add the output that predicts the replaced shares of face regions.
     """
-    return MODEL_TABLE[config.name](config, frames, width)
+    model = MODEL_TABLE[config.name](config, frames, input_width(config.inputs, width))
+    if config.statistics:
+        model = _with_wide_part(model, config, width)
+    if masks:
+        keras = load_keras()
+        outputs = [model.output, _mask_logits(model)]
+        model = keras.Model(model.inputs, outputs, name=config.name)
+    return model
+
+
+def _mask_logits(model: Any) -> Any:
+    """Build the second output; it reads the inputs of the layer that computes the logit."""
+    x = model.get_layer("dropout").output
+    logits = load_keras().layers.Dense(len(REGIONS), name=MASK_HEAD)(x)
+    return _mean_of_valid(logits, model.inputs[1]) if len(logits.shape) > 2 else logits
+
+
+def _with_wide_part(model: Any, config: ModelConfig, width: int) -> Any:
+    keras = load_keras()
+    count = STATISTICS[config.statistics] * width
+    statistics = keras.Input((count,), dtype="float32", name="statistics")
+    wide = keras.layers.Dense(1, use_bias=False, name=WIDE_KERNEL.split("/")[0])(statistics)
+    logit = keras.layers.Add(name="wide_and_deep")([model.output, wide])
+    return keras.Model([*model.inputs, statistics], logit, name=config.name)
 
 
 def _recurrent(config: ModelConfig, frames: int, width: int) -> Any:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Arrays, Tensor
-from deepfake_seq.sequence.data.preprocessing import Preprocessor, deltas, input_width, valid_rows
-from deepfake_seq.sequence.models import sequence_model
+from deepfake_seq.sequence.data.preprocessing import (
+    STATISTICS,
+    Preprocessor,
+    Scaling,
+    input_width,
+    statistics,
+)
+from deepfake_seq.sequence.models import autoencoder, sequence_model
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import Shapes
 
 _BATCH = 256
 _NETWORK = "network/"
 _MEAN, _SCALE = "preprocessor/mean", "preprocessor/scale"
+_WIDE_MEAN, _WIDE_SCALE = "preprocessor/statistics_mean", "preprocessor/statistics_scale"
 _WEIGHTS, _BIAS = "logistic/weights", "logistic/bias"
 
 
@@ -42,6 +49,19 @@ class Network(Protocol):
         ...
 
 
+@runtime_checkable
+class LinearPart(Protocol):
+    """A network that adds a linear function of a clip's statistics to its logit."""
+
+    def linear_terms(self, arrays: Arrays) -> Tensor:
+        """Return the terms of that function for each clip, float32 (N, S).
+
+        Column s D + d is that of statistic s of feature d. A term is 0 if the statistic is that of
+        the mean training clip. S is 0 if the network has no such part.
+        """
+        ...
+
+
 def mean_logits(networks: Sequence[Network], arrays: Arrays) -> npt.NDArray[np.float64]:
     """Return the mean of the networks' logits, (N,)."""
     return np.asarray(np.mean([network.logits(arrays) for network in networks], axis=0))
@@ -51,13 +71,11 @@ class SequenceNetwork:
     """A sequence model, run in NumPy regardless of the framework that trained it.
 
     Args:
-        config: Settings of the model.
         preprocessor: Preprocessing of its inputs.
         weights: Weights by their names in `sequence_model.shapes`.
     """
 
-    def __init__(self, config: ModelConfig, preprocessor: Preprocessor, weights: Weights) -> None:
-        self._config = config
+    def __init__(self, preprocessor: Preprocessor, weights: Weights) -> None:
         self._preprocessor = preprocessor
         self._weights = weights
 
@@ -75,9 +93,12 @@ class SequenceNetwork:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """See `Network`."""
+        frames, statistics = self._preprocessor.frames, self._preprocessor.statistics
+        wide = {_WIDE_MEAN: statistics.mean, _WIDE_SCALE: statistics.scale}
         return {
-            _MEAN: self._preprocessor.mean,
-            _SCALE: self._preprocessor.scale,
+            _MEAN: frames.mean,
+            _SCALE: frames.scale,
+            **(wide if self._preprocessor.config.statistics else {}),
             **{f"{_NETWORK}{name}": tensor for name, tensor in self._weights.items()},
         }
 
@@ -88,15 +109,24 @@ class SequenceNetwork:
         for start in range(0, len(mask), _BATCH):
             batch = slice(start, start + _BATCH)
             inputs = self._preprocessor.apply(features[batch], mask[batch])
-            logits.append(sequence_model.run(self._config, self._weights, inputs, mask[batch]))
+            config = self._preprocessor.config
+            logits.append(sequence_model.run(config, self._weights, inputs))
         return np.concatenate(logits, dtype=np.float64)
+
+    def linear_terms(self, arrays: Arrays) -> Tensor:
+        """See `LinearPart`."""
+        inputs = self._preprocessor.apply(*arrays)
+        if not self._preprocessor.config.statistics:
+            return inputs.statistics
+        kernel = self._weights[sequence_model.WIDE_KERNEL]
+        return np.asarray(inputs.statistics * kernel[:, 0], dtype=np.float32)
 
 
 class LogisticNetwork:
     """Logistic regression on statistics of a clip's valid frames.
 
     Args:
-        inputs: Set of statistics; see `statistics`.
+        inputs: Set of statistics; see `preprocessing.statistics`.
         weights: Weight of each statistic, not standardised; float32 (S,).
         bias: float32 (1,).
     """
@@ -123,32 +153,6 @@ class LogisticNetwork:
         return np.asarray(rows @ self._weights.astype(np.float64) + float(self._bias[0]))
 
 
-def statistics(arrays: Arrays, inputs: str) -> Tensor:
-    """Compute the inputs of the logistic regression.
-
-    Args:
-        arrays: Features (N, T, D) and mask (N, T), with at least one valid frame per clip.
-        inputs: `features` for mean and standard deviation over the valid frames, `delta` for the
-            mean |Δ| between consecutive ones, `both` for all three, or `mean` for the mean alone.
-
-    Returns:
-        float32 (N, S); S is D times the number of statistics.
-    """
-    features, mask = arrays
-    values = valid_rows(features, mask)
-    count = mask.sum(axis=1, keepdims=True).astype(np.float32)
-    mean: Tensor = values.sum(axis=1) / count
-    if inputs == "mean":
-        return mean
-    change: Tensor = deltas(features, mask).sum(axis=1) / np.maximum(count - 1, 1)
-    if inputs == "delta":
-        return change
-    centred = np.where(mask[..., None], values - mean[:, None], 0)
-    deviation = np.sqrt(np.square(centred).sum(axis=1) / count)
-    columns = [mean, deviation] if inputs == "features" else [mean, deviation, change]
-    return np.concatenate(columns, axis=1)
-
-
 def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> Network:
     """Rebuild a network from its `tensors`.
 
@@ -161,20 +165,31 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
         ValueError: The tensors do not fit the model; the message names one of them.
     """
     if config.name == "logistic":
-        count = {"features": 2, "delta": 1, "both": 3}[config.inputs]
-        _check(tensors, {_WEIGHTS: (count * width,), _BIAS: (1,)})
+        _check(tensors, {_WEIGHTS: (STATISTICS[config.inputs] * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
+    if config.name == "autoencoder":
+        _check(tensors, autoencoder.shapes(width))
+        if tensors["preprocessor/residual_scale"][0] <= 0:
+            raise ValueError("preprocessor/residual_scale must be above 0")
+        return autoencoder.AutoencoderNetwork(tensors)
     inputs = input_width(config.inputs, width)
-    shapes = sequence_model.shapes(config, inputs)
-    network_shapes = {f"{_NETWORK}{name}": shape for name, shape in shapes.items()}
-    _check(tensors, {_MEAN: (inputs,), _SCALE: (inputs,), **network_shapes})
-    if (tensors[_SCALE] <= 0).any():
-        raise ValueError(f"{_SCALE} must be above 0. Received: {tensors[_SCALE].min():g}")
+    shapes = sequence_model.shapes(config, width)
+    scalings: Shapes = {_MEAN: (inputs,), _SCALE: (inputs,)}
+    if config.statistics:
+        count = (STATISTICS[config.statistics] * width,)
+        scalings |= {_WIDE_MEAN: count, _WIDE_SCALE: count}
+    _check(tensors, scalings | {f"{_NETWORK}{name}": shape for name, shape in shapes.items()})
+    for name in (_SCALE, _WIDE_SCALE):
+        if name in scalings and (tensors[name] <= 0).any():
+            raise ValueError(f"{name} must be above 0. Received: {tensors[name].min():g}")
+    none = np.zeros(0, dtype=np.float32)
     preprocessor = Preprocessor(
-        config.inputs, config.shuffle_frames, tensors[_MEAN], tensors[_SCALE]
+        config,
+        Scaling(tensors[_MEAN], tensors[_SCALE]),
+        Scaling(tensors.get(_WIDE_MEAN, none), tensors.get(_WIDE_SCALE, none)),
     )
     weights = {name: tensors[f"{_NETWORK}{name}"] for name in shapes}
-    return SequenceNetwork(config, preprocessor, weights)
+    return SequenceNetwork(preprocessor, weights)
 
 
 def unscaled(config: ModelConfig, width: int, weights: Weights) -> Network:

@@ -12,27 +12,31 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def render(template: str, **context: Any) -> str:
-    """Render a file of `templates/` as a page.
+_HOME = "deepfake_seq.sequence.reports"
+
+
+def render(template: str, package: str = _HOME, **context: Any) -> str:
+    """Render a file of `templates/` as a page; it may include the templates of this package.
 
     All text is escaped and stays on one line: text with invisible or direction-changing characters
     is written as a Python string literal.
 
     Args:
         template: Name of the template file.
+        package: Package whose `templates/` contains it.
         context: The template's variables.
     """
-    return _environment().get_template(template).render(context)
+    return _environment(package).get_template(template).render(context)
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _environment(package: str) -> Environment:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         autoescape=True,
         finalize=_visible,
         keep_trailing_newline=True,
-        loader=PackageLoader("deepfake_seq.sequence.reports"),
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys([package, _HOME])]),
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,

@@ -8,7 +8,7 @@ from typing import Any
 from deepfake_seq.config import UNTRAINED
 from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.evaluation.threshold import Decision
-from deepfake_seq.sequence.reports.tables import markdown, metrics_rows
+from deepfake_seq.sequence.reports.tables import block_rows, markdown, metrics_rows
 
 _FEW_CLIPS = 100
 
@@ -62,6 +62,7 @@ def card(
         f"- {_abstention(decision, metrics)}",
         f"- Shortcut check: {_shortcut(notes['shortcut'])}",
         "",
+        *_blocks(metrics.get("block_r2", {})),
     ]
     return "\n".join(lines)
 
@@ -90,6 +91,23 @@ def data_warnings(data: SequenceData) -> list[str]:
             f"Only {len(data)} clips: the metrics may be very different on other clips."
         )
     return warnings
+
+
+def one_class_warnings(model: str, metrics: dict[str, Any]) -> list[str]:
+    """State how good a model is that is trained on real clips alone.
+
+    Args:
+        model: Name of the model, one of `config.MODELS`.
+        metrics: Contents of `metrics.json`.
+    """
+    auc = metrics["validation"]["auc"]
+    if model != "autoencoder" or auc is None:
+        return []
+    return [
+        f"The autoencoder was trained on real clips alone: AUC {auc:.2f} on the validation clips "
+        "(0.5 is chance, or a score that does not rank fakes above real clips). Models that have "
+        "seen fakes are expected to be better."
+    ]
 
 
 def baseline_warnings(title: str, metrics: dict[str, Any]) -> list[str]:
@@ -132,6 +150,20 @@ def _abstention(decision: Decision, metrics: dict[str, Any]) -> str:
         f"Abstention band: scores from {low:.3f} to below {high:.3f} are inconclusive, because the "
         f"classes overlap there; this applies to {fraction:.0%} of the {split_name} clips."
     )
+
+
+def _blocks(blocks: dict[str, dict[str, float]]) -> list[str]:
+    if not blocks:
+        return []
+    return [
+        "## Evidence blocks",
+        "",
+        "How well each block alone predicts size and compression of clips of other people (1 is "
+        "exactly, 0 not at all). A block that does so may detect how a clip was encoded.",
+        "",
+        *markdown(block_rows(blocks)),
+        "",
+    ]
 
 
 def _shortcut(shortcut: dict[str, Any]) -> str:

@@ -93,6 +93,17 @@ def study_rows(models: Mapping[str, dict[str, Any]]) -> Rows:
     return rows
 
 
+def block_rows(blocks: Mapping[str, Mapping[str, float]]) -> Rows:
+    """Return a header, and a row for each evidence block with its R² of each fact.
+
+    Args:
+        blocks: Result of `block_probe.probe_blocks`; not empty.
+    """
+    facts = list(next(iter(blocks.values())))
+    cells = [[name, *(f"{values[fact]:.2f}" for fact in facts)] for name, values in blocks.items()]
+    return [["R² of each block alone", *facts], *cells]
+
+
 def _cells(values: dict[str, Any], names: Any) -> list[str]:
     """Format the metrics called `names`; AUC and macro-F1 with their intervals."""
     return [
@@ -120,3 +131,17 @@ def markdown(rows: Rows) -> list[str]:
     """Format rows, the header first, as the lines of a Markdown table."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
+
+
+def left_out_rows(models: Mapping[str, Mapping[str, dict[str, Any]]]) -> Rows:
+    """Return a header, and a row for each model and each value that was left out.
+
+    Args:
+        models: Results of `cross_validation.summarise_left_out`, by the model's name.
+    """
+    table = [["model", "left out", "real + fake", "AUC", "real called fake", "fakes called fake"]]
+    for name, values in models.items():
+        for value, row in values.items():
+            metrics = [format_metric(row[metric]) for metric in ("auc", "fpr", "tpr")]
+            table.append([name, value, f"{row['real']} + {row['fake']}", *metrics])
+    return table

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from deepfake_seq.config import ExtractConfig, ModelConfig
+from deepfake_seq.config import (
+    DecisionConfig,
+    ExtractConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import ClassCounts, Decision
 from deepfake_seq.store import Fingerprint
@@ -15,11 +22,47 @@ from deepfake_seq.store import Fingerprint
 Count = Annotated[int, Meta(ge=0)]
 
 
+@dataclass(frozen=True)
+class SavedModel(ModelConfig):
+    """Settings of a saved model. A setting that an older run lacks was off when it was trained."""
+
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class SavedTraining(TrainConfig):
+    """Settings of a saved training; see `SavedModel`."""
+
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    wide_l2: float = 0.0
+    min_epochs: int = 1
+    pseudo_fakes: bool = True
+
+
+class Recipe(Struct, frozen=True):
+    """The settings that a run was trained with; further keys are ignored."""
+
+    model: SavedModel
+    train: SavedTraining
+    split: SplitConfig
+    decision: DecisionConfig
+
+
 class InputShape(Struct, frozen=True):
-    """The shape (T, D) of the features that a model takes."""
+    """The shape (T, D) of the features that a model takes.
+
+    Attributes:
+        blocks: Width of each evidence block in the features, in their order; older runs have none.
+    """
 
     frames: Annotated[int, Meta(ge=1, le=256)]
     width: Annotated[int, Meta(ge=1, le=65_536)]
+    blocks: dict[str, Annotated[int, Meta(ge=1)]] = {}
+
+    def __post_init__(self) -> None:
+        if self.blocks and sum(self.blocks.values()) != self.width:
+            raise ValueError("the widths of the evidence blocks do not add up to the width")
 
 
 class Parameters(Struct, frozen=True):
@@ -54,11 +97,12 @@ class RunDescription(Struct, frozen=True, kw_only=True):
         split: Number of clips in each split.
         warnings: Warnings about limits of the metrics, for users to read.
         training: Best epoch of each network.
+        evidence: Settings of the evidence blocks that the model takes; older runs have none.
     """
 
     format: Literal["deepseq-run"]
     format_version: Literal[2]
-    model: ModelConfig
+    model: SavedModel
     members: Annotated[int, Meta(ge=1, le=100)]
     input: InputShape
     calibration: PlattScaling
@@ -72,6 +116,7 @@ class RunDescription(Struct, frozen=True, kw_only=True):
     split: dict[str, Count]
     warnings: tuple[str, ...]
     training: Training = Training()
+    evidence: dict[str, dict[str, Any]] = {}
     title: Annotated[str, Meta(min_length=1, max_length=80)] = ""
 
     def __post_init__(self) -> None:
@@ -83,6 +128,13 @@ class RunDescription(Struct, frozen=True, kw_only=True):
             raise ValueError("extract_config contains the path of a weights file, not its name")
         if Fingerprint(self.fingerprint).id != self.fingerprint_id:
             raise ValueError("the fingerprint does not match its id")
+
+    @property
+    def config(self) -> ModelConfig:
+        """Settings of the model."""
+        return ModelConfig(
+            **{field.name: getattr(self.model, field.name) for field in fields(ModelConfig)}
+        )
 
     @property
     def extraction(self) -> ExtractConfig:

@@ -7,7 +7,8 @@ the run contains, and opens only regular files inside it.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data.dataset import SequenceData
-from deepfake_seq.sequence.data.features import Arrays, Tensor
+from deepfake_seq.sequence.data.features import FEATURES, Arrays, Tensor, blocks_of, joined
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
 from deepfake_seq.sequence.runs.description import RunDescription, RunMetrics
-from deepfake_seq.store import Fingerprint
+from deepfake_seq.store import FeatureRecord, Fingerprint
+from deepfake_seq.store.records.record import EVIDENCE_FACT
 from deepfake_seq.untrusted import damaged, decode, read_tensors
 
 DESCRIPTION = "model.json"
@@ -50,6 +52,9 @@ class SequenceModel:
             without their folders; the fingerprint has their digests.
         fingerprint: Fingerprint of the features that it was trained on.
         title: Name of the model; by default the title of `config`.
+        blocks: Width of each evidence block in its input features, in their order; by default
+            there is one.
+        evidence: Settings of these blocks, except `features`; see the fact `evidence` of records.
     """
 
     config: ModelConfig
@@ -61,10 +66,36 @@ class SequenceModel:
     extract_config: ExtractConfig
     fingerprint: Fingerprint
     title: str = ""
+    blocks: Mapping[str, int] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.title:
             object.__setattr__(self, "title", self.config.title)
+        if not self.blocks:
+            object.__setattr__(self, "blocks", {FEATURES: self.shape[1]})
+
+    def arrays_of(self, record: FeatureRecord) -> Arrays:
+        """Return the features (1, T, D) and the mask (1, T) of a record with the model's blocks.
+
+        Raises:
+            RunError: The record lacks a block, or has one with other settings.
+        """
+        blocks = blocks_of(record)
+        missing = [name for name in self.blocks if name not in blocks]
+        if missing:
+            raise RunError(
+                f"the {self.title} needs evidence blocks that were not extracted: "
+                f"{', '.join(missing)}. Received: {', '.join(blocks)}"
+            )
+        stored = record.facts.get(EVIDENCE_FACT, {})
+        for name, settings in self.evidence.items():
+            if stored.get(name) != settings:
+                raise RunError(
+                    f"the {self.title} was trained on the evidence block {name} with other "
+                    f"settings. Received: {stored.get(name)} instead of {settings}"
+                )
+        return joined(blocks, self.blocks)[None], record.mask[None]
 
     def scores_of(self, arrays: Arrays) -> Scores:
         """Compute calibrated probabilities of fake, (N,), of features (N, T, D), mask (N, T).
@@ -112,7 +143,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
         "format_version": 2,
         "model": asdict(model.config),
         "members": len(model.members),
-        "input": {"frames": frames, "width": width},
+        "input": {"frames": frames, "width": width, "blocks": dict(model.blocks)},
+        "evidence": dict(model.evidence),
         "calibration": asdict(model.calibration),
         "decision": asdict(model.decision),
         "data": model.data,
@@ -163,12 +195,13 @@ def load(folder: Path) -> SequenceModel:
             number = next(n for n in range(len(members)) if name.startswith(_prefix(n)))
             members[number][name.removeprefix(_prefix(number))] = tensor
         shape = (description.input.frames, description.input.width)
-        networks = tuple(restore(description.model, shape[1], tensors) for tensors in members)
+        config = description.config
+        networks = tuple(restore(config, shape[1], tensors) for tensors in members)
     except (ValueError, StopIteration) as error:
         reason = str(error) or f"{name} belongs to no network"
         raise damaged(path, reason) from error
     return SequenceModel(
-        description.model,
+        config,
         networks,
         shape,
         description.calibration,
@@ -177,6 +210,8 @@ def load(folder: Path) -> SequenceModel:
         description.extraction,
         Fingerprint(description.fingerprint),
         description.title,
+        description.input.blocks,
+        description.evidence,
     )
 
 

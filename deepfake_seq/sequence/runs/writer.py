@@ -16,14 +16,27 @@ from deepfake_seq import atomic
 from deepfake_seq.datasets import FAKE, REAL
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.sequence.data.clip import Clip
+from deepfake_seq.sequence.data.views import BLEND
 from deepfake_seq.sequence.evaluation import predictions
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.experiment import Experiment
-from deepfake_seq.sequence.reports.model_card import baseline_warnings, card, data_warnings
+from deepfake_seq.sequence.models.sequence_model import has_layers
+from deepfake_seq.sequence.reports.model_card import (
+    baseline_warnings,
+    card,
+    data_warnings,
+    one_class_warnings,
+)
 from deepfake_seq.sequence.runs import history, run
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.splits.split_file import write_split
 from deepfake_seq.sequence.training.ensemble import ExperimentConfig, Pair, TrainedEnsemble
+
+UNUSED_PSEUDO_FAKES = "self-blended fakes, because there are fakes (use them: --pseudo-fakes)"
+"""Reason for not training on pseudo-fakes."""
+
+MASK_PSEUDO_FAKES = "self-blended fakes, which train the second output alone"
+"""The same reason with `--auxiliary masks`."""
 
 _PACKAGES = ("deepfake-seq", "keras", "tensorflow", "numpy", "scikit-learn", "openvino")
 
@@ -115,6 +128,17 @@ class RunContents:
         return {"real": labels.count(REAL), "fake": labels.count(FAKE) + self.pseudo_fakes}
 
     @property
+    def _unused_pseudo_fakes(self) -> dict[str, int]:
+        """Number of pseudo-fakes of the training clips that train no member's logit."""
+        train = self.splits["train"]
+        clips = [clip for clip in self.experiment.data.clips if clip.video_id in train]
+        made = sum(view.kind == BLEND for clip in clips for view in clip.views)
+        used = sum(view.kind == BLEND for clip in train.values() for view in clip.views)
+        masks = self.config.train.auxiliary == "masks" and has_layers(self.config.model)
+        reason = MASK_PSEUDO_FAKES if masks else UNUSED_PSEUDO_FAKES
+        return {reason: made - used} if made > used else {}
+
+    @property
     def warnings(self) -> list[str]:
         """Warnings about training, split, data and metrics."""
         return [
@@ -123,6 +147,7 @@ class RunContents:
             *self.experiment.shortcut.warnings,
             *self.cnn_warnings,
             *data_warnings(self.experiment.data),
+            *one_class_warnings(self.config.model.name, self.metrics),
             *baseline_warnings(self.model.title, self.metrics),
         ]
 
@@ -137,7 +162,7 @@ class RunContents:
             parameters=self.parameters,
             split={name: len(clips) for name, clips in self.splits.items()},
             views=self.views,
-            excluded=dict(self.experiment.data.excluded),
+            excluded={**self.experiment.data.excluded, **self._unused_pseudo_fakes},
             balance=str(self.ensemble.members[0].balance),
             decision=decision.basis,
             threshold=decision.threshold,

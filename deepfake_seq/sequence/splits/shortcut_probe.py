@@ -19,6 +19,7 @@ from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.evaluation.metrics import auc
 
 SUSPICIOUS_AUC = 0.65
+_PREDICTABLE_R2 = 0.5
 _MAX_CLIPS = 5_000
 _FOLDS = 5
 _TREES = 40
@@ -37,11 +38,13 @@ class Shortcut:
         auc: Cross-validated AUC of trees on all metadata; None if there are too few groups.
         facts: Cross-validated AUC of a small tree on each value alone, in descending order.
         clips: Number of clips used.
+        blocks: R² with which each evidence block predicts each of some facts; see `block_probe`.
     """
 
     auc: float | None
     facts: dict[str, float] = field(default_factory=dict)
     clips: int = 0
+    blocks: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -63,8 +66,20 @@ class Shortcut:
             f"AUC {self.auc:.2f}"
             + (f" (single values: {', '.join(named)})" if named else "")
             + ". The model may have learnt this shortcut instead of the forgery, and may score "
-            "lower on other data."
+            "lower on other data." + self._predictable
         ]
+
+    @property
+    def _predictable(self) -> str:
+        """Sentence that names the facts that each block predicts well, if any."""
+        named = [
+            f"{block} ({', '.join(f'{fact} {r2:.2f}' for fact, r2 in facts.items())})"
+            for block, values in self.blocks.items()
+            if (facts := {fact: r2 for fact, r2 in values.items() if r2 > _PREDICTABLE_R2})
+        ]
+        if not named:
+            return ""
+        return f" Evidence blocks that predict such values, with R²: {', '.join(named)}."
 
 
 def probe(data: SequenceData, seed: int = 0) -> Shortcut:
@@ -86,9 +101,9 @@ def probe(data: SequenceData, seed: int = 0) -> Shortcut:
         chosen = np.random.default_rng(seed).choice(len(data), _MAX_CLIPS, replace=False)
         data = data.take(np.sort(chosen))
     labels = data.labels
-    table, names = _table(data.clips)
+    table, names = fact_table(data.clips)
     try:
-        folds = _make_folds(labels.tolist(), data.groups_with_duplicates, seed)
+        folds = probe_folds(data, seed)
     except DatasetError:
         return Shortcut(None, clips=len(data))
     tree_options: dict[str, Any] = {
@@ -119,15 +134,20 @@ def _held_out_auc(
     return auc(labels[scored], scores[scored])
 
 
-def _make_folds(labels: list[int], groups: list[tuple[str, ...]], seed: int) -> list[Fold]:
-    """Return five folds, or fewer if there are few groups, but at least two."""
+def probe_folds(data: SequenceData, seed: int) -> list[Fold]:
+    """Return five grouped folds, or fewer if there are few groups, but at least two.
+
+    Raises:
+        DatasetError: There are too few groups for two.
+    """
+    labels, groups = data.labels.tolist(), data.groups_with_duplicates
     for count in range(_FOLDS, 2, -1):
         with contextlib.suppress(DatasetError):
             return grouped_folds(labels, groups, count, seed)
     return grouped_folds(labels, groups, 2, seed)
 
 
-def _table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
+def fact_table(clips: tuple[Clip, ...]) -> tuple[Table, list[str]]:
     """Return one row per clip, with -1 for unknown values, and the names of the columns."""
     columns = {
         "width": [_number(clip, "width") for clip in clips],
@@ -153,6 +173,15 @@ def _number(clip: Clip, name: str) -> float:
 def _bit_rate(clip: Clip) -> float:
     seconds = _number(clip, "duration_seconds")
     return 8.0 * clip.size_bytes / seconds if seconds > 0 else -1.0
+
+
+def bits_per_pixel(clip: Clip) -> float:
+    """Return the size of a video in bits per pixel of its frames; negative if it is unknown."""
+    values = [_bit_rate(clip), *(_number(clip, name) for name in ("width", "height", "fps"))]
+    if min(values) <= 0:
+        return -1.0
+    bit_rate, width, height, fps = values
+    return bit_rate / (width * height * fps)
 
 
 def _relative_face_size(clip: Clip) -> float:

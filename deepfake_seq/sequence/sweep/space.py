@@ -194,7 +194,7 @@ def apply_setting(setting: Setting, base: ExperimentConfig) -> ExperimentConfig:
     units = read_units(values.pop("units", write_units(_MODEL.units)))
     inputs = values.pop("inputs", default_inputs(name))
     dropout = values.pop("dropout", _MODEL.dropout)
-    model = ModelConfig(name, bidirectional, dropout, inputs, units=units)
+    model = ModelConfig(name, bidirectional, dropout, inputs=inputs, units=units)
     return replace(base, model=model, train=replace(base.train, **values))
 
 

@@ -46,11 +46,15 @@ class Balance:
         return half / self.real, half / self.fake
 
     def weights(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return the weight of each clip in the loss, float32 (B,): alpha times class weight."""
+        """Return the weight of each clip in the loss, float32 (B,): alpha times class weight.
+
+        Rows without a label have none.
+        """
         real, fake = self.class_weights
         if self.alpha is not None:
             real, fake = real * (1 - self.alpha), fake * self.alpha
-        return np.where(labels == FAKE, fake, real).astype(np.float32)
+        weights = np.select([labels == FAKE, labels == REAL], [fake, real], 0.0)
+        return weights.astype(np.float32)
 
     @property
     def balanced_batches(self) -> bool:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from deepfake_seq.config import DecisionConfig, ModelConfig, SplitConfig, TrainConfig
+from deepfake_seq.config import (
+    FEW_CLIPS,
+    FEW_CLIPS_MEMBERS,
+    DecisionConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from deepfake_seq.datasets import FAKE, REAL, Split
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -16,11 +23,9 @@ from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision, decide
 from deepfake_seq.sequence.models.networks import Network, mean_logits
+from deepfake_seq.sequence.models.sequence_model import has_layers
 from deepfake_seq.sequence.splits.split import make_folds
 from deepfake_seq.sequence.training.train import OnEpoch, TrainedNetwork, predict_logits, train
-
-FEW_CLIPS = 400
-FEW_CLIPS_MEMBERS = 5
 
 Pair = tuple[SequenceData, SequenceData]
 """Training and validation clips of one member."""
@@ -89,6 +94,9 @@ def member_pairs(data: SequenceData, split: Split, config: ExperimentConfig) -> 
     into one fold each, and each member is validated on its own fold. If the default number of
     members needs more groups than there are, one member is trained.
 
+    A member whose training clips include fakes is trained without self-blended ones, unless
+    `config` asks for them: on the features of a frozen CNN, they made detection worse.
+
     Args:
         data: All clips.
         split: Positions of the training and validation clips.
@@ -106,9 +114,19 @@ def member_pairs(data: SequenceData, split: Split, config: ExperimentConfig) -> 
         except DatasetError:
             if config.train.members:  # an explicit number is never reduced silently
                 raise
-    if not folds:
-        return [(data.take(split.train), data.take(split.validation))]
-    return [(both.take(rest), both.take(held_out)) for rest, held_out in folds]
+    pairs = [(both.take(rest), both.take(held_out)) for rest, held_out in folds]
+    pairs = pairs or [(data.take(split.train), data.take(split.validation))]
+    return [(_training_clips(training, config), held_out) for training, held_out in pairs]
+
+
+def _training_clips(training: SequenceData, config: ExperimentConfig) -> SequenceData:
+    """Return training clips without their pseudo-fakes, if there are real fakes among them.
+
+    With `--auxiliary masks`, the second output is still trained on these.
+    """
+    if config.train.pseudo_fakes or not training.counts["fake"]:
+        return training
+    return training.without_pseudo_fakes()
 
 
 def member_count(config: ExperimentConfig, clips: int) -> int:
@@ -145,9 +163,11 @@ def fit_ensemble(
         return train(training, validation, config.model, train_config, on_epoch)
 
     members, logits = [], []
+    masks = not train_member and config.train.auxiliary == "masks" and has_layers(config.model)
     for number, (training, validation) in enumerate(pairs):
         seed = _member_seed(config.train.seed, number)
-        member = (train_member or train_configured)(training.with_views(), validation, seed)
+        rows = training.with_views(masks=masks)
+        member = (train_member or train_configured)(rows, validation, seed)
         members.append(member)
         logits.append(predict_logits(member.network, validation))
     held_out = SequenceData.joined([validation for _, validation in pairs])

@@ -14,10 +14,13 @@ import numpy as np
 
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.keras_models import build_model
-from deepfake_seq.sequence.training.losses import keras_focal_loss
+from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL
+from deepfake_seq.sequence.training.losses import keras_focal_loss, keras_mask_loss
+from deepfake_seq.sequence.training.objective import Objective
 
 
 class KerasTrainer:
@@ -26,19 +29,25 @@ class KerasTrainer:
     Args:
         config: Settings of the model.
         frames: Number of frames T.
-        width: Width W of the inputs.
-        gamma: Focusing parameter of the focal loss.
-        learning_rate: Step size of Adam.
+        width: Number of features D.
+        objective: Loss, penalty and learning rate.
     """
 
-    def __init__(
-        self, config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
-    ) -> None:
+    def __init__(self, config: ModelConfig, frames: int, width: int, objective: Objective) -> None:
         keras = load_keras()
 
-        self._model = build_model(config, frames, width)
-        optimizer = keras.optimizers.Adam(learning_rate)
-        self._model.compile(optimizer=optimizer, loss=keras_focal_loss(gamma))
+        self._masks = objective.mask_weight > 0
+        self._model = build_model(config, frames, width, masks=self._masks)
+        if config.statistics:
+            wide = self._model.get_layer(WIDE_KERNEL.split("/")[0])
+            wide.kernel.regularizer = keras.regularizers.L2(objective.wide_l2)
+        optimizer = keras.optimizers.Adam(objective.learning_rate)
+        losses = [keras_focal_loss(objective.gamma)]
+        factors = [1.0]
+        if self._masks:
+            losses.append(keras_mask_loss())
+            factors.append(objective.mask_weight)
+        self._model.compile(optimizer=optimizer, loss=losses, loss_weights=factors)
         optimizer.build(self._model.trainable_variables)
         self._initial_state = [
             np.array(keras.ops.convert_to_numpy(variable)) for variable in optimizer.variables
@@ -46,11 +55,9 @@ class KerasTrainer:
 
     @staticmethod
     @lru_cache(maxsize=8)
-    def of(
-        config: ModelConfig, frames: int, width: int, gamma: float, learning_rate: float
-    ) -> KerasTrainer:
+    def of(config: ModelConfig, frames: int, width: int, objective: Objective) -> KerasTrainer:
         """Return the shared trainer for these settings."""
-        return KerasTrainer(config, frames, width, gamma, learning_rate)
+        return KerasTrainer(config, frames, width, objective)
 
     def start(self, weights: Weights, seed: int) -> None:
         """See `Trainer`."""
@@ -63,20 +70,35 @@ class KerasTrainer:
             variable.assign(value)
 
     def step(
-        self, inputs: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
+        self,
+        inputs: Inputs,
+        targets: Tensor,
+        weights: Tensor,
+        batch_size: int,
+        *,
+        shares: Tensor | None = None,
     ) -> float:
         """See `Trainer`.
 
         A smaller batch is padded with clips of weight 0 and without valid frames, because another
         shape would be traced again.
         """
-        missing = batch_size - len(mask)
-        arrays = [
-            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
-            for array in (inputs, mask, targets[:, None], weights)
-        ]
-        result: Any = self._model.train_on_batch(arrays[:2], arrays[2], arrays[3])
-        return float(np.ravel(result)[0]) * batch_size  # Keras returns the mean
+        missing = batch_size - len(targets)
+
+        def pad(array: Any) -> Any:
+            return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+
+        arrays = [pad(array) for array in inputs[: len(self._model.inputs)]]
+        all_targets, all_weights = [pad(targets[:, None])], [pad(weights)]
+        if shares is not None:
+            all_targets.append(pad(np.nan_to_num(shares)))
+            all_weights.append(pad((~np.isnan(shares).any(axis=1)).astype(np.float32)))
+        penalty = float(sum(self._model.losses))
+        result: Any = self._model.train_on_batch(arrays, all_targets, all_weights)
+        if shares is not None:
+            return float(result[1]) * batch_size  # the mean of the first output's losses
+        # Keras returns the mean of the losses, plus the penalty.
+        return (float(np.ravel(result)[0]) - penalty) * batch_size
 
     @property
     def weights(self) -> dict[str, Tensor]:

@@ -37,6 +37,28 @@ def focal_gradient(targets: Tensor, logits: Tensor, gamma: float) -> Tensor:
     return np.asarray(by_true_logit * (2 * targets - 1))
 
 
+def mask_losses(shares: Tensor, logits: Tensor) -> Tensor:
+    """Return the binary cross-entropy of each clip, the mean over the face regions, float32 (N,).
+
+    Args:
+        shares: Replaced share of each region, float32 (N, 6); NaN if unknown, with a loss of 0.
+        logits: float32 (N, 6).
+    """
+    losses = np.logaddexp(0, logits) - np.nan_to_num(shares) * logits
+    return np.asarray(np.where(np.isnan(shares), 0, losses).mean(axis=1))
+
+
+def mask_gradient(shares: Tensor, logits: Tensor) -> Tensor:
+    """Return the derivative of each clip's `mask_losses` by its logits, float32 (N, 6)."""
+    difference = (sigmoid(logits) - shares) / np.float32(shares.shape[1])
+    return np.asarray(np.where(np.isnan(shares), 0, difference))
+
+
+def keras_mask_loss() -> Any:
+    """Return the same loss as a Keras loss, of known shares."""
+    return load_keras().losses.BinaryCrossentropy(from_logits=True)
+
+
 def keras_focal_loss(gamma: float) -> Any:
     """Return the same loss as a Keras loss."""
     return load_keras().losses.BinaryFocalCrossentropy(gamma=gamma, from_logits=True)

@@ -5,57 +5,59 @@ from __future__ import annotations
 import numpy as np
 
 from deepfake_seq.config import ModelConfig
-from deepfake_seq.sequence.data.features import Mask, Tensor
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
-from deepfake_seq.sequence.models.sequence_model import Model, trainable
-from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses
-
-_BETAS, _EPSILON = (0.9, 0.999), 1e-7
+from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Model, trainable
+from deepfake_seq.sequence.training.adam import Adam
+from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses, mask_gradient
+from deepfake_seq.sequence.training.objective import Objective
 
 
 class NumpyTrainer:
-    """Trains with Adam (Kingma and Ba, 2015) and Keras's defaults; see `Trainer`.
+    """Trains with `Adam`; see `Trainer`.
 
     Args:
         config: Settings of the model.
-        gamma: Focusing parameter of the focal loss.
-        learning_rate: Step size of Adam.
+        objective: Loss, penalty and learning rate.
     """
 
-    def __init__(self, config: ModelConfig, gamma: float, learning_rate: float) -> None:
-        self._model = Model(config)
-        self._gamma = gamma
-        self._learning_rate = learning_rate
+    def __init__(self, config: ModelConfig, objective: Objective) -> None:
+        self._model = Model(config, masks=objective.mask_weight > 0)
+        self._objective = objective
 
     def start(self, weights: Weights, seed: int) -> None:
         """See `Trainer`."""
         self._weights = {
             name: np.array(tensor, dtype=np.float32) for name, tensor in weights.items()
         }
-        self._moments = {
-            name: (np.zeros_like(tensor), np.zeros_like(tensor))
-            for name, tensor in self._weights.items()
-            if trainable(name)
-        }
-        self._steps = 0
+        trained = {name: tensor for name, tensor in self._weights.items() if trainable(name)}
+        self._adam = Adam(trained, self._objective.learning_rate)
         self._generator = np.random.default_rng(seed)
 
     def step(
-        self, inputs: Tensor, mask: Mask, targets: Tensor, weights: Tensor, batch_size: int
+        self,
+        inputs: Inputs,
+        targets: Tensor,
+        weights: Tensor,
+        batch_size: int,
+        *,
+        shares: Tensor | None = None,
     ) -> float:
         """See `Trainer`."""
-        logits = self._model.forward(self._weights, inputs, mask, self._generator)
-        losses = focal_losses(targets, logits, self._gamma) * weights
-        by_logit = focal_gradient(targets, logits, self._gamma) * weights / np.float32(batch_size)
-        gradients = self._model.backward(self._weights, by_logit)
-        self._steps += 1
-        first, second = (1 - beta**self._steps for beta in _BETAS)
-        rate = np.float32(self._learning_rate * np.sqrt(second) / first)
-        for name, (mean, square) in self._moments.items():
-            gradient = gradients[name]
-            mean += (gradient - mean) * np.float32(1 - _BETAS[0])
-            square += (gradient * gradient - square) * np.float32(1 - _BETAS[1])
-            self._weights[name] -= rate * mean / (np.sqrt(square) + np.float32(_EPSILON))
+        gamma = self._objective.gamma
+        logits = self._model.forward(self._weights, inputs, self._generator)
+        losses = focal_losses(targets, logits, gamma) * weights
+        by_logit = focal_gradient(targets, logits, gamma) * weights / np.float32(batch_size)
+        by_masks = None
+        if shares is not None:
+            factor = np.float32(self._objective.mask_weight / batch_size)
+            by_masks = factor * mask_gradient(shares, self._model.mask_logits)
+        gradients = self._model.backward(self._weights, by_logit, by_masks)
+        if WIDE_KERNEL in gradients:
+            penalty = np.float32(2 * self._objective.wide_l2)
+            gradients[WIDE_KERNEL] += penalty * self._weights[WIDE_KERNEL]
+        self._adam.step(gradients)
         return float(losses.sum())
 
     @property

@@ -9,16 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import ModelConfig, TrainConfig
-from deepfake_seq.errors import TrainingError
+from deepfake_seq.datasets import FAKE, UNKNOWN
+from deepfake_seq.errors import DatasetError, TrainingError
 from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
+from deepfake_seq.sequence.data.features import Tensor
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores, auc_or_nan
 from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
-from deepfake_seq.sequence.models.sequence_model import run
+from deepfake_seq.sequence.models.sequence_model import run, shapes
+from deepfake_seq.sequence.training.autoencoder import fit_autoencoder
 from deepfake_seq.sequence.training.class_balance import Balance
+from deepfake_seq.sequence.training.input_noise import InputNoise
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
+from deepfake_seq.sequence.training.objective import MASK_WEIGHT, Objective
+from deepfake_seq.sequence.training.stopping import EarlyStopping
 from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
 Row = dict[str, float]
@@ -55,9 +61,8 @@ def train(
 ) -> TrainedNetwork:
     """Train with Adam and early stopping, and keep the weights of the best epoch.
 
-    The best epoch has the highest validation AUC or, at the same AUC, the lowest validation loss:
-    on few clips, many epochs reach the same AUC. The AUC does not depend on the class balance. With
-    validation clips of a single class, all epochs are run and the last one is kept.
+    `EarlyStopping` says which epoch is the best. With validation clips of a single class, all
+    epochs are run and the last one is kept.
 
     Args:
         training: Training rows of both classes.
@@ -67,34 +72,46 @@ def train(
         on_epoch: Called after each epoch with its number and its row of the history.
 
     Raises:
+        DatasetError: A second output is requested, and no fake has known shares.
         TrainingError: Training diverged.
     """
     balance = Balance.of(config.balance, training.labels)
     if model_config.name == "logistic":
         logistic = fit_logistic(training, model_config.inputs, balance, config.seed)
         return TrainedNetwork(logistic, [], 0, balance)
+    if model_config.name == "autoencoder":
+        autoencoder, history, best_epoch = fit_autoencoder(training, validation, config, on_epoch)
+        return TrainedNetwork(autoencoder, history, best_epoch, balance)
     preprocessor = Preprocessor.fit(model_config, training.batches())
-    frames, width = training.features.shape[1], len(preprocessor.mean)
-    trainer = build_trainer(
-        config.runtime, model_config, (frames, width), config.gamma, config.learning_rate
+    shape = training.features.shape[1:]
+    masks = config.auxiliary == "masks"
+    objective = Objective(
+        config.gamma, config.learning_rate, config.wide_l2, MASK_WEIGHT if masks else 0.0
     )
-    start = initial_weights(model_config, width, config.seed)
+    trainer = build_trainer(config.runtime, model_config, shape, objective)
+    start = initial_weights(model_config, shape[1], config.seed, masks=masks)
     trainer.start(start, config.seed)
-    training_loader = BatchLoader.of(preprocessor, training)
+    epochs = _Epochs(
+        trainer,
+        BatchLoader.of(preprocessor, training),
+        balance,
+        InputNoise.of(config, training.features.blocks),
+        config.batch_size,
+        _known_shares(training) if masks else None,
+    )
     validation_loader = BatchLoader.of(preprocessor, validation)
 
     labels = validation.labels
     has_both_classes = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
     generator = np.random.default_rng(config.seed)
-    history: list[Row] = []
-    best: tuple[float, float] = (-np.inf, -np.inf)
-    best_weights, best_epoch = start, 0
+    history = []
+    stopping = EarlyStopping.of(config, sum(training.counts.values()), always=not has_both_classes)
     for epoch in range(1, config.epochs + 1):
-        train_loss = _run_epoch(trainer, training_loader, generator, balance, config)
+        train_loss = epochs.run(generator)
         epoch_weights = trainer.weights
         logits = np.concatenate(
-            [run(model_config, epoch_weights, *batch) for batch in validation_loader.batches()]
+            [run(model_config, epoch_weights, batch) for batch in validation_loader.batches()]
         )
         if not np.isfinite(logits).all():
             raise TrainingError(
@@ -111,13 +128,11 @@ def train(
         }
         history.append(row)
         on_epoch(epoch, row)
-        monitor_value = (row["val_auc"], -row["val_loss"])
-        if not has_both_classes or monitor_value > best:
-            best, best_weights, best_epoch = monitor_value, epoch_weights, epoch
-        elif epoch - best_epoch >= config.patience:
+        if stopping.done(epoch, row["val_loss"], epoch_weights):
             break
-    network = SequenceNetwork(model_config, preprocessor, best_weights)
-    return TrainedNetwork(network, history, best_epoch, balance)
+    weights_of_network = {name: stopping.weights[name] for name in shapes(model_config, shape[1])}
+    network = SequenceNetwork(preprocessor, weights_of_network)
+    return TrainedNetwork(network, history, stopping.epoch, balance)
 
 
 def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float64]:
@@ -126,16 +141,57 @@ def predict_logits(network: Network, data: SequenceData) -> npt.NDArray[np.float
     return np.concatenate([np.zeros(0), *logits])
 
 
-def _run_epoch(
-    trainer: Trainer,
-    loader: BatchLoader,
-    generator: np.random.Generator,
-    balance: Balance,
-    config: TrainConfig,
-) -> float:
-    """Train on every clip once, in random order; return the mean loss."""
-    size, loss, clips = min(config.batch_size, len(loader)), 0.0, 0
-    for arrays, labels in loader.epoch(size, generator, balanced=balance.balanced_batches):
-        loss += trainer.step(*arrays, labels.astype(np.float32), balance.weights(labels), size)
-        clips += len(labels)
-    return loss / clips
+def _known_shares(training: TrainingRows) -> Tensor:
+    """Return the replaced share of each face region in each row, (N, 6); NaN if unknown.
+
+    Raises:
+        DatasetError: There is no fake with known shares.
+    """
+    shares = training.mask_shares
+    if not (shares > 0).any():
+        raise DatasetError(
+            "--auxiliary masks needs fakes whose replaced regions are known: self-blended fakes "
+            "(`deepseq extract --self-blend`), or the mask videos of FaceForensics++. Extract "
+            "them, or leave the option out. Received: none among "
+            f"{len(training)} training clips and views"
+        )
+    return shares
+
+
+@dataclass(frozen=True, eq=False)
+class _Epochs:
+    """Runs the epochs of one training.
+
+    Attributes:
+        trainer: The trainer.
+        loader: The training rows. Rows without a label only train the second output.
+        balance: Weights of the classes.
+        noise: Random changes of the inputs.
+        batch_size: Number of rows per batch.
+        shares: Replaced share of each face region in each row, (N, 6); None without a second
+            output.
+    """
+
+    trainer: Trainer
+    loader: BatchLoader
+    balance: Balance
+    noise: InputNoise
+    batch_size: int
+    shares: Tensor | None
+
+    def run(self, generator: np.random.Generator) -> float:
+        """Train on every row once, in random order; return the mean loss of the logits."""
+        size, loss, clips = min(self.batch_size, len(self.loader)), 0.0, 0
+        labels = self.loader.data.labels
+        balanced = self.balance.balanced_batches
+        for inputs, positions in self.loader.epoch(size, generator, balanced=balanced):
+            chosen = labels[positions]
+            loss += self.trainer.step(
+                self.noise.apply(inputs, generator),
+                (chosen == FAKE).astype(np.float32),
+                self.balance.weights(chosen),
+                size,
+                shares=None if self.shares is None else self.shares[positions],
+            )
+            clips += int((chosen != UNKNOWN).sum())
+        return loss / clips

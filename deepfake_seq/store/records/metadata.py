@@ -21,8 +21,8 @@ STATUSES = {
 FAILED_STATUSES = frozenset({"no_face", "decode_error", "timeout", "rejected"})
 """Statuses of records without valid frames."""
 
-ASSIGNED_FACTS = ("method", "dataset")
-"""Facts that come from the data set, not from the video: manipulation method and data set."""
+ASSIGNED_FACTS = ("method", "dataset", "source")
+"""Facts that are given with the video: manipulation method, data set, and where it comes from."""
 
 MAX_METADATA = 65_536
 """Maximum size of a record's metadata in bytes."""

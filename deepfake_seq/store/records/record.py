@@ -62,6 +62,10 @@ EVIDENCE_PREFIX = "evidence_"
 EVIDENCE_FACT = "evidence"
 """Name of the fact with the settings of each evidence block, by name of the block."""
 
+MASK_SHARES_FACT = "mask_shares"
+"""Name of the fact with the share of each face region that was replaced, from 0 to 1: the mean over
+the frames, in the order of `face_regions.REGIONS`. Fakes lack it if their mask is unknown."""
+
 _EVIDENCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 Array = npt.NDArray[Any]

@@ -95,7 +95,7 @@ class _Plan(Generic[R]):
             claimed = [name for name in group if writer.claim(name)] or self._claim_first(group)
             self._copy({name: new.pop(name) for name in claimed})
         if self._origins:
-            writer.add_origins(self._origins)
+            writer.update_origins(self._origins)
         writer.seal()
         return MergeResult(len(writer), len(writer) - self._before)
 

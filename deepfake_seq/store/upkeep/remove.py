@@ -81,7 +81,7 @@ def remove_videos(stores: Sequence[Writer[Any]], video_ids: Collection[str]) -> 
         # The features last: as long as they are there, an interrupted removal can be repeated.
         for remove_all in reversed(removals):
             remove_all()
-    stores[0].remove_origins(video_ids)
+    stores[0].update_origins({}, video_ids)
 
 
 def records_of(store: Store[Any], video_ids: Collection[str]) -> list[str]:

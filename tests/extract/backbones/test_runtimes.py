@@ -6,10 +6,11 @@ import hashlib
 import resource
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,11 +19,14 @@ import pytest
 import tiny_cnn
 from children import run_python
 
-from deepfake_seq.config import RUNTIMES, BackboneConfig
+from deepfake_seq.config import PRECISIONS, RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones.keras import BATCH
-from deepfake_seq.extract.backbones.runtime import CnnRuntime, build_runtime
-from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
+from deepfake_seq.extract.backbones.outputs import INPUTS_OF, OUTPUTS, width_of
+from deepfake_seq.extract.backbones.runtime import BlockRuntime, CnnRuntime, build_runtime
+from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, build_keras_model, preprocess
+from deepfake_seq.extract.evidence.pooling import region_means
+from deepfake_seq.face_regions import FIXED_LANDMARKS, REGIONS, region_weights
 
 UNTRAINED_INCEPTION = BackboneConfig(weights="untrained")
 
@@ -136,23 +140,21 @@ def test_openvino_imports_neither_tensorflow_nor_keras(
 
 
 def compiled_files(networks: Path) -> list[Path]:
-    return sorted(networks.glob("inception_v3-untrained*.blob"))
+    return sorted(networks.glob("inception_v3-untrained*-features-float32-*.blob"))
 
 
 def test_a_network_is_translated_and_compiled_once(
     runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, networks: Path
 ) -> None:
     runtime_of("openvino")
-    assert [file.suffix for file in networks.glob("inception_v3-untrained*")] == [".blob"]
+    files = networks.glob("inception_v3-untrained*-features[.-]*")
+    assert sorted(file.suffix for file in files) == [".blob", ".ir"]
     monkeypatch.setattr(subprocess, "run", None)
     monkeypatch.setattr("deepfake_seq.extract.backbones.openvino_cpu.compile_for_throughput", None)
     build_runtime("openvino", UNTRAINED_INCEPTION, None)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["bit", "foreign", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cut", "empty"))],
-)
+@pytest.mark.parametrize("damage", ["cut", "bit", "foreign", "empty"])
 def test_a_damaged_compiled_network_is_compiled_again(
     runtime_of: Callable[[str], CnnRuntime],
     crops: Crops,
@@ -192,8 +194,9 @@ def test_without_a_writable_home_a_network_is_used_but_not_kept(
     features = build_runtime("openvino", UNTRAINED_INCEPTION, None).features(crops[:1])
     np.testing.assert_array_equal(features, expected)
     (message,) = caplog.messages
-    (kept,) = compiled_files(networks)
-    assert f"({kept.stat().st_size - 32:,} bytes) cannot be saved in {tmp_path}" in message
+    kept = [*networks.glob("inception_v3-untrained*-features.ir"), *compiled_files(networks)]
+    needed = sum(file.stat().st_size - 32 for file in kept)
+    assert f"({needed:,} bytes) cannot be saved in {tmp_path}" in message
     assert "DEEPSEQ_HOME" in message
 
 
@@ -226,3 +229,123 @@ def test_bfloat16_features_are_close_to_float32_features(
     assert np.abs(exact - rounded).max() > 0
     lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)
     assert ((exact * rounded).sum(axis=1) / lengths).min() > 0.999
+
+
+@pytest.fixture(scope="module")
+def with_all_outputs_of(networks: Path) -> Callable[[str], BlockRuntime]:
+    """The untrained InceptionV3 with all outputs on each runtime, built once."""
+    return cache(lambda name: build_runtime(name, UNTRAINED_INCEPTION, None, OUTPUTS))
+
+
+@pytest.fixture(scope="module")
+def inputs(crops: Crops, with_all_outputs_of: Callable[[str], BlockRuntime]) -> dict[str, Any]:
+    """Inputs of all kinds for four faces, each with its own regions."""
+    cells = with_all_outputs_of("openvino").cells
+    assert cells is not None
+    side = crops.shape[1]
+    faces = [FIXED_LANDMARKS * side * scale for scale in (1, 0.9, 0.8, 0.7)]
+    return {
+        "crops_rgb": crops[:4],
+        "residuals": crops[4:8, ::-1],
+        "region_weights": np.stack([region_weights(points, side, cells) for points in faces]),
+    }
+
+
+def by_output(rows: Features, outputs: Sequence[str] = OUTPUTS) -> dict[str, Features]:
+    widths = [width_of(output, BACKBONE_TABLE["inception_v3"]) for output in outputs]
+    assert rows.shape[1] == sum(widths)
+    return dict(zip(outputs, np.split(rows, np.cumsum(widths)[:-1], axis=1), strict=True))
+
+
+@pytest.fixture(scope="module")
+def expected(inputs: dict[str, Any], networks: Path) -> dict[str, Features]:
+    """The outputs, computed from Keras's maps by NumPy."""
+    import keras
+
+    row = BACKBONE_TABLE["inception_v3"]
+    cnn = build_keras_model(row, None)
+    layers = [cnn.get_layer(name).output for name in (row.fine_layer, row.late_layer)]
+    model = keras.Model(cnn.input, [*layers, cnn.output])
+
+    def maps(name: str) -> list[Features]:
+        return [np.asarray(part) for part in model(preprocess(inputs[name], row.inputs))]
+
+    fine, late, features = maps("crops_rgb")
+    return {
+        "features": features,
+        "depths": late.mean(axis=(1, 2)),
+        "regions": region_means(fine, inputs["region_weights"]),
+        "residual": region_means(maps("residuals")[0], inputs["region_weights"]),
+    }
+
+
+def test_outputs_are_averages_of_the_maps_of_the_cnn(
+    name: str,
+    with_all_outputs_of: Callable[[str], BlockRuntime],
+    inputs: dict[str, Any],
+    expected: dict[str, Features],
+) -> None:
+    computed = by_output(with_all_outputs_of(name).rows(inputs))
+    for output, values in expected.items():
+        assert_they_agree(computed[output], values)
+
+
+@pytest.mark.parametrize(
+    "precision",
+    ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS[1:])],
+)
+def test_an_output_has_the_same_bits_whatever_else_is_computed(
+    inputs: dict[str, Any], precision: str
+) -> None:
+    def rows_of(outputs: Sequence[str]) -> dict[str, Features]:
+        config = replace(UNTRAINED_INCEPTION, precision=precision)
+        needed = {name for output in outputs for name in INPUTS_OF[output]}
+        runtime = build_runtime("openvino", config, None, outputs)
+        return by_output(runtime.rows({name: inputs[name] for name in needed}), outputs)
+
+    try:
+        together = rows_of(OUTPUTS)
+    except EngineError as error:
+        pytest.skip(str(error))
+    for outputs in (["features"], ["depths"], ["residual"]):
+        for output, values in rows_of(outputs).items():
+            np.testing.assert_array_equal(values, together[output])
+
+
+def test_features_beside_other_outputs_are_those_of_features_alone(
+    with_all_outputs_of: Callable[[str], BlockRuntime],
+    inputs: dict[str, Any],
+    together_of: Callable[[str], Features],
+) -> None:
+    rows = with_all_outputs_of("openvino").rows(inputs)
+    np.testing.assert_array_equal(by_output(rows)["features"], together_of("openvino")[:4])
+    assert_they_agree(
+        by_output(with_all_outputs_of("keras").rows(inputs))["features"], together_of("keras")[:4]
+    )
+
+
+def test_outputs_of_a_face_do_not_depend_on_the_other_faces_of_the_batch(
+    name: str, with_all_outputs_of: Callable[[str], BlockRuntime], inputs: dict[str, Any]
+) -> None:
+    runtime = with_all_outputs_of(name)
+    one = runtime.rows({key: array[2:3] for key, array in inputs.items()})
+    np.testing.assert_array_equal(one, runtime.rows(inputs)[2:3])
+    nothing = runtime.rows({key: array[:0] for key, array in inputs.items()})
+    assert nothing.shape == (0, one.shape[1])
+
+
+def test_only_outputs_averaged_over_regions_have_cells(name: str) -> None:
+    assert build_runtime(name, UNTRAINED_INCEPTION, None, ["depths"]).cells is None
+    cells = build_runtime(name, UNTRAINED_INCEPTION, None, ["residual"]).cells
+    assert cells is not None and cells[0] == cells[1]
+
+
+def test_a_region_is_an_average_of_its_own_part_of_the_face(
+    with_all_outputs_of: Callable[[str], BlockRuntime], inputs: dict[str, Any]
+) -> None:
+    crops = np.zeros_like(inputs["crops_rgb"])
+    crops[:, : crops.shape[1] // 2] = 255  # the eyes are in the upper half, the mouth is not
+    rows = with_all_outputs_of("openvino").rows({**inputs, "crops_rgb": crops})
+    regions = by_output(rows)["regions"].reshape(4, len(REGIONS), -1)
+    largest = np.abs(regions).max()
+    assert np.abs(regions[0, 0] - regions[0, 2]).max() > 0.1 * largest

@@ -54,6 +54,11 @@ def test_the_table_matches_the_networks(name: str, request: pytest.FixtureReques
     assert model.input_shape == (None, row.crop_size, row.crop_size, 3)
     assert model.output_shape == (None, row.width)
     assert not model.trainable_weights
+    maps = {8: (row.fine_layer, row.fine_width), 16: (row.late_layer, row.late_width)}
+    for reduction, (layer, width) in maps.items():
+        _, rows, columns, channels = model.get_layer(layer).output.shape
+        assert (rows, channels) == (columns, width)
+        assert rows == pytest.approx(row.crop_size / reduction, rel=0.1)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -15,7 +15,7 @@ from mean_cnn import CONFIG, MeanCnn
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
-from deepfake_seq.extract import extractor, pipeline
+from deepfake_seq.extract import pipeline
 from deepfake_seq.extract.engines import Engine, Job, build_engine
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
@@ -56,7 +56,9 @@ def engine(
     """An engine that is not open yet; the local one has a CNN that costs nothing."""
     address = ""
     if request.param == "local":
-        monkeypatch.setattr(extractor, "build_runtime", lambda *_: MeanCnn())
+        monkeypatch.setattr(
+            "deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: MeanCnn()
+        )
     else:
         address = request.getfixturevalue("ray_address")
     execution = ExecutionConfig(workers=1, engine=request.param, address=address)

@@ -16,7 +16,6 @@ from deepfake_seq import weights
 from deepfake_seq.config import ExecutionConfig, FaceConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.errors import DeepseqError, EngineError, StoreError
-from deepfake_seq.extract import extractor
 from deepfake_seq.extract.engines import Job
 from deepfake_seq.extract.engines.remote import Progress, RemoteWorker, WorkerConfig
 from deepfake_seq.extract.profiling import SummedProfile
@@ -24,6 +23,7 @@ from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import PendingVideo
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
+from deepfake_seq.store.origins import Origins
 
 CNN_LOG = logging.getLogger("deepfake_seq.extract.cnn")
 
@@ -36,7 +36,7 @@ def cnn(monkeypatch: pytest.MonkeyPatch) -> None:
         CNN_LOG.warning("loaded")
         return MeanCnn()
 
-    monkeypatch.setattr(extractor, "build_runtime", build)
+    monkeypatch.setattr("deepfake_seq.extract.evidence.evidence.build_runtime", build)
 
 
 @pytest.fixture
@@ -105,6 +105,7 @@ def test_a_machine_with_its_own_disk_seals_its_own_store(
     assert len(FeatureStore.open(elsewhere)) == 3
     assert len(list(elsewhere.glob("*.h5"))) == 1
     assert list(elsewhere.glob(".writer-*")) == []
+    assert Origins.read(elsewhere).roots == [str(tmp_path)]  # merged later; the driver has its own
 
 
 def test_a_machine_whose_features_would_differ_is_refused(config: WorkerConfig) -> None:

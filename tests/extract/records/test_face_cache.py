@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from deepfake_seq.datasets import FAKE, REAL, VideoItem
 from deepfake_seq.datasets.finetune_overlap import FinetuneOverlap
 from deepfake_seq.errors import FingerprintMismatchError, StoreError, UsageError
 from deepfake_seq.extract import extractor, pipeline
+from deepfake_seq.extract.backbones.outputs import Inputs
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE
 from deepfake_seq.extract.faces import Face, image_codec
 from deepfake_seq.extract.options import NO_OPTIONS, ExtractOptions
 from deepfake_seq.extract.pipeline import Summary
 from deepfake_seq.extract.records.from_faces import cached_items
 from deepfake_seq.extract.resolve import resolve, resolve_cached
-from deepfake_seq.extract.video.decode import DecodedVideo
+from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import (
     FaceRecord,
@@ -61,11 +62,13 @@ class PixelCnn:
     """Computes features that depend on every pixel of a crop."""
 
     batch = 6
+    cells = None
 
     def __init__(self, width: int) -> None:
         self._width = width
 
-    def features(self, crops_rgb: Images) -> npt.NDArray[np.float32]:
+    def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        crops_rgb = inputs["crops_rgb"]
         rows = crops_rgb.reshape(len(crops_rgb), -1).astype(np.float64)
         columns = np.cos(np.outer(np.arange(1, 9), np.arange(rows.shape[1])))
         # One crop at a time, so that rounding does not depend on the size of the batch.
@@ -99,10 +102,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extractor, "Decoders", DecodersHere)
     monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: BrightFaces())
 
-    def build_runtime(runtime: str, config: BackboneConfig, weights: Path | None) -> PixelCnn:
+    def build_runtime(
+        runtime: str, config: BackboneConfig, weights: Path | None, outputs: Sequence[str]
+    ) -> PixelCnn:
         return PixelCnn(BACKBONE_TABLE[config.name].width)
 
-    monkeypatch.setattr(extractor, "build_runtime", build_runtime)
+    monkeypatch.setattr("deepfake_seq.extract.evidence.evidence.build_runtime", build_runtime)
 
 
 def moving(folder: Path, name: str, size: tuple[int, int], seed: int) -> Path:
@@ -402,8 +407,8 @@ def commit_faces(features: Path, record: FaceRecord) -> None:
 class Slow(DecodersHere):
     """Times out on every video."""
 
-    def decode(self, path: Path) -> DecodedVideo:
-        source = super().decode(path).source
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
+        source = super().decode(path, span).source
         return DecodedVideo(None, "timeout", "took too long", source, transient=True)
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -22,7 +24,8 @@ from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face, FaceDetector
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames
+from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.store import FeatureRecord, SourceFile
 
 WIDTH = 512  # of VGG16, the narrowest
@@ -33,6 +36,7 @@ CONFIG = ExtractConfig(
 )
 EVERYONE = replace(CONFIG, faces=FaceConfig("none", people="all"))
 ITEM = VideoItem(Path("a/b.mp4"), "b.mp4", label=1, groups=("person",), split="train")
+MASKED = replace(ITEM, mask_path=Path("a/masks/b.mp4"))
 SOURCE = SourceFile(1234, 5678, "ab" * 32)
 
 
@@ -74,36 +78,60 @@ class Ready:
 
     workers = 1
 
-    def __init__(self, video: DecodedVideo) -> None:
+    def __init__(self, video: DecodedVideo, masks: SampledFrames | None = None) -> None:
         self._video = video
+        self._masks = masks
 
-    def decode(self, path: Path) -> DecodedVideo:
+    def decode(self, path: Path, span: Span | None = None) -> DecodedVideo:
         return self._video
 
-    def frames_at(self, path: Path, positions: object) -> None:
-        return None
+    def frames_at(self, path: Path, positions: list[int]) -> SampledFrames | None:
+        if self._masks is None or path != MASKED.mask_path:
+            return None
+        kept = np.isin(self._masks.frame_index, positions)
+        images = [image for image, keep in zip(self._masks.images_rgb, kept, strict=True) if keep]
+        return SampledFrames(images, self._masks.frame_index[kept], self._masks.pts_seconds[kept])
 
 
 def video_of(levels: list[int], status: str = "ok", reason: str = "") -> DecodedVideo:
     """Plain frames of these grey levels: every third frame of a video at 10 frames per second."""
     images = [np.full((100, 120, 3), level, np.uint8) for level in levels]
     index = 3 * np.arange(len(levels), dtype=np.int64)
-    frames = SampledFrames(np.stack(images), index, index / 10)
+    frames = SampledFrames(images, index, index / 10)
     facts = {"fps": 10.0, "frames_total": 3 * len(levels)}
-    return DecodedVideo(frames, status, reason, SOURCE, facts)
+    seconds = np.arange(3 * len(levels)) / 10
+    return DecodedVideo(frames, status, reason, SOURCE, facts, timeline_seconds=seconds)
 
 
 def records_of(
     video: DecodedVideo, detector: FaceDetector, config: ExtractConfig = CONFIG
 ) -> list[FeatureRecord]:
     decoders: Any = Ready(video)
-    prepared = VideoCropSource(resolve(config), detector, decoders).prepare(ITEM)
+    evidence = features_of(MeanCnn())
+    prepared = VideoCropSource(resolve(config), detector, evidence, decoders).prepare(ITEM)
     return [
-        person.to_record(mean_features(person.crops_rgb))
-        if len(person.crops_rgb)
+        person.to_record({"features": mean_features(person.inputs["crops_rgb"])})
+        if person.inputs
         else person.record
         for person in prepared
     ]
+
+
+def shares_of(masks: SampledFrames | None, *blind: int) -> Any:
+    """Return the replaced shares in the record of a video with a mask video."""
+    decoders: Any = Ready(video_of([10, 11, 12, 13, 14, 15]), masks)
+    evidence = features_of(MeanCnn())
+    source = VideoCropSource(resolve(CONFIG), GreyLevelDetector(*blind), evidence, decoders)
+    (person,) = source.prepare(MASKED)
+    return person.record.facts.get("mask_shares")
+
+
+def mask_frames(count: int = 18, size: tuple[int, int] = (100, 120)) -> SampledFrames:
+    """Return masks in which the lower half of the face, at rows 40 to 66, is white."""
+    mask = np.zeros((100, 120, 3), np.uint8)
+    mask[40:66] = 255
+    image = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return SampledFrames([image] * count, np.arange(count), np.arange(count) / 10)
 
 
 def extract(video: DecodedVideo, *blind: int) -> FeatureRecord:
@@ -170,12 +198,33 @@ def test_an_undecodable_file_gives_a_failure_record() -> None:
     assert record.frame_index.tolist() == [-1] * 6
 
 
+def test_a_mask_video_gives_the_replaced_share_of_each_region() -> None:
+    shares = dict(zip(REGIONS, shares_of(mask_frames()), strict=True))
+    assert shares["mouth"] > 0.95 and shares["eyes"] < 0.1
+    assert 0.2 < shares["background"] < 0.8
+    assert shares_of(mask_frames(), 11, 14) is not None, "frames without the face are left out"
+
+
+def test_a_mask_video_may_have_another_resolution() -> None:
+    assert shares_of(mask_frames(size=(200, 240))) == pytest.approx(shares_of(mask_frames()))
+
+
+@pytest.mark.parametrize("masks", [None, mask_frames(15)], ids=["unreadable", "too short"])
+def test_a_mask_video_that_does_not_fit_leaves_the_regions_unknown(
+    masks: SampledFrames | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert shares_of(masks) is None
+    assert "b.mp4: the replaced regions are unknown" in caplog.text
+
+
 def test_labels_and_facts_of_the_video_are_stored() -> None:
     record = extract(video_of([10, 11, 12]), 11)
     assert record.video_id == "b.mp4"
     assert (record.label, record.groups, record.split) == (1, ("person",), "train")
     assert record.source == SOURCE
-    assert record.facts == {
+    facts = dict(record.facts)
+    assert facts.pop("conditions")["face_pixels"] == 40
+    assert facts == {
         "fps": 10.0,
         "frames_total": 9,
         "frames_sampled": 3,
@@ -205,8 +254,10 @@ def test_a_video_without_faces_has_one_record_if_all_people_are_requested() -> N
 
 def test_features_beyond_float16_reject_the_record() -> None:
     decoders: Any = Ready(video_of([10]))
-    (person,) = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), decoders).prepare(ITEM)
-    record = person.to_record(np.full((1, WIDTH), 1e6, np.float32))
+    evidence = features_of(MeanCnn())
+    source = VideoCropSource(resolve(CONFIG), GreyLevelDetector(), evidence, decoders)
+    (person,) = source.prepare(ITEM)
+    record = person.to_record({"features": np.full((1, WIDTH), 1e6, np.float32)})
     assert (record.status, record.mask.any()) == ("rejected", False)
     assert "1000000" in record.reason
     assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6

@@ -136,8 +136,17 @@ def test_views_have_the_requested_settings(crops: Crops) -> None:
     assert settings_of_views == [settings for _, settings in wanted_views("clip", REAL, ALL)]
 
 
+def test_self_blended_fakes_have_the_replaced_share_of_each_region(crops: Crops) -> None:
+    for view in views_of(KEY, crops, REAL, ALL):
+        shares = view.facts.get("mask_shares")
+        assert (shares is not None) == (view.kind == "blend")
+        if shares:
+            assert len(shares) == 6 and all(0 <= share <= 1 for share in shares)
+            assert max(shares) > 0.2 and json.loads(json.dumps(shares)) == shares
+
+
 def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:
-    record = view_record(RenderedView("view", 2, [], {"seed": 5}), CLIP)
+    record = view_record(RenderedView("view", 2, [], [], {"seed": 5}, {}), CLIP)
     view = {"kind": "view", "number": 2, "of": "a/clip.mp4#1", "settings": {"seed": 5}}
     facts = {**CLIP.facts, "view": view}
     assert same_record(record, replace(CLIP, video_id="a/clip.mp4#1@view2", facts=facts))
@@ -146,7 +155,7 @@ def test_a_view_differs_from_its_clip_in_id_and_one_fact() -> None:
 
 
 def test_a_blend_is_a_fake_with_its_own_method() -> None:
-    record = view_record(RenderedView("blend", 1, [], {}), CLIP)
+    record = view_record(RenderedView("blend", 1, [], [], {}, {"method": "self-blended"}), CLIP)
     assert record.video_id == "a/clip.mp4#1@blend1"
     assert record.label == FAKE
     assert record.facts["method"] == "self-blended"

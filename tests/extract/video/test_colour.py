@@ -16,6 +16,7 @@ import pytest
 from clips import ClipStyle, write_images
 from hypothesis import given
 from hypothesis import strategies as st
+from remuxing import filtered
 
 from deepfake_seq.config import SamplingConfig
 from deepfake_seq.extract.video.colour import (
@@ -116,19 +117,8 @@ def test_an_sdr_clip_with_wide_gamut_gets_the_colours_of_the_ordinary_clip(tmp_p
 def test_colours_that_only_the_container_names_are_converted(suffix: str, tmp_path: Path) -> None:
     nits = (SDR / 255) ** 2.4 @ TO_2020.T * 203
     path = write_hdr(tmp_path / "hdr.mp4", PQ, pq_signal(nits))
-    bare = tmp_path / f"bare{suffix}"
-    with av.open(str(path)) as source, av.open(str(bare), "w") as target:
-        stream = source.streams.video[0]
-        copy: Any = target.add_stream_from_template(stream)
-        unnamed = av.BitStreamFilterContext(
-            "hevc_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2",
-            stream,
-            copy,
-        )
-        for packet in [*source.demux(stream)]:
-            for changed in unnamed.filter(packet if packet.dts is not None else None):
-                changed.stream = copy
-                target.mux(changed)
+    unknown = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
+    bare = filtered(path, tmp_path / f"bare{suffix}", f"hevc_metadata={unknown}")
     with av.open(str(bare)) as container:
         frame = next(container.decode(video=0))
         assert (frame.color_trc, frame.color_primaries, frame.colorspace) == (UNKNOWN,) * 3

@@ -131,6 +131,13 @@ def test_a_video_over_the_frame_limit_is_rejected(name: str, tmp_path: Path) -> 
     assert decode(path, SIXTEEN, LimitsConfig(frames=40)).status == "ok"
 
 
+def test_a_video_that_is_too_long_is_rejected(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 40)  # 1.6 s
+    too_long = decode(path, SIXTEEN, LimitsConfig(duration_seconds=1.5))
+    rejected(too_long, r"a video of 1.6 s exceeds the limit of 1.5 s")
+    assert decode(path, SIXTEEN, LimitsConfig(duration_seconds=2)).status == "ok"
+
+
 def test_a_file_that_changes_while_being_read_is_a_transient_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,9 +66,7 @@ def test_only_the_frames_of_an_edit_list_count(
     assert abs(video.frames.frame_index - (video.frames.pts_seconds * 25)).max() <= 4
 
 
-def test_two_hidden_frames_do_not_hide_that_a_file_ends_early(
-    recording: Path, tmp_path: Path
-) -> None:
+def test_a_trimmed_file_that_really_ends_early_is_partial(recording: Path, tmp_path: Path) -> None:
     options = {"movflags": "faststart"}
     whole = trim(recording, tmp_path / "trimmed.mp4", 4, 4, options)
     assert decode(whole, SIXTEEN).status == "ok"

@@ -12,6 +12,7 @@ import pytest
 from clips import STYLES, ClipStyle, number_in, numbered, write_clip, write_images
 from hypothesis import given
 from hypothesis import strategies as st
+from remuxing import filtered
 
 from deepfake_seq.config import SamplingConfig
 from deepfake_seq.extract.video.decode import DecodedVideo, decode
@@ -136,3 +137,31 @@ def test_a_phone_that_turns_gives_frames_of_two_shapes(tmp_path: Path) -> None:
     for image in images:
         expected = numbered(number_in(image), image.shape[1::-1])
         assert np.abs(image.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.parametrize("inside", ["1/1", "0/1", "3/1"])
+def test_the_container_decides_the_shape_of_the_pixels(inside: str, tmp_path: Path) -> None:
+    style = ClipStyle(aspect=Fraction(2))
+    path = write_clip(tmp_path / "clip.mp4", 16, style)
+    bsf = f"h264_metadata=sample_aspect_ratio={inside}"
+    video = decode(filtered(path, tmp_path / "other.mp4", bsf), SIXTEEN)
+    assert video.frames is not None
+    assert {image.shape for image in video.frames.images_rgb} == {(48, 128, 3)}
+
+
+def test_a_rotation_that_changes_is_followed(tmp_path: Path) -> None:
+    first = write_clip(tmp_path / "first.ts", 20)
+    later = ClipStyle(container={"output_ts_offset": "0.8"})
+    second = write_clip(tmp_path / "second.ts", 20, later)
+    turned = filtered(
+        second, tmp_path / "turned.ts", "h264_metadata=rotate=90:display_orientation=insert"
+    )
+    path = tmp_path / "both.ts"
+    path.write_bytes(first.read_bytes() + turned.read_bytes())
+    video = decode(path, SIXTEEN)
+    assert video.frames is not None
+    images = video.frames.images_rgb
+    assert [image.shape for image in images] == [(48, 64, 3)] * 8 + [(64, 48, 3)] * 8
+    numbers = [number_in(image) for image in images[:8]]
+    numbers += [number_in(np.rot90(image, -1)) for image in images[8:]]
+    assert numbers == [index % 20 for index in video.frames.frame_index]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,25 @@ def test_a_store_without_usable_clips_is_refused_with_reasons(tmp_path: Path) ->
     store = write_store(tmp_path / "s", [make_record("unlabelled.mp4", label=-1)])
     with pytest.raises(DatasetError, match="1 without a label"):
         load(store)
+
+
+def test_one_file_with_opposite_labels_is_refused_and_both_names_are_given(
+    tmp_path: Path,
+) -> None:
+    source = make_record("x.mp4").source
+    records = [
+        make_record("real/a.mp4#0", label=0, source=source),
+        make_record("real/a.mp4#1", label=0, source=source),
+        make_record("copy/a.mp4#0", label=0, source=source),
+        make_record("fake/a.mp4#0", label=1, source=source),
+        make_record("other.mp4#0", label=1),
+    ]
+    with pytest.raises(DatasetError, match="1 videos have opposite labels") as caught:
+        load(write_store(tmp_path / "s", records))
+    assert "copy/a.mp4 (real) is the same file as fake/a.mp4 (fake)" in str(caught.value)
+    assert len(load(write_store(tmp_path / "t", [*records[:3], records[4]]))) == 4
+    unknown = replace(records[3], label=-1)
+    assert len(load(write_store(tmp_path / "u", [*records[:3], unknown]))) == 3
 
 
 def test_an_empty_store_is_refused(tmp_path: Path) -> None:
@@ -77,10 +97,10 @@ def test_clips_are_sorted_by_id_and_keep_their_features(
 def run_epoch(data: SequenceData, seed: int, **options: bool) -> tuple[list[float], list[int]]:
     """Return the first feature and the label of each clip, in the order of an epoch."""
     values, labels = [], []
-    for (features, _), batch_labels in data.epoch(8, np.random.default_rng(seed), **options):
-        assert len(features) == len(batch_labels) <= 8
+    for (features, _), positions in data.epoch(8, np.random.default_rng(seed), **options):
+        assert len(features) == len(positions) <= 8
         values += features[:, 0, 0].tolist()
-        labels += batch_labels.tolist()
+        labels += data.labels[positions].tolist()
     return values, labels
 
 

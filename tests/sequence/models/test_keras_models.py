@@ -16,7 +16,7 @@ def count_parameters(config: ModelConfig) -> dict[str, int]:
 
 
 def test_the_gru_has_the_parameter_count_of_the_paper() -> None:
-    assert count_parameters(ModelConfig()) == {"total": 418_657, "trainable": 418_465}
+    assert count_parameters(ModelConfig(wide=False)) == {"total": 418_657, "trainable": 418_465}
 
 
 def test_the_bigru_has_parameters_for_each_direction() -> None:
@@ -25,14 +25,22 @@ def test_the_bigru_has_parameters_for_each_direction() -> None:
         2 * 3 * units * (width + units + 2) for units, width in ((64, 2048), (32, 128), (16, 64))
     )
     norms, dense = 4 * (128 + 64), (32 * 32 + 32) + (32 + 1)
-    assert count_parameters(ModelConfig(bidirectional=True)) == {
+    assert count_parameters(ModelConfig(bidirectional=True, wide=False)) == {
         "total": gru + norms + dense,
         "trainable": gru + norms // 2 + dense,
     }
 
 
 def test_the_bigru_has_852_609_parameters() -> None:
-    assert count_parameters(ModelConfig(bidirectional=True))["total"] == 852_609
+    assert count_parameters(ModelConfig(bidirectional=True, wide=False))["total"] == 852_609
+
+
+def test_the_wide_part_adds_one_weight_for_each_statistic() -> None:
+    narrow, wide = (count_parameters(ModelConfig(wide=wide)) for wide in (False, True))
+    assert {name: wide[name] - narrow[name] for name in wide} == {
+        "total": 3 * 2048,
+        "trainable": 3 * 2048,
+    }
 
 
 @pytest.mark.parametrize("units", [(8,), (128, 64), (4, 3, 2, 1)])
@@ -45,7 +53,7 @@ def test_the_recurrent_layers_have_the_configured_units(units: tuple[int, ...]) 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_output_does_not_depend_on_masked_frames(bidirectional: bool) -> None:
-    model = build_model(ModelConfig(bidirectional=bidirectional), 16, 8)
+    model = build_model(ModelConfig(bidirectional=bidirectional, wide=False), 16, 8)
     generator = np.random.default_rng(0)
     features = generator.normal(size=(16, 16, 8)).astype(np.float32)
     mask = np.arange(16) < np.arange(1, 17)[:, None]
@@ -58,7 +66,7 @@ def test_the_output_does_not_depend_on_masked_frames(bidirectional: bool) -> Non
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_masked_clip_has_the_logit_of_the_shorter_clip(bidirectional: bool) -> None:
-    config = ModelConfig(bidirectional=bidirectional)
+    config = ModelConfig(bidirectional=bidirectional, wide=False)
     model, short_model = build_model(config, 16, 8), build_model(config, 9, 8)
     short_model.set_weights(model.get_weights())
     features = np.random.default_rng(0).normal(size=(2, 16, 8)).astype(np.float32)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from deepfake_seq.config import INPUTS, MODELS, ModelConfig
-from deepfake_seq.sequence.data.preprocessing import Preprocessor
+from deepfake_seq.sequence.data.preprocessing import STATISTICS, Preprocessor, statistics
+from deepfake_seq.sequence.models import autoencoder
+from deepfake_seq.sequence.models.autoencoder import AutoencoderNetwork
 from deepfake_seq.sequence.models.keras_models import build_model
 from deepfake_seq.sequence.models.networks import (
     LogisticNetwork,
     Network,
     SequenceNetwork,
     restore,
-    statistics,
     unscaled,
 )
 from deepfake_seq.sequence.models.sequence_model import shapes
@@ -28,6 +29,7 @@ CONFIGS = [
     ModelConfig("gru", bidirectional=True, inputs="both"),
     ModelConfig("gru", inputs="delta", shuffle_frames=True),
     ModelConfig("gru", units=(5,)),
+    ModelConfig("gru", wide=False),
     ModelConfig("lstm", bidirectional=True, units=(7, 3)),
     ModelConfig("gru", bidirectional=True, units=(4, 6, 2, 3)),
 ]
@@ -44,19 +46,25 @@ def make(config: ModelConfig, seed: int = 0) -> Network:
         return generator.normal(0, 0.3, size=shape).astype(np.float32)
 
     if config.name == "logistic":
-        count = {"features": 2, "delta": 1, "both": 3}[config.inputs]
-        return LogisticNetwork(config.inputs, numbers(count * WIDTH), numbers(1))
+        count = STATISTICS[config.inputs] * WIDTH
+        return LogisticNetwork(config.inputs, numbers(count), numbers(1))
+    if config.name == "autoencoder":
+        tensors = {name: numbers(*shape) for name, shape in autoencoder.shapes(WIDTH).items()}
+        tensors["preprocessor/residual_scale"][:] = 0.5
+        return AutoencoderNetwork(tensors)
     preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
-    weights = {
-        name: numbers(*shape) for name, shape in shapes(config, len(preprocessor.mean)).items()
-    }
+    weights = {name: numbers(*shape) for name, shape in shapes(config, WIDTH).items()}
     for name, tensor in weights.items():
         if name.endswith("variance"):
             weights[name] = abs(tensor) + 0.1
-    return SequenceNetwork(config, preprocessor, weights)
+    return SequenceNetwork(preprocessor, weights)
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.title}-{config.inputs}-{config.units}")
+def name_of(config: ModelConfig) -> str:
+    return f"{config.title}-{config.inputs}-{config.units}-{config.wide}"
+
+
+@pytest.fixture(params=CONFIGS, ids=name_of)
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     return request.param  # type: ignore[no-any-return]
 
@@ -86,18 +94,18 @@ def test_the_logit_of_a_clip_does_not_depend_on_other_clips(config: ModelConfig)
 
 @pytest.mark.parametrize(
     "config",
-    [config for config in CONFIGS if config.name != "logistic"],
+    [config for config in CONFIGS if config.name not in ("logistic", "autoencoder")],
     ids=lambda config: f"{config.title}-{config.inputs}",
 )
 def test_numpy_gives_the_logits_of_keras(config: ModelConfig) -> None:
     network = make(config)
     preprocessor = Preprocessor.fit(config, [(FEATURES, MASK)])
-    model = build_model(config, FRAMES, len(preprocessor.mean))
+    model = build_model(config, FRAMES, WIDTH)
     names = [variable.path for variable in model.weights]
-    assert names == list(shapes(config, len(preprocessor.mean)))
+    assert names == list(shapes(config, WIDTH))
     model.set_weights([network.tensors[f"network/{name}"] for name in names])
-    inputs = preprocessor.apply(FEATURES, MASK)
-    expected = np.asarray(model.predict_on_batch([inputs, MASK]))[:, 0]
+    inputs = preprocessor.apply(FEATURES, MASK)[: len(model.inputs)]
+    expected = np.asarray(model.predict_on_batch(list(inputs)))[:, 0]
     assert np.allclose(network.logits((FEATURES, MASK)), expected, rtol=1e-4, atol=1e-5)
     assert network.parameters == {
         "total": sum(int(np.prod(tensor.shape)) for tensor in model.weights),

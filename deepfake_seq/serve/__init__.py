@@ -1,0 +1,1 @@
+"""The web page of `deepseq serve` and its API. Needs the extra `web`."""
