@@ -72,8 +72,8 @@ def _smallest_face(decision: Decision) -> list[str]:
     if not decision.smallest_face:
         return []
     return [
-        f"- Smallest face among the validation clips: {decision.smallest_face} pixels wide. Smaller "
-        "faces get no verdict."
+        f"- Smallest face among the validation clips: {decision.smallest_face} pixels wide. "
+        "Smaller faces get no verdict."
     ]
 
 
