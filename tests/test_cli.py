@@ -416,6 +416,8 @@ def test_info_describes_a_store_and_a_run(fitted: dict[str, Any], folder: Path) 
     assert (as_json["videos"], as_json["groups"]) == (11, 6)
     run = deepseq("info", folder / "runs" / "one")
     assert "424,801 parameters" in run.stdout and "mean_pool_logistic" in run.stdout
+    assert "validated on faces at least 64 pixels wide" in run.stdout
+    assert "64 pixels wide" in (folder / "runs" / "one" / "README.md").read_text()
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 

@@ -143,6 +143,8 @@ def _run_info(path: Path, as_json: bool) -> None:
     echo_line(f"fingerprint  {description.fingerprint_id}")
     decision = description.decision
     echo_line(f"threshold    {decision.threshold:.3f} (rule: {decision.rule})")
+    if decision.smallest_face:
+        echo_line(f"faces        validated on faces at least {decision.smallest_face} pixels wide")
     click.echo(console.table(metrics_rows(description.title, metrics)))
     for warning in description.warnings:
         echo_line(f"note         {warning}")

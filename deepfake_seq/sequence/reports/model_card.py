@@ -60,11 +60,21 @@ def card(
         f"- Class balance: {notes['training']['balance']}.",
         f"- Threshold {decision.threshold:.3f}, {decision.basis}.",
         f"- {_abstention(decision, metrics)}",
+        *_smallest_face(decision),
         f"- Shortcut check: {_shortcut(notes['shortcut'])}",
         "",
         *_blocks(metrics.get("block_r2", {})),
     ]
     return "\n".join(lines)
+
+
+def _smallest_face(decision: Decision) -> list[str]:
+    if not decision.smallest_face:
+        return []
+    return [
+        f"- Smallest face among the validation clips: {decision.smallest_face} pixels wide. "
+        "Smaller faces get no verdict."
+    ]
 
 
 def cnn_warnings(weights: str) -> list[str]:
