@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +48,8 @@ def with_noise(image: Image, sigma: float) -> Image:
 def test_a_blurred_picture_is_less_sharp(image: Image) -> None:
     levels = [[image], *(blur([image], sigma) for sigma in (0.01, 0.02, 0.04))]
     values = [picture_conditions(level)["sharpness"] for level in levels]
-    assert values == sorted(values, reverse=True)
+    # Grey levels are whole numbers, and their rounding errors are left in a strongly blurred picture.
+    assert all(later <= earlier + 0.002 for earlier, later in pairwise(values))
     assert values[0] > values[-1]
 
 
