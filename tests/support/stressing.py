@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-import sklearn.linear_model  # noqa: F401  # loads the libraries whose threads are limited
 from faces import CONFIG, face_store
-from threadpoolctl import threadpool_limits
+from threads import one_thread
 
 from deepfake_seq.config import (
     BackboneConfig,
@@ -93,7 +92,6 @@ def faces_run(
     config = ExperimentConfig(
         model=ModelConfig("logistic", inputs="features"), train=TrainConfig(members=members)
     )
-    # Many threads that share a small fit mostly wait for each other.
-    with FeatureStore.open(store) as features, threadpool_limits(1):
+    with FeatureStore.open(store) as features, one_thread():
         fit(load_experiment(features, SplitConfig()), run_folder, config)
     return store, run_folder

@@ -48,7 +48,7 @@ def with_noise(image: Image, sigma: float) -> Image:
 def test_a_blurred_picture_is_less_sharp(image: Image) -> None:
     levels = [[image], *(blur([image], sigma) for sigma in (0.01, 0.02, 0.04))]
     values = [picture_conditions(level)["sharpness"] for level in levels]
-    # Grey levels are whole numbers, and their rounding errors are left in a strongly blurred picture.
+    # Grey levels are whole numbers; strong blur leaves the rounding errors.
     assert all(later <= earlier + 0.002 for earlier, later in pairwise(values))
     assert values[0] > values[-1]
 
