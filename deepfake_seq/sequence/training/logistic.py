@@ -80,6 +80,8 @@ def _compact(rows: Matrix) -> tuple[Matrix, Matrix]:
         return rows, np.eye(width)
     values, vectors = np.linalg.eigh(rows @ rows.T)
     kept = values > 1e-9 * max(float(values[-1]), 1e-12)
+    if not kept.any():  # all rows are equal: scikit-learn needs a column
+        return np.zeros((count, 1)), np.zeros((width, 1))
     roots = np.sqrt(values[kept])
     return vectors[:, kept] * roots, rows.T @ (vectors[:, kept] / roots)
 

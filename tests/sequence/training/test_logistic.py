@@ -89,3 +89,14 @@ def test_the_penalty_is_chosen_on_other_people() -> None:
 def test_too_few_groups_for_inner_folds_are_no_error() -> None:
     data = clips(8, 3, shift=5.0, people=2)
     assert auc(data.labels, fit(data).logits(data.features.read(data.rows))) > 0.9
+
+
+def test_clips_with_equal_features_get_equal_scores_and_no_error() -> None:
+    data = clips(20, 30, shift=0.0)
+    features = np.ones((20, FRAMES, 30), dtype=np.float16)
+    same = SequenceData(
+        data.clips, ArrayFeatures(features, data.features.read(data.rows)[1]), data.rows
+    )
+    logits = fit(same).logits(same.features.read(same.rows))
+    assert np.isfinite(logits).all()
+    assert np.ptp(logits) == 0.0
