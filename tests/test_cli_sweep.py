@@ -126,6 +126,7 @@ def test_the_store_is_read_once_for_all_trainings(
     assert reads == [40] and json.loads(result.stdout)["trials"] == 3
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_same_command_resumes_the_sweep(features: Path, here: Path) -> None:
     search = ["sweep", "--features", features, "--model", "logistic", "--inputs", "both,delta"]
     folders = [json.loads(deepseq(*search, "--json").stdout)["sweep"] for _ in range(2)]

@@ -58,6 +58,7 @@ def test_without_folds_each_seed_selects_other_test_clips(experiment: Experiment
     assert len(tests) == len(set(tests)) == 3
 
 
+@pytest.mark.slow
 def test_a_study_reports_mean_and_spread_of_each_model(
     experiment: Experiment, tmp_path: Path
 ) -> None:

@@ -272,6 +272,7 @@ def test_invalid_shares_of_a_clip_are_an_error_that_names_it(tmp_path: Path) -> 
         load(write_store(tmp_path / "s", [odd]))
 
 
+@pytest.mark.slow
 def test_evaluate_does_not_read_views(
     plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:
