@@ -190,6 +190,7 @@ def test_everyone_in_a_picture_is_shown(tmp_path: Path, shared: Path) -> None:
     assert [person["faces_found"] for person in people] == [16, 16]
 
 
+@pytest.mark.slow
 def test_everyone_in_an_interview_with_cuts_is_shown(tmp_path: Path, shared: Path) -> None:
     clips = shared / "clips"
     one = squares(clips / "real" / "liveportrait__d0.mp4", 60)

@@ -106,6 +106,7 @@ def test_a_finetuned_run_predicts(folder: Path, finetuned: dict[str, Any]) -> No
     assert (verdict["frames_used"], verdict["run"]) == (8, finetuned["run"])
 
 
+@pytest.mark.slow
 def test_the_cnn_of_a_run_makes_features_for_a_gru_on_the_same_split(
     folder: Path, finetuned: dict[str, Any], tmp_path: Path
 ) -> None:
