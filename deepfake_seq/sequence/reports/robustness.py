@@ -9,15 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from deepfake_seq import atomic
-from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.evaluation.robustness import COLUMNS, rows
 from deepfake_seq.sequence.reports import html, plots
+from deepfake_seq.sequence.reports.result_files import write_results
 
 FOLDER = "stress"
 """Name of the folder in a run."""
 
-JSON, CSV, PLOT, PAGE = "stress.json", "stress.csv", "stress.png", "stress.html"
+_BASE = "stress"
+PAGE = f"{_BASE}.html"
 
 _PER_ROW = 4
 _LINES = {
@@ -63,15 +63,8 @@ def write(folder: Path, summary: Mapping[str, Any]) -> dict[str, str]:
         tables={split: rows(results) for split, results in summary["results"].items()},
         picture=picture,
     )
-    contents = {CSV: _csv(summary["results"]), PLOT: picture, PAGE: page.encode()}
-    try:
-        atomic.write_json(folder / JSON, summary)
-        for name, content in contents.items():
-            atomic.write_bytes(folder / name, content)
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}") from error
-    kinds = {"results": JSON, "table": CSV, "plot": PLOT, "report": PAGE}
-    return {kind: str(folder / name) for kind, name in kinds.items()}
+    table = _csv(summary["results"])
+    return write_results(folder / _BASE, summary, table=table, plot=picture, report=page)
 
 
 def plot(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:

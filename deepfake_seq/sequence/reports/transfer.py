@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq import atomic
-from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.reports import html, plots
+from deepfake_seq.sequence.reports.result_files import write_results
 from deepfake_seq.sequence.reports.tables import Rows, format_metric
-
-JSON, CSV, PLOT, PAGE = "matrix.json", "matrix.csv", "matrix.png", "matrix.html"
 
 _METRICS = ("auc", "tpr", "fpr", "ece")
 
@@ -38,15 +35,8 @@ def write(folder: Path, report: Mapping[str, Any], rows: Rows) -> dict[str, str]
     page = html.render(
         "matrix.html.j2", cells=report["cells"], tests=report["tests"], rows=rows, picture=picture
     )
-    contents = {CSV: _csv(report["cells"]), PLOT: picture, PAGE: page.encode()}
-    try:
-        atomic.write_json(folder / JSON, report)
-        for name, content in contents.items():
-            atomic.write_bytes(folder / name, content)
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}") from error
-    kinds = {"results": JSON, "table": CSV, "plot": PLOT, "report": PAGE}
-    return {kind: str(folder / name) for kind, name in kinds.items()}
+    table = _csv(report["cells"])
+    return write_results(folder / "matrix", report, table=table, plot=picture, report=page)
 
 
 def heat_map(cells: Sequence[Mapping[str, Any]]) -> bytes:
