@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ from deepfake_seq.verdict import (
 )
 
 _WHOLE_CLIP = PredictConfig()
+
+T = TypeVar("T")
 
 __all__ = ["Predictor", "SubmittedClip", "Verdict", "WeightsOverride", "predict"]
 
@@ -85,15 +87,24 @@ def predict(
         RunError: The run cannot be read, or other weights or versions would change its features.
         WeightsError: A weights file is missing.
     """
-    done: dict[int, Verdict] = {}
-    expected = 0
     arguments = (run_folder, execution, override, config)
     with Predictor(*arguments, reference=reference, clips=len(paths)) as predictor:
-        for number, verdict in predictor.verdicts(paths):
-            done[number] = verdict
-            while expected in done:
-                yield done.pop(expected)
-                expected += 1
+        yield from (verdict for _, verdict in in_order(predictor.verdicts(paths)))
+
+
+def in_order(results: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+    """Yield numbered results in the order of their numbers, each as soon as it can be.
+
+    Args:
+        results: Results with their numbers, which are counted from 0, in any order.
+    """
+    waiting: dict[int, T] = {}
+    expected = 0
+    for number, result in results:
+        waiting[number] = result
+        while expected in waiting:
+            yield expected, waiting.pop(expected)
+            expected += 1
 
 
 @dataclass(eq=False)

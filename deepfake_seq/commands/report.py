@@ -75,6 +75,7 @@ def report(
     `deepseq predict`.
     """
     from deepfake_seq.explain.reporter import ReportConfig, Reporter
+    from deepfake_seq.predict import in_order
     from deepfake_seq.sequence.runs import run
 
     printer = VerdictPrinter(options, more=("report", "document"))
@@ -93,7 +94,7 @@ def report(
         clips=len(paths),
     ) as reporter:
         reports = reporter.reports(paths)
-        for number, made in _in_order(reports) if printer.is_ordered else reports:
+        for number, made in in_order(reports) if printer.is_ordered else reports:
             page, document = files[number], files[number].with_suffix(".json")
             with writing(page, "--out"):
                 digest = _write(made, page, document)
@@ -126,14 +127,3 @@ def _names(paths: Sequence[Path]) -> Iterator[str]:
         )
         used.add(name)
         yield name
-
-
-def _in_order(reports: Iterator[tuple[int, ClipReport]]) -> Iterator[tuple[int, ClipReport]]:
-    """Yield reports in the order of the clips."""
-    waiting: dict[int, ClipReport] = {}
-    expected = 0
-    for number, made in reports:
-        waiting[number] = made
-        while expected in waiting:
-            yield expected, waiting.pop(expected)
-            expected += 1
