@@ -28,11 +28,6 @@ FEATURES = "features"
 Block = npt.NDArray[np.float16]
 
 
-def blocks_of(record: FeatureRecord) -> Mapping[str, Block]:
-    """Return the evidence blocks of a record by name, (T, D_k) each, with `features` first."""
-    return record.blocks
-
-
 def joined(blocks: Mapping[str, Block], names: Iterable[str]) -> Block:
     """Concatenate the named blocks to the features that models read, (T, D)."""
     return np.concatenate([blocks[name] for name in names], axis=1)
@@ -134,7 +129,7 @@ class StoreFeatures:
         disk_order = np.argsort(rows, kind="stable")
         video_ids = [self._video_ids[row] for row in rows[disk_order]]
         for position, record in zip(disk_order, self._store.records(video_ids), strict=True):
-            features[position] = joined(blocks_of(record), self.blocks)
+            features[position] = joined(record.blocks, self.blocks)
             mask[position] = record.mask
         return features, mask
 
@@ -227,7 +222,7 @@ class CollectedFeatures:
         Raises:
             DatasetError: The record lacks a requested block.
         """
-        blocks = blocks_of(record)
+        blocks = record.blocks
         if not self._video_ids:
             self._start(len(record.mask), blocks)
             self._settings = record.facts.get(EVIDENCE_FACT, {})

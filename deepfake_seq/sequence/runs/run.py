@@ -18,7 +18,7 @@ from deepfake_seq import atomic
 from deepfake_seq.config import ExtractConfig, ModelConfig
 from deepfake_seq.errors import RunError
 from deepfake_seq.sequence.data.dataset import SequenceData
-from deepfake_seq.sequence.data.features import FEATURES, Arrays, Tensor, blocks_of, joined
+from deepfake_seq.sequence.data.features import FEATURES, Arrays, Tensor, joined
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
 from deepfake_seq.sequence.evaluation.threshold import Decision
@@ -81,7 +81,7 @@ class SequenceModel:
         Raises:
             RunError: The record lacks a block, or has one with other settings.
         """
-        blocks = blocks_of(record)
+        blocks = record.blocks
         missing = [name for name in self.blocks if name not in blocks]
         if missing:
             raise RunError(
