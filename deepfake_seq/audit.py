@@ -1,8 +1,8 @@
 """Audit logs: one JSON object per result is appended, each with the hash of the one before.
 
 The chain shows that no entry was changed, removed from the middle or inserted. It does not show
-that the end is missing, and whoever can write the file can compute a new chain: note the hash of
-the last entry in another place, or keep the file where it can only be appended to.
+that the end is missing, and anyone with write access to the file can compute a new chain: note the
+hash of the last entry in another place, or keep the file where it can only be appended to.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def _file(record: FeatureRecord) -> ClipFile:
 
 
 def _decisive(judged: Sequence[_Judged]) -> _Judged:
-    """Return the most suspicious person; the most prominent one if nobody has a score."""
+    """Return the most suspicious person; the most prominent one if no person has a score."""
     return max(judged, key=lambda person: person.score)
 
 

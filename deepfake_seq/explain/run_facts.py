@@ -1,4 +1,4 @@
-"""What a report says of the run behind a verdict: its files, its data, and its error rates."""
+"""Facts about the run behind a verdict, for a report: its files, data and error rates."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def find_people(
 ) -> list[Person]:
     """Find the people in a video: the main person or, if `config.people` is "all", everyone.
 
-    A person is followed within one shot: somebody in another shot counts as another person. If a
+    A person is tracked within one shot; faces in another shot count as other people. If a
     sampled frame does not show a person, its neighbours are searched; the nearest one that shows
     the person replaces it. If fewer than half of the frames then show the person, as many frames
     are sampled again between the first and the last one that does.

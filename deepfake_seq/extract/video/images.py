@@ -38,7 +38,7 @@ class FrameReader:
         self._key_rotation = 0
 
     def follow(self, frame: Any) -> None:
-        """Note what a frame says of the frames after it; to be called with every decoded frame."""
+        """Remember what a frame sets for later frames; call this with every decoded frame."""
         if frame.key_frame:
             self._key_rotation = frame.rotation
 

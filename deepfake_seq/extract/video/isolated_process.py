@@ -220,7 +220,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process, even during a call, once the parent has ended: nobody limits its time."""
+    """End this process, even during a call, once its parent, which limits its time, has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

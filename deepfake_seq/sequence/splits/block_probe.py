@@ -37,7 +37,7 @@ def probe_blocks(data: SequenceData, seed: int = 0) -> dict[str, dict[str, float
     """Return the R² with which each block predicts each fact, on groups not trained on.
 
     The facts are the side of the face and the width of the frame in pixels, the bit rate, and the
-    bits per pixel of the video, which stand for the quality of its compression.
+    bits per pixel of the video, a measure of how strongly it is compressed.
 
     A ridge regression on the means of the block over a clip's frames predicts the logarithm of the
     fact. Its penalty is the one with the lowest leave-one-out error in training. R² is 1 if all
