@@ -17,17 +17,24 @@ Owner = TypeVar("Owner")
 
 @dataclass(eq=False)
 class _Request(Generic[Owner]):
-    """The faces of one owner, how many of them are in batches, and the rows received."""
+    """The faces of one owner, how many of them are in batches, and the rows received.
+
+    The rows are kept by the number of their first face, because batches may be finished in any
+    order.
+    """
 
     owner: Owner
     inputs: Inputs
     count: int
     taken: int = 0
-    rows: list[Rows] = field(default_factory=list)
+    rows: dict[int, Rows] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
-        return sum(map(len, self.rows)) == self.count
+        return sum(map(len, self.rows.values())) == self.count
+
+    def joined_rows(self) -> Rows:
+        return np.concatenate([self.rows[first] for first in sorted(self.rows)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +43,14 @@ class Batch(Generic[Owner]):
 
     Attributes:
         inputs: The inputs of all faces.
-        pieces: The owners' requests in order, each with its number of faces in this batch.
+        pieces: The owners' requests in order, each with the numbers of its faces in this batch.
     """
 
     inputs: Inputs
-    pieces: tuple[tuple[_Request[Owner], int], ...]
+    pieces: tuple[tuple[_Request[Owner], range], ...]
 
     def __len__(self) -> int:
-        return sum(count for _, count in self.pieces)
+        return sum(len(numbers) for _, numbers in self.pieces)
 
 
 class Batcher(Generic[Owner]):
@@ -78,20 +85,17 @@ class Batcher(Generic[Owner]):
         """
         if not self.waiting or (self.waiting < self._size and not partial):
             return None
-        pieces: list[tuple[_Request[Owner], int]] = []
+        pieces: list[tuple[_Request[Owner], range]] = []
         parts: list[Inputs] = []
         room = min(self._size, self.waiting)
         self.waiting -= room
         while room:
             request = self._queue[0]
-            count = min(room, request.count - request.taken)
-            stop = request.taken + count
-            parts.append(
-                {name: rows[request.taken : stop] for name, rows in request.inputs.items()}
-            )
-            pieces.append((request, count))
+            start, stop = request.taken, min(request.taken + room, request.count)
+            parts.append({name: rows[start:stop] for name, rows in request.inputs.items()})
+            pieces.append((request, range(start, stop)))
             request.taken = stop
-            room -= count
+            room -= stop - start
             if request.taken == request.count:
                 self._queue.popleft()
         return Batch(_joined(parts), tuple(pieces))
@@ -104,19 +108,19 @@ def _joined(parts: list[Inputs]) -> Inputs:
 
 
 def finish(batch: Batch[Owner], rows: Rows) -> list[tuple[Owner, Rows]]:
-    """Return the owners whose last faces were in this batch, each with all its rows.
+    """Return the owners that had been waiting only for this batch, each with all its rows.
 
     Args:
-        batch: A batch from `Batcher.take`; batches must be finished in the order they were taken.
+        batch: A batch from `Batcher.take`. Batches may be finished in any order, each once.
         rows: float32 (N, W); what was computed from its faces.
 
     Returns:
-        Owners in the order in which they were added, each with float32 (K, W).
+        Owners, each with float32 (K, W), one row per face in the order in which they were added.
     """
     done, start = [], 0
-    for request, count in batch.pieces:
-        request.rows.append(rows[start : start + count])
-        start += count
+    for request, numbers in batch.pieces:
+        request.rows[numbers.start] = rows[start : start + len(numbers)]
+        start += len(numbers)
         if request.is_done:
-            done.append((request.owner, np.concatenate(request.rows)))
+            done.append((request.owner, request.joined_rows()))
     return done

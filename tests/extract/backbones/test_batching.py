@@ -16,24 +16,28 @@ def faces(owner: int, count: int) -> dict[str, np.ndarray]:
     return {"owners": np.full((count, 1, 2), owner), "numbers": np.arange(count)}
 
 
-@given(COUNTS, st.integers(1, 8), st.lists(st.booleans(), max_size=30))
-def test_owners_get_the_rows_of_their_faces_in_order(
-    counts: list[int], size: int, comes: list[bool]
+@given(COUNTS, st.integers(1, 8), st.data())
+def test_owners_get_the_rows_of_their_faces_in_order_whichever_batch_is_finished_first(
+    counts: list[int], size: int, data: st.DataObject
 ) -> None:
     batcher: Batcher[int] = Batcher(size)
     queue = list(enumerate(counts))
+    under_way: list[Batch[int]] = []
     done: dict[int, np.ndarray] = {}
-    order: list[int] = []
-    while queue or batcher.waiting:
-        if queue and (comes.pop() if comes else True):
+    while queue or batcher.waiting or under_way:
+        if queue and data.draw(st.booleans()):
             owner, count = queue.pop(0)
             batcher.add(owner, faces(owner, count))
         if batch := batcher.take(partial=not queue):
-            computed = np.stack([batch.inputs["owners"][:, 0, 1], batch.inputs["numbers"]], axis=1)
-            for owner, rows in finish(batch, computed.astype(np.float32)):
-                order.append(owner)
+            under_way.append(batch)
+        if under_way and data.draw(st.booleans()):
+            finished = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
+            inputs = finished.inputs
+            computed = np.stack([inputs["owners"][:, 0, 1], inputs["numbers"]], axis=1)
+            for owner, rows in finish(finished, computed.astype(np.float32)):
+                assert owner not in done
                 done[owner] = rows
-    assert order == list(range(len(counts)))
+    assert sorted(done) == list(range(len(counts)))
     for owner, count in enumerate(counts):
         assert done[owner].tolist() == [[owner, number] for number in range(count)]
 
