@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from records import DESCRIPTION, make_record, write_store
 
+from deepfake_seq import atomic
 from deepfake_seq.errors import FingerprintMismatchError, StoreError
 from deepfake_seq.store import FeatureStore, Fingerprint, StoreDescription, StoreWriter
 from deepfake_seq.store.shards.encode import encode
@@ -84,6 +85,32 @@ def test_a_shard_removed_while_it_is_opened_is_missing_not_damaged(
     monkeypatch.setattr("deepfake_seq.store.shards.guard.h5py.File", vanishing)
     with pytest.raises(FileNotFoundError):
         Shard(path, DESCRIPTION.fingerprint.id)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda path: len(FeatureStore.open(path)), lambda path: verify(path).videos],
+    ids=["open", "verify"],
+)
+def test_a_shard_replaced_by_an_equal_one_while_it_is_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Path], int]
+) -> None:
+    with StoreWriter.create(tmp_path / "s", DESCRIPTION) as writer:
+        for record in RECORDS:
+            writer.commit(record)
+    shards = sorted((tmp_path / "s").glob("shard-*"))
+    real, replaced = h5py.File, list[Path]()
+
+    def replacing(*arguments: Any, **options: Any) -> Any:
+        if not replaced:
+            replaced.extend(shards)
+            for path in shards:
+                atomic.write_bytes(path, path.read_bytes())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("deepfake_seq.store.shards.guard.h5py.File", replacing)
+    assert look(tmp_path / "s") == len(RECORDS)
+    assert replaced
 
 
 def after_next_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:

@@ -89,7 +89,7 @@ def open_plain(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, without HDF5's own locks.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: There is no such file, or it was removed or replaced while it was read.
         ShardAccessError: Permission is denied, or memory or file descriptors are exhausted.
         StoreError: The file is not HDF5, or the block found it damaged.
     """
@@ -102,10 +102,18 @@ def open_plain(path: Path) -> Iterator[h5py.File]:
                     raise StoreError(f"{path} has a user block in front of the HDF5 data")
                 yield file
         except DAMAGE as error:
-            if not os.path.lexists(path):
+            if not _is_at(path, descriptor):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StoreError(f"{path} is not an intact deepseq shard: {reason}") from error
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether the open file is the one that `path` names."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def read_into(descriptor: int, path: Path, offset: int, array: npt.NDArray[Any]) -> None:

@@ -88,7 +88,7 @@ class Index:
                     self.add(name)
                 return
             except FileNotFoundError:
-                continue  # sealed into a larger shard and removed after it was listed
+                continue  # sealed into a larger shard, or replaced, after it was listed
 
     def add(self, name: str) -> None:
         """Index a shard.

@@ -122,7 +122,9 @@ def _open_shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
             except ShardAccessError:
                 raise
             except FileNotFoundError:
-                continue  # sealed into a larger shard, which is in the next listing
+                # Sealed into a larger shard, which is in the next listing, or replaced by an
+                # equal one.
+                seen.remove(name)
             except StoreError as error:
                 report.unreadable_shards[name] = str(error)
     return shards

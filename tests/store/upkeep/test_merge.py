@@ -124,6 +124,7 @@ def test_a_damaged_record_stops_the_merge_and_is_named(tmp_path: Path, kind: Sto
         merge([tmp_path / "a"], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_large_merge_fills_its_shards(tmp_path: Path, kind: StoreKind) -> None:
     for name in "ab":
         kind.write(
