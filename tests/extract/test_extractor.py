@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
@@ -11,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from children import decoding_processes
 from clips import write_clip
 from decoding import DecodersHere
 from mean_cnn import MeanCnn, features_of
 
 from deepfake_seq.config import (
     BackboneConfig,
+    ExecutionConfig,
     ExtractConfig,
     FaceConfig,
     LimitsConfig,
     SamplingConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.errors import VideoError
+from deepfake_seq.errors import VideoError, WeightsError
 from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.records.from_videos import VideoCropSource
@@ -160,7 +161,18 @@ def test_the_number_of_videos_in_progress_is_limited(tmp_path: Path) -> None:
 def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
     with extractor_of(CountingCnn(), Decoders) as extractor:
         next(iter(extractor.records(clips_in(tmp_path, 12))))
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
+
+
+def test_a_cnn_that_cannot_be_loaded_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        assert decoding_processes(), "the processes start while the CNN is loaded"
+        raise WeightsError("damaged")
+
+    monkeypatch.setattr("deepfake_seq.extract.evidence.evidence.build_runtime", fails)
+    with pytest.raises(WeightsError):
+        Extractor.build(resolve(CONFIG), ExecutionConfig(workers=2))
+    assert not decoding_processes()
 
 
 def test_an_interrupt_does_not_wait_for_decoding(tmp_path: Path) -> None:
@@ -183,7 +195,7 @@ def test_an_interrupt_does_not_wait_for_decoding(tmp_path: Path) -> None:
         for _ in extractor.records(clips_in(tmp_path, 3)):
             raise KeyboardInterrupt
     assert reasons and not any("took longer" in reason for reason in reasons)
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
 
 
 def test_an_error_of_the_cnn_ends_the_run(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Run Python code in new processes, for example to measure imports."""
+"""Run Python code in new processes, for example to measure imports, and find child processes."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 SUPPORT = Path(__file__).parent
@@ -12,6 +13,9 @@ ROOT = SUPPORT.parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 PATHS = [str(SUPPORT), str(ROOT)]
 """Import paths of other processes: the shared test modules and the package."""
+
+DECODER = "isolated_process"
+"""Part of the command line of decoding processes."""
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -54,3 +58,33 @@ def run_script(*arguments: object) -> str:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a process."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; "" if it has ended.
+
+    A process that is just starting its program or ending has no command line for a moment.
+    """
+    process = Path(f"/proc/{pid}")
+    try:
+        while not (command := (process / "cmdline").read_text()) and not _is_dead(process):
+            time.sleep(0.001)
+    except OSError:
+        return ""
+    return command.replace("\0", " ")
+
+
+def _is_dead(process: Path) -> bool:
+    state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+    return state in "ZX"
+
+
+def decoding_processes() -> set[int]:
+    """Return the process ids of the decoding processes that this process has started."""
+    return {pid for pid in children_of(os.getpid()) if DECODER in command_of(pid)}

@@ -89,6 +89,21 @@ def write_images(path: Path, images_rgb: Sequence[Any], style: ClipStyle | None 
     return write_streams(path, [(images_rgb, style or ClipStyle())])
 
 
+def write_noise(folder: Path, clips: int) -> Path:
+    """Write clips of noise into `folder`, every second one fake and brighter; return `folder`."""
+    for number in range(clips):
+        generator = np.random.default_rng(number)
+        shade = 60 + 100 * (number % 2)
+        images = [
+            np.asarray(generator.integers(shade, shade + 60, (64, 64, 3)), dtype=np.uint8)
+            for _ in range(10)
+        ]
+        path = folder / ("real", "fake")[number % 2] / f"{number}.mp4"
+        path.parent.mkdir(exist_ok=True)
+        write_images(path, images)
+    return folder
+
+
 def write_streams(path: Path, streams: Sequence[tuple[Sequence[Any], ClipStyle]]) -> Path:
     """Encode images to a file with several video streams."""
     file = f"file:{path.absolute()}"  # so that no name is read as a URL
@@ -150,9 +165,13 @@ def write_sound(path: Path, seconds: float = 0.5) -> Path:
 
 
 def read_all(path: Path) -> tuple[npt.NDArray[np.float64], list[Image]]:
-    """Decode all frames up to the first error; return times in seconds and unrotated RGB images."""
+    """Decode all frames up to the first error; return times in seconds and unrotated RGB images.
+
+    One thread decodes: several conceal damage with pixels that depend on their timing.
+    """
     times, images = [], []
     with av.open(f"file:{path.absolute()}") as container, suppress(av.FFmpegError):
+        container.streams.video[0].codec_context.thread_count = 1
         for frame in container.decode(video=0):
             times.append(frame.time)
             images.append(frame.to_ndarray(format="rgb24"))

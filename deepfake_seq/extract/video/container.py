@@ -110,13 +110,15 @@ def ffmpeg_log() -> Iterator[list[LogMessage]]:
 
     Must not enclose decoding in threads: FFmpeg's threads and Python would wait for each other.
     """
-    level = av.logging.get_level()
+    level, skips_repeated = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)  # also those that the last file gave
     try:
         with av.logging.Capture() as messages:
             yield messages
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips_repeated)
 
 
 def _open(path: Path, limits: LimitsConfig, log: list[LogMessage]) -> Any:

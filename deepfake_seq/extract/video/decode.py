@@ -12,7 +12,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ def _decode(
     failure = found.failure
     if not found.images:
         raise VideoError("decode_error", failure or "no frame could be decoded")
-    if timeline.is_cut and to_end and not failure:
+    if timeline.is_cut and to_end:
         failure = (
             f"the video ends after {timeline.end_seconds:.2f} of {timeline.claimed_seconds:.2f} s"
         )
@@ -245,12 +246,14 @@ class _Collected:
         positions: Their positions in the timeline.
         failure: The first error; "" if there was none.
         facts: What was changed in the first image.
+        is_exact: Whether exactly the wanted frames were found, and no decoded frame is damaged.
     """
 
     images: list[npt.NDArray[np.uint8]]
     positions: npt.NDArray[np.int64]
     failure: str
     facts: dict[str, str]
+    is_exact: bool
 
     def sampled(self, timeline: Timeline) -> SampledFrames:
         return SampledFrames(self.images, self.positions, timeline.seconds[self.positions])
@@ -269,6 +272,11 @@ def _collect(
 
     A frame that cannot be decoded is replaced by the next one that can.
 
+    At first, the decoder skips the frames that are neither chosen nor needed to decode others,
+    which changes no pixel of an intact file. If that does not give exactly the chosen frames, all
+    undamaged, nothing is skipped and one thread decodes: decoders conceal damage with the pixels of
+    other frames, and which pixels several threads take depends on their timing.
+
     Args:
         path: Path of the file.
         timeline: Its frames.
@@ -282,21 +290,62 @@ def _collect(
         limits, path.stat().st_size, len(timeline), timeline.frame_pixels, len(chosen)
     )
     wanted = timeline.times[chosen]
+    decode_frames = partial(_decode_frames, path, timeline, wanted, only_these=only_these)
     start = timeline.key_before(int(chosen[0])) if only_these else None
+    skipped = "NONKEY" if only_keys and not timeline.by_number else "DEFAULT"
+    at_first = "NONREF" if skipped == "DEFAULT" and not timeline.by_number else skipped
+    found = decode_frames(limits, start=start, skipped=at_first)
+    if found.is_exact:
+        return found
+    alone = replace(limits, threads=1)
+    del found  # there may be no memory for the images of two passes
+    if start is not None:
+        found = decode_frames(alone, start=start, skipped=skipped)
+        if len(found.positions) and found.positions[0] == chosen[0]:
+            return found
+        del found
+        decode_frames = partial(decode_frames, only_these=False)
+    return decode_frames(alone, start=None, skipped=skipped)
+
+
+def _decode_frames(
+    path: Path,
+    timeline: Timeline,
+    wanted: npt.NDArray[np.int64],
+    limits: LimitsConfig,
+    *,
+    start: int | None,
+    skipped: str,
+    only_these: bool,
+) -> _Collected:
+    """Decode the frames with given time stamps, in one pass.
+
+    Args:
+        path: Path of the file.
+        timeline: Its frames.
+        wanted: Time stamps, or numbers if the timeline has no time stamps; strictly increasing.
+        limits: Limits on the size of the frames.
+        start: Time stamp of the key frame to start at; None for the start of the file.
+        skipped: FFmpeg's name of the kind of frames to skip: `DEFAULT` for none, `NONKEY`, or
+            `NONREF` for those that no other frame is decoded from, unless they are wanted.
+        only_these: Whether to stop after the last wanted frame.
+    """
     images: list[npt.NDArray[np.uint8]] = []
     times: list[int] = []
     failure = ""
+    is_damaged = False
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path, limits, stream_index=timeline.stream_index))
         reader = FrameReader(video.stream, limits.pixels)
-        if only_keys and not timeline.by_number:
-            video.stream.codec_context.skip_frame = "NONKEY"
+        video.stream.codec_context.skip_frame = skipped
+        needed = set(wanted.tolist()) if skipped == "NONREF" else None
         try:
-            for number, frame in enumerate(_frames(video, start)):
+            for number, frame in enumerate(_frames(video, start, needed)):
                 check_count(number, limits)
                 reader.follow(frame)
-                allowance.report_progress(number / len(timeline))
                 time = number if timeline.by_number else frame.pts
+                allowance.report_progress(_position(timeline, time, number) / len(timeline))
+                is_damaged |= frame.is_corrupt
                 if time is None or len(images) == len(wanted) or time < wanted[len(images)]:
                     continue
                 images.append(reader.image(frame))
@@ -307,19 +356,33 @@ def _collect(
             if is_transient(error):
                 raise
             failure = reason_of(error)
-    if start is not None and (not times or times[0] != wanted[0]):
-        return _collect(path, timeline, chosen, limits, only_keys=only_keys)
     found = np.minimum(np.searchsorted(timeline.times, times), len(timeline) - 1)
     # A frame with a damaged time stamp comes out of order.
     positions, order = np.unique(found, return_index=True)
-    return _Collected([images[at] for at in order], positions, failure, reader.facts)
+    is_exact = not failure and not is_damaged and times == wanted.tolist()
+    return _Collected([images[at] for at in order], positions, failure, reader.facts, is_exact)
 
 
-def _frames(video: OpenVideo, start: int | None) -> Iterator[Any]:
-    """Decode the frames of a stream, from the key frame with the time stamp `start` on if given."""
+def _position(timeline: Timeline, time: int | None, number: int) -> int:
+    """Return the position of a frame in the timeline, `number` if its time stamp is unknown."""
+    return number if time is None else int(np.searchsorted(timeline.times, time))
+
+
+def _frames(video: OpenVideo, start: int | None, needed: set[int] | None) -> Iterator[Any]:
+    """Decode the frames of a stream.
+
+    Args:
+        video: The video.
+        start: Time stamp of the key frame to start at; None for the start of the file.
+        needed: Time stamps of frames that must not be skipped; None if the kind of skipped frames
+            stays the same.
+    """
+    context = video.stream.codec_context
     for packet in video.container.demux(video.stream):
         if start is not None:
             if packet.pts != start or not packet.is_keyframe:
                 continue
             start = None
+        if needed is not None:
+            context.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
         yield from packet.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any, Self
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.cores import cores
 from deepfake_seq.errors import VideoError
 from deepfake_seq.extract.video import decode, file_facts
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, Span
@@ -19,13 +19,6 @@ from deepfake_seq.store import SourceFile
 
 _MAX_WORKERS = 32
 _MAX_THREADS = 8
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def default_workers() -> int:
@@ -65,6 +58,15 @@ class Decoders:
         """End the processes; calls in progress fail."""
         for process in self._processes:
             process.close()
+
+    def start(self) -> None:
+        """Start the processes without waiting for them; otherwise, each starts with its first call.
+
+        Raises:
+            EngineError: A process cannot be started.
+        """
+        for process in self._processes:
+            process.start()
 
     def frames_at(self, path: Path, positions: Sequence[int]) -> SampledFrames | None:
         """Decode the frames at `positions` in order of presentation; None if that fails."""

@@ -12,6 +12,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +34,13 @@ from deepfake_seq.extract.video.failures import is_out_of_memory
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
 
+_PROGRAM = """\
+import sys
+_, connection, memory_bytes, *sys.path = sys.argv
+from deepfake_seq.extract.video import isolated_process
+isolated_process.answer_calls(int(connection), int(memory_bytes))
+"""
+
 
 class IsolatedProcess:
     """Calls functions in another process, which is restarted whenever necessary.
@@ -44,11 +53,34 @@ class IsolatedProcess:
 
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
-        # Spawned, because forking a process with TensorFlow or OpenVINO threads is not safe.
-        self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._connection: Any = None
+        self._is_ready = False
         self._closed = threading.Event()
+
+    def start(self) -> None:
+        """Start the process without waiting for it; otherwise, the first call starts it.
+
+        Raises:
+            VideoError: The process was closed.
+            EngineError: It cannot be started.
+        """
+        if self._closed.is_set():
+            raise _death(None)
+        self._release()
+        try:
+            self._connection, theirs = multiprocessing.Pipe()
+            with theirs:
+                process = self._process_with(theirs.fileno())
+        except OSError as error:
+            raise EngineError(
+                f"a decoding process could not be started: {error.strerror}"
+            ) from error
+        self._process = process
+        self._is_ready = False
+        if self._closed.is_set():  # by another thread, which did not see the new process
+            self.close()
+            raise _death(None)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in the process and return its result.
@@ -57,7 +89,8 @@ class IsolatedProcess:
         not repeated.
 
         Args:
-            function: A picklable function that does not raise.
+            function: A function that does not raise, of a module that the process can import: not
+                of a script.
             arguments: Its arguments, picklable.
 
         Raises:
@@ -65,8 +98,10 @@ class IsolatedProcess:
             EngineError: A process cannot be started.
         """
         for attempt in range(_ATTEMPTS):
-            if self._process is None or not self._process.is_alive():
-                self._start()
+            if self._process is None or self._process.poll() is not None:
+                self.start()
+            if not self._is_ready and not self._becomes_ready():
+                continue
             watch = _Watch(self._limits.seconds or MIN_SECONDS, self._process.kill)
             try:
                 self._connection.send((function, arguments))
@@ -75,58 +110,61 @@ class IsolatedProcess:
                 ):
                     watch.update(value)
             except (EOFError, OSError) as error:
-                self._process.join()
+                self._process.wait()
                 if watch.is_late:
                     raise watch.timeout() from error
                 if self._closed.is_set() or attempt + 1 == _ATTEMPTS:
-                    raise _death(self._process.exitcode) from error
+                    raise _death(self._process.returncode) from error
             else:
                 if isinstance(value, allowance.OutOfMemory):
                     raise allowance.out_of_memory(value.limit_bytes)
                 return value
             finally:
                 watch.cancel()
-        raise AssertionError("the last attempt returns or raises")
+        raise EngineError(
+            f"a decoding process could not be started: {_death(self._process.returncode)}"
+        )
 
     def close(self) -> None:
         """Kill the process; a call in progress fails."""
         self._closed.set()
         if self._process is not None:
             self._process.kill()
-            self._process.join()
-        if self._connection is not None:
-            self._connection.close()
+            self._process.wait()
+        self._release()
 
-    def _start(self) -> None:
-        if self._closed.is_set():
-            raise _death(None)
+    def _process_with(self, connection: int) -> subprocess.Popen[bytes]:
+        """Start a process that answers calls on the connection with this file descriptor.
+
+        Forking a process with TensorFlow or OpenVINO threads is not safe. `multiprocessing` would
+        import the user's script again, and fail where it does not check `__name__`.
+        """
+        arguments = [str(connection), str(self._limits.memory_bytes), *sys.path]
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *arguments],
+            pass_fds=[connection],
+            stdin=subprocess.PIPE,  # closed when this process ends; see `_end_with_main_process`
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _release(self) -> None:
+        """Close the connection and the pipe to the process, which has ended."""
         if self._connection is not None:
             self._connection.close()
+        if self._process is not None:
+            self._process.stdin.close()
+
+    def _becomes_ready(self) -> bool:
+        """Wait until the process is ready for calls; kill it and return False if it is not."""
         try:
-            self._connection, theirs = self._context.Pipe()
-            with theirs:
-                process = self._context.Process(
-                    target=_serve, args=(theirs, self._limits.memory_bytes), daemon=True
-                )
-                process.start()
-        except OSError as error:
-            raise EngineError(
-                f"a decoding process could not be started: {error.strerror}"
-            ) from error
-        self._process = process
-        if self._closed.is_set():  # by another thread, which did not see the new process
-            self.close()
-            raise _death(None)
-        try:
-            ready = self._connection.poll(_START_SECONDS) and self._connection.recv()
-        except EOFError:
-            ready = False
-        if not ready:
+            self._is_ready = self._connection.poll(_START_SECONDS) and self._connection.recv()
+        except (EOFError, OSError):
+            self._is_ready = False
+        if not self._is_ready:
             self._process.kill()
-            self._process.join()
-            raise EngineError(
-                f"a decoding process could not be started: {_death(self._process.exitcode)}"
-            )
+            self._process.wait()
+        return self._is_ready
 
 
 class _Watch:
@@ -194,17 +232,20 @@ def _death(exit_code: int | None) -> VideoError:
     return VideoError("decode_error", f"the decoding process {how}, twice", transient=transient)
 
 
-def _serve(connection: Connection, memory_bytes: int) -> None:
-    """Run in the other process: answer calls until the parent has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
+def answer_calls(descriptor: int, memory_bytes: int) -> None:
+    """Run in the other process: answer calls until the main process has ended.
+
+    Args:
+        descriptor: File descriptor of the connection.
+        memory_bytes: Memory limit; 0 for one that follows the video.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles interrupts
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    silence = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(silence, descriptor)
+    connection: Connection[Any, Any] = Connection(descriptor)
     from deepfake_seq.extract.video import decode  # noqa: F401 - before the limits apply
 
     allowance.connect(connection, memory_bytes or MIN_MEMORY_BYTES)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_main_process, daemon=True).start()
     connection.send(True)
     while True:
         try:
@@ -219,9 +260,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             shared_memory.send(connection, allowance.OutOfMemory(allowance.memory_limit()))
 
 
-def _end_with_parent() -> None:
-    """End this process, even during a call, once its parent, which limits its time, has ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with_main_process() -> None:
+    """End this process, even during a call, once the main process, which limits its time, ends."""
+    os.read(0, 1)  # nothing is written to it
+    os._exit(1)

@@ -32,7 +32,7 @@ from clips import (
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deepfake_seq.config import SamplingConfig
+from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.extract.video.decode import DecodedVideo, SampledFrames, decode
 from deepfake_seq.extract.video.sampling import uniform
 from deepfake_seq.extract.video.timeline import increasing
@@ -232,6 +232,25 @@ def test_an_mp4_with_damaged_bytes_is_partial_with_the_good_frames(
     assert_frames_are_those_of_a_full_decode(path, video)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_frames_have_the_same_pixels_if_one_thread_samples_all_frames(
+    seed: int, tmp_path: Path
+) -> None:
+    """Decoders conceal damage with pixels of other frames, also of those that nobody asked for."""
+    whole = noisy_clip(tmp_path / "clip.mp4", 60, ClipStyle(options=B_FRAMES))
+    generator = np.random.default_rng(seed)
+    data = bytearray(whole.read_bytes())
+    for place in generator.integers(len(data) // 20, len(data) * 9 // 10, 3):
+        data[place] ^= int(generator.integers(1, 256))
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    few = frames_of(decode(path, SIXTEEN, LimitsConfig(threads=2)))
+    every = frames_of(decode(path, SamplingConfig(frames=60), LimitsConfig(threads=1)))
+    images = dict(zip(every.frame_index.tolist(), every.images_rgb, strict=True))
+    for number, image in zip(few.frame_index.tolist(), few.images_rgb, strict=True):
+        np.testing.assert_array_equal(image, images[number])
+
+
 @pytest.mark.parametrize(
     ("name", "step"), [("mpeg2.mpg", 40), ("mpeg2.mpg", 200), ("h264.mkv", 40)]
 )
@@ -287,6 +306,12 @@ def test_a_file_that_is_not_a_video_fails_with_a_one_line_reason(
     assert video.frames is None
     assert video.reason.strip()
     assert len(video.reason.splitlines()) == 1
+
+
+def test_equal_files_fail_for_the_same_reason(tmp_path: Path) -> None:
+    write_sound(tmp_path / "sound.wav")
+    first, second = (decode(tmp_path / "sound.wav", SIXTEEN) for _ in range(2))
+    assert (first.status, first.reason) == (second.status, second.reason)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import hostile
 import numpy as np
 import pytest
+from children import decoding_processes, run_script
 from clips import number_in, write_clip
 
 from deepfake_seq.config import LimitsConfig, SamplingConfig
@@ -55,7 +56,45 @@ def test_every_video_is_returned_once_with_its_own_frames(count: int, tmp_path: 
         assert video.frames is not None
         decoded = [number_in(image) for image in video.frames.images_rgb]
         assert decoded == video.frames.frame_index.tolist()
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
+
+
+def test_processes_can_be_started_before_the_first_video(tmp_path: Path) -> None:
+    (item,) = items_in(tmp_path, 1)
+    with Decoders(2, FOUR, LIMITS) as decoders:
+        decoders.start()
+        started = decoding_processes()
+        assert len(started) == 2
+        assert decoders.decode(item.path).status == "ok"
+        assert decoding_processes() == started
+    assert not decoding_processes()
+
+
+def test_a_process_that_dies_before_its_first_call_is_replaced(tmp_path: Path) -> None:
+    (item,) = items_in(tmp_path, 1)
+    with Decoders(1, FOUR, LIMITS) as decoders:
+        decoders.start()
+        (pid,) = decoding_processes()
+        os.kill(pid, signal.SIGKILL)
+        assert decoders.decode(item.path).status == "ok"
+
+
+def test_a_script_need_not_check_its_name(tmp_path: Path) -> None:
+    """Processes of `multiprocessing` import the script that started them."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    assert run_script(script, write_clip(tmp_path / "clip.mp4", 8)) == "ok\n"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from deepfake_seq.config import LimitsConfig, SamplingConfig
+from deepfake_seq.extract.video.decoder_pool import Decoders
+
+with Decoders(1, SamplingConfig(frames=4), LimitsConfig()) as decoders:
+    print(decoders.decode(Path(sys.argv[1])).status)
+"""
 
 
 def test_frames_from_another_process_are_the_same(tmp_path: Path) -> None:
@@ -94,7 +133,13 @@ def test_one_worker_per_core_and_at_most_32(monkeypatch: pytest.MonkeyPatch) -> 
         ("segfault.mp4", "decode_error", "was killed by SIGSEGV, twice", False),
         ("killed.mp4", "decode_error", "was killed by SIGKILL, twice", True),
         ("exit.mp4", "decode_error", "ended with exit code 7, twice", False),
-        ("hang.mp4", "timeout", "decoding took longer than 5 s; try --timeout 50", True),
+        pytest.param(
+            "hang.mp4",
+            "timeout",
+            "decoding took longer than 5 s; try --timeout 50",
+            True,
+            marks=pytest.mark.slow,
+        ),
         (
             "hungry.mp4",
             "decode_error",
@@ -128,7 +173,7 @@ def test_a_file_that_breaks_its_process_only_fails_itself(
     assert failed.source.size_bytes == bad.path.stat().st_size
     assert {video.status for video in results.values()} == {"ok"}
     assert capfd.readouterr() == ("", "")
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
 
 
 def test_a_file_that_killed_two_processes_is_not_retried(tmp_path: Path) -> None:
@@ -179,19 +224,25 @@ def test_closing_does_not_wait_for_a_call() -> None:
     process.close()
     thread.join(timeout=30)
     assert len(errors) == 1
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
 
 
 @pytest.mark.parametrize("spare", [0, 2, 4])
 def test_only_a_failed_process_start_raises(spare: int) -> None:
-    resource_tracker.ensure_running()  # Python's own, which needs files too
     with (
         pytest.raises(EngineError, match="could not be started: Too many open files"),
         open_files_limited(spare),
         Decoders(1, FOUR, LIMITS) as decoders,
     ):
         decoders.decode(Path("missing.mp4"))
-    assert multiprocessing.active_children() == []
+    assert not decoding_processes()
+
+
+def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    message = "could not be started: the decoding process ended with exit code 1, twice"
+    with pytest.raises(EngineError, match=message), Decoders(1, FOUR, LIMITS) as decoders:
+        decoders.decode(Path("missing.mp4"))
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def work_and_wait(share: float) -> None:
     time.sleep(600)
 
 
+@pytest.mark.slow
 def test_a_long_video_gets_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated_process, "MIN_SECONDS", 1.0)
     process = IsolatedProcess(LimitsConfig())
