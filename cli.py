@@ -2,5 +2,5 @@
 
 from deepfake_seq.cli import main
 
-if __name__ == "__main__":  # decoding processes import this file
+if __name__ == "__main__":  # the worker of `serve` imports this file
     main()

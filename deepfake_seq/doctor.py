@@ -33,7 +33,7 @@ _PACKAGES = (
     "click",
     "rich",
 )
-_OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep", "starlette": "web"}
+_OPTIONAL = {"jax": "jax", "ray": "ray", "optuna": "sweep", "starlette": "web", "nncf": "int8"}
 """Optional packages, with the extra of deepseq that installs each."""
 _DEFAULTS = (FaceConfig().detector, BackboneConfig().name)
 """Names of the weights that `extract` needs without options."""

@@ -45,6 +45,10 @@ and each person has `matched`, the
 | `threshold`, `band` | Threshold and abstention band under these conditions. |
 | `decides` | Whether the verdict follows from them; false if there are too few people. |
 
+Each has `regions`, what each [face region](evidence.md#face-regions) contributes to the log-odds of
+fake ([how](report.md#where-parts-of-the-face)), and `novelty`, or null: the
+[novelty p-value](trust.md#novelty) `p`, and the number `clips` of validation clips behind it.
+
 With `--reference`, each has `reference`, the
 [comparison with genuine clips](robustness.md#genuine-clips-of-the-same-person), or null: `clips`,
 `comparable`, `reason`, `score_p`, `novelty_p`.

@@ -16,6 +16,7 @@ FOUNDATIONS = {
     "face_regions",
     "errors",
     "config",
+    "cores",
     "atomic",
     "published",
     "weights",
@@ -26,34 +27,42 @@ FRAMEWORKS = {"tensorflow", "keras", "openvino", "torch", "jax", "onnxruntime"}
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "cores": set(),
     "face_regions": set(),
     "atomic": set(),
     "published": set(),
-    "weights": {"errors", "atomic", "published"},
+    "wheel": {"errors", "published"},
+    "weights": {"errors", "atomic", "published", "wheel"},
     "backend": {"errors"},
     "untrusted": {"errors"},
     "datasets": {"errors", "config"},
     "store": {"errors", "config", "atomic"},
     "augment": {"errors", "config", "face_regions"},
-    "extract": FOUNDATIONS | {"datasets", "store", "augment"},
+    "portrait": {"errors"},
+    "extract": FOUNDATIONS | {"datasets", "store", "augment", "portrait"},
     "sequence": FOUNDATIONS | {"datasets", "store"},
     "finetune": FOUNDATIONS | {"datasets", "store", "augment", "extract", "sequence"},
     "verdict": FOUNDATIONS | {"datasets", "store", "sequence"},
     "predict": FOUNDATIONS | {"datasets", "store", "extract", "sequence", "verdict"},
-    "verdict_text": {"config", "verdict"},
+    "support": {"sequence", "verdict"},
+    "verdict_text": {"config", "support", "verdict"},
     "evaluate": FOUNDATIONS | {"datasets", "store", "extract", "sequence"},
     "stress": FOUNDATIONS
     | {"datasets", "store", "augment", "extract", "sequence", "predict", "evaluate"},
     "explain": FOUNDATIONS
-    | {"datasets", "store", "extract", "sequence", "verdict", "verdict_text", "predict"},
+    | {"datasets", "store", "extract", "sequence", "predict"}
+    | {"verdict", "support", "verdict_text"},
     "audit": {"errors"},
-    "serve": FOUNDATIONS | {"console", "predict", "sequence", "verdict", "verdict_text"},
+    "serve": FOUNDATIONS
+    | {"console", "sequence", "predict", "explain", "verdict", "support", "verdict_text"},
     "console": set(),
     "doctor": FOUNDATIONS,
 }
 SUBPACKAGES = {
     "store": ["records", "shards", "upkeep"],
-    "extract": ["video", "backbones", "faces", "evidence", "records", "engines"],
+    "extract": [
+        "video", "backbones", "faces", "evidence", "calibration", "records", "engines",
+    ],
     "sequence": [
         "data", "models", "evaluation", "splits", "reports", "training", "runs", "sweep",
     ],
@@ -107,7 +116,7 @@ def test_libraries_that_report_their_use_are_imported_where_this_is_disabled() -
         "keras": "deepfake_seq.backend",  # imports OpenVINO
         "retinaface": "deepfake_seq.extract.faces.retinaface",  # imports ONNX Runtime
         "onnxruntime": "",
-        "nncf": "",
+        "nncf": "deepfake_seq.extract.calibration.nncf_program",
         "ray": "deepfake_seq.extract.engines.cluster",
     }
     wrong = [
@@ -155,7 +164,7 @@ def test_a_decoding_process_loads_no_framework() -> None:
 
 
 def test_the_help_loads_no_heavy_package() -> None:
-    loaded = loaded_by("import deepfake_seq.cli")
+    loaded = loaded_by("from deepfake_seq.cli import app; app(['--help'], standalone_mode=False)")
     heavy = FRAMEWORKS | {"numpy", "cv2", "av", "h5py", "jinja2", "matplotlib", "rich", "sklearn"}
     assert not loaded & heavy
 
