@@ -24,7 +24,7 @@ from deepfake_seq.sequence.data.batches import BatchLoader
 from deepfake_seq.sequence.data.dataset import Clip, SequenceData
 from deepfake_seq.sequence.data.features import ArrayFeatures
 from deepfake_seq.sequence.data.preprocessing import Preprocessor
-from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
 from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
 FRAMES, WIDTH, UNITS = 16, 2048, (64, 32, 16)
@@ -40,10 +40,10 @@ def main() -> None:
     backend = load_keras().backend.backend()
     for bidirectional in (False, True):
         config = ModelConfig(bidirectional=bidirectional)
-        usual, exact = (_operations(bidirectional, count) for count in (True, False))
+        usual, exact = (operations(bidirectional, count) for count in (True, False))
         print(f"{config.title}: {usual / 1e6:.1f} MFLOP per clip, {exact / 1e6:.1f} exactly")
         for batch in options.batch:
-            rate = _matrix_rate()
+            rate = matrix_rate()
             limit = rate / usual
             print(f"  batches of {batch}; limit {limit:,.0f} clips/s at {rate / 1e9:.0f} GFLOP/s")
             baseline = 0.0
@@ -79,15 +79,21 @@ def _speed(
         for inputs, positions in loader.epoch(batch, generator, balanced=False):
             labels = loader.data.labels[positions]
             weights = np.ones(len(labels), dtype=np.float32)
-            trainer.step(inputs, labels.astype(np.float32), weights, batch)
+            trainer.step(TrainingBatch(inputs, labels.astype(np.float32), weights, batch))
             start = start or time.perf_counter() - begin
         times.append(time.perf_counter() - begin)
     return len(loader) / min(times), start
 
 
-def _operations(bidirectional: bool, usual: bool) -> float:
-    """Count the operations in the matrix products of one training step for one clip."""
-    total, width, ways = 0.0, WIDTH, 1 + bidirectional
+def operations(bidirectional: bool, usual: bool, width: int = WIDTH) -> float:
+    """Count the operations in the matrix products of one training step for one clip.
+
+    Args:
+        bidirectional: Whether the layers read the frames in both directions.
+        usual: Whether to count the unused gradient of the inputs.
+        width: Number of features.
+    """
+    total, ways = 0.0, 1 + bidirectional
     for number, units in enumerate(UNITS):
         inputs, recurrent = (ways * 2 * FRAMES * 3 * units * size for size in (width, units))
         # Forward pass, gradient of the weights, gradient of the inputs.
@@ -96,7 +102,7 @@ def _operations(bidirectional: bool, usual: bool) -> float:
     return total
 
 
-def _matrix_rate() -> float:
+def matrix_rate() -> float:
     """Return the operations/s of a float32 matrix product, the fastest of five."""
     matrix = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
     times = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from deepfake_seq.config import SplitConfig
@@ -20,18 +21,33 @@ class LabelledClips:
 
     Attributes:
         data: All usable clips.
-        shortcut: Result of the probe on metadata alone.
-        name: Name of the data in reports: its datasets, or the folder of the store.
         store: The store that the clips were loaded from.
+        seed: Seed of the probes.
+        has_blocks: Whether the features of the clips are evidence blocks, which can be probed.
     """
 
     data: SequenceData
-    shortcut: Shortcut
-    name: str
     store: Store[Any]
+    seed: int
+    has_blocks: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name of the data in reports: its datasets, or the folder of the store."""
+        names = sorted({clip.dataset for clip in self.data.clips} - {""})
+        home = self.store.path.resolve()
+        if home == faces_of(home.parent):
+            home = home.parent
+        return ", ".join(names) or home.name
+
+    @cached_property
+    def shortcut(self) -> Shortcut:
+        """Results of the probes of metadata and of evidence blocks."""
+        blocks = probe_blocks(self.data, self.seed) if self.has_blocks else {}
+        return replace(probe(self.data, self.seed), blocks=blocks)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Experiment(LabelledClips):
     """Labelled clips split into training, validation and test.
 
@@ -76,35 +92,18 @@ def load_experiment(
 
 
 def load_clips(store: FeatureStore, seed: int, evidence: Sequence[str] = ()) -> LabelledClips:
-    """Load the labelled clips of a store, and probe their metadata and evidence blocks.
+    """Load the labelled clips of a store.
 
     Args:
         store: The features.
-        seed: Seed of the shortcut probe.
+        seed: Seed of the probes.
         evidence: Evidence blocks to load; by default those that every usable clip has.
 
     Raises:
         DatasetError: The store has no labelled clip with enough valid frames.
         StoreError: A record is damaged.
     """
-    clips = describe_clips(load(store, evidence=evidence), store, seed)
-    shortcut = replace(clips.shortcut, blocks=probe_blocks(clips.data, seed))
-    return replace(clips, shortcut=shortcut)
-
-
-def describe_clips(data: SequenceData, store: Store[Any], seed: int) -> LabelledClips:
-    """Name the clips and probe their metadata.
-
-    Args:
-        data: The clips.
-        store: The store that they were loaded from.
-        seed: Seed of the shortcut probe.
-    """
-    names = sorted({clip.dataset for clip in data.clips} - {""})
-    home = store.path.resolve()
-    if home == faces_of(home.parent):
-        home = home.parent
-    return LabelledClips(data, probe(data, seed), ", ".join(names) or home.name, store)
+    return LabelledClips(load(store, evidence=evidence), store, seed)
 
 
 def split_clips(
@@ -120,4 +119,5 @@ def split_clips(
     Raises:
         DatasetError: The clips cannot be split, or the split leaks.
     """
-    return Experiment(**vars(clips), split=split_data(clips.data, config, pseudo_fakes))
+    split = split_data(clips.data, config, pseudo_fakes)
+    return Experiment(clips.data, clips.store, clips.seed, clips.has_blocks, split=split)

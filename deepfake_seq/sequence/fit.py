@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_seq.config import ExtractConfig
+from deepfake_seq.sequence.evaluation.novelty import NoveltyScore
 from deepfake_seq.sequence.experiment import Experiment
 from deepfake_seq.sequence.reports.model_card import cnn_warnings
 from deepfake_seq.sequence.runs.run import SequenceModel
@@ -59,7 +60,7 @@ def fit(
     test_scores, metrics = evaluate_ensemble(ensemble, test, baselines)
     if experiment.shortcut.blocks:
         metrics["block_r2"] = experiment.shortcut.blocks
-    model = _build_model(ensemble, config, experiment)
+    model = _build_model(ensemble, config, experiment, NoveltyScore.fit(pairs))
     contents = RunContents(
         experiment=experiment,
         config=config,
@@ -83,7 +84,10 @@ def count_members(experiment: Experiment, config: ExperimentConfig) -> int:
 
 
 def _build_model(
-    ensemble: TrainedEnsemble, config: ExperimentConfig, experiment: Experiment
+    ensemble: TrainedEnsemble,
+    config: ExperimentConfig,
+    experiment: Experiment,
+    novelty: NoveltyScore,
 ) -> SequenceModel:
     store, blocks = experiment.store, experiment.data.features.blocks
     # All clips have the same settings; see `CollectedFeatures`.
@@ -99,4 +103,6 @@ def _build_model(
         fingerprint=store.fingerprint,
         blocks=blocks,
         evidence={name: settings[name] for name in blocks if name in settings},
+        novelty=novelty,
+        ranges=store.description.ranges,
     )

@@ -174,6 +174,7 @@ def with_two_blocks(experiment: Experiment) -> Experiment:
     return replace(experiment, data=replace(data, features=features, rows=np.arange(len(data))))
 
 
+@pytest.mark.slow
 def test_an_ablation_compares_all_blocks_with_all_but_one_on_the_same_folds(
     experiment: Experiment, tmp_path: Path
 ) -> None:

@@ -221,6 +221,7 @@ def test_replaced_shares_are_known_of_real_clips_and_of_fakes_with_a_mask(
         assert np.isnan(row).all() if expected is None else row == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_auxiliary_masks_trains_on_self_blended_fakes_without_calling_them_fakes(
     masked: FeatureStore, tmp_path: Path
 ) -> None:
@@ -468,6 +469,7 @@ def test_a_view_has_the_key_of_its_clip(name: str, person: str, kind: str) -> No
     assert is_view(f"{record}@{kind}3", {}) and not is_view(record, {})
 
 
+@pytest.mark.slow
 def test_a_sweep_counts_clips_and_detects_changed_views(
     plain: FeatureStore, viewed: FeatureStore, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def unseen_clips(count: int = 40) -> list[FeatureRecord]:
     ]
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_self_blended_fakes_detects_other_fakes(
     fitted: FitResult, tmp_path: Path
 ) -> None:
@@ -106,7 +107,8 @@ def test_undefined_metrics_are_null_and_the_model_card_says_why(
 
 
 def test_the_command_prints_the_warning_and_dashes(store: FeatureStore, tmp_path: Path) -> None:
-    result = deepseq("fit", "--features", store.path, "--epochs", 1, "--out", tmp_path / "x")
+    options = ("--epochs", 1, "--members", 2, "--out", tmp_path / "x")
+    result = deepseq("fit", "--features", store.path, *options)
     assert result.exit_code == 0, result.stderr
     assert LOUD in result.stderr
     assert "96 for training only (0 real, 96 fake)" in result.stdout
@@ -116,9 +118,9 @@ def test_the_command_prints_the_warning_and_dashes(store: FeatureStore, tmp_path
 
 
 def test_several_members_validate_on_real_clips_alone(store: FeatureStore, tmp_path: Path) -> None:
-    config = replace(QUICK, model=ModelConfig("logistic"), train=TrainConfig(members=5))
+    config = replace(QUICK, model=ModelConfig("logistic"), train=TrainConfig(members=2))
     result = fit(load_experiment(store, SplitConfig()), tmp_path / "x", config)
-    assert result.members == 5
+    assert result.members == 2
     assert result.split["validation"] == result.split["train"] == 96
     assert run.load(tmp_path / "x").decision.clips == {"real": 96, "fake": 0}
     assert result.metrics["test"]["confusion"]["real_called_fake"] <= 4
@@ -137,7 +139,8 @@ def test_fakes_made_from_validation_clips_have_no_effect(tmp_path: Path) -> None
     for of_all in (False, True):
         store = write_store(tmp_path / f"s{of_all}" / "store", records(of_all))
         folder = tmp_path / f"run{of_all}"
-        fit(load_experiment(store, SplitConfig()), folder, QUICK)
+        config = replace(QUICK, train=replace(QUICK.train, epochs=2))
+        fit(load_experiment(store, SplitConfig()), folder, config)
         model = run.load(folder)
         models.append((model.calibration, model.decision, (folder / run.WEIGHTS).read_bytes()))
     assert models[0] == models[1]
@@ -185,7 +188,7 @@ def test_a_sweep_without_fakes_is_refused(store: FeatureStore, tmp_path: Path) -
 
 def test_a_study_without_fakes_has_dashes(store: FeatureStore, tmp_path: Path) -> None:
     config = replace(QUICK, model=ModelConfig("logistic"))
-    for folds in (0, 3):
+    for folds in (0, 2):
         result = study(load_experiment(store, SplitConfig()), [config], folds=folds, seeds=1)
         logistic = result.summary["models"]["logistic"]
         assert logistic["mean"]["auc"] is None and logistic["pooled"]["auc"] is None

@@ -73,7 +73,10 @@ class Cell:
         self, gradients: Gradients, x: Tensor, before: Tensor, outer: Tensor, inner: Tensor
     ) -> None:
         """Add the gradients of both kernels, from those of their products with all frames."""
-        gradients[f"{self._name}/kernel"] = _flat(x).T @ _flat(outer)
+        if x.flags.c_contiguous:
+            gradients[f"{self._name}/kernel"] = _flat(x).T @ _flat(outer)
+        else:
+            gradients[f"{self._name}/kernel"] = _by_clip(x).T @ _by_clip(outer)
         gradients[f"{self._name}/recurrent_kernel"] = _flat(before).T @ _flat(inner)
 
 
@@ -86,60 +89,59 @@ class Gru(Cell):
         frames, clips, units = *x.shape[:2], len(recurrent)
         inputs = _times(x, kernel)
         inputs += bias[0]
+        inputs[..., : 2 * units] += bias[1, : 2 * units]
+        # The update gate of a masked frame is exactly 1: the frame does not change the state.
+        inputs[..., :units][valid[..., 0] == 0] = _SATURATED
         states = np.zeros((frames + 1, clips, units), dtype=np.float32)
         before, after = self._before(states), self._after(states)
         gates = np.empty((frames, clips, 2 * units), dtype=np.float32)  # update, reset
         inner = np.empty((frames, clips, units), dtype=np.float32)
         candidates = np.empty_like(inner)
+        products = np.empty((clips, 3 * units), dtype=np.float32)
+        of_gates, of_inner = products[:, : 2 * units], products[:, 2 * units :]
         for frame in self._order(frames):
-            state, outer, gate, candidate = (
-                array[frame] for array in (before, inputs, gates, candidates)
-            )
-            products = state @ recurrent
-            products += bias[1]
-            np.add(outer[:, : 2 * units], products[:, : 2 * units], out=gate)
+            state, gate, candidate = before[frame], gates[frame], candidates[frame]
+            np.matmul(state, recurrent, out=products)
+            np.add(inputs[frame, :, : 2 * units], of_gates, out=gate)
             _sigmoid_in_place(gate)
-            inner[frame] = products[:, 2 * units :]
-            np.multiply(gate[:, units:], inner[frame], out=candidate)
-            candidate += outer[:, 2 * units :]
+            of_frame = np.add(of_inner, bias[1, 2 * units :], out=inner[frame])
+            np.multiply(gate[:, units:], of_frame, out=candidate)
+            candidate += inputs[frame, :, 2 * units :]
             np.tanh(candidate, out=candidate)
-            # For a valid frame: new = update · state + (1 - update) · candidate.
-            change = candidate - state
-            change *= 1 - gate[:, :units]
-            change *= valid[frame]
-            np.add(state, change, out=after[frame])
-        self._saved = x, valid, before, gates, inner, candidates
+            # new = update · state + (1 - update) · candidate
+            new = np.subtract(1, gate[:, :units], out=after[frame])
+            new *= candidate - state
+            new += state
+        self._saved = x, before, gates, inner, candidates
         return after
 
     def backward(
         self, weights: Weights, gradient: Tensor, gradients: Gradients, *, inputs: bool
     ) -> Tensor | None:
         """See `Cell`."""
-        x, valid, before, gates, inner, candidates = self._saved
+        x, before, gates, inner, candidates = self._saved
         kernel, recurrent, _ = self._weights_of(weights)
         units = len(recurrent)
-        outer = np.empty((*x.shape[:2], 3 * units), dtype=np.float32)
-        products = np.empty_like(outer)
+        update, reset = gates[..., :units], gates[..., units:]
+        # The gradients of the products, divided by that of the new state.
+        by_candidate = (1 - update) * (1 - candidates * candidates)
+        factors = np.empty((*x.shape[:2], 3, units), dtype=np.float32)
+        np.multiply(before - candidates, update * (1 - update), out=factors[:, :, 0])
+        np.multiply(by_candidate, inner * reset * (1 - reset), out=factors[:, :, 1])
+        np.multiply(by_candidate, reset, out=factors[:, :, 2])
+        products = np.empty_like(factors)
+        by_states = np.empty_like(candidates)
         transposed = np.ascontiguousarray(recurrent.T)
         by_state = np.zeros(before.shape[1:], dtype=np.float32)
         for frame in reversed(self._order(len(x))):
-            update, reset = gates[frame, :, :units], gates[frame, :, units:]
-            state, candidate = before[frame], candidates[frame]
-            by_state += gradient[frame]
-            by_new = by_state * valid[frame]
-            by_state -= by_new
-            by_candidate = by_new * (1 - update)
-            by_candidate *= 1 - candidate * candidate
-            by_input, by_product = outer[frame], products[frame]
-            by_input[:, 2 * units :] = by_candidate
-            np.multiply(by_candidate, reset, out=by_product[:, 2 * units :])
-            np.multiply(by_new, state - candidate, out=by_input[:, :units])
-            np.multiply(by_candidate, inner[frame], out=by_input[:, units : 2 * units])
-            by_input[:, : 2 * units] *= gates[frame] * (1 - gates[frame])
-            by_product[:, : 2 * units] = by_input[:, : 2 * units]
-            by_new *= update
-            by_state += by_new
-            by_state += by_product @ transposed
+            by_new, product = by_states[frame], products[frame]
+            np.add(by_state, gradient[frame], out=by_new)
+            np.multiply(by_new[:, None], factors[frame], out=product)
+            np.multiply(by_new, update[frame], out=by_state)
+            by_state += product.reshape(-1, 3 * units) @ transposed
+        outer = products.copy()
+        np.multiply(by_states, by_candidate, out=outer[:, :, 2])
+        outer, products = (array.reshape(*x.shape[:2], -1) for array in (outer, products))
         self._kernel_gradients(gradients, x, before, outer, products)
         bias = np.stack([outer.sum(axis=(0, 1)), products.sum(axis=(0, 1))])
         gradients[f"{self._name}/bias"] = bias
@@ -207,6 +209,9 @@ class Lstm(Cell):
         return _times(outer, kernel.T) if inputs else None
 
 
+_SATURATED = np.float32(1e30)
+"""Input of a gate whose output is then exactly 1, whatever the state adds to it."""
+
 CELLS: dict[str, type[Cell]] = {"gru": Gru, "lstm": Lstm}
 
 
@@ -227,6 +232,15 @@ def _flat(x: Tensor) -> Tensor:
     return x.reshape(-1, x.shape[2])
 
 
+def _by_clip(x: Tensor) -> Tensor:
+    """Return the same rows ordered by clip; no copy if x is a view of an array (N, T, W)."""
+    return _flat(x.transpose(1, 0, 2))
+
+
 def _times(x: Tensor, kernel: Tensor) -> Tensor:
     """Return the product of (T, N, W) and (W, U) as one matrix product."""
-    return np.asarray((_flat(x) @ kernel).reshape(*x.shape[:2], kernel.shape[1]))
+    frames, clips, units = *x.shape[:2], kernel.shape[1]
+    if x.flags.c_contiguous:
+        return np.asarray((_flat(x) @ kernel).reshape(frames, clips, units))
+    product = (_by_clip(x) @ kernel).reshape(clips, frames, units)
+    return np.ascontiguousarray(product.transpose(1, 0, 2))

@@ -20,6 +20,7 @@ from deepfake_seq.sequence.data.preprocessing import (
 from deepfake_seq.sequence.models import autoencoder, sequence_model
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import Shapes
+from deepfake_seq.untrusted import check_tensors
 
 _BATCH = 256
 _NETWORK = "network/"
@@ -53,11 +54,12 @@ class Network(Protocol):
 class LinearPart(Protocol):
     """A network that adds a linear function of a clip's statistics to its logit."""
 
-    def linear_terms(self, arrays: Arrays) -> Tensor:
-        """Return the terms of that function for each clip, float32 (N, S).
+    def split_logits(self, arrays: Arrays) -> tuple[npt.NDArray[np.float64], Tensor]:
+        """Return the logits without that function, (N,), and its terms, float32 (N, S).
 
-        Column s D + d is that of statistic s of feature d. A term is 0 if the statistic is that of
-        the mean training clip. S is 0 if the network has no such part.
+        The sum of both is the result of `Network.logits`. Column s D + d is the term of statistic s
+        of feature d. A term is 0 if the statistic is that of the mean training clip. S is 0 if the
+        network has no such function.
         """
         ...
 
@@ -113,13 +115,15 @@ class SequenceNetwork:
             logits.append(sequence_model.run(config, self._weights, inputs))
         return np.concatenate(logits, dtype=np.float64)
 
-    def linear_terms(self, arrays: Arrays) -> Tensor:
+    def split_logits(self, arrays: Arrays) -> tuple[npt.NDArray[np.float64], Tensor]:
         """See `LinearPart`."""
+        config = self._preprocessor.config
         inputs = self._preprocessor.apply(*arrays)
-        if not self._preprocessor.config.statistics:
-            return inputs.statistics
-        kernel = self._weights[sequence_model.WIDE_KERNEL]
-        return np.asarray(inputs.statistics * kernel[:, 0], dtype=np.float32)
+        logits = sequence_model.run(config, self._weights, inputs).astype(np.float64)
+        terms = inputs.statistics
+        if config.statistics:
+            terms = terms * self._weights[sequence_model.WIDE_KERNEL][:, 0]
+        return logits - terms.sum(axis=1, dtype=np.float64), terms
 
 
 class LogisticNetwork:
@@ -165,10 +169,10 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
         ValueError: The tensors do not fit the model; the message names one of them.
     """
     if config.name == "logistic":
-        _check(tensors, {_WEIGHTS: (STATISTICS[config.inputs] * width,), _BIAS: (1,)})
+        check_tensors(tensors, {_WEIGHTS: (STATISTICS[config.inputs] * width,), _BIAS: (1,)})
         return LogisticNetwork(config.inputs, tensors[_WEIGHTS], tensors[_BIAS])
     if config.name == "autoencoder":
-        _check(tensors, autoencoder.shapes(width))
+        check_tensors(tensors, autoencoder.shapes(width))
         if tensors["preprocessor/residual_scale"][0] <= 0:
             raise ValueError("preprocessor/residual_scale must be above 0")
         return autoencoder.AutoencoderNetwork(tensors)
@@ -178,7 +182,9 @@ def restore(config: ModelConfig, width: int, tensors: Mapping[str, Tensor]) -> N
     if config.statistics:
         count = (STATISTICS[config.statistics] * width,)
         scalings |= {_WIDE_MEAN: count, _WIDE_SCALE: count}
-    _check(tensors, scalings | {f"{_NETWORK}{name}": shape for name, shape in shapes.items()})
+    check_tensors(
+        tensors, scalings | {f"{_NETWORK}{name}": shape for name, shape in shapes.items()}
+    )
     for name in (_SCALE, _WIDE_SCALE):
         if name in scalings and (tensors[name] <= 0).any():
             raise ValueError(f"{name} must be above 0. Received: {tensors[name].min():g}")
@@ -207,15 +213,3 @@ def unscaled(config: ModelConfig, width: int, weights: Weights) -> Network:
     scaling = {_MEAN: np.zeros(inputs, np.float32), _SCALE: np.ones(inputs, np.float32)}
     tensors = {f"{_NETWORK}{name}": tensor for name, tensor in weights.items()}
     return restore(config, width, {**scaling, **tensors})
-
-
-def _check(tensors: Mapping[str, Tensor], shapes: Shapes) -> None:
-    different = sorted(tensors.keys() ^ shapes.keys())
-    if different:
-        raise ValueError(f"missing or unknown tensors: {', '.join(different[:4])}")
-    for name, shape in shapes.items():
-        tensor = tensors[name]
-        if tensor.shape != shape or tensor.dtype != np.float32 or not np.isfinite(tensor).all():
-            raise ValueError(
-                f"{name} must be finite float32 {shape}. Received: {tensor.dtype} {tensor.shape}"
-            )

@@ -151,7 +151,7 @@ class Model:
             inputs: Preprocessed features of N clips.
             generator: Random generator in training; None in inference.
         """
-        x = np.ascontiguousarray(inputs.frames.transpose(1, 0, 2))  # (T, N, W)
+        x = inputs.frames.transpose(1, 0, 2)  # (T, N, W)
         valid = inputs.mask.T[..., None].astype(np.float32)
         for layer in self._trunk:
             x = layer.forward(weights, x, valid, generator)

@@ -10,6 +10,9 @@ from deepfake_seq.sequence.data.features import Tensor
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-7
 
+_BLOCK = 16_384
+"""Number of weights that are updated at once: their moments and gradients fit into the cache."""
+
 
 class Adam:
     """Adam (Kingma and Ba, 2015) with Keras's defaults.
@@ -32,8 +35,11 @@ class Adam:
         self._steps += 1
         first, second = (1 - beta**self._steps for beta in _BETAS)
         rate = np.float32(self._learning_rate * np.sqrt(second) / first)
-        for name, (mean, square) in self._moments.items():
-            gradient, weights = gradients[name], self._weights[name]
-            mean += (gradient - mean) * np.float32(1 - _BETAS[0])
-            square += (gradient * gradient - square) * np.float32(1 - _BETAS[1])
-            weights -= rate * mean / (np.sqrt(square) + np.float32(_EPSILON))
+        for name, moments in self._moments.items():
+            arrays = (*moments, gradients[name], self._weights[name])
+            size = max(_BLOCK * len(arrays[0]) // arrays[0].size, 1)
+            for start in range(0, len(arrays[0]), size):
+                mean, square, gradient, weights = (array[start : start + size] for array in arrays)
+                mean += (gradient - mean) * np.float32(1 - _BETAS[0])
+                square += (gradient * gradient - square) * np.float32(1 - _BETAS[1])
+                weights -= rate * mean / (np.sqrt(square) + np.float32(_EPSILON))

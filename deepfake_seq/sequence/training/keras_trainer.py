@@ -15,12 +15,11 @@ import numpy as np
 from deepfake_seq.backend import load_keras
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Tensor
-from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.keras_models import build_model
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL
 from deepfake_seq.sequence.training.losses import keras_focal_loss, keras_mask_loss
-from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
 
 
 class KerasTrainer:
@@ -69,36 +68,28 @@ class KerasTrainer:
         for variable, value in zip(optimizer.variables, self._initial_state, strict=True):
             variable.assign(value)
 
-    def step(
-        self,
-        inputs: Inputs,
-        targets: Tensor,
-        weights: Tensor,
-        batch_size: int,
-        *,
-        shares: Tensor | None = None,
-    ) -> float:
+    def step(self, batch: TrainingBatch) -> float:
         """See `Trainer`.
 
         A smaller batch is padded with clips of weight 0 and without valid frames, because another
         shape would be traced again.
         """
-        missing = batch_size - len(targets)
+        missing, shares = batch.size - len(batch.targets), batch.shares
 
         def pad(array: Any) -> Any:
             return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
 
-        arrays = [pad(array) for array in inputs[: len(self._model.inputs)]]
-        all_targets, all_weights = [pad(targets[:, None])], [pad(weights)]
+        arrays = [pad(array) for array in batch.inputs[: len(self._model.inputs)]]
+        all_targets, all_weights = [pad(batch.targets[:, None])], [pad(batch.weights)]
         if shares is not None:
             all_targets.append(pad(np.nan_to_num(shares)))
             all_weights.append(pad((~np.isnan(shares).any(axis=1)).astype(np.float32)))
         penalty = float(sum(self._model.losses))
         result: Any = self._model.train_on_batch(arrays, all_targets, all_weights)
         if shares is not None:
-            return float(result[1]) * batch_size  # the mean of the first output's losses
+            return float(result[1]) * batch.size  # the mean of the first output's losses
         # Keras returns the mean of the losses, plus the penalty.
-        return (float(np.ravel(result)[0]) - penalty) * batch_size
+        return (float(np.ravel(result)[0]) - penalty) * batch.size
 
     @property
     def weights(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.cores import algebra_for
 from deepfake_seq.datasets import grouped_folds
 from deepfake_seq.errors import DatasetError
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
@@ -24,7 +25,6 @@ _VARIANCES = (0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 """Prior variances of a clip's logit to choose from; the larger, the weaker the penalty."""
 
 _DEFAULT_VARIANCE = 1.0
-
 Matrix = npt.NDArray[np.float64]
 
 
@@ -129,7 +129,8 @@ def _fit(
 
     model = LogisticRegression(max_iter=1000, warm_start=True)
     fits = []
-    for variance in variances:
-        model.set_params(C=variance).fit(rows, labels, sample_weight=weights)
-        fits.append((model.coef_[0].copy(), float(model.intercept_[0])))
+    with algebra_for(rows.size):
+        for variance in variances:
+            model.set_params(C=variance).fit(rows, labels, sample_weight=weights)
+            fits.append((model.coef_[0].copy(), float(model.intercept_[0])))
     return fits

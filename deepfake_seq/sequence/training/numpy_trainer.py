@@ -6,12 +6,11 @@ import numpy as np
 
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Tensor
-from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import WIDE_KERNEL, Model, trainable
 from deepfake_seq.sequence.training.adam import Adam
 from deepfake_seq.sequence.training.losses import focal_gradient, focal_losses, mask_gradient
-from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
 
 
 class NumpyTrainer:
@@ -35,24 +34,16 @@ class NumpyTrainer:
         self._adam = Adam(trained, self._objective.learning_rate)
         self._generator = np.random.default_rng(seed)
 
-    def step(
-        self,
-        inputs: Inputs,
-        targets: Tensor,
-        weights: Tensor,
-        batch_size: int,
-        *,
-        shares: Tensor | None = None,
-    ) -> float:
+    def step(self, batch: TrainingBatch) -> float:
         """See `Trainer`."""
-        gamma = self._objective.gamma
-        logits = self._model.forward(self._weights, inputs, self._generator)
-        losses = focal_losses(targets, logits, gamma) * weights
-        by_logit = focal_gradient(targets, logits, gamma) * weights / np.float32(batch_size)
+        gamma, targets = self._objective.gamma, batch.targets
+        logits = self._model.forward(self._weights, batch.inputs, self._generator)
+        losses = focal_losses(targets, logits, gamma) * batch.weights
+        by_logit = focal_gradient(targets, logits, gamma) * batch.weights / np.float32(batch.size)
         by_masks = None
-        if shares is not None:
-            factor = np.float32(self._objective.mask_weight / batch_size)
-            by_masks = factor * mask_gradient(shares, self._model.mask_logits)
+        if batch.shares is not None:
+            factor = np.float32(self._objective.mask_weight / batch.size)
+            by_masks = factor * mask_gradient(batch.shares, self._model.mask_logits)
         gradients = self._model.backward(self._weights, by_logit, by_masks)
         if WIDE_KERNEL in gradients:
             penalty = np.float32(2 * self._objective.wide_l2)

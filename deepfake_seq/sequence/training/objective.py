@@ -1,8 +1,11 @@
-"""What a trainer minimises."""
+"""What a trainer minimises: the loss, and the clips of one step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from deepfake_seq.sequence.data.features import Tensor
+from deepfake_seq.sequence.data.preprocessing import Inputs
 
 MASK_WEIGHT = 0.3
 """Weight of the second output's loss with `--auxiliary masks`."""
@@ -24,3 +27,24 @@ class Objective:
     learning_rate: float
     wide_l2: float = 0.0
     mask_weight: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingBatch:
+    """The clips of one optimizer step.
+
+    Attributes:
+        inputs: Inputs of B clips.
+        targets: float32 (B,); 1 = fake, 0 = real.
+        weights: Weight of each clip in the loss, float32 (B,).
+        size: Divisor of the summed loss, at least B, so that a clip in a smaller last batch has the
+            same weight as in any other.
+        shares: Replaced share of each face region, float32 (B, 6), with NaN if unknown; None
+            without a second output.
+    """
+
+    inputs: Inputs
+    targets: Tensor
+    weights: Tensor
+    size: int
+    shares: Tensor | None = None

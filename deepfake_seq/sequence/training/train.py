@@ -20,10 +20,10 @@ from deepfake_seq.sequence.models.networks import Network, SequenceNetwork
 from deepfake_seq.sequence.models.sequence_model import run, shapes
 from deepfake_seq.sequence.training.autoencoder import fit_autoencoder
 from deepfake_seq.sequence.training.class_balance import Balance
-from deepfake_seq.sequence.training.input_noise import InputNoise
+from deepfake_seq.sequence.training.input_noise import InputNoise, NoiseSettings
 from deepfake_seq.sequence.training.logistic import fit_logistic
 from deepfake_seq.sequence.training.losses import focal_losses
-from deepfake_seq.sequence.training.objective import MASK_WEIGHT, Objective
+from deepfake_seq.sequence.training.objective import MASK_WEIGHT, Objective, TrainingBatch
 from deepfake_seq.sequence.training.stopping import EarlyStopping
 from deepfake_seq.sequence.training.trainer import Trainer, build_trainer, initial_weights
 
@@ -91,11 +91,13 @@ def train(
     trainer = build_trainer(config.runtime, model_config, shape, objective)
     start = initial_weights(model_config, shape[1], config.seed, masks=masks)
     trainer.start(start, config.seed)
+    generator = np.random.default_rng(config.seed)
+    noise = NoiseSettings.of(config, training.features.blocks)
     epochs = _Epochs(
         trainer,
         BatchLoader.of(preprocessor, training),
         balance,
-        InputNoise.of(config, training.features.blocks),
+        InputNoise(noise, (shape[0], len(preprocessor.frames.mean)), generator),
         config.batch_size,
         _known_shares(training) if masks else None,
     )
@@ -104,7 +106,6 @@ def train(
     labels = validation.labels
     has_both_classes = len(np.unique(labels)) == 2
     targets, weights = labels.astype(np.float32), balance.weights(labels)
-    generator = np.random.default_rng(config.seed)
     history = []
     stopping = EarlyStopping.of(config, sum(training.counts.values()), always=not has_both_classes)
     for epoch in range(1, config.epochs + 1):
@@ -186,12 +187,13 @@ class _Epochs:
         balanced = self.balance.balanced_batches
         for inputs, positions in self.loader.epoch(size, generator, balanced=balanced):
             chosen = labels[positions]
-            loss += self.trainer.step(
-                self.noise.apply(inputs, generator),
+            batch = TrainingBatch(
+                self.noise.apply(inputs),
                 (chosen == FAKE).astype(np.float32),
                 self.balance.weights(chosen),
                 size,
-                shares=None if self.shares is None else self.shares[positions],
+                None if self.shares is None else self.shares[positions],
             )
+            loss += self.trainer.step(batch)
             clips += int((chosen != UNKNOWN).sum())
         return loss / clips

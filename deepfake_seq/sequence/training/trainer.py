@@ -8,7 +8,6 @@ import numpy as np
 
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.sequence.data.features import Tensor
-from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models.cells import Weights
 from deepfake_seq.sequence.models.sequence_model import (
     WIDE_KERNEL,
@@ -16,7 +15,7 @@ from deepfake_seq.sequence.models.sequence_model import (
     mask_shapes,
     shapes,
 )
-from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
 
 
 class Trainer(Protocol):
@@ -36,25 +35,10 @@ class Trainer(Protocol):
         """
         ...
 
-    def step(
-        self,
-        inputs: Inputs,
-        targets: Tensor,
-        weights: Tensor,
-        batch_size: int,
-        *,
-        shares: Tensor | None = None,
-    ) -> float:
+    def step(self, batch: TrainingBatch) -> float:
         """Take one optimizer step; return the sum of the clips' losses before it.
 
-        Args:
-            inputs: Inputs of B clips, with B at most `batch_size`.
-            targets: float32 (B,); 1 = fake, 0 = real.
-            weights: Weight of each clip in the loss, float32 (B,).
-            batch_size: Divisor of the summed loss, so that a clip in a smaller last batch has the
-                same weight as in any other.
-            shares: Replaced share of each face region, float32 (B, 6), with NaN if unknown; None
-                without a second output. Its loss is not part of the result.
+        The loss of the second output is not part of the result.
         """
         ...
 

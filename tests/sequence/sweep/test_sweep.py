@@ -125,6 +125,7 @@ def test_equal_aucs_are_ranked_by_brier_score_then_by_trial(
     assert inputs(swept.ranked) == ["delta", "features", "both"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "count"), [("random", 4), ("tpe", 13)])
 def test_sampled_settings_depend_only_on_the_seed(
     strategy: str, count: int, store: FeatureStore, tmp_path: Path, training: Training
@@ -139,6 +140,7 @@ def test_sampled_settings_depend_only_on_the_seed(
 
 
 @pytest.mark.parametrize(("strategy", "counts"), [("random", (2, 5)), ("tpe", (3, 11, 14))])
+@pytest.mark.slow
 def test_a_longer_sweep_continues_a_shorter_one(
     strategy: str,
     counts: tuple[int, ...],
@@ -205,6 +207,7 @@ def crash(folder: Path, step: int) -> int:
     return int(result.stdout)
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_at_any_moment_has_the_same_result(tmp_path: Path) -> None:
     assert crash(tmp_path, step=97) >= 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from deepfake_seq.config import TRAINERS, ModelConfig
 from deepfake_seq.sequence.data.preprocessing import Inputs
 from deepfake_seq.sequence.models import sequence_model
 from deepfake_seq.sequence.training.losses import focal_losses, mask_gradient, mask_losses
-from deepfake_seq.sequence.training.objective import Objective
+from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
 from deepfake_seq.sequence.training.trainer import (
     Trainer,
     build_trainer,
@@ -22,6 +23,7 @@ from deepfake_seq.sequence.training.trainer import (
 )
 
 FRAMES, WIDTH, CLIPS = 7, 12, 9
+WITH_MASKS = Objective(2.0, 1e-2, wide_l2=0.3, mask_weight=0.7)
 MODELS = [
     ModelConfig("gru", dropout=0.0, wide=False),
     ModelConfig("gru", dropout=0.0),
@@ -34,10 +36,7 @@ MODELS = [
 ]
 
 
-Batch = tuple[Inputs, np.ndarray, np.ndarray]
-
-
-def batch(seed: int = 0, clips: int = CLIPS) -> Batch:
+def batch(seed: int = 0, clips: int = CLIPS, shares: np.ndarray | None = None) -> TrainingBatch:
     """Return inputs, targets and weights of some clips."""
     generator = np.random.default_rng(seed)
     mask = np.arange(FRAMES) < generator.integers(2, FRAMES + 1, clips)[:, None]
@@ -46,7 +45,7 @@ def batch(seed: int = 0, clips: int = CLIPS) -> Batch:
     targets = (np.arange(clips) % 2).astype(np.float32)
     weights = generator.uniform(0.2, 1.0, clips).astype(np.float32)
     statistics = generator.standard_normal((clips, 3 * WIDTH)).astype(np.float32)
-    return Inputs(inputs, mask, statistics), targets, weights
+    return TrainingBatch(Inputs(inputs, mask, statistics), targets, weights, CLIPS, shares)
 
 
 def known_shares(clips: int) -> np.ndarray:
@@ -60,7 +59,12 @@ def make_trainer(runtime: str, config: ModelConfig, rate: float = 1e-2) -> Train
     return build_trainer(runtime, config, (FRAMES, WIDTH), Objective(2.0, rate, wide_l2=0.3))
 
 
-@pytest.fixture(params=MODELS, ids=lambda config: config.title)
+@pytest.fixture(
+    params=[
+        pytest.param(config, id=config.title, marks=[pytest.mark.slow] * config.bidirectional)
+        for config in MODELS
+    ]
+)
 def config(request: pytest.FixtureRequest) -> Iterator[ModelConfig]:
     yield request.param
 
@@ -76,7 +80,7 @@ def test_numpy_trains_the_same_weights_as_keras(config: ModelConfig) -> None:
     for trainer in trainers:
         trainer.start(start, 0)
     for number, clips in enumerate([CLIPS, CLIPS, CLIPS - 4]):  # the last batch is smaller
-        losses = [trainer.step(*batch(number, clips), CLIPS) for trainer in trainers]
+        losses = [trainer.step(batch(number, clips)) for trainer in trainers]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
         one, other = (trainer.weights for trainer in trainers)
         assert one.keys() == other.keys() == start.keys()
@@ -86,7 +90,8 @@ def test_numpy_trains_the_same_weights_as_keras(config: ModelConfig) -> None:
 
 
 def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None:
-    inputs, targets, weights = batch()
+    rows = batch()
+    inputs, targets, weights = rows.inputs, rows.targets, rows.weights
     start = {
         name: tensor.astype(np.float64)
         for name, tensor in initial_weights(config, WIDTH, 3).items()
@@ -117,17 +122,17 @@ def test_the_gradient_is_the_derivative_of_the_loss(config: ModelConfig) -> None
         assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
 
 
-def test_numpy_trains_a_second_output_like_keras(config: ModelConfig) -> None:
+@pytest.mark.parametrize(  # the kinds of its inputs
+    "name", [pytest.param("gru", marks=pytest.mark.slow), "dense", "attention"]
+)
+def test_numpy_trains_a_second_output_like_keras(name: str) -> None:
+    config = ModelConfig(name, dropout=0.0)
     start = initial_weights(config, WIDTH, 1, masks=True)
-    objective = Objective(2.0, 1e-2, wide_l2=0.3, mask_weight=0.7)
-    trainers = [build_trainer(name, config, (FRAMES, WIDTH), objective) for name in TRAINERS]
+    trainers = [build_trainer(name, config, (FRAMES, WIDTH), WITH_MASKS) for name in TRAINERS]
     for trainer in trainers:
         trainer.start(start, 0)
     for number, clips in enumerate([CLIPS, CLIPS, CLIPS - 4]):
-        losses = [
-            trainer.step(*batch(number, clips), CLIPS, shares=known_shares(clips))
-            for trainer in trainers
-        ]
+        losses = [trainer.step(batch(number, clips, known_shares(clips))) for trainer in trainers]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
         one, other = (trainer.weights for trainer in trainers)
         assert one.keys() == other.keys() == start.keys()
@@ -137,7 +142,8 @@ def test_numpy_trains_a_second_output_like_keras(config: ModelConfig) -> None:
 
 
 def test_the_gradient_of_both_outputs_is_the_derivative_of_their_loss(config: ModelConfig) -> None:
-    inputs, targets, weights = batch()
+    rows = batch()
+    inputs, targets, weights = rows.inputs, rows.targets, rows.weights
     shares = known_shares(CLIPS)
     start = {
         name: tensor.astype(np.float64)
@@ -167,17 +173,16 @@ def test_the_gradient_of_both_outputs_is_the_derivative_of_their_loss(config: Mo
         assert (gradient * direction).sum() == pytest.approx(expected, abs=4e-3), name
 
 
-def test_clips_with_unknown_shares_do_not_train_the_second_output(runtime: str) -> None:
+def test_clips_with_unknown_shares_do_not_train_the_second_output() -> None:
     config = ModelConfig("gru", dropout=0.0)
-    inputs, targets, weights = batch()
     unknown = np.full((CLIPS, 6), np.nan, np.float32)
     trained = []
     for mask_weight in (0.0, 0.7):
         objective = Objective(2.0, 1e-2, wide_l2=0.3, mask_weight=mask_weight)
-        trainer = build_trainer(runtime, config, (FRAMES, WIDTH), objective)
+        trainer = build_trainer("numpy", config, (FRAMES, WIDTH), objective)
         start = initial_weights(config, WIDTH, 1, masks=mask_weight > 0)
         trainer.start(start, 0)
-        trainer.step(inputs, targets, weights, CLIPS, shares=unknown if mask_weight else None)
+        trainer.step(batch(shares=unknown if mask_weight else None))
         trained.append(trainer.weights)
     assert np.array_equal(trained[1]["masks/kernel"], start["masks/kernel"])
     for name, tensor in trained[0].items():
@@ -186,40 +191,43 @@ def test_clips_with_unknown_shares_do_not_train_the_second_output(runtime: str) 
 
 def test_a_row_without_weight_trains_the_second_output_alone(runtime: str) -> None:
     config = ModelConfig("gru", dropout=0.0)
-    inputs, targets, weights = batch()
-    objective = Objective(2.0, 1e-2, mask_weight=0.7)
-    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), objective)
+    rows = batch(shares=known_shares(CLIPS))
+    trainer = build_trainer(runtime, config, (FRAMES, WIDTH), WITH_MASKS)
     start = initial_weights(config, WIDTH, 1, masks=True)
     trainer.start(start, 0)
-    loss = trainer.step(inputs, targets, 0 * weights, CLIPS, shares=known_shares(CLIPS))
+    loss = trainer.step(replace(rows, weights=0 * rows.weights))
     changed = {name for name, tensor in trainer.weights.items() if (tensor != start[name]).any()}
     assert loss == pytest.approx(0.0, abs=1e-6)
     assert "masks/kernel" in changed and "gru_1/gru_cell/kernel" in changed
     assert not changed & {"logit/kernel", "logit/bias", "wide/kernel"}
 
 
-def test_the_penalty_of_the_wide_part_shrinks_its_weights(runtime: str) -> None:
+def test_the_penalty_of_the_wide_part_shrinks_its_weights() -> None:
     norms = []
     for penalty in (0.0, 10.0):
         objective = Objective(2.0, 1e-2, penalty)
-        trainer = build_trainer(runtime, ModelConfig("gru"), (FRAMES, WIDTH), objective)
+        trainer = build_trainer("numpy", ModelConfig("gru"), (FRAMES, WIDTH), objective)
         trainer.start(initial_weights(ModelConfig("gru"), WIDTH, 1), 0)
         for _ in range(5):
-            trainer.step(*batch(), CLIPS)
+            trainer.step(batch())
         norms.append(np.linalg.norm(trainer.weights["wide/kernel"]))
     assert norms[1] < 0.5 * norms[0]
 
 
-def test_masked_frames_have_no_effect_on_training(runtime: str) -> None:
-    config = ModelConfig("gru", bidirectional=True, dropout=0.0)
-    inputs, targets, weights = batch()
-    dirty = inputs.frames.copy()
-    dirty[~inputs.mask] = 100.0
+@pytest.mark.parametrize(
+    ("runtime", "name"),
+    [("numpy", "gru"), ("numpy", "lstm"), pytest.param("keras", "lstm", marks=pytest.mark.slow)],
+)
+def test_masked_frames_have_no_effect_on_training(runtime: str, name: str) -> None:
+    config = ModelConfig(name, bidirectional=True, dropout=0.0)
+    rows = batch()
+    dirty = rows.inputs.frames.copy()
+    dirty[~rows.inputs.mask] = 100.0
     trainer = make_trainer(runtime, config)
     trained = []
-    for values in (inputs, inputs._replace(frames=dirty)):
+    for inputs in (rows.inputs, rows.inputs._replace(frames=dirty)):
         trainer.start(initial_weights(config, WIDTH, 1), 0)
-        trainer.step(values, targets, weights, CLIPS)
+        trainer.step(replace(rows, inputs=inputs))
         trained.append(trainer.weights)
     for name in trained[0]:
         np.testing.assert_allclose(trained[0][name], trained[1][name], atol=1e-6, err_msg=name)
@@ -232,7 +240,7 @@ def test_a_training_does_not_depend_on_the_previous_one(runtime: str) -> None:
     for seed in (1, 2, 1):
         trainer.start(initial_weights(config, WIDTH, seed), seed)
         for number in range(3):
-            trainer.step(*batch(number), CLIPS)
+            trainer.step(batch(number))
         trained.append(trainer.weights)
     first, second, third = trained
     assert all(np.array_equal(first[name], third[name]) for name in first)
@@ -245,7 +253,7 @@ def test_dropout_differs_between_steps_and_between_seeds(runtime: str) -> None:
     for seed in (1, 2):
         trainer = make_trainer(runtime, config, rate=1e-9)  # so that nothing else changes
         trainer.start(initial_weights(config, WIDTH, 0), seed)
-        losses += [trainer.step(*batch(), CLIPS) for _ in range(2)]
+        losses += [trainer.step(batch()) for _ in range(2)]
     assert len({round(loss, 6) for loss in losses}) == 4
 
 
@@ -255,7 +263,7 @@ def test_the_returned_weights_are_a_copy(runtime: str) -> None:
     start = initial_weights(config, WIDTH, 0)
     trainer.start(start, 0)
     before = trainer.weights
-    trainer.step(*batch(), CLIPS)
+    trainer.step(batch())
     assert all(np.array_equal(before[name], start[name]) for name in start)
 
 
@@ -287,7 +295,7 @@ def test_the_numpy_trainer_imports_no_framework() -> None:
         "import sys, numpy as np\n"
         "from deepfake_seq.config import ModelConfig\n"
         "from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights\n"
-        "from deepfake_seq.sequence.training.objective import Objective\n"
+        "from deepfake_seq.sequence.training.objective import TrainingBatch, Objective\n"
         "from deepfake_seq.sequence.data.preprocessing import Inputs\n"
         "config = ModelConfig()\n"
         "trainer = build_trainer('numpy', config, (4, 8), Objective(2.0, 1e-3))\n"
@@ -295,7 +303,7 @@ def test_the_numpy_trainer_imports_no_framework() -> None:
         "ones = np.ones(2, np.float32)\n"
         "inputs = Inputs(np.ones((2, 4, 8), np.float32), np.ones((2, 4), bool), "
         "np.ones((2, 24), np.float32))\n"
-        "trainer.step(inputs, ones, ones, 2)\n"
+        "trainer.step(TrainingBatch(inputs, ones, ones, 2))\n"
         "print(*sys.modules)\n"
     )
     assert not {"tensorflow", "keras", "jax", "torch"} & set(run_python(code).split())
