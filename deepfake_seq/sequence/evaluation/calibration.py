@@ -14,6 +14,12 @@ from msgspec import Meta
 
 from deepfake_seq.sequence.evaluation.metrics import Labels, Scores
 
+RESOLUTION = 1e-4
+"""Logits whose spread is smaller than this, relative to their size or to 1, count as equal.
+
+Smaller differences may be rounding errors, which depend on the runtime and the machine.
+"""
+
 
 @dataclass(frozen=True)
 class PlattScaling:
@@ -32,8 +38,9 @@ class PlattScaling:
         """Fit to clips of both classes; each class has the same total weight.
 
         scikit-learn's default L2 penalty keeps the slope finite if the logits separate the classes
-        perfectly. If the model ranks the clips no better than chance, slope and intercept are 0, so
-        that every clip gets the probability 0.5.
+        perfectly. If the logits are equal to within `RESOLUTION`, or if the model ranks the clips
+        no better than chance, slope and intercept are 0, so that every clip gets the probability
+        0.5.
 
         Args:
             labels: (N,); 1 = fake, 0 = real.
@@ -41,7 +48,9 @@ class PlattScaling:
         """
         from sklearn.linear_model import LogisticRegression
 
-        spread = float(logits.std()) or 1.0
+        spread = float(logits.std())
+        if spread <= RESOLUTION * max(1.0, float(np.abs(logits).max())):
+            return cls(0.0, 0.0)
         model = LogisticRegression(class_weight="balanced")
         model.fit(((logits - logits.mean()) / spread)[:, None], labels)
         slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -181,14 +181,14 @@ def delong(labels: Ints, scores_one: Floats, scores_other: Floats) -> DeLong | N
 
 def _placements(fakes: Floats, reals: Floats) -> tuple[Floats, Floats]:
     """Return the fraction of reals below each fake, and of fakes above each real clip."""
-    ranks = _midranks(np.concatenate([fakes, reals]))
-    among_fakes, among_reals = _midranks(fakes), _midranks(reals)
+    ranks = midranks(np.concatenate([fakes, reals]))
+    among_fakes, among_reals = midranks(fakes), midranks(reals)
     above_reals = (ranks[: len(fakes)] - among_fakes) / len(reals)
     below_fakes = 1.0 - (ranks[len(fakes) :] - among_reals) / len(fakes)
     return above_reals, below_fakes
 
 
-def _midranks(values: Floats) -> Floats:
+def midranks(values: Floats) -> Floats:
     """Return the rank of each value, from 1; equal values all get the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     midranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -78,6 +78,8 @@ class MatchedRates:
         real: Real clips that were made to look like the clip.
         fake: Fake clips that were made to look like it.
         ratio: Rate of the fakes divided by the rate of the real clips; None if one is unknown.
+        real_ratio: Fraction of the real clips that score lower, divided by that of the fakes; None
+            if one is unknown.
         threshold: Threshold under these conditions.
         band: Abstention band under these conditions.
         decides: Whether the verdict follows from these clips. If not, they only inform.
@@ -88,6 +90,7 @@ class MatchedRates:
     real: ComparedClips
     fake: ComparedClips
     ratio: Rate | None
+    real_ratio: Rate | None
     threshold: float
     band: tuple[float, float]
     decides: bool
@@ -172,7 +175,7 @@ class ConditionTable:
             reason,
             real,
             fake,
-            self._ratio(real, fake, by_clip),
+            *self._ratios(real, fake, by_clip),
             decision.threshold,
             decision.band,
             self.decides,
@@ -251,14 +254,19 @@ class ConditionTable:
             np.concatenate([matched, unchanged]),
         )
 
-    def _ratio(self, real: ComparedClips, fake: ComparedClips, by_clip: Floats) -> Rate | None:
+    def _ratios(
+        self, real: ComparedClips, fake: ComparedClips, by_clip: Floats
+    ) -> tuple[Rate | None, Rate | None]:
         if real.rate is None or fake.rate is None:
-            return None
-        groups = [
+            return None, None
+        of_fake, of_real = (
             effective_groups(self.unit, np.where(self.labels == label, by_clip, 0.0))
             for label in (FAKE, REAL)
-        ]
-        return rate_ratio(fake.rate, groups[0], real.rate, groups[1])
+        )
+        return (
+            rate_ratio(fake.rate, of_fake, real.rate, of_real),
+            rate_ratio(real.rate.complement, of_real, fake.rate.complement, of_fake),
+        )
 
     def _reason(self, conditions: Mapping[str, float], by_clip: Floats) -> str:
         """Return what is missing for a comparison; "" if nothing is."""

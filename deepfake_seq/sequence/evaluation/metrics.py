@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.datasets import FAKE, REAL
-from deepfake_seq.sequence.evaluation.intervals import bootstrap, units
+from deepfake_seq.sequence.evaluation.intervals import bootstrap, midranks, units
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS, WeightedMetrics
 
 Scores = npt.NDArray[np.float64]
@@ -18,10 +18,18 @@ Labels = npt.NDArray[np.int64]
 
 
 def auc(labels: Labels, scores: Scores) -> float | None:
-    """Compute the area under the ROC curve; None if there is only one class."""
-    from sklearn.metrics import roc_auc_score
+    """Compute the area under the ROC curve from the ranks; None if there is only one class.
 
-    return float(roc_auc_score(labels, scores)) if _has_both_classes(labels) else None
+    Raises:
+        ValueError: A score is not a number.
+    """
+    if not _has_both_classes(labels):
+        return None
+    if np.isnan(scores).any():
+        raise ValueError(f"scores must be numbers. Received: {int(np.isnan(scores).sum())} NaN")
+    fake = labels == FAKE
+    fakes, reals = int(fake.sum()), int((~fake).sum())
+    return float((midranks(scores)[fake].sum() - fakes * (fakes + 1) / 2) / (fakes * reals))
 
 
 def auc_or_nan(labels: Labels, scores: Scores) -> float:

@@ -29,6 +29,11 @@ class Rate:
     low: float
     high: float
 
+    @property
+    def complement(self) -> Rate:
+        """The fraction of the other clips."""
+        return Rate(1 - self.value, 1 - self.high, 1 - self.low)
+
 
 def grouped_rate(hits: npt.ArrayLike, unit: Ints, weights: Floats | None = None) -> Rate | None:
     """Return the fraction of hits among clips, with an interval that respects groups.

@@ -21,12 +21,15 @@ from deepfake_seq.sequence.data.dataset import SequenceData
 from deepfake_seq.sequence.data.features import FEATURES, Arrays, Tensor, joined
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.metrics import Scores
+from deepfake_seq.sequence.evaluation.novelty import NoveltyScore
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.networks import Network, mean_logits, restore
 from deepfake_seq.sequence.runs.description import RunDescription, RunMetrics
+from deepfake_seq.sequence.runs.novelty_file import read_novelty, write_novelty
 from deepfake_seq.store import FeatureRecord, Fingerprint
 from deepfake_seq.store.records.record import EVIDENCE_FACT
-from deepfake_seq.untrusted import damaged, decode, read_tensors
+from deepfake_seq.store.shards.description import MAX_RANGES_BYTES, RANGES
+from deepfake_seq.untrusted import damaged, decode, read_file, read_tensors
 
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
@@ -55,6 +58,9 @@ class SequenceModel:
         blocks: Width of each evidence block in its input features, in their order; by default
             there is one.
         evidence: Settings of these blocks, except `features`; see the fact `evidence` of records.
+        novelty: Tells how unlike its clips another clip is; None in runs of `finetune` and of
+            versions that had none.
+        ranges: Ranges file of the int8 CNN behind its features; None for other precisions.
     """
 
     config: ModelConfig
@@ -68,6 +74,8 @@ class SequenceModel:
     title: str = ""
     blocks: Mapping[str, int] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    novelty: NoveltyScore | None = None
+    ranges: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -137,6 +145,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
         for name, tensor in member.tensors.items()
     }
     atomic.write_bytes(folder / WEIGHTS, to_bytes(tensors))
+    if model.novelty is not None:
+        write_novelty(folder, model.novelty)
     frames, width = model.shape
     description = {
         "format": "deepseq-run",
@@ -154,6 +164,8 @@ def save(folder: Path, model: SequenceModel, notes: dict[str, Any]) -> None:
         **({"title": model.title} if model.title != model.config.title else {}),
         **notes,
     }
+    if model.ranges is not None:
+        atomic.write_bytes(folder / RANGES, model.ranges)
     atomic.write_json(folder / DESCRIPTION, description)
 
 
@@ -212,6 +224,8 @@ def load(folder: Path) -> SequenceModel:
         description.title,
         description.input.blocks,
         description.evidence,
+        read_novelty(folder, description.members, shape[1]),
+        read_file(folder / RANGES, MAX_RANGES_BYTES) if (folder / RANGES).exists() else None,
     )
 
 

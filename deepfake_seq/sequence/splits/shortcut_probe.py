@@ -126,10 +126,14 @@ def _held_out_auc(
     model: Any, table: Table, labels: npt.NDArray[np.int64], folds: list[Fold]
 ) -> float | None:
     """Return the AUC of the model on the held-out clips of all folds; None if undefined."""
+    from sklearn import config_context
+
     scores = np.full(len(labels), np.nan)
-    for fold in folds:
-        model.fit(table[fold.rest], labels[fold.rest])
-        scores[fold.held_out] = model.predict_proba(table[fold.held_out])[:, 1]
+    # Checking the same arrays again for each of 40 trees takes a third of the time.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        for fold in folds:
+            model.fit(table[fold.rest], labels[fold.rest])
+            scores[fold.held_out] = model.predict_proba(table[fold.held_out])[:, 1]
     scored = ~np.isnan(scores)
     return auc(labels[scored], scores[scored])
 

@@ -35,3 +35,10 @@ def test_perfectly_separated_clips_give_finite_scores() -> None:
     labels, logits = np.array([0, 0, 1, 1]), np.array([-900.0, -800.0, 700.0, 950.0])
     scores = PlattScaling.fit(labels, logits).apply(logits)
     assert np.all((scores > 0) & (scores < 1))
+
+
+@pytest.mark.parametrize("size", [0.002, 300.0])
+def test_logits_that_differ_only_by_rounding_give_constant_scores(size: float) -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    logits = np.full(5, size) + 1e-7 * size * np.array([0, 0, -1, 1, 0])
+    assert np.all(PlattScaling.fit(labels, logits).apply(logits) == 0.5)

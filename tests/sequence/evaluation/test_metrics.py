@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from deepfake_seq.sequence.evaluation.metrics import at_threshold, auc
 from deepfake_seq.sequence.evaluation.weighted_metrics import METRICS
@@ -113,3 +116,20 @@ def test_clips_of_one_person_widen_the_interval() -> None:
     assert (apart["groups"], together["groups"]) == (200, 10)
     assert together["auc"] == pytest.approx(apart["auc"])
     assert np.ptp(together["intervals"]["auc"]) > np.ptp(apart["intervals"]["auc"])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=30))
+def test_the_auc_is_that_of_scikit_learn_with_equal_scores_too(
+    rows: list[tuple[bool, int]],
+) -> None:
+    labels, scores = (np.array(values) for values in zip(*rows, strict=True))
+    value = auc(labels.astype(np.int64), scores / 7)
+    if len(set(labels.tolist())) == 1:
+        assert value is None
+    else:
+        assert value == pytest.approx(roc_auc_score(labels, scores / 7))
+
+
+def test_an_auc_of_scores_that_are_not_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match="scores must be numbers"):
+        auc(np.array([0, 1]), np.array([0.5, np.nan]))

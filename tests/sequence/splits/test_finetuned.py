@@ -268,6 +268,7 @@ def test_the_command_refuses_another_split_in_one_line(
     assert "finetuned on 36 of the clips" in line and "--folds" in line
 
 
+@pytest.mark.slow
 def test_evaluate_uses_no_training_clip_of_the_cnn(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", records())
     fit(load_experiment(store, SplitConfig()), tmp_path / "run", QUICK)
