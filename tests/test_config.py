@@ -68,6 +68,8 @@ def test_settings_are_plain_frozen_dataclasses() -> None:
             "margin": 0.3,
             "people": "largest",
             "image_format": "webp",
+            "detect": "windows",
+            "precision": "float32",
         },
         "backbone": {"name": "inception_v3", "weights": "imagenet", "precision": "float32"},
     }
@@ -122,6 +124,44 @@ def test_extraction_settings_are_read_from_json() -> None:
         backbone=config.BackboneConfig(weights="untrained", precision="bfloat16"),
     )
     assert config.ExtractConfig.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+@pytest.mark.parametrize("detector", config.DETECTORS)
+def test_windows_are_the_default_of_retinaface_only(detector: str) -> None:
+    expected = "windows" if detector in config.RETINAFACES else "every-frame"
+    assert config.FaceConfig(detector).detect == expected
+
+
+def test_settings_from_before_windows_search_every_frame() -> None:
+    values = config.ExtractConfig().to_dict()
+    del values["faces"]["detect"]
+    assert config.ExtractConfig.from_dict(values).faces.detect == "every-frame"
+
+
+def test_detectors_have_the_precision_of_the_cnn_by_default() -> None:
+    for precision in ("float32", "bfloat16", "int8"):
+        cnn = config.BackboneConfig(precision=precision)
+        assert config.ExtractConfig(backbone=cnn).faces.precision == precision
+        chosen = config.ExtractConfig(faces=config.FaceConfig(precision="float32"), backbone=cnn)
+        assert chosen.faces.precision == "float32"
+        other = config.ExtractConfig(faces=config.FaceConfig("yunet"), backbone=cnn)
+        assert other.faces.precision is None
+
+
+def test_settings_from_before_the_precision_of_detectors_have_that_of_the_cnn() -> None:
+    values = config.ExtractConfig(backbone=config.BackboneConfig(precision="bfloat16")).to_dict()
+    del values["faces"]["precision"]
+    assert config.ExtractConfig.from_dict(values).faces.precision == "bfloat16"
+
+
+def test_a_detector_that_knows_only_float32_takes_no_precision() -> None:
+    with pytest.raises(UsageError, match=r"yunet always computes in float32.* Received: 'int8'"):
+        config.FaceConfig("yunet", precision="int8")
+
+
+def test_the_whole_frame_is_not_searched_in_windows() -> None:
+    with pytest.raises(UsageError, match=r"--detect must be every-frame. Received: 'windows'"):
+        config.FaceConfig("none", detect="windows")
 
 
 @pytest.mark.parametrize("broken", [{}, {"sampling": {"fps": 3}, "faces": {}, "backbone": {}}])

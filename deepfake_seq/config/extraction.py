@@ -10,7 +10,8 @@ from deepfake_seq.config.checks import check, check_choice, check_keys
 from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
-DETECTORS = ("retinaface", "mtcnn", "yunet", "none")
+DETECTORS = ("retinaface", "retinaface-mobile", "mtcnn", "yunet", "none")
+RETINAFACES = DETECTORS[:2]
 BACKBONES = ("inception_v3", "vgg16", "resnet50", "efficientnet_b1")
 EVIDENCE = ("features", "depths", "regions", "residual", "ela")
 STANDARD_EVIDENCE = EVIDENCE[:-1]
@@ -18,7 +19,11 @@ SAMPLERS = ("uniform", "consecutive", "keyframes")
 PEOPLE = ("largest", "all")
 FACE_FORMATS = ("webp", "png", "jpeg")
 LOSSLESS = ("webp", "png")
-PRECISIONS = ("float32", "bfloat16", "float16")
+WINDOWS, EVERY_FRAME = "windows", "every-frame"
+DETECTIONS = (WINDOWS, EVERY_FRAME)
+INT8 = "int8"
+FLOATS = ("float32", "bfloat16", "float16")
+PRECISIONS = (*FLOATS, INT8)
 
 IMAGENET = "imagenet"
 UNTRAINED = "untrained"
@@ -60,11 +65,13 @@ class FaceConfig:
     """How faces are detected and cropped. Boxes are always in pixels of the full frame."""
 
     detector: str = setting(
-        "retinaface", "Face detector; none uses the whole frame.", choices=DETECTORS
+        "retinaface",
+        "Face detector; none uses the whole frame.",
+        choices=DETECTORS,
     )
     detector_weights: str | None = setting(
         None,
-        "Weights file for retinaface or yunet, in place of the published one.",
+        "Weights file for retinaface, retinaface-mobile or yunet, in place of the published one.",
         kind=Path,
         read=lambda path: str(path.absolute()),
     )
@@ -93,15 +100,49 @@ class FaceConfig:
         option="--face-format",
     )
 
+    detect: str | None = setting(
+        None,
+        "Part of the frames to search: windows searches every fourth frame whole, at two thirds of "
+        "--short-side, and the others only around the faces found there; every-frame searches all "
+        "frames whole.",
+        choices=DETECTIONS,
+        default_text="windows for retinaface and retinaface-mobile, every-frame for others",
+    )
+    precision: str | None = setting(
+        None,
+        "Precision of the detectors retinaface and retinaface-mobile. int8 is for CPUs.",
+        choices=PRECISIONS,
+        option="--detector-precision",
+        default_text="the value of --precision",
+    )
+
     def __post_init__(self) -> None:
+        if self.detect is None:  # explicit, because stores and runs contain the value
+            chosen = WINDOWS if self.detector in RETINAFACES else EVERY_FRAME
+            object.__setattr__(self, "detect", chosen)
         check_settings(self)
+        check(
+            self.detector != "none" or not self.uses_windows,
+            "detector none needs no search, so --detect must be every-frame",
+            self.detect,
+        )
+        check(
+            self.precision is None or self.detector in RETINAFACES,
+            f"detector {self.detector} always computes in float32 and takes no precision",
+            self.precision,
+        )
         weights = self.detector_weights
         check(weights is None or type(weights) is str, "detector weights must be a path", weights)
         check(
-            weights is None or self.detector in ("retinaface", "yunet"),
+            weights is None or self.detector in (*RETINAFACES, "yunet"),
             f"detector {self.detector} does not take a weights file",
             weights,
         )
+
+    @property
+    def uses_windows(self) -> bool:
+        """Whether most frames are searched only around the faces found in others."""
+        return self.detect == WINDOWS
 
     @property
     def is_lossy(self) -> bool:
@@ -124,7 +165,10 @@ class BackboneConfig:
         read=read_weights,
     )
     precision: str = setting(
-        "float32", "Floating-point type of the CNN and of retinaface.", choices=PRECISIONS
+        "float32",
+        "Precision of the CNN and, by default, of the detectors retinaface and retinaface-mobile. "
+        "int8, whole numbers, is for CPUs.",
+        choices=PRECISIONS,
     )
 
     def __post_init__(self) -> None:
@@ -169,6 +213,12 @@ class ExtractConfig:
     faces: FaceConfig = field(default_factory=FaceConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
 
+    def __post_init__(self) -> None:
+        # Explicit, because another CNN may use the same faces.
+        if self.faces.precision is None and self.faces.detector in RETINAFACES:
+            faces = replace(self.faces, precision=self.backbone.precision)
+            object.__setattr__(self, "faces", faces)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         return asdict(self)
@@ -192,8 +242,9 @@ class ExtractConfig:
         sections = {"sampling": SamplingConfig, "faces": FaceConfig, "backbone": BackboneConfig}
         try:
             check_keys(cls, values)
-            # Older stores and runs were written before the image format was a setting.
-            faces = {"image_format": FACE_FORMATS[0], **values["faces"]}
+            # Older stores and runs were written before these were settings.
+            older = {"image_format": FACE_FORMATS[0], "detect": EVERY_FRAME, "precision": None}
+            faces = {**older, **values["faces"]}
             values = {**values, "faces": faces}
             for name, kind in sections.items():
                 check_keys(kind, values[name])

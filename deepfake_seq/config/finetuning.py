@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from deepfake_seq.config.augmentation import ViewsConfig
 from deepfake_seq.config.checks import check
-from deepfake_seq.config.extraction import PRECISIONS
+from deepfake_seq.config.extraction import FLOATS
 from deepfake_seq.config.setting import check_settings, setting
 from deepfake_seq.errors import UsageError
 
@@ -89,7 +89,7 @@ class FinetuneConfig:
     precision: str = setting(
         AUTO,
         "Floating-point type of the training; auto is bfloat16 on a GPU and float32 on a CPU.",
-        choices=(AUTO, *PRECISIONS),
+        choices=(AUTO, *FLOATS),
     )
     seed: int = setting(
         0,

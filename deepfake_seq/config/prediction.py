@@ -1,4 +1,4 @@
-"""Settings of `predict`: whom and which part of a clip to judge."""
+"""Settings of `predict`: whom and which part of a clip to judge, and when not to."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deepfake_seq.config.setting import check_settings, setting
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """Which people and which time of a clip to judge.
+    """Which people and which time of a clip to judge, and when to abstain.
 
-    These settings select what is shown to the model. They do not change how features are computed,
+    These settings select what is shown to the model, and do not change how features are computed,
     so any run can be used with any of them.
     """
 
@@ -65,6 +65,14 @@ class PredictConfig:
         option="--end",
         metavar="SECONDS",
         default_text="the end",
+    )
+    novelty_alpha: float = setting(
+        0.0,
+        "Clips with a novelty p-value of at most this are inconclusive.",
+        low=0,
+        below=1,
+        metavar="P",
+        default_text="0, no clip",
     )
 
     def __post_init__(self) -> None:

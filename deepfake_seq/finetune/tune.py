@@ -33,7 +33,7 @@ from deepfake_seq.finetune.network import FinetunableCnn, with_input_size
 from deepfake_seq.finetune.stream import FrameStream
 from deepfake_seq.finetune.trainer import OnBatch, train
 from deepfake_seq.sequence.data.dataset import SequenceData, TrainingRows
-from deepfake_seq.sequence.experiment import Experiment, describe_clips, split_clips
+from deepfake_seq.sequence.experiment import Experiment, LabelledClips, split_clips
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.sequence.runs.writer import FitResult, RunContents, require_new, write_run
 from deepfake_seq.sequence.training.baselines import evaluate_baselines, evaluate_ensemble
@@ -165,7 +165,7 @@ def load_task(
     faces = load_faces(store, row)
     blends = config.augmentation.self_blend > 0
     pseudo_fakes = [blends and clip.label == REAL for clip in faces.data.clips]
-    clips = describe_clips(faces.data, store, experiment_config.split.seed)
+    clips = LabelledClips(faces.data, store, experiment_config.split.seed, has_blocks=False)
     experiment = split_clips(clips, experiment_config.split, pseudo_fakes)
     return FinetuneTask(experiment, faces, resolved, row, experiment_config, config)
 
@@ -302,4 +302,5 @@ def _model(task: FinetuneTask, ensemble: TrainedEnsemble, weights_file: Path) ->
         extract_config=resolved.config,
         fingerprint=resolved.fingerprint,
         title=task.title,
+        ranges=resolved.description.ranges,
     )

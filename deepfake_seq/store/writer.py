@@ -31,7 +31,7 @@ from deepfake_seq.store.rewriting import (
     shards_to_replace,
     write_journal,
 )
-from deepfake_seq.store.shards.description import FILE_NAME, StoreDescription
+from deepfake_seq.store.shards.description import FILE_NAME, RANGES, StoreDescription
 from deepfake_seq.store.shards.encode import IndexRow, write_shard
 from deepfake_seq.store.shards.index import list_shards
 from deepfake_seq.store.shards.kinds import KINDS
@@ -274,6 +274,8 @@ class Writer(Store[R]):
                     self.description = _matching_description(self.path, self.description)
                 else:
                     data = self.description.to_bytes()
+                    if self.description.ranges is not None:
+                        atomic.write_bytes(self.path / RANGES, self.description.ranges, folder.path)
                     atomic.write_bytes(self.path / FILE_NAME, data, folder.path)
                 self.refresh()
                 self._started = locks, folder

@@ -11,14 +11,23 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import int8_ranges
 import pytest
 from children import run_python
+from detector_networks import write_retinaface_mobile_like
 
 from deepfake_seq import weights
 from deepfake_seq.config import BackboneConfig, ExtractConfig, FaceConfig
 from deepfake_seq.errors import FingerprintMismatchError, UsageError, WeightsError
-from deepfake_seq.extract.resolve import resolve
-from deepfake_seq.store import Fingerprint, StoreDescription, StoreWriter
+from deepfake_seq.extract.backbones.ranges import decode_ranges, encode_ranges
+from deepfake_seq.extract.resolve import resolve, resolve_cached
+from deepfake_seq.store import (
+    FaceStore,
+    FaceStoreWriter,
+    Fingerprint,
+    StoreDescription,
+    StoreWriter,
+)
 
 PLAIN = ExtractConfig(
     faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
@@ -43,16 +52,17 @@ ALTERNATIVES: dict[str, dict[str, object]] = {
         "margin": 0.5,
         "people": "all",
         "image_format": "jpeg",
+        "detect": "windows",
     },
     "backbone": {"name": "vgg16", "precision": "bfloat16"},
 }
-"""Another value for each setting; weights files have separate tests."""
+"""Another value for each setting; weights files and the precision of detectors are tested below."""
 
 
 def test_every_setting_is_tested() -> None:
     for section, values in ALTERNATIVES.items():
         names = {setting.name for setting in fields(getattr(PLAIN, section))}
-        assert names - values.keys() <= {"detector_weights", "weights"}
+        assert names - values.keys() <= {"detector_weights", "weights", "precision"}
     assert {setting.name for setting in fields(PLAIN)} == ALTERNATIVES.keys()
 
 
@@ -67,6 +77,18 @@ def test_each_setting_that_changes_the_features_changes_the_fingerprint(
     before, after = resolve(PLAIN).fingerprint, resolve(replace(PLAIN, **{section: settings}))
     assert after.fingerprint.id != before.id
     assert any(name in line for line in before.differences(after.fingerprint))
+
+
+def test_every_frame_has_the_fingerprint_of_stores_from_before_windows() -> None:
+    every_frame = replace(PLAIN, faces=replace(PLAIN.faces, detect="every-frame"))
+    assert "detect" not in resolve(every_frame).fingerprint.fields["faces"]
+
+
+def test_a_model_may_be_used_on_faces_that_were_detected_in_windows() -> None:
+    windows = replace(PLAIN, faces=replace(PLAIN.faces, detect="windows"))
+    there, here = resolve(PLAIN).fingerprint, resolve(windows).fingerprint
+    assert there.differences(here) == ["faces.detect is not set there, windows here"]
+    assert there.incompatibilities(here) == []
 
 
 def test_the_lossless_image_format_does_not_change_the_fingerprint() -> None:
@@ -89,6 +111,60 @@ def leaves(values: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[
 
 
 RETINAFACE = replace(PLAIN, faces=FaceConfig("retinaface", __file__))
+
+
+def in_precision(faces: str | None, cnn: str = "float32") -> ExtractConfig:
+    return ExtractConfig(
+        faces=replace(RETINAFACE.faces, precision=faces),
+        backbone=BackboneConfig(weights="untrained", precision=cnn),
+    )
+
+
+def test_the_precision_of_the_detector_changes_the_fingerprint_of_the_faces() -> None:
+    float32, bfloat16 = resolve(in_precision("float32")), resolve(in_precision("bfloat16"))
+    assert float32.faces_fingerprint == resolve(RETINAFACE).faces_fingerprint
+    for before, after in (
+        (float32.faces_fingerprint, bfloat16.faces_fingerprint),
+        (float32.fingerprint, bfloat16.fingerprint),
+    ):
+        expected = ["faces.precision is not set there, bfloat16 here"]
+        assert before.incompatibilities(after) == expected
+
+
+def test_faces_do_not_depend_on_the_precision_of_the_cnn_if_the_detector_has_its_own() -> None:
+    one, other = resolve(in_precision("float32", "bfloat16")), resolve(in_precision("float32"))
+    assert one.faces_fingerprint == other.faces_fingerprint
+    assert one.fingerprint.fields["backbone"]["precision"] == "bfloat16"
+
+
+def test_features_of_cached_faces_keep_the_precision_of_the_detector(tmp_path: Path) -> None:
+    faces = resolve(in_precision("bfloat16"))
+    with FaceStoreWriter.create(tmp_path / "faces", faces.faces_description) as writer:
+        writer.claim("")
+    cnn = BackboneConfig(weights="untrained")
+    resolved = resolve_cached(FaceStore.open(tmp_path / "faces"), cnn)
+    assert resolved.fingerprint == faces.fingerprint
+    assert resolved.config.faces.precision == "bfloat16"
+    assert resolved.config.backbone.precision == "float32"
+
+
+def test_int8_faces_bring_their_ranges_into_every_store(tmp_path: Path, empty_home: Path) -> None:
+    network = write_retinaface_mobile_like(tmp_path / "detector.onnx", is_deep=True)
+    ranges = int8_ranges.write_of_detector(empty_home / "deepseq", network)
+    config = replace(PLAIN, faces=FaceConfig("retinaface-mobile", str(network), precision="int8"))
+    resolved = resolve(config)
+    section = resolved.faces_fingerprint.fields["faces"]
+    assert (section["precision"], section["ranges_sha256"]) == ("int8", ranges.sha256)
+    with FaceStoreWriter.create(tmp_path / "faces", resolved.faces_description) as writer:
+        writer.claim("")
+    assert decode_ranges((tmp_path / "faces" / "int8.json").read_bytes(), "") == (ranges,)
+
+    shutil.rmtree(empty_home / "deepseq" / "int8")
+    cached = resolve_cached(FaceStore.open(tmp_path / "faces"), config.backbone)
+    assert cached.fingerprint == resolved.fingerprint
+    assert cached.description.ranges == resolved.description.ranges == encode_ranges([ranges])
+    again = resolve(config, ranges=cached.description.ranges)
+    assert again.fingerprint == resolved.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,10 @@ def step(cnn: FinetunableCnn, draws: npt.NDArray[np.float32] | None = None) -> f
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name != "inception_v3")) for name in BACKBONES],
+)
 def test_each_cnn_with_each_head_has_the_expected_number_of_parameters(
     name: str, head: str
 ) -> None:

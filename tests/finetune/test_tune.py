@@ -10,13 +10,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import int8_ranges
 import pytest
 from children import PATHS
-from faces import face_clip, face_store, write_faces
+from detector_networks import write_retinaface_mobile_like
+from faces import CONFIG, face_clip, face_store, write_faces
 
 from deepfake_seq.config import (
     BackboneConfig,
     DecisionConfig,
+    FaceConfig,
     FinetuneConfig,
     SplitConfig,
     ViewsConfig,
@@ -24,6 +27,7 @@ from deepfake_seq.config import (
 from deepfake_seq.datasets import REAL
 from deepfake_seq.errors import DatasetError, RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.extract.backbones.ranges import encode_ranges
 from deepfake_seq.finetune.reuse import finetuned_cnn
 from deepfake_seq.finetune.tune import FinetuneTask, finetune, finetune_experiment, load_task
 from deepfake_seq.sequence.runs import run
@@ -145,9 +149,8 @@ with tiny_cnn.in_place(Path({home!r})):
 """
 
 
-@pytest.mark.parametrize(
-    "stop", [pytest.param("in the first phase", marks=pytest.mark.slow), "in the second phase"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", ["in the first phase", "in the second phase"])
 def test_a_killed_training_resumes_to_the_same_result(
     stop: str, store: FaceStore, fitted: FitResult, tiny_home: Path, tmp_path: Path
 ) -> None:
@@ -181,12 +184,26 @@ def test_a_killed_training_resumes_to_the_same_result(
         assert (out / name).read_bytes() == (fitted.folder / name).read_bytes(), name
 
 
+def test_a_cnn_is_finetuned_on_faces_of_a_detector_in_int8(tmp_path: Path, tiny_home: Path) -> None:
+    network = write_retinaface_mobile_like(tmp_path / "detector.onnx", is_deep=True)
+    ranges = int8_ranges.write_of_detector(tiny_home, network)
+    faces = FaceConfig("retinaface-mobile", str(network), precision="int8")
+    store = face_store(tmp_path / "faces", config=replace(CONFIG, faces=faces))
+    fitted = finetune(task_of(store), tmp_path / "run")
+    model = run.load(fitted.folder)
+    settings = model.extract_config
+    assert (settings.faces.precision, settings.backbone.precision) == ("int8", "float32")
+    assert model.fingerprint.fields["faces"]["ranges_sha256"] == ranges.sha256
+    assert (fitted.folder / "int8.json").read_bytes() == encode_ranges([ranges])
+
+
 def test_an_existing_folder_is_not_overwritten(store: FaceStore, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(UsageError, match="already exists"):
         finetune(task_of(store), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_without_fakes_it_trains_on_self_blended_ones(tmp_path: Path) -> None:
     reals = [face_clip(f"{n:02}.mp4", REAL, n, groups=(f"p{n}",)) for n in range(12)]
     store = write_faces(tmp_path / "faces", reals)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from deepfake_seq.backend import load_openvino
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones import export_ir, openvino_cpu
-from deepfake_seq.extract.backbones.outputs import Inputs, width_of
-from deepfake_seq.extract.backbones.table import UNTRAINED_ID, Backbone, backbone_of
+from deepfake_seq.extract.backbones.outputs import Inputs, inputs_of, whole, width_of
+from deepfake_seq.extract.backbones.quantize import VERSION, quantize
+from deepfake_seq.extract.backbones.ranges import Ranges
+from deepfake_seq.extract.backbones.table import Backbone, backbone_of, weights_id
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,16 +50,29 @@ class OpenVinoRuntime:
     """
 
     def __init__(
-        self, config: BackboneConfig, weights: Path | None, outputs: Sequence[str] = ("features",)
+        self,
+        config: BackboneConfig,
+        weights: Path | None,
+        outputs: Sequence[str] = ("features",),
+        ranges: Ranges | None = None,
     ) -> None:
         row = backbone_of(config.name, weights)
+        if ranges:
+            openvino_cpu.warn_if_int8_is_slow()
         self._stops = np.cumsum([width_of(output, row) for output in outputs]).tolist()
-        compiled = _compiled(config, row, weights, outputs)
+        computed = whole(outputs) if ranges else list(outputs)
+        ports = [computed.index(output) for output in outputs]
+        compiled = _compiled(config, weights, computed, ranges)
         shapes = {port.get_any_name(): tuple(port.shape) for port in compiled.inputs}
-        self._inputs = list(shapes)
-        self.cells = shapes["region_weights"][2:] if "region_weights" in shapes else None
+        needed = inputs_of(outputs)
+        self._inputs = {
+            name: None if name in needed else np.zeros(shape, dtype=np.float32)
+            for name, shape in shapes.items()
+        }
+        self.cells = shapes["region_weights"][2:] if "region_weights" in needed else None
         self._requests = load_openvino().AsyncInferQueue(compiled)
-        self._requests.set_callback(self._keep)
+        # A method would refer to this object, which the garbage collector does not see.
+        self._requests.set_callback(partial(_keep, ports, self._stops))
         self.batch = _AHEAD * len(self._requests)
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -65,20 +81,33 @@ class OpenVinoRuntime:
 
     def rows(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """See `BlockRuntime.rows`."""
-        arrays = [inputs[name] for name in self._inputs]
-        rows = np.empty((len(arrays[0]), self._stops[-1]), dtype=np.float32)
+        faces = next(len(inputs[name]) for name, unused in self._inputs.items() if unused is None)
+        rows = np.empty((faces, self._stops[-1]), dtype=np.float32)
         for number, row in enumerate(rows):
-            self._requests.start_async([array[number : number + 1] for array in arrays], row)
+            arrays = [
+                inputs[name][number : number + 1] if unused is None else unused
+                for name, unused in self._inputs.items()
+            ]
+            self._requests.start_async(arrays, row)
         self._requests.wait_all()
         return rows
 
-    def _keep(self, request: Any, row: npt.NDArray[np.float32]) -> None:
-        for number, part in enumerate(np.split(row, self._stops[:-1])):
-            part[:] = request.get_output_tensor(number).data[0]
+
+def _keep(ports: list[int], stops: list[int], request: Any, row: npt.NDArray[np.float32]) -> None:
+    """Write the outputs of a finished request to the row of its face.
+
+    Args:
+        ports: Number of the network's output for each requested output.
+        stops: Where each requested output ends in the row.
+        request: The request.
+        row: The row.
+    """
+    for port, part in zip(ports, np.split(row, stops[:-1]), strict=True):
+        part[:] = request.get_output_tensor(port).data[0]
 
 
 def _compiled(
-    config: BackboneConfig, row: Backbone, weights: Path | None, outputs: Sequence[str]
+    config: BackboneConfig, weights: Path | None, outputs: Sequence[str], ranges: Ranges | None
 ) -> Any:
     """Return the compiled network; translate and compile it if it is not on disk yet.
 
@@ -94,8 +123,9 @@ def _compiled(
     settings = openvino_cpu.settings(config.precision)
     machine = f"{openvino.get_version()} {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
     key = hashlib.sha256(f"{machine} {sorted(settings.items())}".encode()).hexdigest()[:12]
-    translated = _cache_path(config.name, weights, outputs)
-    path = translated.with_name(f"{translated.stem}-{config.precision}-{key}.blob")
+    float32 = _cache_path(config.name, weights, outputs)
+    form = f"int8v{VERSION}-{ranges.sha256[:24]}" if ranges else config.precision
+    path = float32.with_name(f"{float32.stem}-{form}-{key}.blob")
     blob = _read(path)
     if blob is not None:
         try:
@@ -104,12 +134,14 @@ def _compiled(
             return compiled
         except RuntimeError as error:
             _LOG.info("compiling %s again: %s", path, error)
-    network = _read(translated)
+    network = _read(float32)
     is_new = network is None
     if network is None:
-        network = _translate(config.name, row, weights, outputs)
+        network = _translate(config.name, weights, outputs)
     try:
         model = core.read_model(*network.split(_SEPARATOR, maxsplit=1))
+        if ranges:
+            quantize(model, ranges)
         compiled = openvino_cpu.compile_for_throughput(core, model, config.precision)
     except RuntimeError as error:
         raise EngineError(
@@ -118,13 +150,36 @@ def _compiled(
         ) from error
     exported = io.BytesIO()
     compiled.export_model(exported)
-    _write({path: exported.getvalue()} | ({translated: network} if is_new else {}))
+    _write({path: exported.getvalue()} | ({float32: network} if is_new else {}))
     return compiled
+
+
+def translated(
+    config: BackboneConfig, weights: Path | None, outputs: Sequence[str]
+) -> tuple[bytes, bytes]:
+    """Return the contents of the `.xml` and the `.bin` file of a float32 network.
+
+    Args:
+        config: The CNN.
+        weights: Path of the weights file; None for seeded random weights.
+        outputs: Names of the outputs.
+
+    Raises:
+        WeightsError: The weights file does not match the network.
+        EngineError: The translation fails.
+    """
+    path = _cache_path(config.name, weights, outputs)
+    network = _read(path)
+    if network is None:
+        network = _translate(config.name, weights, outputs)
+        _write({path: network})
+    xml, _, weights_bin = network.partition(_SEPARATOR)
+    return xml, weights_bin
 
 
 def _cache_path(name: str, weights: Path | None, outputs: Sequence[str]) -> Path:
     """Return the path of the translated network."""
-    identity = weights_files.digest_of(weights) if weights else UNTRAINED_ID.replace(":", "-")
+    identity = weights_id(weights).replace(":", "-")
     stem = f"{name}-{identity[:24]}-keras{version('keras')}-v{_LAYOUT_VERSION}-{'-'.join(outputs)}"
     return weights_files.home() / "openvino" / f"{stem}.ir"
 
@@ -164,7 +219,7 @@ def _write(contents: dict[Path, bytes]) -> None:
             return
 
 
-def _translate(name: str, row: Backbone, weights: Path | None, outputs: Sequence[str]) -> bytes:
+def _translate(name: str, weights: Path | None, outputs: Sequence[str]) -> bytes:
     """Return the contents of OpenVINO's `.xml` and `.bin` files, separated by `_SEPARATOR`.
 
     Its inputs and outputs are those of `outputs.INPUTS_OF`, of one face.
@@ -176,7 +231,7 @@ def _translate(name: str, row: Backbone, weights: Path | None, outputs: Sequence
     try:
         with tempfile.TemporaryDirectory(prefix="deepseq-") as folder:
             network = Path(folder, "network.xml")
-            _export(row, weights, outputs, network)
+            _export(backbone_of(name, weights), weights, outputs, network)
             return network.read_bytes() + _SEPARATOR + network.with_suffix(".bin").read_bytes()
     except OSError as error:
         raise EngineError(

@@ -53,6 +53,17 @@ def inputs_of(outputs: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for output in outputs for name in INPUTS_OF[output]))
 
 
+def whole(outputs: Sequence[str]) -> list[str]:
+    """Return the outputs that an int8 network must have to compute some.
+
+    OpenVINO rounds a map in another way if an output is made from it, so that the features would
+    depend on which outputs are requested. A network with all outputs of the same image has the same
+    maps, and takes 2 % more time.
+    """
+    images = {image for output in outputs for image in INPUTS_OF[output] if image in IMAGES}
+    return [output for output in OUTPUTS if images & set(INPUTS_OF[output])]
+
+
 def width_of(output: str, row: Backbone) -> int:
     """Return the number of values per face of an output."""
     in_regions = len(REGIONS) * row.fine_width

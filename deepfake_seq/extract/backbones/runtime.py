@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.config import BackboneConfig
+from deepfake_seq.config import INT8, BackboneConfig
+from deepfake_seq.errors import UsageError
 from deepfake_seq.extract.backbones.outputs import Inputs
+from deepfake_seq.extract.backbones.ranges import Ranges
 
 
 class CnnRuntime(Protocol):
@@ -57,11 +59,20 @@ class BlockRuntime(CnnRuntime, Protocol):
         ...
 
 
+def require_openvino_for_int8(runtime: str, config: BackboneConfig) -> None:
+    """Raise `UsageError` if the precision is int8 and the runtime is not OpenVINO."""
+    if config.precision == INT8 and runtime != "openvino":
+        raise UsageError(
+            f"int8 is for CPUs and needs --runtime openvino. Received: --runtime {runtime}"
+        )
+
+
 def build_runtime(
     runtime: str,
     config: BackboneConfig,
     weights: Path | None,
     outputs: Sequence[str] = ("features",),
+    ranges: Ranges | None = None,
 ) -> BlockRuntime:
     """Build the CNN of `config` on `runtime`; import only what it needs.
 
@@ -70,15 +81,20 @@ def build_runtime(
         config: The backbone and its precision.
         weights: Path of the weights file; None for seeded random weights.
         outputs: Names of the outputs, at least one.
+        ranges: Ranges of the CNN for precision int8; None for the others.
 
     Raises:
+        UsageError: The runtime does not support the precision.
         WeightsError: The weights file does not match the CNN.
         EngineError: The machine does not support the precision.
     """
+    require_openvino_for_int8(runtime, config)
+    if (config.precision == INT8) != (ranges is not None):
+        raise ValueError(f"ranges are for int8, which needs them. Received: {config.precision}")
     if runtime == "openvino":
         from deepfake_seq.extract.backbones.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(config, weights, outputs)
+        return OpenVinoRuntime(config, weights, outputs, ranges)
     from deepfake_seq.extract.backbones.keras import KerasRuntime
 
     return KerasRuntime(config, weights, outputs)

@@ -12,9 +12,15 @@ import numpy as np
 from deepfake_seq.backend import load_keras
 from deepfake_seq.errors import WeightsError
 from deepfake_seq.extract.backbones import finetuned_weights
+from deepfake_seq.weights import digest_of
 
 UNTRAINED_SEED = 0
 UNTRAINED_ID = f"untrained:seed={UNTRAINED_SEED}"
+
+
+def weights_id(weights: Path | None) -> str:
+    """Return the digest of a weights file; the id of untrained weights for None."""
+    return digest_of(weights) if weights else UNTRAINED_ID
 
 
 @dataclass(frozen=True)

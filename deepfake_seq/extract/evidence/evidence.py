@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.config import BackboneConfig
 from deepfake_seq.extract.backbones.outputs import Inputs, inputs_of
+from deepfake_seq.extract.backbones.ranges import Ranges
 from deepfake_seq.extract.backbones.runtime import BlockRuntime, build_runtime
 from deepfake_seq.extract.backbones.table import Backbone, backbone_of
 from deepfake_seq.extract.evidence.residual import residual_image
@@ -22,6 +23,20 @@ _BATCH_WITHOUT_CNN = 16
 
 Squares = Sequence[npt.NDArray[np.uint8]]
 Landmarks = Sequence[npt.NDArray[np.float32] | None]
+
+
+class FaceCrop(NamedTuple):
+    """The face in one frame.
+
+    Attributes:
+        square_rgb: uint8 (side, side, 3); the crop at its native size.
+        landmarks: float32 (5, 2) in pixels of the crop; None if there are none.
+    """
+
+    square_rgb: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32] | None = None
+
+
 Rows = npt.NDArray[np.float32]
 
 Prepare = Callable[[npt.NDArray[np.uint8], Rows | None], npt.NDArray[Any]]
@@ -60,7 +75,12 @@ class Evidence:
 
     @classmethod
     def build(
-        cls, blocks: Sequence[str], runtime: str, config: BackboneConfig, weights: Path | None
+        cls,
+        blocks: Sequence[str],
+        runtime: str,
+        config: BackboneConfig,
+        weights: Path | None,
+        ranges: Ranges | None = None,
     ) -> Self:
         """Load the CNN if a block needs it.
 
@@ -69,13 +89,14 @@ class Evidence:
             runtime: One of `config.RUNTIMES`.
             config: The backbone and its precision.
             weights: Path of the weights file; None for seeded random weights.
+            ranges: Ranges of the CNN for precision int8; None for the others.
 
         Raises:
             WeightsError: The weights file does not match the CNN.
             EngineError: The machine does not support the precision.
         """
         outputs = [name for name in blocks if BLOCK_TABLE[name].compute is None]
-        cnn = build_runtime(runtime, config, weights, outputs) if outputs else None
+        cnn = build_runtime(runtime, config, weights, outputs, ranges) if outputs else None
         return cls(blocks, backbone_of(config.name, weights), cnn)
 
     def prepare(self, squares: Squares, landmarks: Landmarks) -> Inputs:

@@ -59,14 +59,17 @@ def residual_image(square_rgb: npt.NDArray[np.uint8], size: int) -> npt.NDArray[
         uint8 (size, size, 3); one channel per kernel.
     """
     luma = np.asarray(cv2.cvtColor(square_rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return resize_square(np.stack([_filtered(luma, *kernel) for kernel in _KERNELS], axis=2), size)
+    channels = cv2.merge([_filtered(luma, *kernel) for kernel in _KERNELS])
+    return resize_square(np.asarray(channels, dtype=np.uint8), size)
 
 
 def _filtered(
     luma: npt.NDArray[np.uint8], kernel: list[list[int]], divisor: int
 ) -> npt.NDArray[np.uint8]:
     """Return the residuals of one kernel as pixel values: uint8 (side, side)."""
-    residuals = cv2.filter2D(luma, cv2.CV_16S, np.array(kernel, dtype=np.float32))
     most = LIMIT * divisor
-    values = np.rint(ZERO + 127 / most * np.arange(-most, most + 1)).astype(np.uint8)
-    return np.asarray(values[np.clip(residuals, -most, most) + most])
+    # Sums from -most on are counted from 0; OpenCV clips those below, and the table those above.
+    counts = cv2.filter2D(luma, cv2.CV_8U, np.array(kernel, dtype=np.float32), delta=most)
+    sums = np.arange(256).clip(max=2 * most) - most
+    table = np.rint(ZERO + 127 / most * sums).astype(np.uint8)
+    return np.asarray(cv2.LUT(counts, table), dtype=np.uint8)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SELECTION = frozenset({"faces.people", "faces.short_side"})
+_SELECTION = frozenset({"faces.people", "faces.short_side", "faces.detect"})
 """Fields that select faces without changing the features of a face."""
 
 _SAME_PIPELINES = frozenset({2, 3})
@@ -44,9 +44,10 @@ class Fingerprint:
     def incompatibilities(self, other: Fingerprint) -> list[str]:
         """Describe the differences because of which a model of one cannot be used on the other.
 
-        Whom a video's records show and the detection size are no such difference: they select
-        faces, but do not change the features of a face. Versions 2 and 3 of the pipeline compute
-        the same features, except from videos that version 2 decoded wrongly.
+        Whom a video's records show, the detection size and which part of the frames is searched are
+        no such difference: they select faces, but do not change the features of a face. Versions 2
+        and 3 of the pipeline compute the same features, except from videos that version 2 decoded
+        wrongly.
         """
         versions = {fields.fields.get("versions", {}).get("pipeline") for fields in (self, other)}
         ignored = _SELECTION | ({"versions.pipeline"} if versions <= _SAME_PIPELINES else set())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ READABLE_VERSIONS = (2, 3)
 """Versions that can be read. Version 2 has no optional arrays."""
 
 FILE_NAME = "store.json"
+RANGES = "int8.json"
+"""Name of the file with the ranges of an int8 CNN, in a store beside `store.json` and in a run."""
+
+MAX_RANGES_BYTES = 8 << 20
 _FORMAT = "deepseq-store"
 
 
@@ -34,11 +38,14 @@ class StoreDescription:
         fingerprint: Fingerprint of the records.
         extract_config: Settings that made the records, as plain values.
         kind: Kind of the records, a key of `kinds.KINDS`.
+        ranges: Content of the file `RANGES`, from which another machine builds the same int8 CNN;
+            None if there is none. Shards contain no copy.
     """
 
     fingerprint: Fingerprint
     extract_config: dict[str, Any]
     kind: str = FEATURES.name
+    ranges: bytes | None = field(default=None, repr=False, compare=False)
 
     def to_bytes(self) -> bytes:
         """Encode the description as indented JSON in ASCII."""
@@ -107,7 +114,8 @@ class StoreDescription:
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise StoreError(f"{path} is not a regular file")
-            return cls.from_bytes(path.read_bytes(), path)
+            description = cls.from_bytes(path.read_bytes(), path)
+            return replace(description, ranges=read_ranges(folder))
         except FileNotFoundError as error:
             if not any(folder.glob("[!.]*.h5")):
                 raise StoreError(
@@ -123,3 +131,15 @@ class StoreDescription:
         raise DamagedDescriptionError(
             f"{problem}. Restore it from the shards with `deepseq verify --repair {folder}`."
         )
+
+
+def read_ranges(folder: Path) -> bytes | None:
+    """Return the content of the ranges file of a store or run; None if it has none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    path = folder / RANGES
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_RANGES_BYTES:
+        return None
+    return path.read_bytes()

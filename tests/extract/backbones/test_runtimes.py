@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import resource
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,13 @@ import pytest
 import tiny_cnn
 from children import run_python
 
-from deepfake_seq.config import PRECISIONS, RUNTIMES, BackboneConfig
+from deepfake_seq.config import INT8, PRECISIONS, RUNTIMES, BackboneConfig
 from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.backbones.keras import BATCH
 from deepfake_seq.extract.backbones.outputs import INPUTS_OF, OUTPUTS, width_of
 from deepfake_seq.extract.backbones.runtime import BlockRuntime, CnnRuntime, build_runtime
 from deepfake_seq.extract.backbones.table import BACKBONE_TABLE, build_keras_model, preprocess
+from deepfake_seq.extract.calibration import ranges_for
 from deepfake_seq.extract.evidence.pooling import region_means
 from deepfake_seq.face_regions import FIXED_LANDMARKS, REGIONS, region_weights
 
@@ -83,6 +87,15 @@ def together_of(runtime_of: Callable[[str], CnnRuntime], crops: Crops) -> Callab
 @pytest.fixture
 def together(name: str, together_of: Callable[[str], Features]) -> Features:
     return together_of(name)
+
+
+def test_a_cnn_that_is_not_used_any_more_is_freed(name: str, crops: Crops) -> None:
+    runtime = build_runtime(name, UNTRAINED_INCEPTION, None)
+    runtime.features(crops[:1])
+    alive = weakref.ref(runtime)
+    del runtime
+    gc.collect()
+    assert alive() is None
 
 
 def test_no_crops_give_no_rows(runtime: CnnRuntime, crops: Crops) -> None:
@@ -147,7 +160,7 @@ def test_a_network_is_translated_and_compiled_once(
     runtime_of: Callable[[str], CnnRuntime], monkeypatch: pytest.MonkeyPatch, networks: Path
 ) -> None:
     runtime_of("openvino")
-    files = networks.glob("inception_v3-untrained*-features[.-]*")
+    files = [*networks.glob("inception_v3-untrained*-features.ir"), *compiled_files(networks)]
     assert sorted(file.suffix for file in files) == [".blob", ".ir"]
     monkeypatch.setattr(subprocess, "run", None)
     monkeypatch.setattr("deepfake_seq.extract.backbones.openvino_cpu.compile_for_throughput", None)
@@ -200,6 +213,7 @@ def test_without_a_writable_home_a_network_is_used_but_not_kept(
     assert "DEEPSEQ_HOME" in message
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_temporary_files_is_an_expected_error(
     monkeypatch: pytest.MonkeyPatch, empty_home: Path, tmp_path: Path
 ) -> None:
@@ -290,6 +304,7 @@ def test_outputs_are_averages_of_the_maps_of_the_cnn(
         assert_they_agree(computed[output], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "precision",
     ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS[1:])],
@@ -300,9 +315,12 @@ def test_an_output_has_the_same_bits_whatever_else_is_computed(
     def rows_of(outputs: Sequence[str]) -> dict[str, Features]:
         config = replace(UNTRAINED_INCEPTION, precision=precision)
         needed = {name for output in outputs for name in INPUTS_OF[output]}
-        runtime = build_runtime("openvino", config, None, outputs)
+        ranges = ranges_for(config, None, None) if precision == INT8 else None
+        runtime = build_runtime("openvino", config, None, outputs, ranges)
         return by_output(runtime.rows({name: inputs[name] for name in needed}), outputs)
 
+    if precision == INT8 and find_spec("nncf") is None:
+        pytest.skip("NNCF is not installed")
     try:
         together = rows_of(OUTPUTS)
     except EngineError as error:

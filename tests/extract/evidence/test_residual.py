@@ -37,10 +37,13 @@ def noise() -> Image:
     return grey(128 + generator.normal(0, 1.5, (64, 64)).round())
 
 
-def test_the_channels_are_the_residuals_of_the_three_published_filters(noise: Image) -> None:
-    residuals = (residual_image(noise, 64).astype(float) - ZERO) * LIMIT / 127
+@pytest.mark.parametrize("contrast", [1, 20, 255])
+def test_the_channels_are_the_residuals_of_the_three_published_filters(contrast: int) -> None:
+    generator = np.random.default_rng(0)
+    picture = grey(generator.normal(127, contrast, (64, 64)).round().clip(0, 255))
+    residuals = (residual_image(picture, 64).astype(float) - ZERO) * LIMIT / 127
     for channel, kernel in enumerate((SQUARE, LARGE, LINE)):
-        exact = cv2.filter2D(noise[..., 0].astype(float), -1, kernel)
+        exact = cv2.filter2D(picture[..., 0].astype(float), -1, kernel)
         rounding = LIMIT / 127 / 2 + 1e-9
         np.testing.assert_allclose(
             residuals[..., channel], exact.clip(-LIMIT, LIMIT), rtol=0, atol=rounding
