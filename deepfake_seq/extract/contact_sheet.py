@@ -69,7 +69,10 @@ def inspect_video(
     """
     config = resolved.config
     detector = build_detector(
-        config.faces.detector, resolved.detector_weights, config.backbone.precision
+        config.faces.detector,
+        resolved.detector_weights,
+        config.faces.precision or "float32",
+        resolved.detector_ranges,
     )
     with Decoders(1, config.sampling, execution.limits) as decoders:
         video = decoders.decode(path)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Any, Self
+
+import numpy as np
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.backbones.batching import Batch, Batcher, Rows, finish
-from deepfake_seq.extract.evidence import Evidence
-from deepfake_seq.extract.evidence.evidence import Landmarks, Squares
+from deepfake_seq.extract.evidence import Evidence, FaceCrop
 from deepfake_seq.extract.faces import build_detector
 from deepfake_seq.extract.records.from_faces import CachedCropSource
 from deepfake_seq.extract.records.from_videos import (
@@ -27,7 +30,6 @@ from deepfake_seq.store import FeatureRecord
 
 _BATCHES_AHEAD = 2
 """Number of batches of crops kept ready, so that the CNN never waits for the next one."""
-
 
 _Owner = tuple[ExtractedVideo, int, PendingRecord]
 """A video, and a record of it with its position in the video's list of records."""
@@ -94,18 +96,29 @@ class Extractor:
         workers = execution.workers or default_workers()
         if videos is not None:
             workers = max(min(workers, videos), 1)
-        blocks = ("features", *resolved.extract_options.evidence)
-        evidence = Evidence.build(
-            blocks, execution.runtime, config.backbone, resolved.backbone_weights
-        )
-        if crop_source is not None:
-            return cls(crop_source(evidence), evidence, on_stage)
-        if resolved.face_cache:
-            return cls(CachedCropSource(resolved, evidence, workers), evidence, on_stage)
-        detector = build_detector(
-            config.faces.detector, resolved.detector_weights, config.backbone.precision
-        )
-        decoders = Decoders(workers, config.sampling, execution.limits)
+        with ExitStack() as after_error:
+            if crop_source is None and not resolved.face_cache:
+                decoders = Decoders(workers, config.sampling, execution.limits)
+                after_error.callback(decoders.close)
+                decoders.start()  # they need as long as the CNN
+            evidence = Evidence.build(
+                ("features", *resolved.extract_options.evidence),
+                execution.runtime,
+                config.backbone,
+                resolved.backbone_weights,
+                resolved.ranges,
+            )
+            if crop_source is not None:
+                return cls(crop_source(evidence), evidence, on_stage)
+            if resolved.face_cache:
+                return cls(CachedCropSource(resolved, evidence, workers), evidence, on_stage)
+            detector = build_detector(
+                config.faces.detector,
+                resolved.detector_weights,
+                config.faces.precision or "float32",
+                resolved.detector_ranges,
+            )
+            after_error.pop_all()
         source = VideoCropSource(resolved, detector, evidence, decoders, on_stage, on_people)
         return cls(source, evidence, on_stage)
 
@@ -180,19 +193,25 @@ class Extractor:
             receive = self._receive_crops if future in self._cropping else self._receive_features
             yield from receive(future)
 
-    def blocks_of(self, squares: Squares, landmarks: Landmarks) -> dict[str, Rows]:
+    def blocks_of(self, faces: Iterable[FaceCrop]) -> dict[str, Rows]:
         """Compute the evidence blocks of further faces, between the batches of the videos.
 
         Args:
-            squares: See `Evidence.prepare`.
-            landmarks: See `Evidence.prepare`.
+            faces: At least one face. A batch is taken and prepared while the CNN computes others.
 
         Returns:
             The blocks by name, float32 (N, width) each.
         """
-        inputs = self._evidence.prepare(squares, landmarks)
-        rows = self._cnn_thread.submit(self._evidence.compute, inputs).result()
-        return self._evidence.split(rows)
+        remaining = iter(faces)
+        computing: deque[Future[Rows]] = deque()
+        rows = []
+        while batch := list(islice(remaining, self._evidence.batch)):
+            inputs = self._evidence.prepare(*zip(*batch, strict=True))
+            computing.append(self._cnn_thread.submit(self._evidence.compute, inputs))
+            if len(computing) > _BATCHES_AHEAD:
+                rows.append(computing.popleft().result())
+        rows += [future.result() for future in computing]
+        return self._evidence.split(np.concatenate(rows))
 
     def _compute(self, batch: Batch[_Owner]) -> Rows:
         with self.profile.measure("cnn", len(batch)):

@@ -136,7 +136,7 @@ def extract(
             else:
                 report(result)
         if pending:
-            job = Job(resolved, execution, retry_failed, len(items))
+            job = Job(resolved, execution, retry_failed, len(pending))
             with build_engine(job, writer) as engine:
                 summary.profile = engine.profile
                 _run(engine, pending, report)

@@ -50,16 +50,18 @@ def face_clip(name: str, label: int, seed: int, frames: int = FRAMES, **changes:
     return make_faces(name, valid=frames, frames=FRAMES, **{**values, **changes})
 
 
-def write_faces(path: Path, records: Iterable[FaceRecord]) -> FaceStore:
-    """Write a face cache of the records."""
-    with FaceStoreWriter.create(path, resolve(CONFIG).faces_description) as writer:
+def write_faces(
+    path: Path, records: Iterable[FaceRecord], config: ExtractConfig = CONFIG
+) -> FaceStore:
+    """Write a face cache of the records, as if they had been made with `config`."""
+    with FaceStoreWriter.create(path, resolve(config).faces_description) as writer:
         writer.claim("")
         for record in records:
             writer.commit(record)
     return FaceStore.open(path)
 
 
-def face_store(path: Path, clips: int = 20) -> FaceStore:
+def face_store(path: Path, clips: int = 20, config: ExtractConfig = CONFIG) -> FaceStore:
     """Write a face cache of equally many real and fake clips, each of another person."""
     return write_faces(
         path,
@@ -67,6 +69,7 @@ def face_store(path: Path, clips: int = 20) -> FaceStore:
             face_clip(f"{number:03}.mp4", number % 2, number, groups=(f"person{number}",))
             for number in range(clips)
         ),
+        config,
     )
 
 

@@ -158,16 +158,19 @@ def _resolved_here(elsewhere: ResolvedConfig) -> ResolvedConfig:
         elsewhere.fingerprint.fields,
         elsewhere.extract_options,
     )
+    ranges = elsewhere.description.ranges
     faces, backbone = config.faces, config.backbone
     if backbone.uses_file:
         backbone = replace(backbone, weights=_found_here(backbone.weights, fields["backbone"]))
     if elsewhere.face_cache:
-        resolved = resolve_cached(FaceStore.open(elsewhere.face_cache), backbone, extract_options)
+        resolved = resolve_cached(
+            FaceStore.open(elsewhere.face_cache), backbone, extract_options, ranges
+        )
     else:
         if faces.detector_weights is not None:
             path = _found_here(faces.detector_weights, fields["faces"])
             faces = replace(faces, detector_weights=path)
-        resolved = resolve(replace(config, faces=faces, backbone=backbone), extract_options)
+        resolved = resolve(replace(config, faces=faces, backbone=backbone), extract_options, ranges)
     differences = resolved.fingerprint.differences(elsewhere.fingerprint)
     if differences:
         raise EngineError(f"its features would differ: {'; '.join(differences)}")

@@ -40,6 +40,15 @@ class Face:
             landmarks=None if self.landmarks is None else self.landmarks * np.float32(factor),
         )
 
+    def moved(self, right: float, down: float) -> Face:
+        """Return the face moved by a number of pixels."""
+        shift = np.array([right, down], dtype=np.float32)
+        return replace(
+            self,
+            box_xyxy=self.box_xyxy + np.tile(shift, 2),
+            landmarks=None if self.landmarks is None else self.landmarks + shift,
+        )
+
 
 @dataclass(frozen=True)
 class FaceTrack:

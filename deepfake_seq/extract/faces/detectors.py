@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.extract.backbones.ranges import Ranges
 from deepfake_seq.extract.faces.base import Face, FaceDetector
 
 
-def build_detector(name: str, weights: Path | None, precision: str = "float32") -> FaceDetector:
+def build_detector(
+    name: str,
+    weights: Path | None,
+    precision: str = "float32",
+    ranges: Ranges | None = None,
+) -> FaceDetector:
     """Build a detector by name; import only what it needs.
 
     Args:
         name: One of `config.DETECTORS`.
-        weights: Path of the weights file; required by `retinaface` and `yunet`.
-        precision: Precision of `retinaface`; the other detectors always use float32.
+        weights: Path of the weights file; required unless the detector is `mtcnn` or `none`.
+        precision: Precision of `retinaface` and `retinaface-mobile`; the other detectors always use
+            float32.
+        ranges: Ranges of the network for precision int8; None for the others.
 
     Raises:
         WeightsError: The weights cannot be read.
-        EngineError: A required library cannot be used.
+        EngineError: A required library cannot be used, or the machine does not support the
+            precision.
     """
     if name == "none":
         from deepfake_seq.extract.faces.whole_frame import WholeFrameDetector
@@ -38,9 +48,33 @@ def build_detector(name: str, weights: Path | None, precision: str = "float32") 
         from deepfake_seq.extract.faces.yunet import YuNetDetector
 
         return YuNetDetector(weights)
+    if name == "retinaface-mobile":
+        from deepfake_seq.extract.faces.retinaface_mobile import RetinaFaceMobileDetector
+
+        return RetinaFaceMobileDetector.from_file(weights, precision, ranges)
     from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
 
-    return RetinaFaceDetector.from_file(weights, precision)
+    return RetinaFaceDetector.from_file(weights, precision, ranges)
+
+
+def detector_network(name: str, weights: Path) -> Any:
+    """Read the float32 network of a detector.
+
+    Args:
+        name: One of `config.RETINAFACES`.
+        weights: Path of the weights file.
+
+    Returns:
+        An `openvino.Model` that takes images in RGB, uint8 or float32 (N, H, W, 3).
+
+    Raises:
+        WeightsError: The file does not contain this network.
+    """
+    if name == "retinaface-mobile":
+        from deepfake_seq.extract.faces.retinaface_mobile import read_model
+    else:
+        from deepfake_seq.extract.faces.retinaface import read_model
+    return read_model(weights)
 
 
 def detect_scaled(

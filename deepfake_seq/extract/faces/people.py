@@ -26,6 +26,7 @@ from deepfake_seq.extract.faces import (
     select_people,
     track_faces,
 )
+from deepfake_seq.extract.faces.windowed_detection import FIRST_SHARE, detect_in_windows
 from deepfake_seq.extract.video.decode import SampledFrames
 from deepfake_seq.extract.video.sampling import neighbours, uniform
 
@@ -100,7 +101,7 @@ def find_people(
         The people, most prominent first; empty if no face is found.
     """
     first, last = bounds or (0, len(timeline_seconds))
-    detect = partial(detect_scaled, detector, short_side=config.short_side)
+    detect = _search(detector, config)
     all_people = config.people == "all"
     searched = _SearchedFrames.of_sampled(frames, detect(frames.images_rgb))
     tracks = searched.people(all_people)
@@ -128,6 +129,19 @@ def find_people(
         for track, person in zip(tracks, people, strict=True)
         if len(track.faces) > 1 or 2 * len(person) >= len(frames) or len(tracks) == 1
     ]
+
+
+def _search(detector: FaceDetector, config: FaceConfig) -> _Detect:
+    """Return the function that finds the faces in images."""
+    if not config.uses_windows:
+        return partial(detect_scaled, detector, short_side=config.short_side)
+    share = 1 if config.people == "all" else FIRST_SHARE
+    return partial(
+        detect_in_windows,
+        detector,
+        short_side=config.short_side,
+        first_short_side=round(share * config.short_side),
+    )
 
 
 def _uniform(seconds: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:

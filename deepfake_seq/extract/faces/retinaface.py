@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.backend import disable_telemetry, load_openvino
+from deepfake_seq.backend import disable_telemetry
 from deepfake_seq.errors import WeightsError
-from deepfake_seq.extract.backbones.openvino_cpu import compile_for_throughput
+from deepfake_seq.extract.backbones.ranges import Ranges
 from deepfake_seq.extract.faces.base import Face
+from deepfake_seq.extract.faces.openvino_network import OpenVinoNetwork, Outputs, read_network
 
 MIN_SCORE = 0.9
 _SMALLEST_SIDE = 32
 _OUTPUTS = 9  # class, box and landmarks at each of three strides
 _LANDMARKS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
-Images = list[npt.NDArray[np.float32]]
-Network = Callable[[Images], list[Images]]
+Network = Callable[[list[npt.NDArray[np.float32]]], list[Outputs]]
 
 
 class RetinaFaceDetector:
@@ -39,18 +38,21 @@ class RetinaFaceDetector:
         self._package = _import_package()
 
     @classmethod
-    def from_file(cls, weights: Path, precision: str) -> RetinaFaceDetector:
+    def from_file(
+        cls, weights: Path, precision: str, ranges: Ranges | None = None
+    ) -> RetinaFaceDetector:
         """Load the ONNX network.
 
         Args:
             weights: The package's `retinaface.onnx`.
             precision: One of `config.PRECISIONS`.
+            ranges: Ranges of the network for precision int8; None for the others.
 
         Raises:
             WeightsError: The file does not contain this network.
-            EngineError: The CPU does not support the precision.
+            EngineError: The CPU does not support the precision, or the ranges do not fit.
         """
-        return cls(OpenVinoNetwork(weights, precision))
+        return cls(OpenVinoNetwork(read_model(weights), precision, ranges))
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
@@ -64,9 +66,7 @@ class RetinaFaceDetector:
         tensor, _, _ = self._package.preprocess.preprocess_image(image_rgb[:, :, ::-1], False)
         return np.asarray(tensor[0], dtype=np.float32)
 
-    def _finish(
-        self, image_rgb: npt.NDArray[np.uint8], outputs: list[npt.NDArray[np.float32]]
-    ) -> list[Face]:
+    def _finish(self, image_rgb: npt.NDArray[np.uint8], outputs: Outputs) -> list[Face]:
         """Postprocess the network's outputs of one image with the package."""
         faces = self._package.detect_faces(
             image_rgb[:, :, ::-1],
@@ -84,40 +84,20 @@ class RetinaFaceDetector:
         ]
 
 
-class OpenVinoNetwork:
-    """The ONNX network on OpenVINO, which chooses how many images run in parallel."""
+def read_model(weights: Path) -> Any:
+    """Return the network, an `openvino.Model`; it takes float32 (N, H, W, 3) in RGB.
 
-    def __init__(self, weights: Path, precision: str) -> None:
-        openvino = load_openvino()
-        core = openvino.Core()
-        try:
-            model = core.read_model(weights)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[-200:]
-            raise WeightsError(f"{weights} is not a RetinaFace network: {reason}") from error
-        images = model.input(0).partial_shape
-        if len(model.outputs) != _OUTPUTS or len(images) != 4 or str(images[3]) != "3":
-            raise WeightsError(
-                f"{weights} is not a RetinaFace network: it must take images (N, H, W, 3) and have "
-                f"{_OUTPUTS} outputs. Received: {images}, {len(model.outputs)} outputs"
-            )
-        compiled = compile_for_throughput(core, model, precision)
-        self._requests = openvino.AsyncInferQueue(compiled)
-        self._requests.set_callback(_keep)
-        self._lock = threading.Lock()
-
-    def __call__(self, images: Images) -> list[Images]:
-        """Return the outputs of each image, float32 (1, H', W', C) each."""
-        results: list[Images] = [[] for _ in images]
-        with self._lock:
-            for image, outputs in zip(images, results, strict=True):
-                self._requests.start_async([image[None]], outputs)
-            self._requests.wait_all()
-        return results
-
-
-def _keep(request: Any, outputs: Images) -> None:
-    outputs.extend(tensor.data.copy() for tensor in request.output_tensors)
+    Raises:
+        WeightsError: The file does not contain this network.
+    """
+    model = read_network(weights, "RetinaFace")
+    images = model.input(0).partial_shape
+    if len(model.outputs) != _OUTPUTS or len(images) != 4 or str(images[3]) != "3":
+        raise WeightsError(
+            f"{weights} is not a RetinaFace network: it must take images (N, H, W, 3) and have "
+            f"{_OUTPUTS} outputs. Received: {images}, {len(model.outputs)} outputs"
+        )
+    return model
 
 
 def _import_package() -> Any:

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from children import DECODER
 from clips import write_clip
 from mean_cnn import CONFIG
 
@@ -35,7 +36,7 @@ from deepfake_seq.extract.writers import StoreWriters
 from deepfake_seq.store import FeatureStore
 from deepfake_seq.store.upkeep.verify import verify
 
-CLIPS = 24
+CLIPS, MANY = 24, 96
 SMALL = ("--detector", "none", "--weights", "untrained", "--frames", "4")
 MARK = "DEEPSEQ_TEST_RAY"
 WORKER = "ray::ExtractWorker"
@@ -159,6 +160,16 @@ def marked_processes(mark: str, named: str = "") -> list[int]:
     return pids
 
 
+def claiming_processes(mark: str) -> int:
+    """Return the number of marked processes that hold the claim of a video."""
+    count = 0
+    for pid in marked_processes(mark):
+        with suppress(OSError):
+            files = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+            count += any("/.locks/video-" in str(file) for file in files)
+    return count
+
+
 def kill_all(mark: str, named: str) -> None:
     """Kill the processes returned by `marked_processes`."""
     for pid in marked_processes(mark, named):
@@ -187,7 +198,7 @@ def test_a_killed_node_only_repeats_its_current_videos(
 ) -> None:
     run = extract(videos, "--address", nodes.address, "--profile")
     mark = str(tmp_path)
-    until(lambda: len(marked_processes(mark, "multiprocessing.spawn")) == 2)  # both decode
+    until(lambda: claiming_processes(mark) == 2)
     (killed,) = nodes.worker_nodes
     nodes.remove_node(killed, allow_graceful=False)
     assert committed(tmp_path / "store") < CLIPS, "it was killed too late"
@@ -218,7 +229,7 @@ def test_a_killed_process_is_replaced_and_its_decoders_end(
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     (actor,) = marked_processes(marked, WORKER)
-    decoders = marked_processes(marked, "multiprocessing.spawn")
+    decoders = marked_processes(marked, DECODER)
     assert decoders
     os.kill(actor, signal.SIGKILL)
     until(lambda: not set(decoders) & set(marked_processes(marked)), 20)
@@ -234,19 +245,21 @@ def test_a_killed_process_is_replaced_and_its_decoders_end(
 def test_an_interrupted_run_leaves_no_process_and_can_be_resumed(
     marked: str, videos: Path, tmp_path: Path
 ) -> None:
+    for number in range(CLIPS, MANY):  # so that the interrupt is not too late
+        write_clip(videos / "real" / f"{number:02}.mp4", 8)
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=60)
+    run.communicate(timeout=120)
     assert run.returncode == 1
     until(lambda: not marked_processes(marked), 20)
     before = committed(tmp_path / "store")
-    assert 2 <= before < CLIPS + 1
+    assert 2 <= before < MANY + 1
     run = extract(videos, "--engine", "local")
     output, messages = run.communicate(timeout=120)
     assert run.returncode in (0, 3), messages  # the bad file may have failed in the first run
     result = json.loads(output)
-    assert (result["skipped"], result["ok"] + result["failed"]) == (before, CLIPS + 1 - before)
+    assert (result["skipped"], result["ok"] + result["failed"]) == (before, MANY + 1 - before)
     assert list((tmp_path / "store").glob(".writer-*")) == []
 
 
@@ -261,7 +274,7 @@ def test_a_stopped_cluster_is_not_waited_for(
         remembered.parent.mkdir()
         remembered.write_text(f"127.0.0.1:{gone.getsockname()[1]}")
         gone.close()
-        output, messages = extract(videos).communicate(timeout=60)
+        output, messages = extract(videos).communicate(timeout=120)
     assert json.loads(output)["ok"] == CLIPS, messages
 
 

@@ -12,73 +12,30 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from children import run_python
+from detector_networks import (
+    STRIDES,
+    write_retinaface_like,
+    write_retinaface_mobile_like,
+)
 
-from deepfake_seq.config import DETECTORS
-from deepfake_seq.errors import WeightsError
+from deepfake_seq.config import DETECTORS, RETINAFACES
+from deepfake_seq.errors import EngineError, WeightsError
 from deepfake_seq.extract.faces import Face, FaceDetector, build_detector, detect_scaled
 from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
 
 Images = npt.NDArray[np.uint8]
 
-STRIDES = (32, 16, 8)
 FACE_IN_PORTRAIT = (178, 110, 351, 330)
-
-
-def write_retinaface_like(path: Path) -> Path:
-    """A network with RetinaFace's inputs and outputs and seeded weights.
-
-    Its kernels add up to zero, so that it sees nothing in a plain image and something in noise.
-    """
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    generator = np.random.default_rng(3)
-    nodes, constants, outputs = [], [], []
-
-    def branch(name: str, stride: int, channels: int, scale: float, bias: float) -> str:
-        kernel = generator.standard_normal((channels, 3, stride, stride)).astype(np.float32)
-        kernel -= kernel.mean(axis=(1, 2, 3), keepdims=True)
-        # Noise of standard deviation 74 (uniform bytes) then comes out with deviation `scale`.
-        kernel *= np.float32(scale / (74 * np.sqrt(3) * stride))
-        constants.append(numpy_helper.from_array(kernel, f"{name}_kernel"))
-        constants.append(
-            numpy_helper.from_array(np.full(channels, bias, np.float32), f"{name}_bias")
-        )
-        nodes.append(
-            helper.make_node(
-                "Conv",
-                ["planes", f"{name}_kernel", f"{name}_bias"],
-                [f"{name}_planes"],
-                strides=[stride, stride],
-            )
-        )
-        return f"{name}_planes"
-
-    nodes.append(helper.make_node("Transpose", ["images"], ["planes"], perm=[0, 3, 1, 2]))
-    for stride in STRIDES:
-        for kind, channels, scale, bias in (
-            ("cls", 4, 2.0, -1.0),
-            ("bbox", 8, 0.1, 0.0),
-            ("landmark", 20, 0.1, 0.0),
-        ):
-            name = f"{kind}{stride}"
-            found = branch(name, stride, channels, scale, bias)
-            if kind == "cls":
-                nodes.append(helper.make_node("Sigmoid", [found], [f"{name}_prob"]))
-                found = f"{name}_prob"
-            nodes.append(helper.make_node("Transpose", [found], [name], perm=[0, 2, 3, 1]))
-            shape = ["n", f"h{stride}", f"w{stride}", channels]
-            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", "h", "w", 3])
-    graph = helper.make_graph(nodes, "retinaface_like", [images], outputs, constants)
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), str(path))
-    return path
 
 
 @pytest.fixture(scope="session")
 def retinaface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_retinaface_like(tmp_path_factory.mktemp("retinaface") / "seeded.onnx")
+
+
+@pytest.fixture(scope="session")
+def retinaface_mobile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_retinaface_mobile_like(tmp_path_factory.mktemp("mobile") / "seeded_mobile.onnx")
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +48,8 @@ def detector_of(request: pytest.FixtureRequest) -> Callable[[str], FaceDetector]
             weights = None
             if name == "retinaface":
                 weights = request.getfixturevalue("retinaface_file")
+            elif name == "retinaface-mobile":
+                weights = request.getfixturevalue("retinaface_mobile_file")
             elif name == "yunet":
                 folder = request.getfixturevalue("shared") / "detectors"
                 weights = next(iter(sorted(folder.glob("face_detection_yunet*.onnx"))), None)
@@ -356,7 +315,7 @@ def test_importing_retinaface_keeps_the_warning_filters() -> None:
     run_python(code)
 
 
-@pytest.mark.parametrize("name", ["yunet", "retinaface"])
+@pytest.mark.parametrize("name", ["yunet", *RETINAFACES])
 def test_a_file_without_a_network_is_a_weights_error_naming_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.onnx"
     path.write_bytes(b"\x08 not a network")
@@ -364,14 +323,21 @@ def test_a_file_without_a_network_is_a_weights_error_naming_it(name: str, tmp_pa
         build_detector(name, path)
 
 
-@pytest.mark.parametrize("name", ["yunet", "retinaface"])
+@pytest.mark.parametrize("name", ["yunet", *RETINAFACES])
 def test_the_network_of_another_detector_is_a_weights_error(
-    name: str, shared: Path, retinaface_file: Path
+    name: str, retinaface_file: Path, retinaface_mobile_file: Path
 ) -> None:
-    path = retinaface_file
-    if name == "retinaface":
-        path = next(iter(sorted((shared / "detectors").glob("*.onnx"))), Path())
-        if not path.is_file():
-            pytest.skip("no YuNet network in shared/detectors")
+    path = retinaface_mobile_file if name == "retinaface" else retinaface_file
     with pytest.raises(WeightsError, match=path.name):
         build_detector(name, path).detect(np.zeros((1, 320, 320, 3), np.uint8))
+
+
+def test_a_precision_that_the_cpu_lacks_is_refused_with_the_option_of_the_detector(
+    retinaface_mobile_file: Path,
+) -> None:
+    try:
+        build_detector("retinaface-mobile", retinaface_mobile_file, "float16")
+    except EngineError as error:
+        assert "--detector-precision float32" in str(error)
+    else:
+        pytest.skip("this CPU supports float16")

@@ -49,6 +49,38 @@ def find(detector: Blind, **settings: str) -> list[Person]:
     return find_people(frames_at(SAMPLED.tolist()), detector, config, SECONDS, frames_at)
 
 
+class Counting:
+    """Finds a bright square; records the sizes of the images."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+
+    def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
+        self.sizes += [images_rgb.shape[1:3]] * len(images_rgb)
+        found = []
+        for image in images_rgb:
+            (top, left), (bottom, right) = (
+                limit(np.argwhere(image[..., 0] > 128), axis=0) for limit in (np.min, np.max)
+            )
+            found.append([Face(np.array([left, top, right, bottom], dtype=np.float32), 0.9)])
+        return found
+
+
+@pytest.mark.parametrize(("people", "first"), [("largest", (240, 427)), ("all", (360, 640))])
+def test_whole_frames_are_searched_at_a_smaller_size_if_only_the_main_person_is_wanted(
+    people: str, first: tuple[int, int]
+) -> None:
+    image = np.zeros((360, 640, 3), dtype=np.uint8)
+    image[100:180, 200:280] = 255
+    frames = SampledFrames([image] * len(SAMPLED), SAMPLED, SAMPLED / 25)
+    detector = Counting()
+    config = FaceConfig("yunet", people=people, detect="windows")
+    (person,) = find_people(frames, detector, config, SECONDS, frames_at)
+    assert len(person) == 16
+    assert set(detector.sizes) == {first, (192, 192)}
+    assert detector.sizes.count(first) == 5
+
+
 def test_no_neighbours_are_searched_if_every_frame_shows_the_face() -> None:
     detector = Blind(set())
     (person,) = find(detector)

@@ -100,10 +100,14 @@ class BrightFaces:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in this process, with a fake detector and a fast fake CNN."""
     monkeypatch.setattr(extractor, "Decoders", DecodersHere)
-    monkeypatch.setattr(extractor, "build_detector", lambda name, weights, precision: BrightFaces())
+    monkeypatch.setattr(extractor, "build_detector", lambda *_: BrightFaces())
 
     def build_runtime(
-        runtime: str, config: BackboneConfig, weights: Path | None, outputs: Sequence[str]
+        runtime: str,
+        config: BackboneConfig,
+        weights: Path | None,
+        outputs: Sequence[str],
+        ranges: object,
     ) -> PixelCnn:
         return PixelCnn(BACKBONE_TABLE[config.name].width)
 

@@ -263,6 +263,7 @@ def test_features_beyond_float16_reject_the_record() -> None:
     assert np.isfinite(record.features).all() and record.frame_index.tolist() == [-1] * 6
 
 
+@pytest.mark.slow
 def test_a_real_clip_gives_a_record_with_real_components(portrait_clip: Path) -> None:
     config = ExtractConfig(
         faces=FaceConfig(detector="mtcnn"), backbone=BackboneConfig(weights="untrained")
