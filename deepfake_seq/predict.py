@@ -19,7 +19,7 @@ from deepfake_seq.config import (
     PredictConfig,
 )
 from deepfake_seq.datasets import VideoItem
-from deepfake_seq.errors import RunError
+from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.extract.backbones import finetuned_weights
 from deepfake_seq.extract.evidence.table import BLOCK_TABLE
 from deepfake_seq.extract.extractor import Extractor
@@ -39,6 +39,7 @@ from deepfake_seq.verdict import (
     classify,
     classify_windows,
     mean_features,
+    suspicion,
 )
 
 _WHOLE_CLIP = PredictConfig()
@@ -146,6 +147,7 @@ class Predictor:
             it, or one of its windows, enters: `decode`, `detect` or `cnn`.
         on_people: Called by several threads with the frames of a part of a clip, and the people in
             them; see `SubmittedClip.video_id`.
+        on_part: Called with a clip and the position of a part whose records are complete.
 
     Attributes:
         model: Model of the run.
@@ -155,6 +157,7 @@ class Predictor:
 
     Raises:
         RunError: The run cannot be read, or other weights or versions would change its features.
+        UsageError: The run cannot give novelty p-values as small as `config` asks for.
         WeightsError: A weights file is missing.
     """
 
@@ -169,14 +172,18 @@ class Predictor:
         clips: int | None = None,
         on_stage: Callable[[Path, str], None] = lambda path, stage: None,
         on_people: OnPeople = lambda item, video, people: None,
+        on_part: Callable[[SubmittedClip, int], None] = lambda clip, part: None,
     ) -> None:
+        self._on_part = on_part
         self._run_folder = run_folder
         self._config = config
         self.model = run.load(run_folder)
         self.resolved = _resolve(self.model, run_folder, override, config)
+        _require_novelty(self.model, run_folder, config.novelty_alpha)
         self._basis = Basis(
             condition_table.read_table(run_folder),
             _reference(reference, self.model, self.resolved, execution),
+            config.novelty_alpha,
         )
         # Its process starts with the first call.
         self.decoders = Decoders(1, self.resolved.config.sampling, execution.limits)
@@ -248,6 +255,7 @@ class Predictor:
             number, _, part = video.item.video_id.partition("/")
             clip = self._clips[int(number)]
             clip.records[int(part)] = video.records
+            self._on_part(clip, int(part))
             if len(clip.records) == len(clip.parts):
                 yield self._clips.pop(clip.number)
         self._feed()
@@ -258,6 +266,10 @@ class Predictor:
         if self._config.window_seconds is not None and windows:
             return classify_windows(windows, clip.path, self.model, self._run_folder, self._basis)
         return classify(clip.records[0], clip.path, self.model, self._run_folder, self._basis)
+
+    def suspicion(self, clip: SubmittedClip, part: int) -> float:
+        """Return how suspicious a completed part is; the part with the highest value decides."""
+        return suspicion(clip.records[part], self.model, self._basis)
 
     def _feed(self) -> None:
         while self._waiting and self.extractor.has_room:
@@ -302,6 +314,23 @@ def _reference(
     )
 
 
+def _require_novelty(model: SequenceModel, run_folder: Path, alpha: float) -> None:
+    """Raise a UsageError if no clip can have a novelty p-value of at most `alpha`."""
+    if not alpha:
+        return
+    if model.novelty is None:
+        raise UsageError(
+            f"--novelty-alpha needs a run that measures novelty, and {run_folder} does not. Train "
+            "one on the same store with `deepseq fit`."
+        )
+    smallest = 1 / (model.novelty.clips + 1)
+    if alpha < smallest:
+        raise UsageError(
+            f"--novelty-alpha is too small for {run_folder}: with {model.novelty.clips} validation "
+            f"clips, the smallest p-value is {smallest:.3g}. Received: {alpha:g}"
+        )
+
+
 def _resolve(
     model: SequenceModel,
     run_folder: Path,
@@ -322,7 +351,8 @@ def _resolve(
     )
     backbone = backbone_of(model, run_folder, override)
     options = extract_options_of(model)
-    resolved = resolve(replace(model.extract_config, faces=faces, backbone=backbone), options)
+    config = replace(model.extract_config, faces=faces, backbone=backbone)
+    resolved = resolve(config, options, model.ranges)
     blocks = {name: BLOCK_TABLE[name].settings(resolved.backbone) for name in options.evidence}
     differences = [
         *model.fingerprint.incompatibilities(resolved.fingerprint),

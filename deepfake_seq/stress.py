@@ -138,7 +138,7 @@ def prepare(
     description, model = run.describe(run_folder), run.load(run_folder)
     backbone = backbone_of(model, run_folder, override or WeightsOverride())
     with open_faces(store) as faces:
-        resolved = resolve_cached(faces, backbone, extract_options_of(model))
+        resolved = resolve_cached(faces, backbone, extract_options_of(model), model.ranges)
         require_same_features(run_folder, model, faces.path, resolved.fingerprint)
         held_out = predictions.read(run_folder / predictions.NAME)
         clips = _clips(run_folder, description, held_out, faces)

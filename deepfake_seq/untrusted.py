@@ -12,12 +12,13 @@ import json
 import math
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.errors import RunError, UsageError
@@ -150,6 +151,32 @@ def read_tensors(path: Path, max_bytes: int, remedy: str = REMEDY) -> dict[str, 
         return dict(load(content))
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, repr(error), remedy) from error
+
+
+def check_tensors(
+    tensors: Mapping[str, npt.NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, npt.DTypeLike] | None = None,
+) -> None:
+    """Check names, shapes, dtype and values of the tensors in a file.
+
+    Args:
+        tensors: The tensors by name.
+        shapes: Name and shape of each tensor that must be there; no others may be.
+        dtypes: Dtypes other than float32, by name.
+
+    Raises:
+        ValueError: They are not as expected, or a value is not finite; the message names a tensor.
+    """
+    different = sorted(tensors.keys() ^ shapes.keys())
+    if different:
+        raise ValueError(f"missing or unknown tensors: {', '.join(different[:4])}")
+    for name, shape in shapes.items():
+        tensor, dtype = tensors[name], np.dtype((dtypes or {}).get(name, np.float32))
+        if tensor.shape != shape or tensor.dtype != dtype or not np.isfinite(tensor).all():
+            raise ValueError(
+                f"{name} must be finite {dtype} {shape}. Received: {tensor.dtype} {tensor.shape}"
+            )
 
 
 def _number(text: str) -> int | float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from deepfake_seq.config import MIN_VALID_FRAMES
 from deepfake_seq.sequence.evaluation.matched import CONDITIONS, ConditionTable, MatchedRates
+from deepfake_seq.sequence.evaluation.novelty import Novelty
 from deepfake_seq.sequence.evaluation.reference import ReferenceClips, ReferenceComparison
 from deepfake_seq.sequence.evaluation.threshold import Decision
+from deepfake_seq.sequence.region_contributions import region_contributions
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
 from deepfake_seq.store.record_ids import CONDITIONS_FACT
@@ -24,7 +26,7 @@ Span = tuple[float, float]
 """Start and end of a part of a clip in seconds."""
 
 TOO_FEW_FRAMES, SMALL_FACE, ABSTENTION = "too_few_frames", "small_face", "abstention"
-NO_COMPARABLE_CLIPS = "no_comparable_clips"
+NO_COMPARABLE_CLIPS, NOVEL = "no_comparable_clips", "novel"
 CRASH = "crash"
 """Causes of an inconclusive verdict, besides the status of a record that failed or is partial.
 
@@ -32,61 +34,64 @@ Only `deepseq serve` survives a `crash`: the clip killed the process that classi
 """
 
 
-@dataclass(frozen=True)
-class PersonVerdict:
-    """The verdict on one person in a clip.
+@dataclass(frozen=True, kw_only=True)
+class PartVerdict:
+    """The verdict on a part of a clip: a person or a window.
 
     Attributes:
         verdict: `real`, `fake` or `inconclusive`.
         score: Calibrated probability of fake, 0 to 1; None if inconclusive.
         reason: Why the verdict is inconclusive; "" otherwise.
+        start_seconds: Start of the part.
+        end_seconds: End of the part.
+        cause: Kind of the reason; see `Verdict`.
+    """
+
+    verdict: str
+    score: float | None
+    reason: str
+    start_seconds: float
+    end_seconds: float
+    cause: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonVerdict(PartVerdict):
+    """The verdict on one person in a clip, from the first to the last frame that shows them.
+
+    Attributes:
         frames_used: Number of frames that show the person's face.
-        start_seconds: Presentation time of the first of these frames.
-        end_seconds: Presentation time of the last of these frames.
         box_xyxy: The face in the first of these frames: left, top, right, bottom in pixels.
         frame_size: Width and height of that frame in pixels.
         face_pixels: Mean side of the face box in pixels.
-        cause: Kind of the reason; see `Verdict`.
         matched: Error rates of the run under the conditions of these frames; None if the run has no
             table of them.
         reference: Where the person lies among genuine clips of them; None without such clips.
+        novelty: How unlike the clips of the run these frames are; None if the run does not measure
+            it, or no score could be computed.
+        regions: What each face region contributes to the log-odds of fake; empty if no score could
+            be computed, and for runs that use no evidence block with regions.
     """
 
-    verdict: str
-    score: float | None
-    reason: str
     frames_used: int
-    start_seconds: float
-    end_seconds: float
     box_xyxy: tuple[float, float, float, float]
     frame_size: tuple[int, int]
     face_pixels: float
-    cause: str = ""
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
+    novelty: Novelty | None = None
+    regions: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class WindowVerdict:
-    """The verdict on a part of a clip.
+@dataclass(frozen=True, kw_only=True)
+class WindowVerdict(PartVerdict):
+    """The verdict on a window of a clip; that of the most suspicious person.
 
     Attributes:
-        start_seconds: Start of the part.
-        end_seconds: End of the part.
-        verdict: `real`, `fake` or `inconclusive`; that of the most suspicious person.
-        score: Calibrated probability of fake, 0 to 1; None if inconclusive.
-        reason: Why the verdict is inconclusive; "" otherwise.
-        people: The people in this part, most prominent first.
-        cause: Kind of the reason; see `Verdict`.
+        people: The people in the window, most prominent first.
     """
 
-    start_seconds: float
-    end_seconds: float
-    verdict: str
-    score: float | None
-    reason: str
     people: tuple[PersonVerdict, ...]
-    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,14 @@ class Verdict:
         windows: The verdict on each window; empty if the clip was judged as a whole.
         cause: Kind of the reason: `no_face`, `decode_error` or another status of a record that
             failed or is partial, `too_few_frames`, `small_face`, `abstention`,
-            `no_comparable_clips` or `crash`; "" if the verdict is not inconclusive.
+            `no_comparable_clips`, `novel` or `crash`; "" if the verdict is not inconclusive.
         file: What is known of the file.
         matched: Error rates of the run under the conditions of the person that decided; None if the
             run has no table of them, or the person has no score.
         reference: Where the person that decided lies among genuine clips of them; None without such
             clips, or if the person has no score.
+        novelty: `PersonVerdict.novelty` of the person that decided.
+        regions: `PersonVerdict.regions` of the person that decided.
     """
 
     path: str
@@ -158,6 +165,8 @@ class Verdict:
     file: ClipFile = ClipFile()
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
+    novelty: Novelty | None = None
+    regions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,10 +176,12 @@ class Basis:
     Attributes:
         table: Error rates of the run by conditions, if they were measured.
         reference: Genuine clips of the person, if there are any.
+        novelty_alpha: Clips with a novelty p-value of at most this are inconclusive.
     """
 
     table: ConditionTable | None = None
     reference: ReferenceClips | None = None
+    novelty_alpha: float = 0.0
 
 
 class _Judged(NamedTuple):
@@ -183,11 +194,28 @@ class _Judged(NamedTuple):
     cause: str = ""
     matched: MatchedRates | None = None
     reference: ReferenceComparison | None = None
+    novelty: Novelty | None = None
+    regions: Mapping[str, float] = {}
 
     @property
-    def reported_score(self) -> float | None:
-        """The score, unless the verdict is inconclusive."""
-        return None if self.verdict == INCONCLUSIVE else self.score
+    def outcome(self) -> dict[str, Any]:
+        """The attributes that verdicts on clips, people and windows share."""
+        return {
+            "verdict": self.verdict,
+            "score": None if self.verdict == INCONCLUSIVE else self.score,
+            "reason": self.reason,
+            "cause": self.cause,
+        }
+
+    @property
+    def comparisons(self) -> dict[str, Any]:
+        """The attributes that only verdicts on clips and people share."""
+        return {
+            "matched": self.matched,
+            "reference": self.reference,
+            "novelty": self.novelty,
+            "regions": self.regions,
+        }
 
 
 def classify(
@@ -208,6 +236,21 @@ def classify(
         basis: Error rates by conditions and genuine clips, if there are any.
     """
     return _verdict([_judge(record, model, basis) for record in records], path, model, run_folder)
+
+
+def suspicion(
+    records: Sequence[FeatureRecord], model: SequenceModel, basis: Basis = Basis()
+) -> float:
+    """Return the highest score of the people in a clip or window; -1 if no person has one.
+
+    The window with the highest value decides; see `classify_windows`.
+    """
+    return max(
+        -1.0
+        if _shortcoming(record, model, _table_for(record, basis))[0]
+        else float(model.scores_of(model.arrays_of(record))[0])
+        for record in records
+    )
 
 
 def classify_windows(
@@ -233,12 +276,10 @@ def classify_windows(
         decisive = _decisive(people)
         verdicts.append(
             WindowVerdict(
-                *span,
-                decisive.verdict,
-                decisive.reported_score,
-                decisive.reason,
-                _people(people),
-                decisive.cause,
+                **decisive.outcome,
+                start_seconds=span[0],
+                end_seconds=span[1],
+                people=_people(people),
             )
         )
     return _verdict(worst, path, model, run_folder, tuple(verdicts))
@@ -255,21 +296,17 @@ def _verdict(
     matched = decisive.matched
     return Verdict(
         path=str(path),
-        verdict=decisive.verdict,
-        score=decisive.reported_score,
+        **decisive.outcome,
         threshold=matched.threshold if matched else model.decision.threshold,
         decision=model.decision,
         data=model.data,
         frames_used=decisive.record.frames_valid,
         frames_sampled=int(decisive.record.facts.get("frames_sampled", 0)),
-        reason=decisive.reason,
         run=str(run_folder),
         people=_people(judged),
         windows=windows,
-        cause=decisive.cause,
         file=_file(decisive.record),
-        matched=matched,
-        reference=decisive.reference,
+        **decisive.comparisons,
     )
 
 
@@ -294,18 +331,14 @@ def _person(judged: _Judged) -> PersonVerdict:
     left, top, right, bottom = (round(float(value), 1) for value in record.boxes_xyxy[0])
     width, height = record.sizes[0].tolist()
     return PersonVerdict(
-        verdict=judged.verdict,
-        score=judged.reported_score,
-        reason=judged.reason,
+        **judged.outcome,
         frames_used=record.frames_valid,
         start_seconds=round(float(record.pts_seconds[0]), 3),
         end_seconds=round(float(record.pts_seconds[record.frames_valid - 1]), 3),
         box_xyxy=(left, top, right, bottom),
         frame_size=(width, height),
         face_pixels=round(record.face_pixels, 1),
-        cause=judged.cause,
-        matched=judged.matched,
-        reference=judged.reference,
+        **judged.comparisons,
     )
 
 
@@ -317,19 +350,38 @@ def mean_features(record: FeatureRecord) -> npt.NDArray[np.float64]:
 def _judge(record: FeatureRecord, model: SequenceModel, basis: Basis) -> _Judged:
     """Score a record; if it or its score supports no verdict, the verdict is inconclusive."""
     conditions = record.facts.get(CONDITIONS_FACT, {})
-    table = basis.table if all(name in conditions for name in CONDITIONS) else None
+    table = _table_for(record, basis)
     cause, reason = _shortcoming(record, model, table)
     if cause:
         return _Judged(-1.0, INCONCLUSIVE, reason, record, cause)
-    score = float(model.scores_of(model.arrays_of(record))[0])
+    arrays = model.arrays_of(record)
+    score = float(model.scores_of(arrays)[0])
     matched = table.rates(conditions, score, model.decision) if table else None
     reference = None
     if basis.reference is not None:
         reference = basis.reference.compare(
             record.source.sha256, mean_features(record), score, conditions
         )
-    verdict, cause, reason = _call(score, model.decision, matched)
-    return _Judged(score, verdict, reason, record, cause, matched, reference)
+    novelty = model.novelty.of(arrays) if model.novelty else None
+    if novelty and novelty.p <= basis.novelty_alpha:
+        verdict, cause, reason = INCONCLUSIVE, NOVEL, _unlike(novelty)
+    else:
+        verdict, cause, reason = _call(score, model.decision, matched)
+    regions = region_contributions(model, arrays)
+    return _Judged(score, verdict, reason, record, cause, matched, reference, novelty, regions)
+
+
+def _table_for(record: FeatureRecord, basis: Basis) -> ConditionTable | None:
+    """Return the table of error rates, if the conditions of a record were measured."""
+    conditions = record.facts.get(CONDITIONS_FACT, {})
+    return basis.table if all(name in conditions for name in CONDITIONS) else None
+
+
+def _unlike(novelty: Novelty) -> str:
+    return (
+        "unlike the clips this run was validated on: its novelty p-value among "
+        f"{novelty.clips} validation clips is {novelty.p:.3f}"
+    )
 
 
 def _call(score: float, decision: Decision, matched: MatchedRates | None) -> tuple[str, str, str]:

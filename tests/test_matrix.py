@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from calling import deepseq
 from records import DESCRIPTION, make_record, write_store
-from threads import one_thread
 
 from deepfake_seq.config import ModelConfig, SplitConfig
 from deepfake_seq.sequence.experiment import load_experiment
@@ -48,8 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ExperimentConfig(model=ModelConfig("logistic"))
     for name, shift in (("one", 0.8), ("two", 0.4)):
         store = write_store(folder / name, clips(name, shift))
-        with one_thread():
-            fit(load_experiment(store, SplitConfig()), folder / f"on-{name}", config)
+        fit(load_experiment(store, SplitConfig()), folder / f"on-{name}", config)
     return folder
 
 

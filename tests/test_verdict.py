@@ -11,10 +11,18 @@ from conditions import conditions, made_up_table
 from mean_model import CLIPS, mean_model
 from records import make_record
 
+from deepfake_seq.sequence.evaluation.novelty import CommonSubspace, NoveltyScore
 from deepfake_seq.sequence.evaluation.reference import ReferenceClips
 from deepfake_seq.store import FeatureRecord
-from deepfake_seq.verdict import Basis, Verdict, classify, classify_windows, mean_features
-from deepfake_seq.verdict_text import in_plain_words
+from deepfake_seq.verdict import (
+    Basis,
+    Verdict,
+    classify,
+    classify_windows,
+    mean_features,
+    suspicion,
+)
+from deepfake_seq.verdict_text import threshold_text
 
 
 def verdict(*records: FeatureRecord, **changes: Any) -> Verdict:
@@ -134,6 +142,8 @@ def test_the_most_suspicious_window_decides() -> None:
     ]
     assert [person.verdict for person in result.people] == ["real", "fake"]
     assert result.score == result.windows[1].score
+    suspicions = [suspicion(records, mean_model()) for _, records in windows]
+    assert suspicions.index(max(suspicions)) == 1 and suspicions[2] == -1
 
 
 def test_a_clip_without_windows_lists_none() -> None:
@@ -160,9 +170,11 @@ def test_the_threshold_of_a_verdict_follows_from_comparable_clips() -> None:
     assert judged.verdict != "fake" and judged.threshold > 0.5
     assert judged.matched is not None and judged.people[0].matched == judged.matched
     fake = matched_verdict(clean, band=band)
-    assert " real and " in in_plain_words(fake)[1]
-    assert "made to look like this one. Expect more" in in_plain_words(fake)[1]
-    assert "made to look" not in in_plain_words(verdict(clean, band=band))[1]
+    assert "clips of celeb-df-v2 made to look like this one" in threshold_text(fake)
+    assert threshold_text(verdict(clean, band=band)) == (
+        "0.500, set for a false-positive rate of 5.0% on 40 real and 30 fake validation clips of "
+        "celeb-df-v2"
+    )
 
 
 def test_without_comparable_clips_a_verdict_is_inconclusive() -> None:
@@ -208,3 +220,32 @@ def test_a_clip_is_compared_with_genuine_clips_of_the_person() -> None:
     assert judged.verdict == "fake", "the comparison changes no verdict"
     assert judged.reference is not None and judged.reference == judged.people[0].reference
     assert judged.reference.score_p == pytest.approx(1 / 13)
+
+
+def novelty_of(clips: int) -> NoveltyScore:
+    """Return a score for features of width 8; training clips differ in the first one only."""
+    common = np.eye(1, 8, dtype=np.float32)
+    scale = np.ones(8, dtype=np.float32)
+    residuals = np.linspace(0.0, 0.1, clips)
+    return NoveltyScore((CommonSubspace(np.zeros(8, np.float32), scale, common, residuals),))
+
+
+def test_a_clip_unlike_the_validation_clips_is_inconclusive_if_that_is_requested() -> None:
+    model = mean_model(novelty=novelty_of(99))
+    arguments = ([about(0.5)], Path("clip.mp4"), model, Path("runs/x"))
+    kept = classify(*arguments)
+    assert kept.verdict == "fake" and kept.novelty is not None
+    assert (kept.novelty.clips, kept.novelty.p) == (99, pytest.approx(0.01))
+    assert kept.novelty == kept.people[0].novelty
+    judged = classify(*arguments, Basis(novelty_alpha=0.01))
+    assert (judged.verdict, judged.cause, judged.score) == ("inconclusive", "novel", None)
+    assert judged.reason == (
+        "unlike the clips this run was validated on: its novelty p-value among 99 validation clips "
+        "is 0.010"
+    )
+    usual = classify([about(0.01)], *arguments[1:], Basis(novelty_alpha=0.01))
+    assert usual.cause != "novel"
+
+
+def test_without_a_novelty_score_nothing_is_said_about_novelty() -> None:
+    assert verdict(about(0.5)).novelty is None
