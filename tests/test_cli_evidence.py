@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calling import deepseq
-from clips import write_images
+from clips import write_noise
 
 from deepfake_seq.store import FeatureStore
 
@@ -20,19 +20,7 @@ STANDARD = ["depths", "regions", "residual"]
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve clips of noise, half of them fake."""
-    folder = tmp_path_factory.mktemp("videos")
-    for number in range(12):
-        generator = np.random.default_rng(number)
-        shade = 60 + 100 * (number % 2)
-        images = [
-            np.asarray(generator.integers(shade, shade + 60, (64, 64, 3)), dtype=np.uint8)
-            for _ in range(10)
-        ]
-        path = folder / ("real", "fake")[number % 2] / f"{number}.mp4"
-        path.parent.mkdir(exist_ok=True)
-        write_images(path, images)
-    return folder
+    return write_noise(tmp_path_factory.mktemp("videos"), clips=12)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +51,7 @@ def test_the_standard_evidence_is_stored_by_default(extracted: Path) -> None:
         assert not any(block[record.frames_valid :].any() for block in record.evidence.values())
 
 
+@pytest.mark.slow
 def test_the_features_are_the_same_with_and_without_evidence(
     videos: Path, extracted: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import html.parser
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +118,8 @@ def test_the_numbers_of_a_report_are_those_of_predict(
         mean = np.mean([frame["log_odds"] for frame in person["frames"]])
         assert mean == pytest.approx(person["log_odds"], abs=1e-4)
     assert list(person["regions"]) == ["eyes", "nose", "mouth", "skin", "ring", "background"]
-    assert np.shape(person["maps"][0]["log_odds"]) == (6, 6)
-    assert document["explanation"]["map_crops"] == 2 * (1 + 36 + 6)
+    assert np.shape(person["maps"][0]["log_odds"]) == (5, 5)
+    assert document["explanation"]["map_crops"] == 2 * (25 + 6)
 
 
 def test_a_report_names_file_run_weights_versions_and_times(folder: Path, tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_a_clip_that_cannot_be_read_gets_a_report_with_the_reason(
     result = report(folder, tmp_path / "out", broken, "--run", folder / "dense")
     assert result.exit_code == 4
     page = tmp_path / "out" / "<b>bad<b>.mp4.html"
-    assert "Inconclusive: no verdict" in Page(page).text
+    assert "Inconclusive" in Page(page).text
     assert "could not be read as a video" in Page(page).text
     assert "<b>bad" not in page.read_text(), "names are escaped"
 
@@ -213,7 +212,26 @@ def test_a_log_that_cannot_be_continued_is_refused_before_any_work(
     assert not (tmp_path / "out").exists() and log.read_text() == "my notes\n"
 
 
-def test_windows_are_not_reported(folder: Path, tmp_path: Path) -> None:
-    clip = folder / "videos" / "real" / "0.mp4"
-    result = report(folder, tmp_path, clip, "--run", folder / "dense", "--windows", "1")
-    assert result.exit_code == 2 and re.search("No such option", result.stderr)
+def test_the_most_suspicious_window_is_explained(folder: Path, tmp_path: Path) -> None:
+    halves = [
+        np.asarray(np.random.default_rng(at).integers(low, low + 60, (64, 64, 3)), dtype=np.uint8)
+        for low in (60, 160, 60)
+        for at in range(25)
+    ]
+    clip = tmp_path / "long.mp4"
+    write_images(clip, halves)
+    arguments = [clip, "--run", folder / "dense", "--windows", "1"]
+    (predicted,) = json.loads(deepseq("predict", *arguments, "--json").stdout)
+    result = report(folder, tmp_path / "out", *arguments, "--maps", "0")
+    assert result.exit_code in (0, 4), result.stderr
+    document = json.loads((tmp_path / "out" / "long.mp4.json").read_text())
+    assert document["clip"] == predicted and len(predicted["windows"]) == 3
+    explanation = document["explanation"]
+    deciding = max(predicted["windows"], key=lambda window: window["score"] or 0)
+    bounds = [explanation["start_seconds"], explanation["end_seconds"]]
+    assert bounds == [deciding["start_seconds"], deciding["end_seconds"]] == [1.0, 2.0]
+    (person,) = explanation["people"]
+    assert all(1 <= frame["pts_seconds"] < 2 for frame in person["frames"])
+    text = " ".join(Page(tmp_path / "out" / "long.mp4.html").text.split())
+    assert "The most suspicious window decides" in text
+    assert "at most 8 in each of 3 windows were read" in text

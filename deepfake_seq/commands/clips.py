@@ -1,4 +1,4 @@
-"""Clips to classify with a run: the options and arguments that `predict` and `report` share."""
+"""Clips to classify with a run: options and arguments that `predict`, `report`, `serve` share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepfake_seq.commands.options import EXISTING, PATH, absolute, option, together
+from deepfake_seq.commands.options import (
+    EXISTING,
+    PATH,
+    absolute,
+    from_options,
+    option,
+    option_of,
+    together,
+)
 from deepfake_seq.commands.output import echo_message, echo_notes
+from deepfake_seq.config import ExplainConfig
 
 if TYPE_CHECKING:
+    from deepfake_seq.explain.reporter import ReportConfig
     from deepfake_seq.predict import WeightsOverride
     from deepfake_seq.verdict import Verdict
 
 _RUN = "Run"
 
 clips_argument = click.argument("clips", nargs=-1, required=True, type=EXISTING, metavar="CLIP...")
+
+weights_options = together(
+    option(
+        "--detector-weights",
+        type=EXISTING,
+        heading=_RUN,
+        help="Current path of the detector weights file that was used in training.",
+    ),
+    option(
+        "--weights",
+        type=EXISTING,
+        heading=_RUN,
+        help="Current path of the CNN weights file that was used in training.",
+    ),
+)
 
 run_options = together(
     option(
@@ -30,17 +55,16 @@ run_options = together(
         heading=_RUN,
         help="Run whose model is used.",
     ),
+    weights_options,
+)
+
+report_content_options = together(
+    option_of(ExplainConfig, "maps", "Report"),
     option(
-        "--detector-weights",
+        "--trust-list",
         type=EXISTING,
-        heading=_RUN,
-        help="Current path of the detector weights file that the run was trained with.",
-    ),
-    option(
-        "--weights",
-        type=EXISTING,
-        heading=_RUN,
-        help="Current path of the CNN weights file that the run was trained with.",
+        heading="Report",
+        help="PEM file with root certificates; a C2PA signer that they certify is called trusted.",
     ),
 )
 
@@ -53,10 +77,17 @@ audit_option = option(
 
 
 def weights_of(options: dict[str, Any]) -> WeightsOverride:
-    """Return the weights files of `run_options`."""
+    """Return the weights files of `weights_options`."""
     from deepfake_seq.predict import WeightsOverride
 
     return WeightsOverride(absolute(options["detector_weights"]), absolute(options["weights"]))
+
+
+def report_content(options: dict[str, Any], command: str = "") -> ReportConfig:
+    """Return the settings of `report_content_options`, with the command that makes the reports."""
+    from deepfake_seq.explain.reporter import ReportConfig
+
+    return ReportConfig(from_options(ExplainConfig, options), options["trust_list"], command)
 
 
 def videos_in(paths: Sequence[Path]) -> Iterator[Path]:

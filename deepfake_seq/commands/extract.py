@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     help="Feature store to create or to extend.",
 )
 @face_options
+@options_of(FaceConfig, "precision", heading="Face")
 @option("--keep-faces", is_flag=True, heading="Face", help="Keep the face crops in OUT/faces.")
 @options_of(FaceConfig, "image_format", heading="Face")
 @options_of(BackboneConfig, "name", "weights", "precision", heading="CNN")

@@ -214,7 +214,9 @@ execution_options = together(
 )
 sampling_options = options_of(config.SamplingConfig, "frames", "strategy", heading="Frame")
 detection_options = options_of(
-    config.FaceConfig, "detector", "detector_weights", "short_side", "margin", heading="Face"
+    config.FaceConfig,
+    *("detector", "detector_weights", "detect", "short_side", "margin"),
+    heading="Face",
 )
 face_options = together(detection_options, option_of(config.FaceConfig, "people", "Face"))
 

@@ -45,6 +45,7 @@ _SELECTION = "People and time"
 )
 @options_of(PredictConfig, "people", "short_side", heading=_SELECTION)
 @options_of(PredictConfig, "window_seconds", "start_seconds", "end_seconds", heading=_SELECTION)
+@options_of(PredictConfig, "novelty_alpha")
 @execution_options
 @option(
     "--verbose",

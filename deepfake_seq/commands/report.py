@@ -14,24 +14,24 @@ from deepfake_seq.commands.clips import (
     clips_argument,
     command_line,
     echo_run_notes,
+    report_content,
+    report_content_options,
     run_options,
     videos_in,
     weights_of,
 )
 from deepfake_seq.commands.options import (
-    EXISTING,
     PATH,
     command,
     execution_options,
     execution_settings,
     from_options,
     option,
-    option_of,
     options_of,
 )
 from deepfake_seq.commands.output import writing
 from deepfake_seq.commands.verdicts import VerdictPrinter, output_options
-from deepfake_seq.config import ExplainConfig, PredictConfig
+from deepfake_seq.config import PredictConfig
 
 if TYPE_CHECKING:
     from deepfake_seq.explain.clip_report import ClipReport
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MAX_NAME_BYTES = 200
 """File systems allow 255 bytes; numbers and suffixes are added."""
 
-_SELECTION, _CONTENT = "People and time", "Content"
+_SELECTION = "People and time"
 
 
 @command()
@@ -47,14 +47,9 @@ _SELECTION, _CONTENT = "People and time", "Content"
 @run_options
 @option("--out", type=PATH, required=True, help="Folder to write the reports to.")
 @options_of(PredictConfig, "people", "short_side", heading=_SELECTION)
-@options_of(PredictConfig, "start_seconds", "end_seconds", heading=_SELECTION)
-@option_of(ExplainConfig, "maps", _CONTENT)
-@option(
-    "--trust-list",
-    type=EXISTING,
-    heading=_CONTENT,
-    help="PEM file with root certificates; a C2PA signer that they certify is called trusted.",
-)
+@options_of(PredictConfig, "window_seconds", "start_seconds", "end_seconds", heading=_SELECTION)
+@options_of(PredictConfig, "novelty_alpha")
+@report_content_options
 @execution_options
 @audit_option
 @output_options
@@ -62,7 +57,6 @@ def report(
     clips: tuple[Path, ...],
     run_folder: Path | None,
     out: Path,
-    trust_list: Path | None,
     audit: Path | None,
     **options: Any,
 ) -> None:
@@ -74,7 +68,7 @@ def report(
     with the same content is beside it. The verdicts and the exit codes are those of
     `deepseq predict`.
     """
-    from deepfake_seq.explain.reporter import ReportConfig, Reporter
+    from deepfake_seq.explain.reporter import Reporter
     from deepfake_seq.predict import in_order
     from deepfake_seq.sequence.runs import run
 
@@ -84,13 +78,12 @@ def report(
     log = AuditLog(audit, folder)
     paths = list(videos_in(clips))
     files = [out / f"{name}.html" for name in _names(paths)]
-    config = ReportConfig(from_options(ExplainConfig, options), trust_list, command_line())
     with Reporter(
         folder,
         execution_settings(options),
         weights_of(options),
         from_options(PredictConfig, options),
-        config,
+        report_content(options, command_line()),
         clips=len(paths),
     ) as reporter:
         reports = reporter.reports(paths)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from deepfake_seq.commands.clips import (
+    report_content,
+    report_content_options,
+    weights_of,
+    weights_options,
+)
 from deepfake_seq.commands.options import (
-    EXISTING,
     PATH,
-    absolute,
     command,
     execution_options,
     execution_settings,
@@ -32,16 +36,7 @@ _ACCESS, _LIMITS = "Access", "Limit"
     show_default="runs/",
     help="Run to offer, or folder of runs; may be given several times.",
 )
-@option(
-    "--detector-weights",
-    type=EXISTING,
-    help="Current path of the detector weights file that the runs were trained with.",
-)
-@option(
-    "--weights",
-    type=EXISTING,
-    help="Current path of the CNN weights file that the runs were trained with.",
-)
+@weights_options
 @option(
     "--spool",
     type=PATH,
@@ -57,11 +52,11 @@ _ACCESS, _LIMITS = "Access", "Limit"
     heading=_LIMITS,
 )
 @options_of(PredictConfig, "people", "short_side", "window_seconds", heading="People and time")
+@options_of(PredictConfig, "novelty_alpha")
+@report_content_options
 @execution_options
 def serve(
     runs: tuple[Path, ...],
-    detector_weights: Path | None,
-    weights: Path | None,
     spool: Path | None,
     **options: Any,
 ) -> None:
@@ -72,15 +67,15 @@ def serve(
     given. Ctrl-C or SIGTERM stops the server; clips that are not done are resumed by the next
     start.
     """
-    from deepfake_seq.predict import WeightsOverride
     from deepfake_seq.serve.server import serve as run_server
     from deepfake_seq.serve.worker import PredictorConfig
     from deepfake_seq.weights import home
 
     worker = PredictorConfig(
         execution_settings(options),
-        WeightsOverride(absolute(detector_weights), absolute(weights)),
+        weights_of(options),
         from_options(PredictConfig, options),
+        report_content(options),
     )
     run_server(
         runs or (Path("runs"),),

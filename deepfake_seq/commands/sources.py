@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from deepfake_seq.extract.resolve import ResolvedConfig
 
 _VIDEO_PARAMETERS = (
-    "paths", "dataset", "labels", "follow_links", "detector", "detector_weights", "short_side",
-    "margin", "faces", "sampling", "frames", "keep_faces", "face_format",
+    "paths", "dataset", "labels", "follow_links", "detector", "detector_weights",
+    "detector_precision", "detect", "short_side", "margin", "faces", "sampling", "frames",
+    "keep_faces", "face_format",
 )  # fmt: skip
 """Parameters that do not apply to --from-faces: the crops were made with other values of them."""
 
@@ -32,10 +33,11 @@ def load_sources(
 ) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
     """Return the videos to extract, the resolved settings, and a report to print first."""
     if options["from_faces"]:
-        return _from_faces(options)
+        return _from_faces(out, options)
     from deepfake_seq.extract.options import ExtractOptions
     from deepfake_seq.extract.resolve import resolve
     from deepfake_seq.store import has_faces
+    from deepfake_seq.store.shards.description import read_ranges
 
     backbone, overlap = _cnn(options)
     # A store with a face cache keeps getting faces, so that both always contain the same videos.
@@ -47,14 +49,21 @@ def load_sources(
     )
     settings = config.ExtractConfig(sampling, faces, backbone)
     collection = collect(options["paths"], options)
-    return collection.items, resolve(settings, extract_options), report(collection)
+    return (
+        collection.items,
+        resolve(settings, extract_options, read_ranges(out)),
+        report(collection),
+    )
 
 
-def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
+def _from_faces(
+    out: Path, options: dict[str, Any]
+) -> tuple[Sequence[VideoItem], ResolvedConfig, str]:
     from deepfake_seq.extract.options import ExtractOptions
     from deepfake_seq.extract.records.from_faces import cached_items
     from deepfake_seq.extract.resolve import resolve_cached
     from deepfake_seq.store import open_faces
+    from deepfake_seq.store.shards.description import read_ranges
 
     refused = [f"--{name.replace('_', '-')}" for name in _VIDEO_PARAMETERS if _is_given(name)]
     if refused:
@@ -65,7 +74,7 @@ def _from_faces(options: dict[str, Any]) -> tuple[Sequence[VideoItem], ResolvedC
     backbone, overlap = _cnn(options)
     store = open_faces(options["from_faces"])
     extract_options = ExtractOptions(False, view_settings(options), overlap, _evidence(options))
-    resolved = resolve_cached(store, backbone, extract_options)
+    resolved = resolve_cached(store, backbone, extract_options, read_ranges(out))
     items = cached_items(store, resolved.config.faces.people == "all")
     return items, resolved, f"{store.path}: faces of {len(items)} videos\n"
 
@@ -92,7 +101,10 @@ def _face_format(out: Path, options: dict[str, Any]) -> str:
 
 def _cnn(options: dict[str, Any]) -> tuple[config.BackboneConfig, FinetuneOverlap | None]:
     """Return the CNN, and if it was finetuned, the clips that it was finetuned on."""
+    from deepfake_seq.extract.backbones.runtime import require_openvino_for_int8
+
     backbone = from_options(config.BackboneConfig, options)
+    require_openvino_for_int8(options["runtime"], backbone)
     path = Path(backbone.weights)
     if not backbone.uses_file or not (path.is_dir() or path.suffix == ".safetensors"):
         return backbone, None

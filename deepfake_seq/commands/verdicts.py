@@ -19,7 +19,7 @@ from deepfake_seq.commands.output import INCONCLUSIVE, echo_line, print_json
 from deepfake_seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from deepfake_seq.verdict import PersonVerdict, Verdict, WindowVerdict
+    from deepfake_seq.verdict import PersonVerdict, Verdict
 
 CSV_COLUMNS = (
     "path",
@@ -154,6 +154,8 @@ class VerdictCounts:
 
 def _echo_text(verdict: Verdict, verbose: bool) -> None:
     """Print the line of a verdict, its windows and people, and with `verbose` its basis."""
+    from deepfake_seq.verdict_text import outcome, threshold_text
+
     if verdict.score is None:
         echo_line(f"{verdict.path}: inconclusive ({verdict.reason})")
     else:
@@ -168,21 +170,14 @@ def _echo_text(verdict: Verdict, verbose: bool) -> None:
         echo_line(f"  {verdict.reference.sentence}")
     for window in verdict.windows:
         time = f"{window.start_seconds:.1f} to {window.end_seconds:.1f} s"
-        echo_line(f"  {time}: {_outcome(window)}")
+        echo_line(f"  {time}: {outcome(window)}")
     if len(verdict.people) > 1:
         for number, person in enumerate(verdict.people, start=1):
-            echo_line(f"  person {number}: {_outcome(person)}; {_appearance(person)}")
+            echo_line(f"  person {number}: {outcome(person)}; {_appearance(person)}")
+    if verbose and verdict.novelty:
+        echo_line(f"  {verdict.novelty.sentence}")
     if verbose:
-        echo_line(
-            f"  threshold {verdict.threshold:.3f} {verdict.decision.basis} of {verdict.data}; "
-            f"run {verdict.run}"
-        )
-
-
-def _outcome(judged: PersonVerdict | WindowVerdict) -> str:
-    if judged.score is None:
-        return f"inconclusive ({judged.reason})"
-    return f"{judged.verdict}, score {judged.score:.3f}"
+        echo_line(f"  threshold {threshold_text(verdict)}; run {verdict.run}")
 
 
 def _appearance(person: PersonVerdict) -> str:

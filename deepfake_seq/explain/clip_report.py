@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deepfake_seq.explain import pictures
+from deepfake_seq.explain.drawing import timeline
 from deepfake_seq.explain.explanation import Explanation, PersonExplanation
 from deepfake_seq.explain.provenance import NOT_EXAMINED, Provenance
 from deepfake_seq.explain.run_facts import RunFacts
-from deepfake_seq.explain.support import Support
+from deepfake_seq.explain.wording import BLOCK_NAMES, REGION_NAMES, region_summary
 from deepfake_seq.extract.video.file_facts import FileFacts
+from deepfake_seq.support import Support
 from deepfake_seq.verdict import Verdict
+from deepfake_seq.verdict_text import headline, in_plain_words
 
 NO_PROOF = (
     "Absence of evidence is no proof: a low score means that the model found no sign of the kinds "
@@ -50,29 +55,55 @@ class ClipReport:
     finished: str
 
     @property
+    def headline(self) -> str:
+        """The verdict and its strength in a few words."""
+        return headline(self.verdict, self.support)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the verdict means, and how far to trust it."""
+        return in_plain_words(self.verdict, self.support)
+
+    @property
     def not_examined(self) -> tuple[str, ...]:
         """What was not examined, in words."""
         return tuple(_not_examined(self))
 
 
-def document(report: ClipReport) -> dict[str, Any]:
-    """Return the report as plain JSON values, without pictures.
+def document(report: ClipReport, *, with_pictures: bool = False) -> dict[str, Any]:
+    """Return the report as plain JSON values.
 
     The value of `clip` is an element of the list that `predict --json` prints.
+
+    Args:
+        report: The report.
+        with_pictures: Whether to add a `face` to each person, and a `caption` and the pictures
+            `crop`, `coloured` and `residual` to each map: JPEG files as `data:` URLs.
     """
     explanation = report.explanation
     return {
         "format": "deepseq-report",
         "format_version": 1,
         "clip": asdict(report.verdict),
+        "headline": report.headline,
+        "sentences": list(report.sentences),
         "support": report.support and asdict(report.support),
         "explanation": {
             "duration_seconds": explanation.duration_seconds,
+            "start_seconds": explanation.span[0],
+            "end_seconds": explanation.span[1],
             "shot_seconds": list(explanation.shot_seconds),
             "people": [
-                {**_person(person), "support": support and asdict(support)}
+                {
+                    **_person(person),
+                    "frame_summary": _frame_summary(person, report),
+                    "support": support and asdict(support),
+                    **(_pictures(person) if with_pictures else {}),
+                }
                 for person, support in zip(explanation.people, report.people_support, strict=True)
             ],
+            "block_names": BLOCK_NAMES,
+            "region_names": REGION_NAMES,
             "map_crops": explanation.map_crops,
             "map_seconds": round(explanation.map_seconds, 3),
             "without_maps": explanation.without_maps,
@@ -104,10 +135,33 @@ def _person(person: PersonExplanation) -> dict[str, Any]:
         ],
         "blocks": {name: dict(values) for name, values in person.blocks.items()},
         "regions": dict(person.regions),
-        "maps": [
-            {"frame": found.row, "log_odds": found.log_odds.tolist()} for found in person.maps
-        ],
+        "region_summary": region_summary(person.regions),
+        "maps": _maps(person),
     }
+
+
+def _frame_summary(person: PersonExplanation, report: ClipReport) -> str:
+    if person.log_odds is None:
+        return ""
+    return timeline(person, report.explanation, report.verdict.threshold).summary
+
+
+def _maps(person: PersonExplanation) -> list[dict[str, Any]]:
+    return [{"frame": found.row, "log_odds": found.log_odds.tolist()} for found in person.maps]
+
+
+def _pictures(person: PersonExplanation) -> dict[str, Any]:
+    """Return the face of a person and their maps, with the pictures."""
+    face = _url(pictures.face(person.frames[0].crop_rgb)) if person.frames else None
+    maps = []
+    for found, shown in zip(_maps(person), pictures.maps_of(person), strict=True):
+        urls = {name: _url(getattr(shown, name)) for name in ("crop", "coloured", "residual")}
+        maps.append({**found, "caption": shown.caption, **urls})
+    return {"face": face, "maps": maps}
+
+
+def _url(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _not_examined(report: ClipReport) -> Iterator[str]:
@@ -120,7 +174,12 @@ def _not_examined(report: ClipReport) -> Iterator[str]:
     else:
         yield "Sound: the file has none."
     total = verdict.file.frames_total
-    if total and verdict.frames_sampled:
+    if total and verdict.windows:
+        yield (
+            f"Frames between the sampled ones: at most {verdict.frames_sampled} in each of "
+            f"{len(verdict.windows)} windows were read."
+        )
+    elif total and verdict.frames_sampled:
         yield f"Frames between the sampled ones: {verdict.frames_sampled} of {total:,} were read."
     unscored = sum(person.score is None for person in verdict.people)
     if unscored:

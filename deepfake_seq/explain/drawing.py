@@ -58,17 +58,18 @@ def timeline(
 
     Args:
         person: The person, who has a score.
-        explanation: The explanation of the clip; its duration and shots.
+        explanation: The explanation of the clip; its time span and shots.
         threshold: Scores of at least this are called fake.
     """
     times = [frame.pts_seconds for frame in person.frames]
-    duration = max(explanation.duration_seconds, max(times), 1e-3)
+    start, end = explanation.span
+    duration = max(max(end, *times) - start, 1e-3)
 
     def across(seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT - 10) * seconds / duration
+        return LEFT + (WIDTH - LEFT - 10) * (seconds - start) / duration
 
     gaps = [after - before for before, after in pairwise(times)]
-    step = across(min(gaps, default=duration)) - LEFT
+    step = across(start + min(gaps, default=duration)) - LEFT
     width = min(max(0.8 * step, 2.0), 24.0)
     height = HEIGHT - TOP - BOTTOM
     bars = []
@@ -76,18 +77,18 @@ def timeline(
     largest = max(*(abs(value) for value in values), FAINT)
     middle = TOP + height / 2
     for frame, value in zip(person.frames, values, strict=True):
-        start = round(across(frame.pts_seconds) - width / 2, 1)
+        left = round(across(frame.pts_seconds) - width / 2, 1)
         if frame.score is not None:
             long = height * frame.score
             kind = FAKE if frame.score >= threshold else REAL
             label = f"{frame.pts_seconds:.2f} s: score {frame.score:.3f}"
-            bars.append(_bar(start, TOP + height - long, width, long, kind, label))
+            bars.append(_bar(left, TOP + height - long, width, long, kind, label))
         else:
             long = height / 2 * abs(value) / largest
             kind = FAKE if value > 0 else REAL
             label = f"{frame.pts_seconds:.2f} s: odds of fake {factor(value)}"
             top = middle - long if value > 0 else middle
-            bars.append(_bar(start, top, width, long, kind, label))
+            bars.append(_bar(left, top, width, long, kind, label))
     if person.is_exact:
         levels = [
             Line(TOP, "1"),
@@ -109,8 +110,8 @@ def timeline(
         levels=tuple(levels),
         shots=tuple(Line(round(across(seconds), 1)) for seconds in explanation.shot_seconds),
         ticks=tuple(
-            (round(across(duration * part / 4), 1), f"{duration * part / 4:.1f} s")
-            for part in range(5)
+            (round(across(seconds), 1), f"{seconds:.1f} s")
+            for seconds in (start + duration * part / 4 for part in range(5))
         ),
         summary=summary,
     )

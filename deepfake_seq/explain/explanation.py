@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,26 +11,20 @@ import numpy.typing as npt
 
 from deepfake_seq.config import ExplainConfig
 from deepfake_seq.explain.capture import CapturedClip, Image, SampledFrame
-from deepfake_seq.explain.occlusion import (
-    CROPS_PER_FRAME,
-    FaceCrop,
-    Landmarks,
-    log_odds,
-    occlusion,
-)
-from deepfake_seq.explain.regions import block_contributions
+from deepfake_seq.explain.occlusion import CROPS_PER_FRAME, log_odds, occlusion
 from deepfake_seq.explain.timeline import frame_contributions
 from deepfake_seq.extract.backbones.batching import Rows
-from deepfake_seq.extract.evidence.evidence import Squares
+from deepfake_seq.extract.evidence import FaceCrop
 from deepfake_seq.extract.evidence.residual import residual_image
 from deepfake_seq.extract.faces import image_codec, resize_square
 from deepfake_seq.extract.faces.crop import square_around
 from deepfake_seq.extract.faces.people import Person
 from deepfake_seq.extract.resolve import ResolvedConfig
 from deepfake_seq.sequence.data.features import joined
+from deepfake_seq.sequence.region_contributions import block_contributions
 from deepfake_seq.sequence.runs.run import SequenceModel
 from deepfake_seq.store import FeatureRecord
-from deepfake_seq.verdict import ABSTENTION, PersonVerdict, Verdict
+from deepfake_seq.verdict import ABSTENTION, PersonVerdict, Span, Verdict
 
 MAX_MAPPED_PEOPLE = 2
 """Number of people, the most suspicious ones, whose faces are covered part by part."""
@@ -109,6 +103,7 @@ class Explanation:
     Attributes:
         people: The people in `Verdict.people`, in the same order.
         duration_seconds: Duration of the clip; 0 if unknown.
+        span: Start and end in seconds of the part of the clip that was classified.
         shot_seconds: Presentation time of the first sampled frame of each shot but the first.
         map_crops: Number of crops that went through the CNN for the maps.
         map_seconds: Time that the maps took.
@@ -117,6 +112,7 @@ class Explanation:
 
     people: tuple[PersonExplanation, ...]
     duration_seconds: float
+    span: Span
     shot_seconds: tuple[float, ...]
     map_crops: int = 0
     map_seconds: float = 0.0
@@ -136,44 +132,59 @@ class Explainer:
 
     model: SequenceModel
     resolved: ResolvedConfig
-    blocks_of: Callable[[Squares, Sequence[Landmarks]], Mapping[str, Rows]]
+    blocks_of: Callable[[Iterable[FaceCrop]], Mapping[str, Rows]]
     config: ExplainConfig
 
     def explain(
-        self, verdict: Verdict, records: Sequence[FeatureRecord], clip: CapturedClip
+        self,
+        verdict: Verdict,
+        records: Sequence[FeatureRecord],
+        clip: CapturedClip,
+        span: Span | None = None,
     ) -> Explanation:
-        """Explain the verdict on a clip that was classified as a whole.
+        """Explain the verdict on a clip, without maps.
 
         Args:
             verdict: The verdict.
-            records: The records that it was made from, one per person.
-            clip: What was kept of the clip.
+            records: The records that decided it, one per person: of the clip, or of the most
+                suspicious window.
+            clip: What was kept of the clip or of that window.
+            span: Start and end of that window; None if the whole clip was classified.
         """
-        shown = [
-            (record, person)
-            for record, person in zip(records, clip.people, strict=True)
-            if record.frames_valid
-        ]
+        shown = _shown(records, clip)
         people = [
             self._person(judged, record, person, clip)
             for judged, (record, person) in zip(verdict.people, shown, strict=True)
         ]
-        without_maps, started = self._without_maps(people), time.monotonic()
-        mapped: list[int] = []
-        if not without_maps:
-            scored = [at for at, person in enumerate(people) if person.log_odds is not None]
-            mapped = sorted(scored, key=lambda at: -(people[at].log_odds or 0.0))
-            mapped = mapped[:MAX_MAPPED_PEOPLE]
-        for at in mapped:
-            people[at] = self._with_maps(people[at], *shown[at])
-        crops = CROPS_PER_FRAME * sum(len(people[at].maps) for at in mapped)
         return Explanation(
             people=tuple(people),
             duration_seconds=clip.duration_seconds,
+            span=span or (0.0, clip.duration_seconds),
             shot_seconds=tuple(clip.frames[at].pts_seconds for at in clip.shot_starts),
-            map_crops=crops,
-            map_seconds=time.monotonic() - started if mapped else 0.0,
-            without_maps=without_maps,
+        )
+
+    def with_maps(
+        self, explanation: Explanation, records: Sequence[FeatureRecord], clip: CapturedClip
+    ) -> Explanation:
+        """Return an explanation with maps of the most suspicious people, if any are requested.
+
+        Args:
+            explanation: The result of `explain`.
+            records: See `explain`.
+            clip: See `explain`.
+        """
+        people, started = list(explanation.people), time.monotonic()
+        if without_maps := self._without_maps(people):
+            return replace(explanation, without_maps=without_maps)
+        shown = _shown(records, clip)
+        scored = [at for at, person in enumerate(people) if person.log_odds is not None]
+        mapped = sorted(scored, key=lambda at: -(people[at].log_odds or 0.0))[:MAX_MAPPED_PEOPLE]
+        self._add_maps({at: shown[at] for at in mapped}, people)
+        return replace(
+            explanation,
+            people=tuple(people),
+            map_crops=CROPS_PER_FRAME * sum(len(people[at].maps) for at in mapped),
+            map_seconds=time.monotonic() - started,
         )
 
     def _without_maps(self, people: Sequence[PersonExplanation]) -> str:
@@ -208,32 +219,43 @@ class Explainer:
             judged, total, is_exact, tuple(frames), _place(person, clip), blocks
         )
 
-    def _with_maps(
-        self, explained: PersonExplanation, record: FeatureRecord, person: Person
-    ) -> PersonExplanation:
+    def _add_maps(
+        self, shown: Mapping[int, tuple[FeatureRecord, Person]], people: list[PersonExplanation]
+    ) -> None:
+        """Add maps to some people: the crops of all of them go through the CNN together.
+
+        Args:
+            shown: Record and faces of each person to map, by the position in `people`.
+            people: The people; changed in place.
+        """
+        faces = {at: self._telling_faces(people[at], person) for at, (_, person) in shown.items()}
+        arrays = {at: self.model.arrays_of(record) for at, (record, _) in shown.items()}
+        found = occlusion(self.model, [(arrays[at], faces[at]) for at in shown], self._features)
+        size = self.resolved.backbone.crop_size
+        for at, (maps, regions) in zip(shown, found, strict=True):
+            pictures = tuple(
+                FaceMap(row, maps[row], residual_image(face.square_rgb, size))
+                for row, face in faces[at].items()
+            )
+            people[at] = replace(people[at], regions=regions, maps=pictures)
+
+    def _telling_faces(self, explained: PersonExplanation, person: Person) -> dict[int, FaceCrop]:
+        """Return the faces in the frames that speak most for fake, by row."""
         values = [frame.log_odds or 0.0 for frame in explained.frames]
-        rows = sorted(np.argsort(values)[::-1][: self.config.maps].tolist())
-        size, margin = self.resolved.backbone.crop_size, self.resolved.config.faces.margin
-        squares = self._squares(person)
+        margin, squares = self.resolved.config.faces.margin, self._squares(person)
         faces = {}
-        for row in rows:
+        for row in sorted(np.argsort(values)[::-1][: self.config.maps].tolist()):
             width, height = person.frame_size[row].tolist()
             left, top, _ = square_around(person.faces[row].box_xyxy, margin, width, height)
             points = person.faces[row].landmarks
             if points is not None:
                 points = points - np.array([left, top], dtype=np.float32)
             faces[row] = FaceCrop(squares[row], points)
-        arrays = self.model.arrays_of(record)
-        maps, regions = occlusion(self.model, arrays, faces, self._features)
-        return replace(
-            explained,
-            regions=regions,
-            maps=tuple(FaceMap(row, maps[row], residual_image(squares[row], size)) for row in rows),
-        )
+        return faces
 
-    def _features(self, squares: Squares, landmarks: Landmarks) -> npt.NDArray[np.float16]:
-        """Return the features of versions of one crop as they would be stored."""
-        blocks = self.blocks_of(squares, [landmarks] * len(squares))
+    def _features(self, faces: Iterable[FaceCrop]) -> npt.NDArray[np.float16]:
+        """Return the features of crops as they would be stored."""
+        blocks = self.blocks_of(faces)
         return joined(
             {name: block.astype(np.float16) for name, block in blocks.items()}, self.model.blocks
         )
@@ -244,6 +266,14 @@ class Explainer:
         if not config.is_lossy:
             return person.squares_rgb
         return image_codec.decode(image_codec.encode(person.squares_rgb, config.image_format))
+
+
+def _shown(
+    records: Sequence[FeatureRecord], clip: CapturedClip
+) -> list[tuple[FeatureRecord, Person]]:
+    """Return the people in `Verdict.people`, each with the record."""
+    pairs = zip(records, clip.people, strict=True)
+    return [(record, person) for record, person in pairs if record.frames_valid]
 
 
 def _place(

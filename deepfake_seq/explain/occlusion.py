@@ -12,23 +12,23 @@ the model's actual score. They show what the model reacts to, not what was manip
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
-from typing import NamedTuple
+from itertools import chain
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_seq.extract.evidence import FaceCrop
 from deepfake_seq.face_regions import REGIONS, region_shares
 from deepfake_seq.sequence.data.features import Arrays
 from deepfake_seq.sequence.models.networks import mean_logits
 from deepfake_seq.sequence.runs.run import SequenceModel
 
-CELLS = 6
+CELLS = 5
 """Number of squares per side of a map."""
 
-CROPS_PER_FRAME = 1 + CELLS**2 + len(REGIONS)
-"""Number of crops that go through the CNN for each frame: uncovered, each square, each region."""
+CROPS_PER_FRAME = CELLS**2 + len(REGIONS)
+"""Number of crops that go through the CNN for each frame: with each square or region covered."""
 
 _BLUR = 0.15
 """Standard deviation of the blur as a fraction of the crop's side."""
@@ -39,28 +39,14 @@ _BLUR_SIDE = 64
 _FINE = 1.0
 """Standard deviation in pixels of the blur that separates noise from detail."""
 
-_BATCH = 16
-"""Number of covered crops in memory at a time."""
-
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.float32]
-Landmarks = npt.NDArray[np.float32] | None
 
+FeaturesOf = Callable[[Iterable[FaceCrop]], npt.NDArray[np.floating]]
+"""Computes the features (N, D) of crops; called once."""
 
-class FaceCrop(NamedTuple):
-    """The face in one frame.
-
-    Attributes:
-        square_rgb: uint8 (side, side, 3); the crop at its native size.
-        landmarks: float32 (5, 2) in pixels of the crop; None if there are none.
-    """
-
-    square_rgb: Image
-    landmarks: Landmarks = None
-
-
-FeaturesOf = Callable[[Sequence[Image], Landmarks], npt.NDArray[np.floating]]
-"""Computes the features (N, D) of versions of one crop, which share its landmarks."""
+PartContributions = tuple[dict[int, npt.NDArray[np.float64]], dict[str, float]]
+"""Contribution of each square by row, float64 (CELLS, CELLS), and of each region by name."""
 
 
 def square_masks(size: int) -> Iterator[Mask]:
@@ -85,7 +71,19 @@ def covered(square_rgb: Image, masks: Iterable[Mask]) -> Iterator[Image]:
     image = square_rgb.astype(np.float32)
     change = _cover(image) - image
     for mask in masks:
-        yield (image + change * mask[..., None]).round().clip(0, 255).astype(np.uint8)
+        part = _bounds(mask)
+        mixed = image[part] + change[part] * mask[part][..., None]
+        result = square_rgb.copy()
+        result[part] = mixed.round().clip(0, 255).astype(np.uint8)
+        yield result
+
+
+def _bounds(mask: Mask) -> tuple[slice, slice]:
+    """Return the rows and columns that contain everything above 0."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _cover(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -108,8 +106,10 @@ def _fine(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def occlusion(
-    model: SequenceModel, arrays: Arrays, faces: Mapping[int, FaceCrop], features_of: FeaturesOf
-) -> tuple[dict[int, npt.NDArray[np.float64]], dict[str, float]]:
+    model: SequenceModel,
+    people: Sequence[tuple[Arrays, Mapping[int, FaceCrop]]],
+    features_of: FeaturesOf,
+) -> list[PartContributions]:
     """Return what each square of some frames, and each face region in all of them, contributes.
 
     A contribution is by how much the part raises the log-odds of fake: above 0, the score falls
@@ -117,38 +117,44 @@ def occlusion(
 
     Args:
         model: The model.
-        arrays: Features (1, T, D) and mask (1, T) of a person.
-        faces: The face in each frame to look at, by its row in the features.
+        people: Features (1, T, D) and mask (1, T) of each person, and the face in each frame to
+            look at, by its row in the features.
         features_of: Runs the CNN.
 
     Returns:
-        The contribution of each square by row, float64 (CELLS, CELLS), and of each region by name.
+        The contributions for each person.
     """
-    original, without_square, without_region = {}, {}, {}
-    for row, face in faces.items():
-        features = _features(face, features_of)
-        original[row] = features[:1]
-        without_square[row] = features[1 : 1 + CELLS**2]
-        without_region[row] = features[1 + CELLS**2 :]
-    before = replaced(arrays, original)
-    total = float(log_odds(model, before)[0])
+    faces = [face for _, by_row in people for face in by_row.values()]
+    features = features_of(version for face in faces for version in _versions(face))
+    each = iter(features.reshape(len(faces), CROPS_PER_FRAME, -1))
+    return [
+        _contributions(model, arrays, {row: next(each) for row in by_row})
+        for arrays, by_row in people
+    ]
+
+
+def _versions(face: FaceCrop) -> Iterator[FaceCrop]:
+    """Yield a crop with each square covered, then with each region covered."""
+    side = len(face.square_rgb)
+    regions = region_shares(face.landmarks, side, (side, side))
+    for square in covered(face.square_rgb, chain(square_masks(side), regions)):
+        yield FaceCrop(square, face.landmarks)
+
+
+def _contributions(
+    model: SequenceModel, arrays: Arrays, features: Mapping[int, npt.NDArray[np.floating]]
+) -> PartContributions:
+    """Return the contributions, from the features of the `_versions` of each frame."""
+    total = float(log_odds(model, arrays)[0])
     by_square = {
-        row: (total - log_odds(model, replaced(before, {row: changed}))).reshape(CELLS, CELLS)
-        for row, changed in without_square.items()
+        row: (total - log_odds(model, replaced(arrays, {row: rows[: CELLS**2]}))).reshape(
+            CELLS, CELLS
+        )
+        for row, rows in features.items()
     }
-    by_region = total - log_odds(model, replaced(before, without_region))
+    without_region = {row: rows[CELLS**2 :] for row, rows in features.items()}
+    by_region = total - log_odds(model, replaced(arrays, without_region))
     return by_square, dict(zip(REGIONS, by_region.tolist(), strict=True))
-
-
-def _features(face: FaceCrop, features_of: FeaturesOf) -> npt.NDArray[np.floating]:
-    """Return the features of a crop: uncovered, with each square, and each region covered."""
-    square, landmarks = face
-    side = len(square)
-    regions = region_shares(landmarks, side, (side, side))
-    covers = covered(square, chain(square_masks(side), regions))
-    crops = chain([square], covers)
-    batches = iter(lambda: list(islice(crops, _BATCH)), [])
-    return np.concatenate([features_of(batch, landmarks) for batch in batches])
 
 
 def enlarged_map(contributions: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:

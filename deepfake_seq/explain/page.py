@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -12,32 +12,23 @@ from deepfake_seq.explain import pictures
 from deepfake_seq.explain.clip_report import NO_PROOF, ClipReport
 from deepfake_seq.explain.drawing import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, TimelineDrawing, timeline
 from deepfake_seq.explain.explanation import MAX_MAPPED_PEOPLE, Explanation, PersonExplanation
-from deepfake_seq.explain.support import Support
 from deepfake_seq.explain.wording import (
+    BLOCK_NAMES,
     FAINT,
+    REGION_NAMES,
     factor,
-    headline,
     level_sentences,
     percent,
     region_summary,
-    support_sentence,
-    support_sentences,
 )
 from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.sequence.reports import html
+from deepfake_seq.support import Support
 from deepfake_seq.verdict import FAKE, REAL
-from deepfake_seq.verdict_text import in_plain_words
-
-BLOCK_NAMES = {"regions": "texture", "residual": "noise", "ela": "compression"}
-"""What the evidence blocks with regions measure."""
+from deepfake_seq.verdict_text import support_sentence, threshold_text
 
 MAX_PEOPLE = 6
 """Number of people, the most suspicious ones, who are shown with their frames."""
-
-_CROP_SIDE, _MAP_SIDE = 112, 220
-
-_FULL_COLOUR = 0.25
-"""Smallest contribution to the log-odds that is drawn with the full colour in a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +46,7 @@ class PersonView:
         region_summary: Which region stands out, in a sentence.
         blocks: For each face region its name, and its contribution through each of
             `person.blocks` as a factor of the odds.
-        maps: Caption, and JPEG files of crop, map and residual, of each mapped frame.
+        maps: The pictures of each mapped frame.
     """
 
     number: int
@@ -66,7 +57,7 @@ class PersonView:
     regions: tuple[tuple[str, str, str, float], ...]
     region_summary: str
     blocks: tuple[tuple[str, ...], ...]
-    maps: tuple[tuple[str, bytes, bytes, bytes], ...]
+    maps: tuple[pictures.MapPictures, ...]
 
 
 class PlaceBox(NamedTuple):
@@ -100,8 +91,7 @@ def render(report: ClipReport) -> str:
         __package__ or "",
         report=report,
         verdict=report.verdict,
-        headline=headline(report),
-        sentences=[*in_plain_words(report.verdict), *support_sentences(report)],
+        threshold=threshold_text(report.verdict),
         no_proof=NO_PROOF,
         levels=level_sentences(),
         people=[
@@ -135,7 +125,7 @@ def _person(
             caption += f", score {frame.score:.2f}"
         elif frame.log_odds is not None:
             caption += f", {factor(frame.log_odds)}"
-        crops.append((pictures.jpeg(frame.crop_rgb, _CROP_SIDE), caption))
+        crops.append((pictures.face(frame.crop_rgb), caption))
     regions = sorted(person.regions.items(), key=lambda item: -item[1])
     longest = max((abs(value) for _, value in regions), default=0.0)
     return PersonView(
@@ -145,34 +135,21 @@ def _person(
         timeline=None if person.log_odds is None else timeline(person, explanation, threshold),
         crops=tuple(crops),
         regions=tuple(
-            (name, factor(value), FAKE if value > 0 else REAL, abs(value) / max(longest, FAINT))
+            (
+                REGION_NAMES[name],
+                factor(value),
+                FAKE if value > 0 else REAL,
+                abs(value) / max(longest, FAINT),
+            )
             for name, value in regions
         ),
-        region_summary=region_summary(regions),
+        region_summary=region_summary(person.regions),
         blocks=tuple(
-            (name, *(factor(values[name]) for values in person.blocks.values()))
+            (REGION_NAMES[name], *(factor(values[name]) for values in person.blocks.values()))
             for name in (REGIONS if person.blocks else ())
         ),
-        maps=tuple(_maps(person)),
+        maps=tuple(pictures.maps_of(person)),
     )
-
-
-def _maps(person: PersonExplanation) -> Iterator[tuple[str, bytes, bytes, bytes]]:
-    strongest = max((abs(found.log_odds).max() for found in person.maps), default=0.0)
-    for found in person.maps:
-        frame = person.frames[found.row]
-        values = found.log_odds
-        caption = (
-            f"{frame.pts_seconds:.2f} s: single squares change the odds of fake by factors from "
-            f"{math.exp(max(values.min(), -50)):.2f} to {math.exp(min(values.max(), 50)):.2f}"
-        )
-        coloured = pictures.overlay(frame.crop_rgb, values, max(float(strongest), _FULL_COLOUR))
-        yield (
-            caption,
-            pictures.jpeg(frame.crop_rgb, _MAP_SIDE),
-            pictures.jpeg(coloured, _MAP_SIDE),
-            pictures.jpeg(pictures.residual_picture(found.residual_rgb), _MAP_SIDE),
-        )
 
 
 def _places(people: Sequence[tuple[int, PersonExplanation]]) -> list[PlaceView]:

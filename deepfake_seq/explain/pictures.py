@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_seq.explain.capture import Image
+from deepfake_seq.explain.explanation import PersonExplanation
 from deepfake_seq.explain.occlusion import enlarged_map
 from deepfake_seq.extract.evidence.residual import ZERO
 
 _QUALITY = 85
+_FACE_SIDE, _MAP_SIDE = 112, 220
+"""Size in pixels of the pictures."""
+
+_FULL_COLOUR = 0.25
+"""Smallest contribution to the log-odds that is drawn with the full colour in a map."""
+
 _MAX_OPACITY = 0.65
 _FAKE_RGB, _REAL_RGB = (214, 40, 30), (30, 90, 200)
 """Colours of the parts that speak for fake and for real."""
@@ -19,6 +30,46 @@ _RESIDUAL_CHANNEL = 1
 """The 5×5 filter, which leaves the least of the picture itself."""
 
 _AMPLIFICATION = 4
+
+
+class MapPictures(NamedTuple):
+    """The pictures of a mapped frame, as JPEG files.
+
+    Attributes:
+        caption: When the frame is shown, and how much single squares contribute.
+        crop: The crop.
+        coloured: The crop with the contributions as colours.
+        residual: The noise of the crop.
+    """
+
+    caption: str
+    crop: bytes
+    coloured: bytes
+    residual: bytes
+
+
+def face(crop_rgb: Image) -> bytes:
+    """Return a small picture of a face."""
+    return jpeg(crop_rgb, _FACE_SIDE)
+
+
+def maps_of(person: PersonExplanation) -> Iterator[MapPictures]:
+    """Yield the pictures of each of `person.maps`, with the same scale of colours."""
+    strongest = max((abs(found.log_odds).max() for found in person.maps), default=0.0)
+    for found in person.maps:
+        frame = person.frames[found.row]
+        values = found.log_odds
+        caption = (
+            f"{frame.pts_seconds:.2f} s: single squares change the odds of fake by factors from "
+            f"{math.exp(max(values.min(), -50)):.2f} to {math.exp(min(values.max(), 50)):.2f}"
+        )
+        coloured = overlay(frame.crop_rgb, values, max(float(strongest), _FULL_COLOUR))
+        yield MapPictures(
+            caption,
+            jpeg(frame.crop_rgb, _MAP_SIDE),
+            jpeg(coloured, _MAP_SIDE),
+            jpeg(residual_picture(found.residual_rgb), _MAP_SIDE),
+        )
 
 
 def jpeg(image_rgb: Image, side: int | None = None) -> bytes:

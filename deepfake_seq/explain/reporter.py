@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
 from deepfake_seq import __version__
 from deepfake_seq.config import ExecutionConfig, ExplainConfig, PredictConfig
-from deepfake_seq.errors import UsageError
 from deepfake_seq.explain.capture import Captures
 from deepfake_seq.explain.clip_report import ClipReport
 from deepfake_seq.explain.explanation import Explainer
 from deepfake_seq.explain.provenance import read_provenance
 from deepfake_seq.explain.run_facts import read_run_facts
-from deepfake_seq.explain.support import support_of
 from deepfake_seq.predict import Predictor, SubmittedClip, WeightsOverride
+from deepfake_seq.support import support_of
 
 _PACKAGES = ("numpy", "av", "opencv-contrib-python-headless", "openvino", "keras")
 
@@ -47,20 +45,19 @@ class Reporter:
         run_folder: Path of the run directory.
         execution: Workers and other settings that do not change the features.
         override: Paths of weights files that have been moved.
-        predict: Which people and which time of each clip to judge; clips are not divided into
-            windows.
+        predict: Which people and which time of each clip to judge. If clips are divided into
+            windows, the people in the most suspicious one are explained.
         config: What the reports contain.
         clips: Maximum number of clips, if known.
         on_stage: See `Predictor`.
+        on_verdict: Called with each report before maps are added to it.
 
     Attributes:
-        predictor: Classifies the clips. Where clips arrive one by one, `submit` them to it, and
-            give those that it has `extracted` to `report`.
+        predictor: Classifies the clips.
 
     Raises:
         RunError: The run cannot be read, or other weights or versions would change its features.
         WeightsError: A weights file is missing.
-        UsageError: `predict` has windows.
     """
 
     def __init__(
@@ -73,13 +70,10 @@ class Reporter:
         *,
         clips: int | None = None,
         on_stage: Callable[[Path, str], None] = lambda path, stage: None,
+        on_verdict: Callable[[ClipReport], None] = lambda report: None,
     ) -> None:
-        if predict.window_seconds is not None:
-            raise UsageError(
-                "a report is on a clip as a whole, or the part from --start to --end. Received: "
-                f"windows of {predict.window_seconds:g} s"
-            )
         self._config = config
+        self._on_verdict = on_verdict
         self._run = read_run_facts(run_folder)
         self._captures = Captures()
         self.predictor = Predictor(
@@ -90,6 +84,7 @@ class Reporter:
             clips=clips,
             on_stage=on_stage,
             on_people=self._captures.add,
+            on_part=self._keep_most_suspicious,
         )
         self._explainer = Explainer(
             self.predictor.model,
@@ -98,11 +93,17 @@ class Reporter:
             config.explain,
         )
         self._started: dict[int, datetime] = {}
+        self._deciding: dict[int, tuple[float, int]] = {}
+        """Suspicion and negative position of the most suspicious part of each clip so far."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See `Predictor.close`."""
         self.predictor.close()
 
     def reports(self, paths: Iterable[Path]) -> Iterator[tuple[int, ClipReport]]:
@@ -126,25 +127,39 @@ class Reporter:
         for clip in self.predictor.extracted(seconds):
             yield clip.number, self._report(clip)
 
+    def _keep_most_suspicious(self, clip: SubmittedClip, part: int) -> None:
+        """Forget what was captured of a window, or of the one that it surpasses."""
+        if len(clip.parts) == 1:
+            return
+        found = (self.predictor.suspicion(clip, part), -part)
+        before = self._deciding.get(clip.number)
+        if before is None or found > before:
+            self._deciding[clip.number] = found
+        if before is not None:
+            _, position = min(found, before)
+            self._captures.take(clip.video_id(-position))
+
     def _report(self, clip: SubmittedClip) -> ClipReport:
         predictor = self.predictor
-        records = clip.records[0]
+        _, position = self._deciding.pop(clip.number, (0.0, 0))
+        part = -position
         verdict = predictor.verdict(clip)
-        explanation = self._explainer.explain(
-            verdict, records, self._captures.take(clip.video_id())
-        )
-        support = partial(support_of, decision=verdict.decision)
+        captured = self._captures.take(clip.video_id(part))
+        records = clip.records[part]
+        explanation = self._explainer.explain(verdict, records, captured, clip.parts[part])
         supports = [
             None
             if person.log_odds is None
-            else support(person.verdict.verdict, log_odds=person.log_odds)
+            else support_of(
+                person.verdict.verdict, person.log_odds, verdict.decision, person.verdict.matched
+            )
             for person in explanation.people
         ]
         deciding = [
             one for one, person in zip(supports, verdict.people, strict=True)
             if one is not None and person.score == verdict.score
         ]  # fmt: skip
-        return ClipReport(
+        report = ClipReport(
             verdict=verdict,
             support=deciding[0] if deciding else None,
             people_support=tuple(supports),
@@ -155,6 +170,12 @@ class Reporter:
             versions=versions(),
             command=self._config.command,
             started=_seconds(self._started.pop(clip.number)),
+            finished=_seconds(datetime.now(UTC)),
+        )
+        self._on_verdict(report)
+        return replace(
+            report,
+            explanation=self._explainer.with_maps(explanation, records, captured),
             finished=_seconds(datetime.now(UTC)),
         )
 

@@ -48,10 +48,10 @@ def frame_contributions(model: SequenceModel, arrays: Arrays) -> FrameContributi
     features, mask = arrays
     count = int(mask.sum())
     rows = features[0, :count]
-    alone = [rows[[at]] for at in range(count)]
+    own = mean_logits(model.members, (rows[:, None], np.ones((count, 1), dtype=np.bool_)))
     others = [np.delete(rows, at, axis=0) for at in range(count)]
-    logits = mean_logits(model.members, _batch([rows, *alone, *others], features.shape[1]))
-    total, own, without = logits[0], logits[1 : count + 1], logits[count + 1 :]
+    logits = mean_logits(model.members, _batch([rows, *others], count))
+    total, without = logits[0], logits[1:]
     calibration = model.calibration
     if _is_mean(total, own, without):
         log_odds = calibration.slope * own + calibration.intercept

@@ -17,11 +17,11 @@ from deepfake_seq.augment.masks import REACH, SIDE
 from deepfake_seq.config import ModelConfig
 from deepfake_seq.explain.occlusion import (
     CELLS,
-    FaceCrop,
     covered,
     occlusion,
     square_masks,
 )
+from deepfake_seq.extract.evidence import FaceCrop
 from deepfake_seq.face_regions import FIXED_LANDMARKS
 from deepfake_seq.sequence.models.networks import LogisticNetwork
 from deepfake_seq.sequence.runs.run import SequenceModel
@@ -89,9 +89,12 @@ def model() -> SequenceModel:
 
 def explained(model: SequenceModel, images: Images) -> Any:
     faces = {row: FaceCrop(images[row], LANDMARKS) for row in TELLING}
-    return occlusion(
-        model, arrays_of(images), faces, lambda squares, _: cell_colours(np.stack(squares))
+    (found,) = occlusion(
+        model,
+        [(arrays_of(images), faces)],
+        lambda crops: cell_colours(np.stack([crop.square_rgb for crop in crops])),
     )
+    return found
 
 
 def test_a_forged_mouth_is_named(model: SequenceModel) -> None:

@@ -18,14 +18,15 @@ from deepfake_seq.explain.capture import CapturedClip, SampledFrame
 from deepfake_seq.explain.clip_report import ClipReport, document
 from deepfake_seq.explain.drawing import timeline
 from deepfake_seq.explain.explanation import Explainer, PersonExplanation
+from deepfake_seq.explain.occlusion import CROPS_PER_FRAME
 from deepfake_seq.explain.page import MAX_PEOPLE, render
 from deepfake_seq.explain.provenance import Provenance
 from deepfake_seq.explain.run_facts import ErrorRate, RunFacts
-from deepfake_seq.explain.support import support_of
-from deepfake_seq.explain.wording import factor, headline
+from deepfake_seq.explain.wording import factor
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.faces.people import Person
 from deepfake_seq.extract.video.file_facts import FileFacts
+from deepfake_seq.support import support_of
 from deepfake_seq.verdict import classify
 
 FRAMES = 16
@@ -64,9 +65,9 @@ class ExactMean(Mean):
         return super().logits((arrays[0].astype(np.float64), arrays[1]))
 
 
-def blocks_of(squares: Any, _: Any) -> Any:
+def blocks_of(faces: Any) -> Any:
     """Return the mean grey level of each crop as its features."""
-    means = np.array([square.mean() / 255 for square in squares], dtype=np.float32)
+    means = np.array([square.mean() / 255 for square, _ in faces], dtype=np.float32)
     return {"features": np.repeat(means[:, None], 8, axis=1)}
 
 
@@ -83,7 +84,8 @@ def report(*shifts: float, maps: int = 1, path: str = "clip.mp4") -> ClipReport:
     people = tuple(person(50.0 * at) for at in range(len(shifts)))
     verdict = classify(records, Path(path), model, Path("runs/x"))
     explainer = Explainer(model, Resolved(), blocks_of, ExplainConfig(maps=maps))  # type: ignore[arg-type]
-    explanation = explainer.explain(verdict, records, CapturedClip(frames, (8,), people, 2.0))
+    clip = CapturedClip(frames, (8,), people, 2.0)
+    explanation = explainer.with_maps(explainer.explain(verdict, records, clip), records, clip)
     supports = tuple(
         person.log_odds and support_of(person.verdict.verdict, person.log_odds, model.decision)
         for person in explanation.people
@@ -131,7 +133,7 @@ def test_text_from_files_is_escaped() -> None:
 
 def test_an_inconclusive_person_is_shown_with_the_reason() -> None:
     made = report(0.0)
-    assert headline(made) == "Inconclusive: no verdict"
+    assert made.headline == "Inconclusive"
     text = text_of(render(made))
     assert "its score is in the run's abstention band" in text
     assert "Timeline" in text, "the score exists, so the frames are shown"
@@ -153,7 +155,7 @@ def test_maps_cover_at_most_two_people() -> None:
     made = report(0.5, 0.6, 0.7)
     mapped = [bool(person.maps) for person in made.explanation.people]
     assert mapped == [False, True, True]
-    assert made.explanation.map_crops == 2 * 43
+    assert made.explanation.map_crops == 2 * CROPS_PER_FRAME
     assert (
         document(made)["explanation"]["people"][1]["maps"][0]["frame"]
         == made.explanation.people[1].maps[0].row
@@ -172,7 +174,7 @@ def test_no_region_is_named_if_all_contribute_about_the_same() -> None:
     page = render(with_regions(made, explained, mouth=0.6, eyes=0.55, nose=0.5))
     assert "No region stands out" in page
     page = render(with_regions(made, explained, mouth=0.6, eyes=0.1, nose=0.0))
-    assert "The mouth speaks most for fake" in page
+    assert "The part that speaks most for fake: mouth." in page
     page = render(with_regions(made, explained, mouth=-0.6, eyes=0.01, nose=0.0))
     assert "No region speaks for fake" in page
 
