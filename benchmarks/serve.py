@@ -1,11 +1,11 @@
 """Load `deepseq serve` with clips from several clients, and count what comes back.
 
-python benchmarks/serve.py RUN CLIP... [--total 200] [--clients 8]
+python benchmarks/serve.py RUN CLIP... [--total 200] [--clients 8] [--maps 0]
 
 Starts a server on a free port of this machine and sends the clips again and again from several
 clients, each of which sends its next clip when the last one is done, as the page does. The
 baseline is `deepseq predict` on the same number of clips. Prints the time from the first byte of a
-clip to its verdict (p50 and p95), clips per second and the ratio to the baseline, and the maximum
+clip to its report (p50 and p95), clips per second and the ratio to the baseline, and the maximum
 resident memory of the server and of its worker in each quarter of the clips. Fails if a clip is
 lost, doubled or gets another verdict than from `predict`, or if the memory of a process in the last
 quarter is more than 1.1 times that in the second one.
@@ -50,7 +50,7 @@ def send(client: httpx.Client, clip: Path, name: str) -> httpx.Response:
 
 
 def classify(client: httpx.Client, clip: Path, name: str) -> tuple[dict[str, object], float]:
-    """Send a clip and wait for its verdict; return the job and the time it takes."""
+    """Send a clip and wait for its report; return the job and the time it takes."""
     begin = time.monotonic()
     while (
         response := client.post("/v1/clips", content=clip.read_bytes(), params={"name": name})
@@ -122,12 +122,14 @@ def main() -> None:
     parser.add_argument("clip", type=Path, nargs="+")
     parser.add_argument("--total", type=int, default=200)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--maps", type=int, default=0)
     options = parser.parse_args()
     clips, total = options.clip, options.total
     expected, seconds = predict(options.run, [clips[at % len(clips)] for at in range(total)])
     print(f"predict: {total} clips in {seconds:.1f} s, {total / seconds:.2f} a second")
     with tempfile.TemporaryDirectory() as spool:
         arguments = [*DEEPSEQ, "serve", "--run", str(options.run), "--port", "0", "--spool", spool]
+        arguments += ["--maps", str(options.maps)]
         server = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
         try:
             assert server.stderr is not None
@@ -145,18 +147,20 @@ def main() -> None:
             server.terminate()
             server.wait()
         left = [path.name for path in Path(spool).glob("*.clip")]
+        reports = [path.stat().st_size for path in Path(spool).glob("*.html")]
     check(load.jobs, total, expected)
     print(
         f"serve:   {total} clips in {served:.1f} s from {options.clients} clients, "
         f"{total / served:.2f} a second, {seconds / served:.2f} x predict"
     )
     p50, p95 = statistics.median(load.seconds), statistics.quantiles(load.seconds, n=20)[18]
-    print(f"from sending a clip to its verdict: p50 {p50:.2f} s, p95 {p95:.2f} s")
+    print(f"from sending a clip to its report: p50 {p50:.2f} s, p95 {p95:.2f} s")
     for name, peaks in load.peaks.items():
         text = ", ".join(f"{peak / 1e6:.0f} MB" for peak in peaks)
         print(
             f"memory of the {name} in each quarter: {text}; {peaks[3] / peaks[1]:.3f} x the second"
         )
+    print(f"reports: {len(reports)}, {statistics.mean(reports) / 1e3:.0f} kB on average")
     print(f"lost 0, doubled 0, wrong 0; clips left on the disk: {len(left)}")
     sys.exit(bool(left) or any(peaks[3] > 1.1 * peaks[1] for peaks in load.peaks.values()))
 

@@ -27,6 +27,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+"""Policy of files that are saved: if a browser shows one anyway, nothing in it is loaded or run."""
+
 
 class AccessControl:
     """ASGI middleware that refuses requests which the page or a client would not send.
@@ -56,7 +59,9 @@ class AccessControl:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                sent = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    sent.setdefault(name, value)
             await send(message)
 
         headers = Headers(scope=scope)

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +21,7 @@ from starlette.routing import Route
 
 from deepfake_seq import __version__
 from deepfake_seq.config import ServeConfig
-from deepfake_seq.serve.access import AccessControl, refuse
+from deepfake_seq.serve.access import SANDBOX, AccessControl, refuse
 from deepfake_seq.serve.dispatcher import Dispatcher
 from deepfake_seq.serve.jobs import QUEUED, ClipJob, JobTable, QueueFullError
 from deepfake_seq.serve.openapi import document
@@ -69,6 +71,8 @@ def build_app(service: Service) -> Starlette:
         Route("/v1/clips", api.add, methods=["POST"]),
         Route("/v1/clips/{id}", api.show),
         Route("/v1/clips/{id}", api.remove, methods=["DELETE"]),
+        Route("/v1/clips/{id}/report", api.report),
+        Route("/v1/clips/{id}/report.json", api.report_document),
     ]
     return Starlette(
         routes=routes,
@@ -144,6 +148,31 @@ class _Api:
         removed = await run_in_threadpool(self._service.jobs.remove, request.path_params["id"])
         return Response(status_code=204) if removed else _no_clip()
 
+    async def report(self, request: Request) -> Response:
+        return await self._saved(request, self._service.spool.page, "html", "text/html")
+
+    async def report_document(self, request: Request) -> Response:
+        return await self._saved(request, self._service.spool.document, "json", "application/json")
+
+    async def _saved(
+        self, request: Request, path_of: Callable[[str], Path], suffix: str, media_type: str
+    ) -> Response:
+        """Return a file of a report, to be saved rather than shown."""
+        job = self._service.jobs.get(request.path_params["id"])
+        if job is None:
+            return _no_clip()
+        try:
+            content = await run_in_threadpool(path_of(job.id).read_bytes)
+        except FileNotFoundError:
+            return refuse(404, "there is no report on this clip, or not yet")
+        name = quote(f"{job.name}.{suffix}", errors="replace")
+        headers = {
+            "Content-Disposition": f'attachment; filename="report.{suffix}"; '
+            f"filename*=UTF-8''{name}",
+            "Content-Security-Policy": SANDBOX,
+        }
+        return Response(content, media_type=media_type, headers=headers)
+
     def _describe(self, job: ClipJob) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "id": job.id,
@@ -155,7 +184,9 @@ class _Api:
             "state": job.state,
             "stage": job.stage,
             "result": job.result,
+            "headline": job.headline,
             "explanation": job.explanation,
+            "report": f"/v1/clips/{job.id}/report" if job.report_bytes else None,
             "error": job.error,
         }
         if job.state == QUEUED:

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from multiprocessing import connection as connections
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,15 @@ from deepfake_seq.errors import DeepseqError
 from deepfake_seq.sequence.runs import run
 from deepfake_seq.serve.jobs import DONE, FAILED, QUEUED, RUNNING, ClipJob, JobTable
 from deepfake_seq.serve.spool import Spool
-from deepfake_seq.serve.worker import PredictorConfig, Task, TaskReport, work
+from deepfake_seq.serve.worker import (
+    ClassifiedClip,
+    PredictorConfig,
+    Task,
+    TaskReport,
+    work,
+)
 from deepfake_seq.verdict import CRASH, INCONCLUSIVE, Verdict
-from deepfake_seq.verdict_text import in_plain_words
+from deepfake_seq.verdict_text import headline, in_plain_words
 
 _LOG = logging.getLogger(__name__)
 
@@ -121,7 +127,7 @@ class Dispatcher:
                 return
             if job.id not in self._sent:
                 self._sent[job.id] = job
-                self._send(Task(Path(job.run), self._spool.clip(job.id)))
+                self._send(Task(Path(job.run), self._spool.clip(job.id), job.name))
 
     def _send(self, task: Task) -> None:
         try:
@@ -145,17 +151,15 @@ class Dispatcher:
             return
         name = notice.clip.stem
         if notice.stage:
-            self._jobs.update(name, state=RUNNING, stage=notice.stage)
+            known = _values(notice.result) if notice.result else {}
+            self._jobs.update(name, state=RUNNING, stage=notice.stage, **known)
             return
         job = self._sent.pop(name)
-        if notice.verdict is None:
+        if notice.result is None:
             self._jobs.finish(name, state=FAILED, error=notice.error)
         else:
-            self._finish(job, notice.verdict, in_plain_words(notice.verdict))
-
-    def _finish(self, job: ClipJob, verdict: Verdict, explanation: tuple[str, ...]) -> None:
-        result = asdict(replace(verdict, path=job.name))
-        self._jobs.finish(job.id, state=DONE, result=result, explanation=explanation)
+            result = notice.result
+            self._jobs.finish(job.id, result.report, state=DONE, **_values(result))
 
     def _replace_process(self) -> None:
         """Start another process after one has died, and decide what becomes of its clips."""
@@ -168,7 +172,9 @@ class Dispatcher:
             if current is None or current.state != RUNNING:
                 continue
             began = True
-            if job.deaths + 1 >= _MAX_DEATHS:
+            if current.result is not None:  # it died while it explained the verdict
+                self._jobs.finish(name, state=DONE)
+            elif job.deaths + 1 >= _MAX_DEATHS:
                 self._give_up(job, how)
             else:
                 self._jobs.update(name, state=QUEUED, stage="", deaths=job.deaths + 1)
@@ -206,7 +212,8 @@ class Dispatcher:
             run=str(folder),
             cause=CRASH,
         )
-        self._finish(job, verdict, in_plain_words(verdict))
+        words = headline(verdict, None), in_plain_words(verdict, None)
+        self._jobs.finish(job.id, state=DONE, **_values(ClassifiedClip(verdict, *words)))
 
     def _start_process(self) -> None:
         # Spawned, because forking a process with threads is not safe. Not a daemon, because it
@@ -228,6 +235,15 @@ class Dispatcher:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _values(result: ClassifiedClip) -> dict[str, Any]:
+    """Return the attributes of a job that a result determines."""
+    return {
+        "result": asdict(result.verdict),
+        "headline": result.headline,
+        "explanation": result.sentences,
+    }
 
 
 def _end_of(exit_code: int | None) -> str:

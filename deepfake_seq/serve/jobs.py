@@ -19,6 +19,9 @@ OPEN_STATES = frozenset({QUEUED, RUNNING})
 _MAX_RESULTS = 10_000
 """Number of results that are kept: about 50 MB."""
 
+_MAX_REPORT_BYTES = 1 << 30
+"""Size of all reports beyond which the oldest ones are deleted."""
+
 
 class QueueFullError(Exception):
     """As many clips as permitted are uploaded or not done."""
@@ -35,11 +38,13 @@ class ClipJob:
         created: Time when the upload was complete, in seconds since 1970.
         size_bytes: Size of the clip.
         state: `queued`, `running`, `done`, or `failed` if the server could not classify clips.
-        stage: Stage that a running clip has reached: `decode`, `detect` or `cnn`.
+        stage: Stage that a running clip has reached: `decode`, `detect`, `cnn` or `explain`.
         deaths: Number of times that the worker died while it classified the clip.
         finished: Time when it was done; None before.
-        result: Verdict as plain values; None unless `done`.
+        result: Verdict as plain values; None before the stage `explain`, and if the clip failed.
+        headline: The verdict and its strength in a few words.
         explanation: What the verdict means, in sentences.
+        report_bytes: Size of the report; 0 if there is none.
         error: Why the clip failed.
     """
 
@@ -53,7 +58,9 @@ class ClipJob:
     deaths: int = 0
     finished: float | None = None
     result: dict[str, Any] | None = None
+    headline: str = ""
     explanation: tuple[str, ...] = ()
+    report_bytes: int = 0
     error: str = ""
 
     @property
@@ -71,16 +78,24 @@ class JobTable:
         spool: Folder of the uploads and results.
         limit: Maximum number of clips that are being uploaded or not done.
         max_results: Maximum number of results that are kept.
+        max_report_bytes: Maximum size of all reports together.
 
     Attributes:
         on_change: Called when a clip was added or removed.
     """
 
-    def __init__(self, spool: Spool, limit: int, max_results: int = _MAX_RESULTS) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        limit: int,
+        max_results: int = _MAX_RESULTS,
+        max_report_bytes: int = _MAX_REPORT_BYTES,
+    ) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self._spool = spool
         self._limit = limit
         self._max_results = max_results
+        self._max_report_bytes = max_report_bytes
         self._lock = threading.Lock()
         self._uploads = 0
         self._jobs: dict[str, ClipJob] = {}
@@ -138,12 +153,21 @@ class JobTable:
             job = self._jobs[job_id] = replace(job, **changes)
         return job
 
-    def finish(self, job_id: str, **changes: Any) -> None:
-        """Save what became of a clip, and delete its file; does nothing if it was removed."""
+    def finish(
+        self, job_id: str, report: tuple[bytes, bytes] | None = None, **changes: Any
+    ) -> None:
+        """Save what became of a clip, and delete its file; does nothing if it was removed.
+
+        Args:
+            job_id: Id of the clip.
+            report: Its report as an HTML file and as a JSON document, if there is one.
+            **changes: Attributes of the clip.
+        """
         job = self._jobs.get(job_id)
         if job is None or not job.is_open:
             return
-        job = replace(job, finished=time.time(), stage="", **changes)
+        size = self._save_report(job_id, report) if report else 0
+        job = replace(job, finished=time.time(), stage="", report_bytes=size, **changes)
         try:
             self._spool.save(job_id, asdict(job))
         except OSError as error:  # the result is still shown, until the server ends
@@ -170,16 +194,38 @@ class JobTable:
     def remove_old(self, seconds: float) -> None:
         """Delete the results that are older than this, and the oldest ones if there are too many.
 
+        The oldest reports are deleted if all of them are too large; their results are kept.
+
         Args:
             seconds: Maximum age.
         """
         before = time.time() - seconds
         with self._lock:
             results = [job for job in self._jobs.values() if not job.is_open]
-        too_many = len(results) - self._max_results
-        for number, job in enumerate(sorted(results, key=lambda job: job.finished or 0.0)):
-            if number < too_many or (job.finished or 0.0) < before:
+        size = 0
+        newest_first = sorted(results, key=lambda job: job.finished or 0.0, reverse=True)
+        for number, job in enumerate(newest_first):
+            size += job.report_bytes
+            if number >= self._max_results or (job.finished or 0.0) < before:
                 self.remove(job.id)
+            elif job.report_bytes and size > self._max_report_bytes:
+                self._remove_report(job)
+
+    def _save_report(self, job_id: str, report: tuple[bytes, bytes]) -> int:
+        """Save a report; return its size, or 0 if that failed."""
+        try:
+            self._spool.save_report(job_id, *report)
+        except OSError as error:
+            _LOG.warning("a report cannot be saved: %s", error.strerror or error)
+            self._spool.remove_report(job_id)
+            return 0
+        return sum(map(len, report))
+
+    def _remove_report(self, job: ClipJob) -> None:
+        with self._lock:
+            if job.id in self._jobs:
+                self._jobs[job.id] = replace(job, report_bytes=0)
+        self._spool.remove_report(job.id)
 
     def _count_open(self) -> int:
         return sum(job.is_open for job in self._jobs.values())

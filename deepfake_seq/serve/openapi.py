@@ -52,7 +52,7 @@ _JOB = {
         "finished": {"type": ["number", "null"], "description": "Seconds since 1970."},
         "state": {"enum": ["queued", "running", "done", "failed"]},
         "stage": {
-            "enum": ["", "decode", "detect", "cnn"],
+            "enum": ["", "decode", "detect", "cnn", "explain"],
             "description": "Stage that a running clip has reached.",
         },
         "position": {
@@ -61,13 +61,18 @@ _JOB = {
         },
         "result": {
             "description": "The verdict, one element of the list of `predict --json`; `path` is "
-            "the name of the clip. Null unless the state is `done`.",
+            "the name of the clip. Null before the stage `explain`, and if the clip failed.",
             "oneOf": [{"$ref": "#/components/schemas/Verdict"}, {"type": "null"}],
         },
+        "headline": {**_TEXT, "description": "The verdict and its strength in a few words."},
         "explanation": {
             "type": "array",
             "items": _TEXT,
             "description": "What the verdict means, in sentences.",
+        },
+        "report": {
+            "type": ["string", "null"],
+            "description": "Path of the report on the clip; null if there is none.",
         },
         "error": {**_TEXT, "description": "Why the clip failed, if the state is `failed`."},
     },
@@ -77,6 +82,7 @@ _JOB = {
 def _paths(config: ServeConfig) -> dict[str, Any]:
     clip_id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
     not_found = {"404": _error("There is no such clip, or its result was deleted.")}
+    no_report = {"404": _error("There is no report on this clip, or not yet.")}
     return {
         "/v1/clips": {
             "post": {
@@ -124,6 +130,28 @@ def _paths(config: ServeConfig) -> dict[str, Any]:
                 "parameters": [clip_id],
                 "responses": {"204": {"description": "It was deleted."}, **not_found},
             },
+        },
+        "/v1/clips/{id}/report": {
+            "get": {
+                "summary": "The report on a clip that is done: one HTML file that loads nothing.",
+                "parameters": [clip_id],
+                "responses": {
+                    "200": {"description": "The report.", "content": {"text/html": {}}},
+                    **no_report,
+                },
+            }
+        },
+        "/v1/clips/{id}/report.json": {
+            "get": {
+                "summary": "The report as the JSON document of `deepseq report`, with pictures: "
+                "JPEG files as `data:` URLs, `face` of each person, and `crop`, `coloured` and "
+                "`residual` of each map.",
+                "parameters": [clip_id],
+                "responses": {
+                    "200": {"description": "The report.", "content": {"application/json": {}}},
+                    **no_report,
+                },
+            }
         },
         "/v1/about": {
             "get": {

@@ -1,4 +1,7 @@
-"""The folder of uploaded clips and their results: `ID.clip` and `ID.json`.
+"""The folder of uploaded clips and their results.
+
+For each clip, it has `ID.clip` until the clip is done, `ID.json` with what is known of it, and its
+report as `ID.html` and `ID.report`, a JSON document.
 
 Ids are drawn at random here; no name from a client becomes part of a path.
 """
@@ -18,6 +21,7 @@ from deepfake_seq.errors import DeepseqError, RunError, UsageError
 from deepfake_seq.untrusted import decode
 
 _MAX_JOB_BYTES = 1 << 24
+_CLIP, _PAGE, _DOCUMENT = ".clip", ".html", ".report"
 _T = TypeVar("_T")
 
 
@@ -63,11 +67,24 @@ class Spool:
 
     def clip(self, name: str) -> Path:
         """Return the path of a clip."""
-        return self.folder / f"{name}.clip"
+        return self.folder / f"{name}{_CLIP}"
+
+    def page(self, name: str) -> Path:
+        """Return the path of the HTML file of a report."""
+        return self.folder / f"{name}{_PAGE}"
+
+    def document(self, name: str) -> Path:
+        """Return the path of the JSON document of a report."""
+        return self.folder / f"{name}{_DOCUMENT}"
 
     def save(self, name: str, values: dict[str, Any]) -> None:
         """Write what is known of a clip."""
         atomic.write_json(self._about(name), values)
+
+    def save_report(self, name: str, page: bytes, document: bytes) -> None:
+        """Write a report."""
+        atomic.write_bytes(self.page(name), page)
+        atomic.write_bytes(self.document(name), document)
 
     def load(self, kind: type[_T]) -> Iterator[tuple[str, _T]]:
         """Yield id and what is known of each clip; delete unfinished uploads and damaged files.
@@ -75,9 +92,11 @@ class Spool:
         Args:
             kind: Type of the saved values.
         """
-        clips = (path for path in self.folder.glob("*.clip") if not self._about(path.stem).exists())
-        for path in (*clips, *self.folder.glob(f"{atomic.TEMPORARY_PREFIX}*")):
-            path.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            is_part = path.suffix in (_CLIP, _PAGE, _DOCUMENT)
+            is_unknown = is_part and not self._about(path.stem).exists()
+            if is_unknown or path.name.startswith(atomic.TEMPORARY_PREFIX):
+                path.unlink(missing_ok=True)
         for path in self.folder.glob("*.json"):
             try:
                 yield path.stem, decode(path, kind, _MAX_JOB_BYTES)
@@ -88,9 +107,15 @@ class Spool:
         """Delete the file of a clip, if it exists."""
         self.clip(name).unlink(missing_ok=True)
 
+    def remove_report(self, name: str) -> None:
+        """Delete a report, if it exists."""
+        self.page(name).unlink(missing_ok=True)
+        self.document(name).unlink(missing_ok=True)
+
     def remove(self, name: str) -> None:
         """Delete a clip and what is known of it."""
         self.remove_clip(name)
+        self.remove_report(name)
         self._about(name).unlink(missing_ok=True)
 
     def _about(self, name: str) -> Path:

@@ -17,9 +17,11 @@ from typing import Any
 import brightness
 import pytest
 from brightness import BRIGHT, DARK, MIDDLE, write_grey, write_two_people
-from serving import RunningServer, children_of, running
+from children import children_of
+from serving import RunningServer, running
 
 from deepfake_seq.config import ExecutionConfig
+from deepfake_seq.face_regions import REGIONS
 from deepfake_seq.predict import predict
 
 LIMITS = {"upload_bytes": 1_000_000, "clip_seconds": 3.0, "idle_seconds": 0.5, "queue": 60}
@@ -84,6 +86,36 @@ def test_the_answer_says_where_to_look_and_what_is_going_on(
     assert "does not prove" in done["explanation"][0]
 
 
+def test_a_clip_has_a_report_to_be_saved(run: Path, tmp_path: Path) -> None:
+    clip = write_two_people(tmp_path / "two.mp4")
+    with running(tmp_path, run, maps=1) as server:
+        job = server.send(clip, name='an "odd" näme.mp4')
+        assert server.client.get(f"/v1/clips/{job['id']}/report").status_code == 404
+        done = server.wait(job)
+        assert done["report"] == f"/v1/clips/{job['id']}/report"
+        page = server.client.get(done["report"])
+        document = server.client.get(f"{done['report']}.json").json()
+        assert server.client.delete(f"/v1/clips/{job['id']}").status_code == 204
+        assert server.client.get(done["report"]).status_code == 404
+        assert not list(server.spool.glob(f"{job['id']}*"))
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Disposition"] == (
+        "attachment; filename=\"report.html\"; filename*=UTF-8''an%20%22odd%22%20n%C3%A4me.mp4.html"
+    )
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert "an &#34;odd&#34; näme.mp4" in page.text and str(tmp_path / "spool") not in page.text
+    assert done["headline"] in page.text and "<script" not in page.text
+    assert document["clip"] == done["result"]
+    assert (document["headline"], document["sentences"]) == (done["headline"], done["explanation"])
+    for person in document["explanation"]["people"]:
+        (found,) = person["maps"]
+        pictures = [person["face"], *(found[name] for name in ("crop", "coloured", "residual"))]
+        assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
+        assert list(person["regions"]) == list(REGIONS)
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -102,7 +134,7 @@ def test_the_name_of_a_clip_is_only_shown(server: RunningServer, name: str, show
     assert done["name"] == shown == done["result"]["path"]
     assert re.fullmatch("[0-9a-f]{32}", job["id"])
     names = {path.name for path in server.spool.iterdir()} - {"lock"}
-    assert all(re.fullmatch(r"[0-9a-f]{32}\.(clip|json)", name) for name in names)
+    assert all(re.fullmatch(r"[0-9a-f]{32}\.(clip|json|html|report)", name) for name in names)
     assert {path.name for path in server.spool.parent.iterdir()} == {"spool"}
 
 
@@ -175,6 +207,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: RunningServer) -> None
     assert clips_in(server) == []
 
 
+@pytest.mark.slow
 def test_fifty_clips_at_once_are_neither_lost_nor_mixed_up(
     server: RunningServer, tmp_path: Path
 ) -> None:
@@ -231,6 +264,7 @@ def test_a_clip_in_progress_survives_the_death_of_the_worker(
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_only_the_clip_that_kills_the_worker_gets_no_verdict(
     server: RunningServer, tmp_path: Path
 ) -> None:
@@ -248,6 +282,17 @@ def test_only_the_clip_that_kills_the_worker_gets_no_verdict(
         killed["explanation"][1] == "The program that analyses clips crashed on this file, twice."
     )
     assert set(result) == set(before["result"])
+    assert (killed["headline"], killed["report"]) == ("Inconclusive", None)
+
+
+def test_a_verdict_is_not_lost_if_its_explanation_fails(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    job = server.send(write_grey(tmp_path / "a.mp4", DARK, "kill explain"))
+    done = server.wait(job)
+    assert (done["result"]["verdict"], done["headline"]) == ("real", "Real: moderate support")
+    assert done["report"] is None
+    assert server.wait(server.send(write_grey(tmp_path / "b.mp4", DARK)))["report"]
 
 
 def test_a_clip_that_kills_its_decoder_is_inconclusive(
@@ -261,6 +306,7 @@ def test_a_clip_that_kills_its_decoder_is_inconclusive(
     assert server.worker_pid() == pid
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_reported_and_empties(run: Path, tmp_path: Path) -> None:
     clip = write_grey(tmp_path / "a.mp4", DARK, "second")
     with running(tmp_path, run, queue=2, keep_minutes=0.02) as server:
@@ -278,6 +324,7 @@ def test_a_full_queue_is_reported_and_empties(run: Path, tmp_path: Path) -> None
         assert (response.status_code, list(server.spool.glob("*.*"))) == (404, [])
 
 
+@pytest.mark.slow
 def test_a_stopped_server_finishes_clips_in_progress(run: Path, tmp_path: Path) -> None:
     with running(tmp_path, run, stop_seconds=30.0) as server:
         job = server.send(write_grey(tmp_path / "a.mp4", DARK, "second"))
@@ -287,7 +334,8 @@ def test_a_stopped_server_finishes_clips_in_progress(run: Path, tmp_path: Path) 
     assert clips_in(server) == []
 
 
-@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_killed", [True, False])
 def test_the_next_server_resumes_what_is_not_done(
     run: Path, tmp_path: Path, is_killed: bool
 ) -> None:
@@ -311,6 +359,7 @@ def test_the_next_server_resumes_what_is_not_done(
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_each_clip_is_classified_with_the_chosen_run(tmp_path: Path) -> None:
     runs = [brightness.write_run(tmp_path / "runs" / name) for name in ("a", "b", "c", "damaged")]
     (runs.pop() / "model.safetensors").write_bytes(b"x")

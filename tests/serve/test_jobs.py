@@ -77,6 +77,37 @@ def test_old_results_and_the_oldest_of_too_many_are_deleted(tmp_path: Path) -> N
         assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.clip"))) == 2
 
 
+def test_the_oldest_of_too_many_reports_are_deleted(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        table = JobTable(spool, limit=9, max_report_bytes=10)
+        jobs = [add(table, spool) for _ in range(3)]
+        for job in jobs:
+            table.finish(job.id, (b"page", b"{}"), state="done")
+        table.remove_old(seconds=60)
+        kept = [table.get(job.id) for job in jobs]
+        assert [job.report_bytes for job in kept if job] == [0, 0, 6]
+        assert sorted(path.name for path in tmp_path.glob(f"{jobs[2].id}*")) == [
+            f"{jobs[2].id}.{kind}" for kind in ("html", "json", "report")
+        ]
+        assert len(list(tmp_path.glob("*.html"))) == 1
+
+
+def test_a_report_that_cannot_be_saved_does_not_lose_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Spool(tmp_path) as spool:
+        table = JobTable(spool, limit=9)
+        job = add(table, spool)
+        monkeypatch.setattr(atomic, "write_bytes", full)
+        table.finish(job.id, (b"page", b"{}"), state="done")
+        done = table.get(job.id)
+    assert done is not None and (done.state, done.report_bytes) == ("done", 0)
+    assert "a report cannot be saved: No space left on device" in caplog.text
+
+
 def test_only_the_owner_can_read_clips(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool") as spool:
         name, file = spool.create()

@@ -18,8 +18,19 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="no playwright: pip install 'deepfake-seq[browser]'"
 )
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "correct horse battery staple"
 PHONE = {"width": 390, "height": 844}
+
+_PIXEL = """picture => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 96;
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0, 96, 96);
+  return context.getImageData(48, 48, 1, 1).data[0];
+}"""
+"""Red value in the middle of a picture."""
 
 Open = Callable[..., Any]
 
@@ -31,6 +42,7 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("no browser: none of the programs chromium, chromium-browser, google-chrome")
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses root a sandbox
+    playwright.expect.set_options(timeout=30_000)
     with playwright.sync_playwright() as api:
         browser = api.chromium.launch(executable_path=program, args=sandbox)
         yield browser
@@ -41,7 +53,7 @@ def browser() -> Iterator[Any]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp("server")
     run = brightness.write_run(folder / "runs" / "grey")
-    with running(folder, run, upload_bytes=1_000_000) as server:
+    with running(folder, run, maps=1, upload_bytes=1_000_000) as server:
         yield server
 
 
@@ -93,11 +105,11 @@ def open_page(browser: Any, server: RunningServer) -> Iterator[Open]:
 
 
 def send(page: Any, *clips: Path) -> None:
-    """Choose files, and wait until all clips of the page have a verdict."""
+    """Choose files, and wait until all clips of the page are done."""
     playwright.expect(page.locator("#send")).to_be_visible()
     before = page.locator(".clip").count()
     page.set_input_files("#files", [str(clip) for clip in clips])
-    playwright.expect(page.locator(".outcome:visible")).to_have_count(before + len(clips))
+    playwright.expect(page.locator(".about:visible")).to_have_count(before + len(clips))
 
 
 def clip_named(page: Any, name: str) -> Any:
@@ -121,10 +133,12 @@ def test_a_clip_is_sent_followed_and_judged(open_page: Open, clips: dict[str, Pa
     page.set_input_files("#files", str(clips["slow"]))
     row = clip_named(page, "slow.mp4")
     playwright.expect(row.locator("[aria-current=step]")).to_have_text("Frames")
-    playwright.expect(row.locator(".verdict")).to_have_text("No sign of forgery score below 0.01")
+    playwright.expect(row.locator(".verdict")).to_have_text(
+        "Real: moderate support score below 0.01"
+    )
     playwright.expect(row.locator(".words p").first).to_contain_text("does not prove")
-    playwright.expect(page.get_by_role("status")).to_have_text("slow.mp4: No sign of forgery")
-    row.locator("summary").click()
+    playwright.expect(page.get_by_role("status")).to_have_text("slow.mp4: Real: moderate support")
+    row.get_by_text("Facts", exact=True).click()
     playwright.expect(row.locator(".facts")).to_contain_text("128 × 96 pixels")
 
 
@@ -132,9 +146,9 @@ def test_several_clips_get_a_row_each(open_page: Open, clips: dict[str, Path]) -
     page = open_page()
     send(page, clips["real"], clips["fake"], clips["notes"])
     verdicts = {
-        "real.mp4": "No sign of forgery",
-        "fake.mp4": "Fake",
-        "notes.txt": "No verdict",
+        "real.mp4": "Real: moderate support",
+        "fake.mp4": "Fake: moderate support",
+        "notes.txt": "Inconclusive",
     }
     for name, word in verdicts.items():
         playwright.expect(clip_named(page, name).locator(".word")).to_have_text(word)
@@ -152,7 +166,7 @@ def test_dropped_files_are_sent(open_page: Open) -> None:
           document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
         }"""
     )
-    playwright.expect(clip_named(page, "dropped.mp4").locator(".word")).to_have_text("No verdict")
+    playwright.expect(clip_named(page, "dropped.mp4").locator(".word")).to_have_text("Inconclusive")
 
 
 def test_each_person_has_a_lane_with_a_face(open_page: Open, clips: dict[str, Path]) -> None:
@@ -160,14 +174,62 @@ def test_each_person_has_a_lane_with_a_face(open_page: Open, clips: dict[str, Pa
     send(page, clips["two"])
     lanes = page.locator(".lane")
     playwright.expect(lanes).to_have_count(2)
-    states = {"Fake, score above 0.99": 200, "No sign of forgery, score below 0.01": 60}
+    states = {"Fake, score above 0.99": 200, "Real, score below 0.01": 60}
     for state, level in states.items():
         lane = page.locator(".lane", has_text=state)
-        face = lane.locator("canvas")
+        face = lane.locator("img")
         playwright.expect(face).to_be_visible()
-        pixel = "canvas => canvas.getContext('2d').getImageData(48, 48, 1, 1).data[0]"
-        assert abs(face.evaluate(pixel) - level) < 20
+        assert abs(face.evaluate(_PIXEL) - level) < 20
     assert page.locator(".words p").first.text_content().startswith("The model calls at least one")
+
+
+def test_the_report_is_downloaded_as_one_file(
+    open_page: Open, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    page = open_page()
+    send(page, clips["two"], clips["notes"])
+    saved = {}
+    for name in ("two.mp4", "notes.txt"):
+        with page.expect_download() as download:
+            clip_named(page, name).get_by_role("button", name="Download report").click()
+        assert download.value.suggested_filename == f"{name}.html"
+        saved[name] = tmp_path / f"{name}.html"
+        download.value.save_as(saved[name])
+    assert "could not be read as a video" in saved["notes.txt"].read_text()
+    report = open_page(saved["two.mp4"].as_uri())
+    playwright.expect(report.locator("h1")).to_have_text("two.mp4")
+    playwright.expect(report.locator(".verdict strong")).to_have_text("Fake: moderate support")
+    assert report.locator("img").count() > 0
+    assert serious_findings(report) == []
+
+
+def test_parts_of_the_face_and_maps_are_shown(open_page: Open, clips: dict[str, Path]) -> None:
+    page = open_page()
+    send(page, clips["two"])
+    parts = page.locator(".parts details")
+    playwright.expect(parts).to_have_count(2)
+    opened = page.locator(".parts details[open]")
+    playwright.expect(opened).to_have_count(1), "that of the most suspicious person"
+    playwright.expect(opened.locator(".regions tbody tr")).to_have_count(6)
+    playwright.expect(opened.locator(".regions")).to_contain_text("×")
+    playwright.expect(opened.locator(".region-summary")).to_contain_text("region")
+    pictures = opened.locator(".map img")
+    playwright.expect(pictures).to_have_count(3)
+    for picture in pictures.all():
+        assert picture.evaluate("picture => picture.naturalWidth") > 50
+    frames = page.locator(".frames span")
+    playwright.expect(frames).to_have_count(2 * brightness.FRAMES)
+    playwright.expect(page.locator(".frame-summary").first).to_contain_text("of 8 frames")
+
+
+def test_a_click_on_a_frame_moves_the_player(open_page: Open, clips: dict[str, Path]) -> None:
+    page = open_page()
+    send(page, clips["fake"])
+    ready_to_play(page, "fake.mp4")
+    frames = page.locator(".frames")
+    box = frames.bounding_box()
+    frames.click(position={"x": 0.25 * box["width"], "y": box["height"] / 2})
+    assert position_of(page, "fake.mp4") == pytest.approx(0.5, abs=0.05)
 
 
 def test_windows_get_a_lane(open_page: Open, clips: dict[str, Path], tmp_path: Path) -> None:
@@ -202,7 +264,7 @@ def test_everything_works_by_keyboard(open_page: Open, clips: dict[str, Path]) -
     page.keyboard.press("Tab")
     playwright.expect(page.locator("#files")).to_be_focused()
     page.keyboard.press("Enter")
-    playwright.expect(page.locator(".outcome:visible")).to_have_count(2)
+    playwright.expect(page.locator(".about:visible")).to_have_count(2)
     ready_to_play(page, "two.mp4")
     focused = []
     for _ in range(60):
@@ -215,11 +277,12 @@ def test_everything_works_by_keyboard(open_page: Open, clips: dict[str, Path]) -
             page.keyboard.press("Enter")
             break
     assert position_of(page, "two.mp4") == pytest.approx(0.12, abs=0.01)
-    while page.evaluate("document.activeElement.className") != "download":
+    page.get_by_role("button", name="Remove two.mp4").focus()
+    for name in ("two.mp4.html", "two.mp4.json"):
         page.keyboard.press("Tab")
-    with page.expect_download() as download:
-        page.keyboard.press("Enter")
-    assert download.value.suggested_filename == "two.mp4.json"
+        with page.expect_download() as download:
+            page.keyboard.press("Enter")
+        assert download.value.suggested_filename == name
     page.get_by_role("button", name="Remove two.mp4").focus()
     page.keyboard.press("Enter")
     playwright.expect(page.locator(".clip")).to_have_count(1)
@@ -232,8 +295,7 @@ def test_the_page_fits_a_phone(open_page: Open, clips: dict[str, Path]) -> None:
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) <= PHONE["width"]
     send(page, clips["two"], clips["notes"])
-    for summary in page.locator("summary").all():
-        summary.click()
+    page.evaluate("document.querySelectorAll('details').forEach(each => (each.open = true))")
     assert page.evaluate(width) <= PHONE["width"]
     for button in page.locator("button:visible").all():
         assert button.bounding_box()["height"] >= 24
@@ -245,8 +307,7 @@ def test_axe_finds_nothing_serious(open_page: Open, clips: dict[str, Path], sche
     playwright.expect(page.locator("#send")).to_be_visible()
     assert serious_findings(page) == []
     send(page, clips["two"], clips["real"], clips["notes"])
-    for summary in page.locator("summary").all():
-        summary.click()
+    page.evaluate("document.querySelectorAll('details').forEach(each => (each.open = true))")
     assert serious_findings(page) == []
 
 
@@ -269,7 +330,8 @@ def test_results_are_still_there_after_a_reload(open_page: Open, clips: dict[str
     send(page, clips["fake"])
     page.reload()
     row = clip_named(page, "fake.mp4")
-    playwright.expect(row.locator(".word")).to_have_text("Fake")
+    playwright.expect(row.locator(".word")).to_have_text("Fake: moderate support")
+    playwright.expect(row.locator(".map img").first).to_be_visible()
     playwright.expect(row.locator(".no-player")).to_contain_text("does not keep clips")
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import brightness
 import click
 import httpx
-from children import environment
+from children import children_of, command_of, environment
 
-from deepfake_seq.config import ExecutionConfig, PredictConfig, ServeConfig
+from deepfake_seq.config import ExecutionConfig, ExplainConfig, PredictConfig, ServeConfig
+from deepfake_seq.explain.reporter import ReportConfig
 from deepfake_seq.predict import WeightsOverride
 from deepfake_seq.serve.server import serve
 from deepfake_seq.serve.worker import PredictorConfig
@@ -64,7 +65,7 @@ class RunningServer:
 
     def worker_pid(self) -> int:
         """Return the process id of the worker."""
-        (pid,) = [pid for pid in children_of(self.process.pid) if "spawn_main" in _command(pid)]
+        (pid,) = [pid for pid in children_of(self.process.pid) if "spawn_main" in command_of(pid)]
         return pid
 
     def stop(self) -> int:
@@ -75,7 +76,11 @@ class RunningServer:
 
 @contextmanager
 def running(
-    folder: Path, run: Path | None, window_seconds: float | None = None, **settings: Any
+    folder: Path,
+    run: Path | None,
+    window_seconds: float | None = None,
+    maps: int = 0,
+    **settings: Any,
 ) -> Iterator[RunningServer]:
     """Start a server, and kill it at the end of the block.
 
@@ -83,11 +88,12 @@ def running(
         folder: Folder for its spool.
         run: The run that it offers; None for none.
         window_seconds: Length of the windows into which it divides clips.
+        maps: Number of frames per person for which it makes maps.
         **settings: Attributes of `ServeConfig` that differ from the default.
     """
     spool = folder / "spool"
     runs = [str(run or folder / "no-runs")]
-    values = (runs, str(spool), window_seconds, {"port": 0, **settings})
+    values = (runs, str(spool), window_seconds, maps, {"port": 0, **settings})
     arguments = [sys.executable, "-c", _MAIN, repr(values)]
     process = subprocess.Popen(
         arguments, env=environment(), stdout=subprocess.PIPE, text=True, cwd=folder
@@ -107,14 +113,19 @@ _MAIN = "import ast, sys, serving; serving.main(*ast.literal_eval(sys.argv[1]))"
 
 
 def main(
-    runs: list[str], spool: str, window_seconds: float | None, settings: dict[str, Any]
+    runs: list[str],
+    spool: str,
+    window_seconds: float | None,
+    maps: int,
+    settings: dict[str, Any],
 ) -> None:
     """Serve, and print the address; runs in the process of a server."""
     config = PredictorConfig(
         ExecutionConfig(workers=2),
         WeightsOverride(),
         PredictConfig(window_seconds=window_seconds),
-        brightness.predictor,
+        ReportConfig(ExplainConfig(maps=maps)),
+        brightness.reporter,
     )
     serve(
         [Path(path) for path in runs],
@@ -123,13 +134,3 @@ def main(
         config,
         lambda address: click.echo(address),
     )
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the process ids of the children of a process."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

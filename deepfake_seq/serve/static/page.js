@@ -1,14 +1,14 @@
 // The page of `deepseq serve`: sends clips, follows their progress, and shows the verdicts.
 // Text from the server or from file names is only ever set as text, never as HTML.
 
-const STEPS = ["upload", "queued", "decode", "detect", "cnn", "done"];
+const STEPS = ["upload", "queued", "decode", "detect", "cnn", "explain", "done"];
 const STATUS = {
   upload: "Sending the file…",
   decode: "Reading frames…",
   detect: "Looking for faces…",
   cnn: "Analysing the faces…",
+  explain: "Looking for the frames and the parts of the face that decided…",
 };
-const WORDS = { fake: "Fake", real: "No sign of forgery", inconclusive: "No verdict" };
 const RETRY_MS = 3000;
 const CLIPS = "clips";
 const TOKEN = "token";
@@ -42,11 +42,28 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const decimals = (value, digits = 2) => value.toFixed(digits);
 const time = (seconds) => `${decimals(seconds, 1)} s`;
 const nameOf = (run) => run.split("/").pop();
+const inQueue = (before) =>
+  before ? `${before} ${before === 1 ? "clip" : "clips"} before this one.` : "Next.";
+const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
+
+// What a contribution to the log-odds does to the odds.
+function factor(logOdds) {
+  const value = Math.exp(Math.min(Math.max(logOdds, -50), 50));
+  return `× ${value < 0.01 || value >= 100 ? value.toExponential(1) : decimals(value)}`;
+}
 
 // A calibrated score never means certainty.
 function inWords(score) {
   if (score < 0.01) return "below 0.01";
   return score > 0.99 ? "above 0.99" : decimals(score);
+}
+
+function save(content, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 function fill(element, tag, text) {
@@ -71,7 +88,8 @@ class Row {
     const remove = this.find(".remove");
     remove.setAttribute("aria-label", `Remove ${name}`);
     remove.addEventListener("click", () => this.remove());
-    this.find(".download").addEventListener("click", () => this.download());
+    this.find(".save-result").addEventListener("click", () => this.saveResult());
+    this.find(".save-report").addEventListener("click", () => this.saveReport());
     this.show(id ? "queued" : "upload", id ? "" : "Waiting to be sent.");
     byId("clips").prepend(this.element);
     byId("clips-title").hidden = false;
@@ -150,10 +168,11 @@ class Row {
     while (!this.isRemoved) {
       try {
         const job = await call(`/v1/clips/${this.id}`);
-        if (job.state === "done") return this.finish(job);
+        if (job.state === "done") return this.finish(job, await reportOf(job));
         if (job.state === "failed") return this.fail(job.error);
         if (job.state === "running") this.show(job.stage);
-        else this.show("queued", job.position ? `${job.position} clips before this one.` : "Next.");
+        else this.show("queued", inQueue(job.position));
+        if (job.result) this.showVerdict(job);
       } catch (error) {
         if (error.status === 404) return this.fail("its result was deleted");
         if (error.status === 401) return this.fail("the token is not valid");
@@ -163,47 +182,70 @@ class Row {
     }
   }
 
-  finish(job) {
+  showVerdict(job) {
+    if (this.job) return;
     const { result } = job;
     this.job = job;
-    this.show("done");
-    this.find(".steps").hidden = true;
     const outcome = this.find(".outcome");
     outcome.classList.add(result.verdict);
-    this.find(".word").textContent = WORDS[result.verdict];
+    this.find(".word").textContent = job.headline;
     this.find(".score").textContent = result.score === null ? "" : `score ${inWords(result.score)}`;
     for (const sentence of job.explanation) fill(this.find(".words"), "p", sentence);
     const hasScale = result.score !== null || result.cause === "abstention";
     this.find(".scale").hidden = this.find(".ends").hidden = !hasScale;
     showScale(this.find(".scale"), result);
-    showFacts(this.find(".facts"), job);
     const video = this.file && result.file.codec ? this.find("video") : null;
-    if (video) this.play(video, result);
+    if (video) this.play(video);
     else if (!this.file) this.find(".no-player").textContent = "The server does not keep clips, so this one cannot be played.";
     this.lanes = showTimeline(this.find(".timeline"), result, video);
     outcome.hidden = false;
-    announce(`${this.name}: ${WORDS[result.verdict]}`);
+    announce(`${this.name}: ${job.headline}`);
   }
 
-  play(video, result) {
+  finish(job, report) {
+    this.showVerdict(job);
+    this.job = job;
+    this.show("done");
+    this.find(".steps").hidden = true;
+    showFacts(this.find(".facts"), job, report);
+    this.find("details.about").hidden = false;
+    this.find(".save-result").hidden = false;
+    if (!report) return;
+    this.find(".save-report").hidden = false;
+    const { result } = job;
+    report.explanation.people.forEach((person, number) => {
+      showFrames(this.lanes[number], person, result, this.url ? this.find("video") : null);
+      showParts(this.find(".parts"), person, number, report);
+    });
+    const mostSuspicious = [...this.find(".parts").children].sort((a, b) => b.logOdds - a.logOdds)[0];
+    if (mostSuspicious) mostSuspicious.open = result.verdict !== "real";
+  }
+
+  play(video) {
     this.url = URL.createObjectURL(this.file);
     video.addEventListener("error", () => {
       this.find(".player").hidden = true;
       this.find(".no-player").textContent = "This browser cannot play the format of this clip.";
     });
-    video.addEventListener("loadeddata", () => drawFaces(this.url, this.lanes, result), { once: true });
     video.addEventListener("timeupdate", () => movePlayheads(this.find(".timeline"), video));
     video.src = this.url;
     this.find(".player").hidden = false;
   }
 
-  download() {
-    const content = new Blob([JSON.stringify(this.job, null, 2)], { type: "application/json" });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(content);
-    link.download = `${this.name}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  saveResult() {
+    const text = JSON.stringify(this.job, null, 2);
+    save(new Blob([text], { type: "application/json" }), `${this.name}.json`);
+  }
+
+  // A link cannot send the token, so the report is fetched.
+  async saveReport() {
+    try {
+      const response = await fetch(this.job.report, { headers: authorization() });
+      if (!response.ok) throw new ServerError(response.status, (await response.json()).error);
+      save(await response.blob(), `${this.name}.html`);
+    } catch (error) {
+      this.find(".status").textContent = `The report cannot be downloaded: ${error.message}.`;
+    }
   }
 
   remove() {
@@ -241,8 +283,19 @@ function showScale(scale, { score, threshold, decision }) {
   scale.setAttribute("aria-label", parts.join("; "));
 }
 
-function showFacts(list, { result, run, size_bytes: size, finished }) {
-  const { file, decision } = result;
+// The report with its pictures; null if there is none.
+async function reportOf(job) {
+  if (!job.report) return null;
+  try {
+    return await call(`${job.report}.json`);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+function showFacts(list, { result, run, size_bytes: size, finished }, report) {
+  const { file } = result;
   const facts = {
     Duration: file.duration_seconds && time(file.duration_seconds),
     Picture: file.width && `${file.width} × ${file.height} pixels`,
@@ -252,10 +305,10 @@ function showFacts(list, { result, run, size_bytes: size, finished }) {
     "File size": size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${decimals(size / 1e6)} MB`,
     "SHA-256": file.sha256,
     Reason: result.reason,
-    Threshold: `${decimals(result.threshold, 3)}, chosen on ${decision.clips.real} real and ${decision.clips.fake} fake clips of ${result.data}`,
+    Threshold: decimals(result.threshold, 3),
     Model: run,
     Finished: new Date(1000 * finished).toLocaleString(),
-    "Not examined": "sound, text, people without a visible face, where the file comes from",
+    "Not examined": report?.not_examined.join(" "),
   };
   for (const [name, value] of Object.entries(facts)) {
     if (!value) continue;
@@ -265,7 +318,7 @@ function showFacts(list, { result, run, size_bytes: size, finished }) {
 }
 
 const outcomeOf = ({ verdict, score }) =>
-  score === null ? WORDS[verdict] : `${WORDS[verdict]}, score ${inWords(score)}`;
+  capitalized(verdict) + (score === null ? "" : `, score ${inWords(score)}`);
 
 // Add a lane for the parts of the clip, if any, and return one for each person. A click on a lane
 // moves the player.
@@ -301,6 +354,7 @@ function addLane(timeline, title, state) {
 
 function addSpan(lane, shown, length, video, what) {
   const track = lane.querySelector(".track");
+  track.dataset.length = length;
   const [start, end] = [shown.start_seconds, shown.end_seconds];
   const span = document.createElement("button");
   span.type = "button";
@@ -316,16 +370,91 @@ function addSpan(lane, shown, length, video, what) {
     return;
   }
   span.addEventListener("click", (event) => {
-    const box = track.getBoundingClientRect();
-    const isPointer = event.detail > 0; // 0: by keyboard
-    video.currentTime = isPointer ? (length * (event.clientX - box.left)) / box.width : start;
+    if (event.detail > 0) return; // by pointer: the click on the track moves the player
+    video.currentTime = start;
     event.stopPropagation();
   });
-  track.addEventListener("click", (event) => {
+  goToOnClick(track, length, video);
+}
+
+function goToOnClick(track, length, video) {
+  track.onclick = (event) => {
     const box = track.getBoundingClientRect();
     video.currentTime = (length * (event.clientX - box.left)) / box.width;
-  });
-  track.dataset.length = length;
+  };
+}
+
+// Add the face of a person, and a bar for each frame: its own score, or by how much it raises
+// (upwards) or lowers the odds of fake.
+function showFrames(lane, { face, frames, frame_summary: summary }, result, video) {
+  const picture = lane.querySelector(".face");
+  picture.hidden = !face;
+  if (face) picture.src = face;
+  if (!summary) return;
+  const bars = lane.querySelector(".frames");
+  const length = durationOf(result);
+  const largest = Math.max(...frames.map((frame) => Math.abs(frame.log_odds)), 0.05);
+  for (const { pts_seconds: seconds, log_odds: logOdds, score } of frames) {
+    const hasScore = score !== null;
+    const isFake = hasScore ? score >= result.threshold : logOdds > 0;
+    const height = hasScore ? 100 * score : (50 * Math.abs(logOdds)) / largest;
+    const bar = bars.appendChild(document.createElement("span"));
+    bar.className = isFake ? "fake" : "real";
+    bar.style.left = `${(100 * seconds) / length}%`;
+    bar.style.height = `${Math.max(height, 2)}%`;
+    bar.style.bottom = hasScore ? 0 : `${isFake ? 50 : 50 - height}%`;
+    bar.title = `${time(seconds)}: ${hasScore ? `score ${decimals(score)}` : `odds ${factor(logOdds)}`}`;
+  }
+  bars.hidden = false;
+  if (video) goToOnClick(bars, length, video);
+  lane.querySelector(".frame-summary").hidden = false;
+  lane.querySelector(".frame-summary").textContent = summary;
+}
+
+// Add what the parts of a person's face contribute, if it is known, with the maps.
+function showParts(parts, person, number, report) {
+  const regions = Object.entries(person.regions).sort((one, other) => other[1] - one[1]);
+  const blocks = Object.entries(person.blocks);
+  if (!regions.length && !blocks.length) return;
+  const details = byId("parts-template").content.cloneNode(true).firstElementChild;
+  const names = report.explanation.region_names;
+  details.logOdds = person.log_odds;
+  details.querySelector("summary").textContent = `Person ${number + 1}: parts of the face`;
+  details.querySelector(".region-summary").textContent = person.region_summary;
+  const longest = Math.max(...regions.map(([, value]) => Math.abs(value)), 0.05);
+  for (const [name, value] of regions) {
+    const row = details.querySelector(".regions tbody").insertRow();
+    fill(row, "th", names[name]).scope = "row";
+    fill(row, "td", factor(value));
+    const bar = fill(row, "td", "").appendChild(document.createElement("span"));
+    bar.className = `bar ${value > 0 ? "fake" : "real"}`;
+    bar.style.width = `${(100 * Math.abs(value)) / longest}%`;
+  }
+  for (const [block, values] of blocks) {
+    const head = details.querySelector(".blocks thead tr");
+    fill(head, "th", capitalized(report.explanation.block_names[block])).scope = "col";
+    const body = details.querySelector(".blocks tbody");
+    Object.entries(values).forEach(([region, value], at) => {
+      const row = body.rows[at] ?? body.insertRow();
+      if (!row.cells.length) fill(row, "th", names[region]).scope = "row";
+      fill(row, "td", factor(value));
+    });
+  }
+  for (const map of person.maps) {
+    const shown = byId("map-template").content.cloneNode(true).firstElementChild;
+    shown.querySelector(".caption").textContent = map.caption;
+    for (const kind of ["crop", "coloured", "residual"]) {
+      shown.querySelector(`.${kind}`).src = map[kind];
+    }
+    details.querySelector(".maps").append(shown);
+  }
+  hideUnless(regions.length, details, ".region-summary", ".regions", ".regions + .hint", ".limit");
+  hideUnless(blocks.length, details, ".blocks", ".blocks-note");
+  parts.append(details);
+}
+
+function hideUnless(condition, element, ...selectors) {
+  for (const selector of selectors) element.querySelector(selector).hidden = !condition;
 }
 
 function explain(lane, { cause, reason }) {
@@ -338,30 +467,6 @@ function movePlayheads(timeline, video) {
   for (const head of timeline.querySelectorAll(".playhead")) {
     const { length } = head.parentElement.dataset;
     head.style.left = `${Math.min((100 * video.currentTime) / length, 100)}%`;
-  }
-}
-
-// Draw the face of each person as it first appears, so that lanes and people can be matched.
-async function drawFaces(url, lanes, { people }) {
-  const video = document.createElement("video");
-  video.muted = true;
-  video.src = url;
-  const next = (name) =>
-    new Promise((resolve, reject) => {
-      video.addEventListener(name, resolve, { once: true });
-      video.addEventListener("error", reject, { once: true });
-    });
-  await next("loadeddata");
-  for (const [number, person] of people.entries()) {
-    video.currentTime = person.start_seconds;
-    await next("seeked");
-    const scale = video.videoWidth / person.frame_size[0];
-    const [left, top, right, bottom] = person.box_xyxy.map((value) => value * scale);
-    const side = 1.2 * Math.max(right - left, bottom - top);
-    const corner = [(left + right - side) / 2, (top + bottom - side) / 2];
-    const canvas = lanes[number].querySelector(".face");
-    canvas.getContext("2d").drawImage(video, ...corner, side, side, 0, 0, canvas.width, canvas.height);
-    canvas.hidden = false;
   }
 }
 
