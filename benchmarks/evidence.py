@@ -13,21 +13,22 @@ programs on the machine hardly change it.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from interleaved_timing import best_seconds
 
 from deepfake_seq.config import (
     BACKBONES,
-    EVIDENCE,
+    INT8,
     PRECISIONS,
     RUNTIMES,
     STANDARD_EVIDENCE,
     BackboneConfig,
 )
 from deepfake_seq.extract.backbones.outputs import Inputs
+from deepfake_seq.extract.calibration import ranges_for
 from deepfake_seq.extract.evidence import Evidence
 from deepfake_seq.face_regions import FIXED_LANDMARKS
 
@@ -45,8 +46,9 @@ def main() -> None:
     options = _options()
     weights = str(options.weights.absolute()) if options.weights else "untrained"
     config = BackboneConfig(options.backbone, weights, options.precision)
+    ranges = ranges_for(config, options.weights, None) if options.precision == INT8 else None
     evidence = {
-        blocks: Evidence.build(blocks, options.runtime, config, options.weights)
+        blocks: Evidence.build(blocks, options.runtime, config, options.weights, ranges)
         for blocks in (*SETS, ("ela",))
     }
     shape = (options.side, options.side, 3)
@@ -66,7 +68,7 @@ def main() -> None:
     preparing = {blocks: _preparing(each, squares, landmarks) for blocks, each in evidence.items()}
     _print_times(preparing, options.faces, options.rounds, floor)
     print(f"size of {FRAMES} frames in float16")
-    widths = Evidence.build(EVIDENCE, options.runtime, config, options.weights).widths
+    widths = evidence[STANDARD_EVIDENCE].widths | evidence["ela",].widths
     for name, width in widths.items():
         print(f"  {name:38} {width:7,} values  {2 * FRAMES * width / 1024:5.1f} KiB a video")
 
@@ -87,24 +89,6 @@ def _print_times(
             flush=True,
         )
     return floor
-
-
-def best_seconds(
-    calls: dict[tuple[str, ...], Callable[[], object]], rounds: int
-) -> dict[tuple[str, ...], tuple[float, float]]:
-    """Return the least wall and CPU seconds of several calls of each function, which alternate."""
-    for call in calls.values():
-        call()  # start-up
-    times: dict[tuple[str, ...], list[tuple[float, float]]] = {blocks: [] for blocks in calls}
-    for _ in range(rounds):
-        for blocks, call in calls.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            call()
-            times[blocks].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {
-        blocks: (min(wall for wall, _ in values), min(cpu for _, cpu in values))
-        for blocks, values in times.items()
-    }
 
 
 def _computing(evidence: Evidence, inputs: Inputs) -> Callable[[], object]:

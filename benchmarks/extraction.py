@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from decode_only import DecodersWithoutResult
 
 from deepfake_seq import datasets
 from deepfake_seq.config import (
@@ -46,7 +47,6 @@ from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.records.from_videos import VideoCropSource
 from deepfake_seq.extract.resolve import ResolvedConfig, resolve
 from deepfake_seq.extract.resume import PendingVideo, ResumableWriter
-from deepfake_seq.extract.video.decode import decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.worker import extract_and_commit
 from deepfake_seq.extract.writers import StoreWriters
@@ -69,7 +69,9 @@ def main() -> None:
     naive = _naive(sample, options.weights) if sample else 0.0
     for blocks in (("features",), STANDARD_EVIDENCE):
         resolved = resolve(config, ExtractOptions(evidence=blocks[1:]))
-        evidence = Evidence.build(blocks, options.runtime, config.backbone, options.weights)
+        evidence = Evidence.build(
+            blocks, options.runtime, config.backbone, options.weights, resolved.ranges
+        )
         faces = _faces(items, resolved, evidence)
         compute = _cnn_only(faces, evidence)
         machine = _end_to_end(items, resolved, execution)
@@ -113,26 +115,15 @@ def _timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def decode_only(path: Path, sampling: SamplingConfig, limits: LimitsConfig) -> str:
-    return decode(path, sampling, limits).status
-
-
-class _DecodeOnly(Decoders):
-    """Decoders that discard the frames instead of returning them."""
-
-    def decode_only(self, path: Path) -> str:
-        return str(self.call(decode_only, path, self._sampling, self._limits))
-
-
 def _decode_only(items: Sequence[VideoItem]) -> float:
     workers = default_workers()
     with (
-        _DecodeOnly(workers, SamplingConfig(), LimitsConfig()) as decoders,
+        DecodersWithoutResult(workers, SamplingConfig(), LimitsConfig()) as decoders,
         ThreadPoolExecutor(workers) as threads,
     ):
         paths = [item.path for item in items]
-        list(threads.map(decoders.decode_only, paths[:1] * 4 * workers))  # start-up
-        return _timed(lambda: list(threads.map(decoders.decode_only, paths)))
+        list(threads.map(decoders.status_of, paths[:1] * 4 * workers))  # start-up
+        return _timed(lambda: list(threads.map(decoders.status_of, paths)))
 
 
 def _faces(

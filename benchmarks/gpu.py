@@ -99,20 +99,25 @@ def _stage_1(precision: str, batch: int, images: int, rate: float) -> None:
 
 def _stage_2(bidirectional: bool, batch: int, videos: int, rate: float) -> None:
     from deepfake_seq.config import ModelConfig
+    from deepfake_seq.sequence.data.preprocessing import Inputs
+    from deepfake_seq.sequence.training.objective import Objective, TrainingBatch
     from deepfake_seq.sequence.training.trainer import build_trainer, initial_weights
 
-    config = ModelConfig(bidirectional=bidirectional)
-    trainer = build_trainer("keras", config, (FRAMES, WIDTH), 2.0, 1e-3)
+    config = ModelConfig(bidirectional=bidirectional, wide=False)
+    trainer = build_trainer("keras", config, (FRAMES, WIDTH), Objective(2.0, 1e-3))
     trainer.start(initial_weights(config, WIDTH, 0), 0)
     generator = np.random.default_rng(0)
-    inputs = generator.standard_normal((batch, FRAMES, WIDTH), dtype=np.float32)
-    mask = np.ones((batch, FRAMES), dtype=bool)
+    inputs = Inputs(
+        generator.standard_normal((batch, FRAMES, WIDTH), dtype=np.float32),
+        np.ones((batch, FRAMES), dtype=np.bool_),
+        np.zeros((batch, 0), dtype=np.float32),
+    )
     targets = (np.arange(batch) % 2).astype(np.float32)
-    weights = np.ones(batch, dtype=np.float32)
+    clips = TrainingBatch(inputs, targets, np.ones(batch, dtype=np.float32), batch)
 
     def epoch() -> None:
         for _ in range(max(videos // batch, 1)):
-            trainer.step(inputs, mask, targets, weights, batch)
+            trainer.step(clips)
 
     speed = max(videos // batch, 1) * batch / _best(epoch, 2)
     share = speed * training_gflop(bidirectional) / rate

@@ -1,4 +1,4 @@
-"""Time interleaved commands; shared by the benchmarks that time whole processes."""
+"""Time commands or functions that alternate; shared by several benchmarks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+_Name = TypeVar("_Name")
 
 
 def median_seconds(
@@ -35,3 +38,21 @@ def _seconds(arguments: Sequence[str], accepted: Sequence[int]) -> float:
     if result.returncode not in accepted:
         raise SystemExit(result.stderr.decode())
     return seconds
+
+
+def best_seconds(
+    calls: Mapping[_Name, Callable[[], object]], rounds: int
+) -> dict[_Name, tuple[float, float]]:
+    """Return the least wall and CPU seconds of several calls of each function, which alternate."""
+    for call in calls.values():
+        call()  # start-up
+    times: dict[_Name, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return {
+        name: (min(wall for wall, _ in values), min(cpu for _, cpu in values))
+        for name, values in times.items()
+    }
