@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 import tiny_cnn as tiny_cnn_module
 from clips import write_images
 from hypothesis import settings
+
+# Every worker of pytest has one core; libraries read these when they are loaded.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 # No deadline: on shared cores, the time of one example is not meaningful.
 settings.register_profile("deepseq", deadline=None, derandomize=True)

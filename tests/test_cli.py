@@ -121,6 +121,7 @@ def test_extract_prints_the_documented_json_keys(extracted: dict[str, Any], fold
     }
 
 
+@pytest.mark.slow
 def test_extract_and_predict_finish_without_a_writable_home(
     folder: Path, fitted: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +241,7 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert set(good) == {
         "path", "verdict", "score", "threshold", "decision", "data", "frames_used",
         "frames_sampled", "reason", "run", "people", "windows", "cause", "file", "matched",
-        "reference",
+        "reference", "novelty", "regions",
     }  # fmt: skip
     assert [verdict["cause"] for verdict in (good, broken, few)] == [
         "", "decode_error", "too_few_frames",
@@ -252,6 +253,20 @@ def test_predict_prints_a_verdict_for_every_clip(
     assert (person["verdict"], person["score"]) == (good["verdict"], good["score"])
     assert (person["box_xyxy"], person["frame_size"]) == ([0.0, 0.0, 64.0, 64.0], [64, 64])
     assert good["decision"]["clips"].keys() == {"real", "fake"}
+    validated = sum(good["decision"]["clips"].values())
+    assert good["novelty"]["clips"] == validated and 0 < good["novelty"]["p"] <= 1
+    assert good["regions"] == {}, "the run uses no block with regions"
+    assert broken["novelty"] is None
+
+
+def test_a_novelty_level_that_no_clip_can_reach_is_refused(
+    fitted: dict[str, Any], folder: Path
+) -> None:
+    run, clip = folder / "runs" / "one", folder / "videos" / "real" / "0.mp4"
+    result = deepseq("predict", clip, "--run", run, "--novelty-alpha", "0.0001")
+    assert result.exit_code == 2
+    assert "--novelty-alpha is too small for" in result.stderr
+    assert "the smallest p-value is 0." in result.stderr
 
 
 def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
@@ -269,8 +284,13 @@ def test_predict_prints_one_short_line_per_clip_and_details_if_verbose(
         r"deepseq: the run has \d notes; `deepseq info runs/one` or --verbose prints them", note
     )
     verbose = deepseq("predict", "videos/real/0.mp4", "--verbose")
-    verdict, details = verbose.stdout.splitlines()
+    verdict, novelty, details = verbose.stdout.splitlines()
     assert verdict == line
+    assert re.fullmatch(
+        r"  Novelty p-value [01]\.\d{3} among \d+ validation clips; the smallest possible one is "
+        r"0\.\d{3}\.",
+        novelty,
+    )
     assert "set for the best balanced accuracy, with a false-positive rate of" in details
     assert details.endswith("fake validation clips of features; run runs/one")
     assert "the metrics are meaningless" in verbose.stderr
@@ -421,6 +441,7 @@ def test_info_describes_a_store_and_a_run(fitted: dict[str, Any], folder: Path) 
     assert json.loads(deepseq("info", folder / "runs" / "one", "--json").stdout)["decision"]
 
 
+@pytest.mark.slow
 def test_unusable_weights_create_no_store(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "wrong.h5").write_bytes(b"no network")
     result = deepseq(
@@ -617,7 +638,8 @@ def test_predict_prints_the_error_rates_under_the_conditions_of_a_clip(
     (verdict,) = json.loads(deepseq("predict", clip, "--run", run, "--json").stdout)
     matched = verdict["matched"]
     assert list(matched) == [
-        *("conditions", "reason", "real", "fake", "ratio", "threshold", "band", "decides"),
+        *("conditions", "reason", "real", "fake", "ratio", "real_ratio"),
+        *("threshold", "band", "decides"),
     ]
     assert set(matched["real"]["rate"]) == {"value", "low", "high"}
     assert verdict["threshold"] == matched["threshold"] and matched["decides"]

@@ -77,6 +77,7 @@ def test_features_from_cached_faces_equal_those_from_videos(folder: Path, tmp_pa
     assert same_features(folder / "features", tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_store_with_faces_keeps_getting_faces(folder: Path, tmp_path: Path) -> None:
     first, *others = sorted((folder / "videos" / "real").iterdir())
     out = ("--out", tmp_path / "features", *EXTRACT, "--backbone", "vgg16")
@@ -98,6 +99,7 @@ def test_info_describes_a_finetuned_run(folder: Path, finetuned: dict[str, Any])
     assert "model        vgg16-dense, 238,985 parameters" in output
 
 
+@pytest.mark.slow
 def test_a_finetuned_run_predicts(folder: Path, finetuned: dict[str, Any]) -> None:
     clip = folder / "videos" / "fake" / "1.mp4"
     result = deepseq("predict", clip, "--run", finetuned["run"], "--json", "--workers", "1")

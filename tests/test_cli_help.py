@@ -50,7 +50,7 @@ def test_the_summaries_of_all_commands_fit_on_their_lines() -> None:
     ("name", "headings"),
     [
         ("extract", ["Video", "Face", "CNN", "Frame", "Augmentation", "Execution"]),
-        ("report", ["Run", "People and time", "Content", "Execution"]),
+        ("report", ["Run", "People and time", "Report", "Execution"]),
         ("fit", ["Model", "Training", "Split", "Threshold", "Study"]),
         ("finetune", ["CNN", "Training", "Augmentation", "Split", "Threshold"]),
         ("sweep", ["Search", "Training", "Split"]),

@@ -59,10 +59,17 @@ def test_a_sweep_ends_with_a_table_and_the_command_that_trains_the_best(
     "search",
     [
         ["--model", "gru,logistic", "--inputs", "both", "--units", "3"],
-        ["--model", "bilstm", "--units", "3,2", "--units", "4", "--dropout", 0.1, "--members", 2],
-        ["--strategy", "random", "--trials", 2, "--learning-rate", "1e-4:1e-2", "--gamma", "0:3",
-         "--batch-size", "8:32", "--balance", "none", "--validation", 0.3, "--test", 0.1,
-         "--members", 1, "--units", "3"],
+        pytest.param(
+            ["--model", "bilstm", "--units", "3,2", "--units", "4", "--dropout", 0.1,
+             "--members", 2],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--strategy", "random", "--trials", 2, "--learning-rate", "1e-4:1e-2",
+             "--gamma", "0:3", "--batch-size", "8:32", "--balance", "none",
+             "--validation", 0.3, "--test", 0.1, "--members", 1, "--units", "3"],
+            marks=pytest.mark.slow,
+        ),
         ["--strategy", "tpe", "--trials", 2, "--dropout", "0:0.5", "--balance", "weights",
          "--members", 1, "--min-epochs", 1, "--patience", 1,
          "--split", "group", "--seed", 3, "--units", "3"],

@@ -1,7 +1,6 @@
 """Generate short clips from one portrait, with camera motion, lighting and compression.
 
-The portrait shows Rear Admiral Grace Hopper (public domain, from matplotlib's sample data). In a
-fake clip, the face is altered and blended back in, differently in each frame.
+In a fake clip, the face is altered and blended back in, differently in each frame.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_seq.errors import EngineError
+from deepfake_seq.portrait import portrait
 
 SIZE = 256
 FRAMES = 48
@@ -37,19 +36,6 @@ class Take:
 
     seed: int
     crf: int
-
-
-def portrait() -> Image:
-    """Return the portrait, uint8 (600, 512, 3), RGB."""
-    from matplotlib import get_data_path
-
-    path = Path(get_data_path(), "sample_data", "grace_hopper.jpg")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise EngineError(
-            f"the sample data of matplotlib is missing: no {path}. Reinstall matplotlib."
-        )
-    return image.astype(np.uint8)
 
 
 def frames(take: Take, *, fake: bool) -> Iterator[Image]:

@@ -16,12 +16,13 @@ from mean_cnn import CONFIG, MeanCnn, features_of
 
 from deepfake_seq.config import ExtractConfig, ModelConfig, SamplingConfig
 from deepfake_seq.errors import VideoError
+from deepfake_seq.explain.clip_report import ClipReport
+from deepfake_seq.explain.reporter import Reporter
 from deepfake_seq.extract import extractor
 from deepfake_seq.extract.faces import Face
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.video.decode import DecodedVideo, Span
 from deepfake_seq.extract.video.decoder_pool import Decoders, without_content
-from deepfake_seq.predict import Predictor
 from deepfake_seq.sequence.evaluation.calibration import PlattScaling
 from deepfake_seq.sequence.evaluation.threshold import Decision
 from deepfake_seq.sequence.models.networks import LogisticNetwork
@@ -58,6 +59,7 @@ def write_run(folder: Path) -> Path:
         resolve(config).fingerprint,
     )
     run.save(folder, model, _NOTES)
+    (folder / run.METRICS).write_text('{"validation": null, "test": null}')
     return folder
 
 
@@ -67,7 +69,7 @@ def write_grey(path: Path, level: int, marker: str = "", frames: int = 50) -> Pa
     Args:
         path: Path of the file.
         level: Grey level.
-        marker: How it behaves when decoded; see `predictor`.
+        marker: How it behaves when decoded; see `reporter`.
         frames: Number of frames.
     """
     return _write(path, np.full((96, 128, 3), level, dtype=np.uint8), marker, frames)
@@ -90,19 +92,27 @@ def _write(path: Path, image: Image, marker: str, frames: int) -> Path:
     return path
 
 
-def predictor(*arguments: Any, **options: Any) -> Predictor:
-    """Make a predictor whose CNN costs nothing, and that obeys the markers of clips.
+def reporter(*arguments: Any, **options: Any) -> Reporter:
+    """Make a reporter whose CNN costs nothing, and that obeys the markers of clips.
 
     It changes this process, which must be a worker. Markers: `kill` kills this process; `kill once`
     waits the first time, until this process is killed; `wait` takes a minute; `second` takes a
-    second; `kill decoder` kills the decoding process.
+    second; `kill decoder` kills the decoding process; `kill explain` kills this process when the
+    verdict is known.
     """
     install(pytest.MonkeyPatch())
-    return Predictor(*arguments, **options)
+    on_verdict = options.pop("on_verdict")
+
+    def kill_after_verdict(report: ClipReport) -> None:
+        on_verdict(report)
+        if _marker(Path(report.verdict.path)) == b"kill explain":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return Reporter(*arguments, **options, on_verdict=kill_after_verdict)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Replace the CNN and the detector, and make clips misbehave; see `predictor`."""
+    """Replace the CNN and the detector, and make clips misbehave; see `reporter`."""
     patch.setattr(extractor.Evidence, "build", lambda *_: features_of(MeanCnn()))
     patch.setattr(extractor, "build_detector", lambda *_: _Halves())
     patch.setattr(Decoders, "decode", _decode)
@@ -122,6 +132,14 @@ class _Halves:
         return [Face(np.array(box, dtype=np.float32), 1.0) for box in boxes]
 
 
+def _marker(path: Path) -> bytes:
+    """Return the marker of a clip; b"" if the clip has been deleted in the meantime."""
+    try:
+        return path.read_bytes()[-_MARKER_BYTES:].strip()
+    except FileNotFoundError:
+        return b""
+
+
 def _wait(tried: Path) -> None:
     """Touch a file, and wait a minute; runs in a decoding process."""
     tried.touch()
@@ -132,7 +150,7 @@ _decode_really = Decoders.decode
 
 
 def _decode(self: Decoders, path: Path, span: Span | None = None) -> DecodedVideo:
-    marker = path.read_bytes()[-_MARKER_BYTES:].strip()
+    marker = _marker(path)
     tried = path.with_suffix(".tried")
     if marker == b"kill":
         os.kill(os.getpid(), signal.SIGKILL)

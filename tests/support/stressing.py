@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from faces import CONFIG, face_store
-from threads import one_thread
 
 from deepfake_seq.config import (
-    BackboneConfig,
     ExecutionConfig,
     ModelConfig,
     SplitConfig,
@@ -60,9 +58,7 @@ def colour_cnn() -> Iterator[ColourCnn]:
     """Replace the CNN of extraction inside the block."""
     cnn = ColourCnn()
 
-    def build_runtime(
-        runtime: str, config: BackboneConfig, weights: Path | None, outputs: Sequence[str]
-    ) -> ColourCnn:
+    def build_runtime(*_: object) -> ColourCnn:
         return cnn
 
     with pytest.MonkeyPatch.context() as patch:
@@ -92,6 +88,6 @@ def faces_run(
     config = ExperimentConfig(
         model=ModelConfig("logistic", inputs="features"), train=TrainConfig(members=members)
     )
-    with FeatureStore.open(store) as features, one_thread():
+    with FeatureStore.open(store) as features:
         fit(load_experiment(features, SplitConfig()), run_folder, config)
     return store, run_folder
