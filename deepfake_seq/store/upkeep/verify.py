@@ -88,20 +88,51 @@ class _IntactRecord:
     sha256: bytes
 
 
+@dataclass
+class _CheckedShard:
+    """What was found in one shard.
+
+    Attributes:
+        path: Path of the shard.
+        shape: Shape of its records; None if it cannot be opened.
+        intact: Its intact records, by the id of the video; each video has one.
+        bad: Its damaged records.
+        error: Why it cannot be read or indexed; empty if it can.
+    """
+
+    path: Path
+    shape: tuple[int, ...] | None = None
+    intact: dict[str, _IntactRecord] = field(default_factory=dict)
+    bad: list[BadRecord] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """File name of the shard."""
+        return self.path.name
+
+
 def verify(path: Path) -> StoreReport:
     """Check every record of the feature store or face cache at `path`.
 
-    The face cache of a feature store is not checked with it.
+    The face cache of a feature store is not checked with it. Other processes may write the store
+    meanwhile: the report is on the shards that are there at the end.
 
     Raises:
         StoreError: There is no store, its description is damaged, or a shard cannot be opened.
     """
     description = StoreDescription.read(path)
     report = StoreReport(str(path), description.fingerprint.id)
+    shards = _check_shards(path, KINDS[description.kind], report.fingerprint_id)
+    strangers = {shard.name: shard for shard in _strangers(shards)}
+    report.strangers = sorted(strangers)
     intact: defaultdict[str, list[_IntactRecord]] = defaultdict(list)
-    shards = _open_shards(path, KINDS[description.kind], report)
-    for shard in _with_common_shape(shards, report):
-        _check_records(shard, report, intact)
+    for shard in (strangers.get(shard.name, shard) for shard in shards):
+        report.bad_records += shard.bad
+        if shard.error:
+            report.unreadable_shards[shard.name] = shard.error
+        for video_id, record in shard.intact.items():
+            intact[video_id].append(record)
     for video_id, records in sorted(intact.items()):
         _find_current(video_id, records, report)
     bad = {record.video_id for record in report.bad_records} - {""}
@@ -110,76 +141,80 @@ def verify(path: Path) -> StoreReport:
     return report
 
 
-def _open_shards(path: Path, kind: Kind, report: StoreReport) -> list[Shard]:
-    """Return the shards that can be opened; report the others."""
-    shards: list[Shard] = []
-    seen: set[str] = set()
-    while names := list_shards(path) - seen:  # other processes may be writing
-        seen |= names
-        for name in sorted(names):
+def _check_shards(path: Path, kind: Kind, fingerprint_id: str) -> list[_CheckedShard]:
+    """Check the shards of a store until no other process has added one meanwhile."""
+    checked: dict[str, _CheckedShard] = {}
+    while new := (names := list_shards(path)) - checked.keys():
+        for name in sorted(new):
             try:
-                shards.append(Shard(path / name, report.fingerprint_id, kind))
-            except ShardAccessError:
-                raise
+                checked[name] = _check_shard(path / name, kind, fingerprint_id)
             except FileNotFoundError:
                 # Sealed into a larger shard, which is in the next listing, or replaced by an
                 # equal one.
-                seen.remove(name)
-            except StoreError as error:
-                report.unreadable_shards[name] = str(error)
-    return shards
+                continue
+    return [checked[name] for name in sorted(names)]
 
 
-def _with_common_shape(shards: list[Shard], report: StoreReport) -> list[Shard]:
-    """Return the shards whose records have the most common shape; report the others."""
-    shapes = Counter(shard.shape for shard in shards)
-    usual = shapes.most_common(1)[0][0] if shapes else None
-    for shard in shards:
-        if shard.shape != usual:
-            report.strangers.append(shard.path.name)
-            report.unreadable_shards[shard.path.name] = (
-                f"{shard.path} contains records of shape {shard.shape}, other shards of {usual}"
-            )
-    return [shard for shard in shards if shard.shape == usual]
+def _check_shard(path: Path, kind: Kind, fingerprint_id: str) -> _CheckedShard:
+    """Read every record of a shard.
 
-
-def _check_records(
-    shard: Shard, report: StoreReport, intact: dict[str, list[_IntactRecord]]
-) -> None:
-    """Read every record of a shard; add it to `intact` or to the report's `bad_records`."""
-    name = shard.path.name
-    index: list[IndexRow] = []
-    readable: dict[int, tuple[str, _IntactRecord]] = {}
-    bad: list[BadRecord] = []
+    Raises:
+        FileNotFoundError: The shard was removed or replaced meanwhile.
+        ShardAccessError: It cannot be opened, although it may be intact.
+    """
+    checked = _CheckedShard(path)
     try:
+        shard = Shard(path, fingerprint_id, kind)
+    except (ShardAccessError, FileNotFoundError):
+        raise
+    except StoreError as error:
+        checked.error = str(error)
+        return checked
+    checked.shape = shard.shape
+    index: list[IndexRow] = []
+    try:
+        index = shard.index()
+    except StoreError as error:
+        checked.error = str(error)  # its records may still be intact
+    readable: defaultdict[str, list[_IntactRecord]] = defaultdict(list)
+    for position in range(len(shard)):
         try:
-            index = shard.index()
+            record = shard.read(position)
         except StoreError as error:
-            report.unreadable_shards[name] = str(error)  # its records may still be intact
-        for position in range(len(shard)):
-            try:
-                record = shard.read(position)
-                readable[position] = (
-                    record.video_id,
-                    _IntactRecord(name, position, record.revision, record.status, record.sha256),
-                )
-            except StoreError as error:
-                video_id = index[position].video_id if index else ""
-                bad.append(BadRecord(video_id, name, position, str(error)))
-    except FileNotFoundError:
-        report.unreadable_shards.pop(name, None)
-        return  # sealed into a larger shard in the meantime
-    report.bad_records += bad
-    counts = Counter(video_id for video_id, _ in readable.values())
-    for position, (video_id, checked) in readable.items():
-        if counts[video_id] > 1:
-            reason = f"{shard.path} contains {counts[video_id]} records of this video"
-            report.bad_records.append(BadRecord(video_id, name, position, reason))
-        else:
-            intact[video_id].append(checked)
-        row = IndexRow(video_id, checked.revision, checked.sha256.hex())
-        if index and index[position] != row:
-            report.unreadable_shards[name] = f"{shard.path}: the index does not match the records"
+            video_id = index[position].video_id if index else ""
+            checked.bad.append(BadRecord(video_id, path.name, position, str(error)))
+            continue
+        readable[record.video_id].append(
+            _IntactRecord(path.name, position, record.revision, record.status, record.sha256)
+        )
+        if index and index[position] != IndexRow(
+            record.video_id, record.revision, record.sha256.hex()
+        ):
+            checked.error = f"{path}: the index does not match the records"
+    for video_id, records in readable.items():
+        if len(records) == 1:
+            checked.intact[video_id] = records[0]
+            continue
+        reason = f"{path} contains {len(records)} records of this video"
+        checked.bad += [
+            BadRecord(video_id, path.name, record.position, reason) for record in records
+        ]
+    return checked
+
+
+def _strangers(shards: list[_CheckedShard]) -> list[_CheckedShard]:
+    """Return the shards whose records do not have the most common shape, with that as the error."""
+    readable = [shard for shard in shards if shard.shape is not None]
+    shapes = Counter(shard.shape for shard in readable)
+    usual = shapes.most_common(1)[0][0] if shapes else None
+    return [
+        _CheckedShard(
+            shard.path,
+            error=f"{shard.path} contains records of shape {shard.shape}, other shards of {usual}",
+        )
+        for shard in readable
+        if shard.shape != usual
+    ]
 
 
 def _find_current(video_id: str, records: list[_IntactRecord], report: StoreReport) -> None:

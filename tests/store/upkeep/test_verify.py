@@ -15,6 +15,7 @@ from records import KINDS, StoreKind, payload
 from deepfake_seq.errors import StoreError
 from deepfake_seq.store import Fingerprint, Record, open_store
 from deepfake_seq.store.shards.encode import encode
+from deepfake_seq.store.shards.read import Shard
 from deepfake_seq.store.upkeep.repair import repair
 from deepfake_seq.store.upkeep.verify import StoreReport, verify
 
@@ -238,6 +239,22 @@ def test_a_store_can_be_repaired_while_it_is_written(
         writer.commit(records[2])
         writer.commit(kind.make("newer.mp4"))
     assert len(readable(path)) == 8
+
+
+def test_records_are_checked_where_another_process_moves_them_meanwhile(
+    path: Path, kind: StoreKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Shard.index
+    with kind.writer.create(path, kind.description) as writer:
+        writer.commit(kind.make("new.mp4"))
+
+        def sealing(shard: Shard) -> list[Any]:
+            writer.seal()
+            return index(shard)
+
+        monkeypatch.setattr(Shard, "index", sealing)
+        report = verify(path)
+    assert (report.videos, report.is_whole, report.duplicates) == (7, True, [])
 
 
 @pytest.mark.parametrize("look", [verify, repair])
