@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,6 +34,8 @@ from deepfake_seq.extract.video.failures import is_out_of_memory
 
 _ATTEMPTS = 2
 _START_SECONDS = 60.0
+DYING_SECONDS = 5.0
+"""Time in which a process that closed its connection has ended."""
 
 _PROGRAM = """\
 import sys
@@ -110,8 +113,9 @@ class IsolatedProcess:
                 ):
                     watch.update(value)
             except (EOFError, OSError) as error:
-                self._process.wait()
-                if watch.is_late:
+                is_late = watch.is_late
+                self._end()
+                if is_late:
                     raise watch.timeout() from error
                 if self._closed.is_set() or attempt + 1 == _ATTEMPTS:
                     raise _death(self._process.returncode) from error
@@ -154,6 +158,14 @@ class IsolatedProcess:
             self._connection.close()
         if self._process is not None:
             self._process.stdin.close()
+
+    def _end(self) -> None:
+        """Wait until the process has ended; kill it if only the connection to it failed."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(DYING_SECONDS)
+            return
+        self._process.kill()
+        self._process.wait()
 
     def _becomes_ready(self) -> bool:
         """Wait until the process is ready for calls; kill it and return False if it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -11,7 +12,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import hostile
 import numpy as np
@@ -22,6 +25,7 @@ from clips import number_in, write_clip
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.datasets import VideoItem
 from deepfake_seq.errors import EngineError, VideoError
+from deepfake_seq.extract.video import isolated_process, shared_memory
 from deepfake_seq.extract.video.decode import DecodedVideo, decode
 from deepfake_seq.extract.video.decoder_pool import Decoders, default_workers
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
@@ -204,6 +208,25 @@ def test_a_process_killed_between_calls_is_restarted() -> None:
     pid = process.call(os.getpid)
     os.kill(pid, 9)
     assert process.call(os.getpid) != pid
+    process.close()
+
+
+def test_a_result_that_cannot_be_received_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process lives on: waiting for its end would be a timeout."""
+    monkeypatch.setattr(isolated_process, "DYING_SECONDS", 0.1)
+    receive, errors = shared_memory.receive, [OSError(errno.EMFILE, "Too many open files")]
+
+    def failing_once(connection: Connection) -> Any:
+        value = receive(connection)
+        if errors:
+            raise errors.pop()
+        return value
+
+    monkeypatch.setattr(shared_memory, "receive", failing_once)
+    process = IsolatedProcess(LimitsConfig(seconds=30.0))
+    assert process.call(os.path.basename, "a/b") == "b"
     process.close()
 
 

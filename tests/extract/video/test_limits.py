@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from pathlib import Path
 
 import pytest
+from asking import UHD, ask_and_wait, memory_after_asking, work_and_wait
 from clips import ClipStyle, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +13,13 @@ from hypothesis import strategies as st
 from deepfake_seq.config import LimitsConfig, SamplingConfig
 from deepfake_seq.config.execution import GIB, MAX_SECONDS, MEMORY_FACT, SECONDS_FACT
 from deepfake_seq.errors import UsageError, VideoError
-from deepfake_seq.extract.video import allowance, isolated_process
+from deepfake_seq.extract.video import isolated_process
 from deepfake_seq.extract.video.allowance import needed_memory, time_limit
 from deepfake_seq.extract.video.decode import DecodedVideo
 from deepfake_seq.extract.video.decoder_pool import Decoders
 from deepfake_seq.extract.video.isolated_process import IsolatedProcess
 
-HD, UHD = 1920 * 1080, 3840 * 2160
+HD = 1920 * 1080
 
 
 def test_a_short_clip_keeps_the_usual_limits() -> None:
@@ -42,23 +41,6 @@ def test_a_larger_video_never_gets_less_time(
 ) -> None:
     least, most = time_limit(size, pixels), time_limit(size + more, pixels + longer)
     assert 60 <= least <= most <= MAX_SECONDS
-
-
-def ask_and_wait(limits: LimitsConfig) -> str:
-    """Ask for the limits of a long video, and then take longer than a second."""
-    allowance.request(limits, 1 << 30, frames=10_000, frame_pixels=UHD, images=64)
-    time.sleep(2.0)
-    return "done"
-
-
-def memory_after_asking(limits: LimitsConfig) -> int:
-    allowance.request(limits, 1 << 20, frames=100, frame_pixels=UHD, images=64)
-    return resource.getrlimit(resource.RLIMIT_AS)[0]
-
-
-def work_and_wait(share: float) -> None:
-    allowance.report_progress(share)
-    time.sleep(600)
 
 
 @pytest.mark.slow
