@@ -43,12 +43,16 @@ class CachedCropSource:
         """See `CropSource`.
 
         Raises:
-            StoreError: A record of the video is damaged.
+            StoreError: A record of the video is damaged, or another process removed them all.
         """
         width = self._resolved.backbone.width
         with self.profile.measure("decode", 1):
             with self._lock:
-                names = people_in(self._store, item.video_id, self._all_people)
+                names = list(people_in(self._store, item.video_id, self._all_people))
+            if not names:
+                raise StoreError(
+                    f"{self._store.path}: another process removed the faces of {item.video_id}"
+                )
             people = [self.read(name) for name in names]
         with self.profile.measure("crop", sum(len(squares) for _, squares in people)):
             return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +266,31 @@ def test_all_people_of_a_video_are_stored(
     summary = from_faces("first", "again")
     assert (summary.videos, summary.ok) == (1, 1)
     assert_same(tmp_path, "first", "again")
+
+
+def test_no_person_is_lost_when_the_cache_is_rewritten_while_it_is_read(
+    tmp_path: Path, extract: Extract, from_faces: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another thread reads the cache again, the ids of its records are missing."""
+    path = moving(tmp_path, "wide.mp4", (320, 120), 3)
+    everyone = replace(CONFIG, faces=replace(CONFIG.faces, people="all"))
+    extract([VideoItem(path, "wide.mp4", REAL)], "first", everyone, KEPT)
+    decode, contains = image_codec.decode, FaceStore.__contains__
+    is_rewritten = threading.Event()
+
+    def decode_while_rewritten(files: Sequence[npt.NDArray[np.uint8]]) -> image_codec.Images:
+        is_rewritten.set()
+        return decode(files)
+
+    monkeypatch.setattr(image_codec, "decode", decode_while_rewritten)
+    monkeypatch.setattr(
+        FaceStore,
+        "__contains__",
+        lambda store, name: not is_rewritten.is_set() and contains(store, name),
+    )
+    from_faces("first", "again")
+    monkeypatch.undo()
+    assert FeatureStore.open(tmp_path / "again").video_ids == ["wide.mp4#0", "wide.mp4#1"]
 
 
 def test_a_second_run_skips_every_video(
