@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing import connection as connections
 from pathlib import Path
@@ -68,6 +70,7 @@ class Dispatcher:
         self._keep_seconds = keep_seconds
         self._preload = preload
         self._woken, self._wake = multiprocessing.Pipe(duplex=False)
+        os.set_blocking(self._wake.fileno(), False)
         self._stop_at: float | None = None
         self._sent: dict[str, ClipJob] = {}
         self._idle_deaths = 0
@@ -81,8 +84,9 @@ class Dispatcher:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look for new clips now."""
-        self._wake.send(None)
+        """Look for new clips now; return at once, also in the dispatcher's own thread."""
+        with suppress(BlockingIOError):  # the pipe is full, so the thread will look anyway
+            self._wake.send(None)
 
     def stop(self, seconds: float) -> None:
         """Start no more clips, wait at most so long for those in progress, and end the process."""

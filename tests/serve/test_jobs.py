@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from deepfake_seq import atomic
+from deepfake_seq.config import ExecutionConfig, PredictConfig
+from deepfake_seq.predict import WeightsOverride
+from deepfake_seq.serve.dispatcher import Dispatcher
 from deepfake_seq.serve.jobs import ClipJob, JobTable, QueueFullError
 from deepfake_seq.serve.spool import Spool
+from deepfake_seq.serve.worker import PredictorConfig
 
 
 def add(table: JobTable, spool: Spool, created: float = 1.0) -> ClipJob:
@@ -35,6 +40,19 @@ def test_uploads_and_clips_that_are_not_done_count(tmp_path: Path) -> None:
         table.start_upload()
         with pytest.raises(QueueFullError):
             table.start_upload()
+
+
+def test_removing_many_old_results_does_not_block(tmp_path: Path) -> None:
+    """Each removal wakes the dispatcher, which may be the one that removes them."""
+    config = PredictorConfig(ExecutionConfig(), WeightsOverride(), PredictConfig())
+    with Spool(tmp_path) as spool:
+        dispatcher = Dispatcher(JobTable(spool, limit=9), spool, config, keep_seconds=0)
+        waking = threading.Thread(
+            target=lambda: [dispatcher.wake() for _ in range(20_000)], daemon=True
+        )
+        waking.start()
+        waking.join(timeout=60)
+        assert not waking.is_alive()
 
 
 def test_clips_are_found_again_in_their_order(tmp_path: Path) -> None:
