@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from deepfake_seq import weights
+from deepfake_seq import locking, weights
 from deepfake_seq.augment.distortions import DISTORTIONS_VERSION, SUITES, UNCHANGED, Distortion
 from deepfake_seq.config import ExecutionConfig, StressConfig
 from deepfake_seq.datasets import FAKE, REAL, VideoItem
@@ -41,6 +42,7 @@ from deepfake_seq.store import FaceStore, FeatureRecord, open_faces
 from deepfake_seq.store.record_ids import CONDITIONS_FACT
 
 SCORES = "scores.jsonl"
+_LOCK = ".lock"
 
 OnScore = Callable[[str], None]
 
@@ -113,6 +115,20 @@ def distortions(config: StressConfig, split: str) -> tuple[Distortion, ...]:
     if split == "test":
         names = [name for name in names if name != "grid"]
     return tuple(distortion for name in names for distortion in SUITES[name])
+
+
+def locked(run_folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes from testing a run, because each would replace the other's results.
+
+    Raises:
+        UsageError: Another process tests the run.
+        RunError: The run cannot be read, or its folder cannot be written.
+    """
+    run.describe(run_folder)  # so that no folder is created where there is no run
+    return locking.locked(
+        run_folder / FOLDER / _LOCK,
+        f"another `deepseq stress` is testing {run_folder}. Wait until it ends.",
+    )
 
 
 def prepare(

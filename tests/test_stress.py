@@ -181,6 +181,18 @@ def test_a_store_without_faces_is_refused(run: Path, store: Path, tmp_path: Path
         stress.prepare(run, tmp_path / "bare", StressConfig())
 
 
+def test_two_processes_do_not_test_a_run_at_the_same_time(run: Path, store: Path) -> None:
+    with stress.locked(run):
+        result = deepseq("stress", str(run), "--features", str(store), "--clips", "4")
+    assert result.exit_code == 2
+    assert "another `deepseq stress` is testing" in result.stderr
+
+
+def test_no_folder_is_created_where_there_is_no_run(tmp_path: Path, store: Path) -> None:
+    result = deepseq("stress", str(tmp_path / "none"), "--features", str(store))
+    assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])
+
+
 def test_the_command_writes_table_plot_and_page(run: Path, store: Path) -> None:
     with colour_cnn():
         result = deepseq(

@@ -52,13 +52,15 @@ def stress(
     from deepfake_seq.sequence.reports import robustness
 
     override = WeightsOverride(backbone=str(weights.absolute()) if weights else None)
-    test = stressing.prepare(run_folder, features, from_options(StressConfig, options), override)
-    with console.progress("stress", len(test.missing), "clips") as step:
-        stressing.compute(test, execution_settings(options), step)
-    results = stressing.results(test)
-    summary = stressing.summary(test, results)
-    files = robustness.write(run_folder / robustness.FOLDER, summary)
-    files |= stressing.write_table(test)
+    config = from_options(StressConfig, options)
+    with stressing.locked(run_folder):
+        test = stressing.prepare(run_folder, features, config, override)
+        with console.progress("stress", len(test.missing), "clips") as step:
+            stressing.compute(test, execution_settings(options), step)
+        results = stressing.results(test)
+        summary = stressing.summary(test, results)
+        files = robustness.write(run_folder / robustness.FOLDER, summary)
+        files |= stressing.write_table(test)
     if as_json:
         print_json({**summary, "files": files})
         return

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta, Struct
 
-from deepfake_seq import atomic
+from deepfake_seq import atomic, locking
 from deepfake_seq.errors import RunError, UsageError
 from deepfake_seq.untrusted import damaged, decode, read_tensors
 
@@ -77,30 +77,19 @@ class Checkpoints:
         self._identity = json.loads(json.dumps(identity))
         self._remedy = f"Remove {self.folder} to start again."
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock the folder against other processes.
 
         Raises:
             UsageError: Another process has locked it.
             RunError: The folder cannot be written.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.folder / _LOCK, timeout=0)
         with self.reporting_write_errors():
             atomic.make_directory(self.folder)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise UsageError(
-                    f"another process is writing {self._run}. Wait until it ends, or give another "
-                    "--out."
-                ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return locking.locked(
+            self.folder / _LOCK,
+            f"another process is writing {self._run}. Wait until it ends, or give another --out.",
+        )
 
     @contextmanager
     def reporting_write_errors(self) -> Iterator[None]:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepfake_seq.errors import EngineError, RunError, UsageError
+from deepfake_seq import locking
+from deepfake_seq.errors import EngineError, RunError
 from deepfake_seq.sequence.sweep.space import Setting, Space
 
 if TYPE_CHECKING:
@@ -44,30 +45,15 @@ def require_optuna() -> None:
         ) from error
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[None]:
     """Create `folder` if needed, and lock it against other sweeps.
 
     Raises:
         UsageError: Another process is using the folder.
         RunError: The folder cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise UsageError(
-            f"another process is using {folder}: wait until it ends, or give another --out"
-        ) from error
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    refusal = f"another process is using {folder}: wait until it ends, or give another --out"
+    return locking.locked(folder / LOCK, refusal)
 
 
 @contextmanager
