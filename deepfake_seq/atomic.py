@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,15 +25,12 @@ def replacing(path: Path, scratch: Path | None = None) -> Iterator[IO[bytes]]:
         scratch: Folder for the temporary file, on the same disk; by default the folder of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=scratch or path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = (scratch or path.parent) / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -51,12 +48,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` as indented JSON, atomically; see `replacing`."""
     text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
     write_bytes(path, f"{text}\n".encode())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def make_directory(path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ def test_a_failure_leaves_the_old_content_and_no_temporary_file(tmp_path: Path) 
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_in_several_threads_leaves_the_umask_alone(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: atomic.write_bytes(tmp_path / str(n), b"x"), range(400)))
+    (tmp_path / "other").touch()
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
