@@ -12,6 +12,8 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _MAGIC = {"hdf5": b"\x89HDF\r\n\x1a\n", "onnx": b"\x08"}
 _TIMEOUT_SECONDS = 20.0
+_LOCK_SECONDS = 20.0
 _SETTLED_NS = 2_000_000_000
 """A file modified more recently than this may change again with the same timestamps."""
 _LEDGER = "sha256.json"
@@ -214,10 +217,11 @@ def check(name: str, path: Path) -> Path:
 def remember_given(path: Path, sha256: str) -> None:
     """Record the path of a weights file given by the user, so that `find_given` finds it."""
     path = path.absolute()
-    known = _given()
-    if known.get(sha256) != str(path):
+    if _given().get(sha256) == str(path):
+        return
+    with _one_process():
         try:
-            atomic.write_json(home() / "weights" / _GIVEN, {**known, sha256: str(path)})
+            atomic.write_json(home() / "weights" / _GIVEN, {**_given(), sha256: str(path)})
         except OSError as error:  # the user only has to give the path again
             _log.warning("cannot record the path of %s in %s: %s", path, home(), error.strerror)
 
@@ -302,21 +306,16 @@ def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
         replace: Whether to overwrite a recorded digest.
     """
     ledger_path = home() / "weights" / _LEDGER
-    ledger: dict[str, str] = {}
-    if ledger_path.is_file():
-        try:
-            ledger = dict(json.loads(ledger_path.read_text()))
-        except (ValueError, TypeError) as error:
-            raise WeightsError(
-                f"{ledger_path} is damaged: {error}. Remove it to record the digests again."
-            ) from error
     key = str(path.absolute())
-    if not replace and ledger.get(key, sha256) != sha256:
-        raise WeightsError(
-            f"{path} has changed since it was first used. Restore it with `deepseq weights "
-            f"import`, or remove it. Received: sha256 {sha256}"
-        )
-    if ledger.get(key) != sha256:
+    if _read_ledger(ledger_path).get(key) == sha256:
+        return
+    with _one_process():
+        ledger = _read_ledger(ledger_path)
+        if not replace and ledger.get(key, sha256) != sha256:
+            raise WeightsError(
+                f"{path} has changed since it was first used. Restore it with `deepseq weights "
+                f"import`, or remove it. Received: sha256 {sha256}"
+            )
         try:
             atomic.write_json(ledger_path, {**ledger, key: sha256})
         except OSError as error:
@@ -325,6 +324,30 @@ def _remember(path: Path, sha256: str, *, replace: bool = False) -> None:
                 "Files without a published digest are not checked for later changes. Set "
                 "DEEPSEQ_HOME to a writable folder."
             )
+
+
+def _read_ledger(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"{path} is damaged: {error}. Remove it to record the digests again."
+        ) from error
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Let one process at a time read and replace the records of weights files."""
+    from filelock import FileLock
+
+    folder = home() / "weights"
+    with ExitStack() as stack:
+        with suppress(OSError):  # an unwritable folder is reported where the record is written
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / ".lock", timeout=_LOCK_SECONDS))
+        yield
 
 
 @cache

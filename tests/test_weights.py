@@ -5,6 +5,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -164,6 +165,15 @@ def test_a_file_without_a_published_digest_must_not_change_after_its_first_use(
         weights.require(["retinaface"])
     weights.import_file("retinaface", tmp_path / "mine.onnx")
     assert weights.require(["retinaface"]) == [target]
+
+
+def test_records_of_several_processes_do_not_replace_each_other(tmp_path: Path) -> None:
+    given = {f"{number:064x}": tmp_path / f"{number}.h5" for number in range(40)}
+    for path in given.values():
+        path.touch()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(weights.remember_given, given.values(), given))
+    assert {sha256: weights.find_given(sha256) for sha256 in given} == given
 
 
 def test_the_download_of_another_library_is_used(empty_home: Path) -> None:
