@@ -90,6 +90,7 @@ def _about(
 ) -> dict[str, Any]:
     """Return the JSON document of a store."""
     from deepfake_seq.store import FAILED_STATUSES, FaceStore, faces_of, has_faces
+    from deepfake_seq.store.shards.index import shard_bytes
 
     about: dict[str, Any] = {
         "store": str(store.path),
@@ -100,7 +101,7 @@ def _about(
         "by_status": dict(Counter(record["status"] for record in records)),
         "by_label": dict(Counter(str(record["label"]) for record in records)),
         "groups": len({group for record in records for group in record["groups"]}),
-        "bytes": _size(store.path),
+        "bytes": shard_bytes(store.path),
     }
     if isinstance(store, FaceStore):
         with_faces = sum(record["status"] not in FAILED_STATUSES for record in records)
@@ -114,17 +115,13 @@ def _about(
         about["faces"] = {
             "store": str(faces.path),
             "videos": len(faces),
-            "bytes": _size(faces.path),
+            "bytes": shard_bytes(faces.path),
         }
     return about
 
 
 def _megabytes(about: dict[str, Any]) -> str:
     return f"{about['bytes'] / 1e6:.1f} MB"
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.glob("*.h5"))
 
 
 def _run_info(path: Path, as_json: bool) -> None:

@@ -12,6 +12,8 @@ from deepfake_seq.datasets import VideoItem
 from deepfake_seq.extract.profiling import Profile
 from deepfake_seq.extract.resume import Outcome
 from deepfake_seq.extract.video.decoder_pool import default_workers
+from deepfake_seq.store import faces_of
+from deepfake_seq.store.shards.index import shard_bytes
 
 MIN_VIDEOS = 101
 """Number of videos from which on an extraction is estimated."""
@@ -74,8 +76,8 @@ def mixed(items: Sequence[VideoItem]) -> Sequence[VideoItem]:
     return random.Random(0).sample(items, len(items))
 
 
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _bytes_in(store: Path) -> int:
+    return shard_bytes(store) + shard_bytes(faces_of(store))
 
 
 def _duration(seconds: float) -> str:

@@ -52,6 +52,12 @@ def test_videos_in_the_store_are_not_estimated(tmp_path: Path) -> None:
     assert "150 videos will take about 5 min and 150 kB" in sentence
 
 
+def test_a_shard_that_another_process_removes_meanwhile_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "gone.h5").symlink_to("nowhere")  # is listed, and then does not exist
+    ((_, sentence),) = sentences(tmp_path, 300)
+    assert "300 kB of disk space" in sentence
+
+
 def test_few_videos_get_no_estimate(tmp_path: Path) -> None:
     assert sentences(tmp_path, 100) == []
     assert sentences(tmp_path, 150, skipped=50) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,6 +168,15 @@ def list_shards(folder: Path) -> set[str]:
     while (names := _names(folder)) != previous:
         previous = names
     return names
+
+
+def shard_bytes(folder: Path) -> int:
+    """Return the size of the shards in a directory, in bytes; 0 if it does not exist."""
+    size = 0
+    for name in list_shards(folder):
+        with suppress(FileNotFoundError):  # sealed into another shard by another process
+            size += (folder / name).stat().st_size
+    return size
 
 
 def _names(folder: Path) -> set[str]:
