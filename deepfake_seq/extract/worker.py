@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from deepfake_seq.config.execution import exceeds_a_limit
 from deepfake_seq.extract.extractor import Extractor
@@ -15,7 +15,10 @@ from deepfake_seq.extract.video.decoder_pool import without_content
 
 
 def extract_and_commit(
-    pending: Iterable[PendingVideo], extractor: Extractor, writer: ResumableWriter
+    pending: Iterable[PendingVideo],
+    extractor: Extractor,
+    writer: ResumableWriter,
+    is_abandoned: Callable[[], bool] = lambda: False,
 ) -> Generator[Outcome, None, None]:
     """Claim, extract and commit videos, on this machine or in a process of a cluster.
 
@@ -26,6 +29,8 @@ def extract_and_commit(
         pending: The videos.
         extractor: Makes the records.
         writer: Claims videos and commits their records.
+        is_abandoned: Whether another thread is ending the extractor. What it returns then is not
+            committed: its decoding processes may have been killed.
 
     Yields:
         The outcome of each video, once it is on disk.
@@ -39,13 +44,17 @@ def extract_and_commit(
                 continue
             extractor.submit(video.item)
             while not extractor.has_room:
-                yield from _commit_finished(extractor, writer)
+                yield from _commit_finished(extractor, writer, is_abandoned)
         while extractor.is_busy:
-            yield from _commit_finished(extractor, writer)
+            yield from _commit_finished(extractor, writer, is_abandoned)
 
 
-def _commit_finished(extractor: Extractor, writer: ResumableWriter) -> Iterator[Outcome]:
+def _commit_finished(
+    extractor: Extractor, writer: ResumableWriter, is_abandoned: Callable[[], bool]
+) -> Iterator[Outcome]:
     for video in extractor.finished():
+        if is_abandoned():
+            continue
         with extractor.profile.measure("store", 1):
             writer.commit(video)
         first = video.records[0]

@@ -1,4 +1,4 @@
-"""Recording the failure of a video that cannot be extracted."""
+"""Committing what was extracted, and the failures of videos that cannot be extracted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mean_cnn import CONFIG, MeanCnn
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
 from deepfake_seq.extract import pipeline
+from deepfake_seq.extract.extractor import Extractor
 from deepfake_seq.extract.resolve import resolve
 from deepfake_seq.extract.resume import ELSEWHERE, Outcome, PendingVideo, ResumableWriter
-from deepfake_seq.extract.worker import record_failure
+from deepfake_seq.extract.worker import extract_and_commit, record_failure
 from deepfake_seq.extract.writers import StoreWriters
 
 
@@ -32,6 +33,20 @@ def video(tmp_path: Path) -> PendingVideo:
 def record(video: PendingVideo, writers: StoreWriters) -> Outcome:
     resolved = resolve(CONFIG)
     return record_failure(video, "its process died", ResumableWriter(writers, resolved), resolved)
+
+
+@pytest.mark.parametrize("is_abandoned", [False, True])
+def test_nothing_is_committed_after_another_thread_ended_the_extractor(
+    writers: StoreWriters, video: PendingVideo, monkeypatch: pytest.MonkeyPatch, is_abandoned: bool
+) -> None:
+    monkeypatch.setattr(
+        "deepfake_seq.extract.evidence.evidence.build_runtime", lambda *_: MeanCnn()
+    )
+    resolved = resolve(CONFIG)
+    writer = ResumableWriter(writers, resolved)
+    with Extractor.build(resolved, ExecutionConfig(workers=1)) as extractor:
+        outcomes = extract_and_commit([video], extractor, writer, lambda: is_abandoned)
+        assert len(list(outcomes)) == len(writers.features) == (0 if is_abandoned else 1)
 
 
 def test_a_failure_is_recorded_and_the_next_run_tries_it_again(

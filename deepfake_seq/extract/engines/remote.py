@@ -83,7 +83,7 @@ class RemoteWorker:
         job = config.job
         self.shares_disk = config.mark.is_dir()
         self._busy = threading.Lock()
-        self._is_closing = False
+        self._is_closing = self._is_abandoned = False
         self._log: SimpleQueue[logging.LogRecord] = SimpleQueue()
         with ExitStack() as stack:
             handler = QueueHandler(self._log)
@@ -104,7 +104,9 @@ class RemoteWorker:
 
     def extract(self, pending: Sequence[PendingVideo]) -> Iterator[Progress]:
         """Claim, extract and commit videos; report each once it is on disk."""
-        outcomes = extract_and_commit(pending, self._extractor, self._writer)
+        outcomes = extract_and_commit(
+            pending, self._extractor, self._writer, lambda: self._is_abandoned
+        )
         items = {video.item.video_id: video.item for video in pending}
         with self._busy, closing(outcomes), self._noting() as notes:
             for outcome in outcomes:
@@ -133,7 +135,10 @@ class RemoteWorker:
     def close(self) -> None:
         """Stop after the current video, end the decoding processes and release all claims."""
         self._is_closing = True
-        if self._busy.acquire(timeout=_CLOSING_SECONDS) and not self.shares_disk:
+        if not self._busy.acquire(timeout=_CLOSING_SECONDS):
+            self._is_abandoned = True
+            self._extractor.close()  # before the writers, which it may be using
+        elif not self.shares_disk:
             self._writers.seal()  # on a shared disk the driver does it
         self._stack.close()
 
