@@ -85,7 +85,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Look for new clips now; return at once, also in the dispatcher's own thread."""
-        with suppress(BlockingIOError):  # the pipe is full, so the thread will look anyway
+        with suppress(OSError):  # full: the thread will look anyway; closed: it has ended
             self._wake.send(None)
 
     def stop(self, seconds: float) -> None:
@@ -93,6 +93,8 @@ class Dispatcher:
         self._stop_at = time.monotonic() + seconds
         self.wake()
         self._thread.join()
+        self._wake.close()
+        self._woken.close()
 
     def _run(self) -> None:
         try:
@@ -141,12 +143,13 @@ class Dispatcher:
 
     def _receive(self) -> bool:
         """Handle all notices of the worker; return whether it is alive."""
+        is_alive = bool(self._process.is_alive())  # before its last notices are read
         try:
             while self._connection.poll(0):
                 self._handle(self._connection.recv())
         except (EOFError, OSError):
             return False
-        return bool(self._process.is_alive())
+        return is_alive
 
     def _handle(self, notice: TaskReport) -> None:
         self._idle_deaths = 0
