@@ -121,10 +121,11 @@ class Profile:
     def take_snapshot(self) -> Snapshot:
         """Return what was added since the last call, and reset it."""
         with self._lock:
-            snapshot = Snapshot(self.stages, self.seconds)
+            now = self._end or time.monotonic()
+            snapshot = Snapshot(self.stages, 0.0 if self._begin is None else now - self._begin)
             self.stages = {name: Stage(lanes=stage.lanes) for name, stage in self.stages.items()}
             if self._begin is not None:
-                self._begin = self._end or time.monotonic()
+                self._begin = now
         return snapshot
 
     @property
