@@ -36,8 +36,8 @@ def test_serve_prints_its_address_and_ends_on_a_signal(tmp_path: Path) -> None:
             line,
         )
         assert found, line
-        assert httpx.get(f"{found[1]}healthz").json() == {"status": "ok"}
-        about = httpx.get(f"{found[1]}v1/about").json()
+        assert httpx.get(f"{found[1]}healthz", timeout=60).json() == {"status": "ok"}
+        about = httpx.get(f"{found[1]}v1/about", timeout=60).json()
         assert about["limits"] == {"bytes": 2_000_000, "seconds": 600.0, "keep_minutes": 60.0}
         assert [run["run"] for run in about["runs"]] == ["runs/grey"]
         process.send_signal(signal.SIGINT)

@@ -65,7 +65,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "real": write_grey(folder / "real.mp4", DARK),
         "fake": write_grey(folder / "fake.mp4", BRIGHT),
-        "slow": write_grey(folder / "slow.mp4", DARK, "second"),
+        "slow": write_grey(folder / "slow.mp4", DARK, "hold"),
         "two": write_two_people(folder / "two.mp4"),
         "notes": notes,
     }
@@ -127,12 +127,16 @@ def ready_to_play(page: Any, name: str) -> None:
     page.wait_for_function("video => video.readyState >= 2", arg=video)
 
 
-def test_a_clip_is_sent_followed_and_judged(open_page: Open, clips: dict[str, Path]) -> None:
+def test_a_clip_is_sent_followed_and_judged(
+    open_page: Open, clips: dict[str, Path], server: RunningServer
+) -> None:
     page = open_page()
     playwright.expect(page.locator("#send")).to_be_visible()
     page.set_input_files("#files", str(clips["slow"]))
     row = clip_named(page, "slow.mp4")
     playwright.expect(row.locator("[aria-current=step]")).to_have_text("Frames")
+    (held,) = server.spool.glob("*.clip")
+    server.release(held.stem)
     playwright.expect(row.locator(".verdict")).to_have_text(
         "Real: moderate support score below 0.01"
     )

@@ -75,12 +75,17 @@ def write_grey(path: Path, level: int, marker: str = "", frames: int = 50) -> Pa
     return _write(path, np.full((96, 128, 3), level, dtype=np.uint8), marker, frames)
 
 
-def write_two_people(path: Path) -> Path:
-    """Write a clip with a person on the left who is real, and one on the right who is fake."""
+def write_two_people(path: Path, marker: str = "") -> Path:
+    """Write a clip with a person on the left who is real, and one on the right who is fake.
+
+    Args:
+        path: Path of the file.
+        marker: How it behaves when decoded; see `reporter`.
+    """
     image: Image = np.full((96, 256, 3), DARK, dtype=np.uint8)
     image[:, 128:] = BRIGHT
     image[:8, :8] = 255  # seen by `_Halves`
-    return _write(path, image, "", 50)
+    return _write(path, image, marker, 50)
 
 
 def _write(path: Path, image: Image, marker: str, frames: int) -> Path:
@@ -97,7 +102,8 @@ def reporter(*arguments: Any, **options: Any) -> Reporter:
 
     It changes this process, which must be a worker. Markers: `kill` kills this process; `kill once`
     waits the first time, until this process is killed; `wait` takes a minute; `second` takes a
-    second; `kill decoder` kills the decoding process; `kill explain` kills this process when the
+    second; `hold` waits until there is a file beside the clip with the suffix `.go`, and removes
+    it; `kill decoder` kills the decoding process; `kill explain` kills this process when the
     verdict is known.
     """
     install(pytest.MonkeyPatch())
@@ -146,6 +152,13 @@ def _wait(tried: Path) -> None:
     time.sleep(60)
 
 
+def _wait_for(file: Path) -> None:
+    """Wait until a file appears, and remove it."""
+    while not file.exists():
+        time.sleep(0.01)
+    file.unlink()
+
+
 _decode_really = Decoders.decode
 
 
@@ -156,6 +169,8 @@ def _decode(self: Decoders, path: Path, span: Span | None = None) -> DecodedVide
         os.kill(os.getpid(), signal.SIGKILL)
     if marker == b"second":
         time.sleep(1)
+    if marker == b"hold":
+        _wait_for(path.with_suffix(".go"))
     try:
         if marker == b"kill decoder":
             self.call(os.abort)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SUPPORT = Path(__file__).parent
@@ -62,8 +63,11 @@ def run_script(*arguments: object) -> str:
 
 def children_of(pid: int) -> list[int]:
     """Return the process ids of the children of a process."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            children += map(int, task.read_text().split())
+    return children
 
 
 def command_of(pid: int) -> str:

@@ -23,7 +23,7 @@ from deepfake_seq.predict import WeightsOverride
 from deepfake_seq.serve.server import serve
 from deepfake_seq.serve.worker import PredictorConfig
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,20 @@ class RunningServer:
             time.sleep(0.02)
         return current
 
+    def release(self, clip_id: str) -> None:
+        """Let a clip with the marker `hold` continue."""
+        (self.spool / f"{clip_id}.go").touch()
+
     def worker_pid(self) -> int:
-        """Return the process id of the worker."""
-        (pid,) = [pid for pid in children_of(self.process.pid) if "spawn_main" in command_of(pid)]
-        return pid
+        """Return the process id of the worker, once it has started."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            children = children_of(self.process.pid)
+            if workers := [pid for pid in children if "spawn_main" in command_of(pid)]:
+                (worker,) = workers
+                return worker
+            assert time.monotonic() < end, "no worker has started"
+            time.sleep(0.02)
 
     def stop(self) -> int:
         """Send SIGTERM, wait for the end, and return the exit code."""

@@ -177,7 +177,7 @@ def kill_all(mark: str, named: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait until the condition is true."""
     end = time.monotonic() + seconds
     while not condition():
@@ -202,7 +202,7 @@ def test_a_killed_node_only_repeats_its_current_videos(
     (killed,) = nodes.worker_nodes
     nodes.remove_node(killed, allow_graceful=False)
     assert committed(tmp_path / "store") < CLIPS, "it was killed too late"
-    output, messages = run.communicate(timeout=120)
+    output, messages = run.communicate(timeout=300)
     assert run.returncode == 3, messages
     result = json.loads(output)
     (lost,) = [line for line in messages.splitlines() if " lost a process (" in line]
@@ -228,17 +228,18 @@ def test_a_killed_process_is_replaced_and_its_decoders_end(
     """The command starts Ray and stops it."""
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
+    until(lambda: len(marked_processes(marked, WORKER)) == 1)
     (actor,) = marked_processes(marked, WORKER)
     decoders = marked_processes(marked, DECODER)
     assert decoders
     os.kill(actor, signal.SIGKILL)
-    until(lambda: not set(decoders) & set(marked_processes(marked)), 20)
-    output, messages = run.communicate(timeout=120)
+    until(lambda: not set(decoders) & set(marked_processes(marked)))
+    output, messages = run.communicate(timeout=300)
     assert run.returncode == 3, messages
     result = json.loads(output)
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)
     assert " lost a process (" in messages
-    until(lambda: not marked_processes(marked), 20)
+    until(lambda: not marked_processes(marked))
 
 
 @pytest.mark.slow
@@ -250,13 +251,13 @@ def test_an_interrupted_run_leaves_no_process_and_can_be_resumed(
     run = extract(videos, "--address", "local")
     until(lambda: committed(tmp_path / "store") >= 2)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=120)
+    run.communicate(timeout=300)
     assert run.returncode == 1
-    until(lambda: not marked_processes(marked), 20)
+    until(lambda: not marked_processes(marked))
     before = committed(tmp_path / "store")
     assert 2 <= before < MANY + 1
     run = extract(videos, "--engine", "local")
-    output, messages = run.communicate(timeout=120)
+    output, messages = run.communicate(timeout=300)
     assert run.returncode in (0, 3), messages  # the bad file may have failed in the first run
     result = json.loads(output)
     assert (result["skipped"], result["ok"] + result["failed"]) == (before, MANY + 1 - before)
@@ -274,7 +275,7 @@ def test_a_stopped_cluster_is_not_waited_for(
         remembered.parent.mkdir()
         remembered.write_text(f"127.0.0.1:{gone.getsockname()[1]}")
         gone.close()
-        output, messages = extract(videos).communicate(timeout=120)
+        output, messages = extract(videos).communicate(timeout=300)
     assert json.loads(output)["ok"] == CLIPS, messages
 
 
@@ -294,12 +295,12 @@ def test_ray_status_shows_processes_that_do_not_fit(
         return int(pending[1]) if pending else 0
 
     until(lambda: committed(tmp_path / "store") >= 2)
-    assert len(marked_processes(str(tmp_path), WORKER)) == 2
+    until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 2)
     until(lambda: 1 <= demand() <= 325 // 64)
     nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
     until(lambda: len(marked_processes(str(tmp_path), WORKER)) == 3)  # it is put to work
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=60)
+    run.communicate(timeout=300)
     until(lambda: demand() == 0)
 
 
@@ -339,7 +340,7 @@ def test_a_node_that_fails_its_check_is_excluded_without_losing_videos(
     nodes.remove_node(*nodes.worker_nodes)
     nodes.add_node(num_cpus=1, object_store_memory=80 << 20, env_vars=other_version)
     run = extract(videos, "--address", nodes.address, cwd=videos)
-    output, messages = run.communicate(timeout=120)
+    output, messages = run.communicate(timeout=300)
     assert run.returncode == 3, messages
     result = json.loads(output)
     assert (result["ok"], result["failed"], result["skipped"]) == (CLIPS, 1, 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import h5py
@@ -61,6 +62,7 @@ def test_a_shard_can_be_read_as_plain_hdf5(path: Path) -> None:
 
 def test_no_file_is_kept_open(path: Path) -> None:
     shard = Shard(path, ID)
+    gc.collect()  # files in reference cycles of other tests
     open_files = len(list(Path("/dev/fd").iterdir()))
     shard.read(0)
     assert len(list(Path("/dev/fd").iterdir())) == open_files
