@@ -74,7 +74,7 @@ def watching(before: Before) -> Iterator[None]:
 
     def open_torn(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         file = real_open(path, mode, *arguments, **options)
-        return _TornFile(file, announce) if mode == "wb" else file
+        return _TornFile(file, announce) if mode in ("wb", "xb") else file
 
     steps = {name: watched(name) for name in STEPS}
     with mock.patch.multiple(os, **steps), mock.patch.object(io, "open", open_torn):
