@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class OpenVinoRuntime:
             openvino_cpu.warn_if_int8_is_slow()
         self._stops = np.cumsum([width_of(output, row) for output in outputs]).tolist()
         computed = whole(outputs) if ranges else list(outputs)
-        ports = [computed.index(output) for output in outputs]
+        self._ports = [computed.index(output) for output in outputs]
         compiled = _compiled(config, weights, computed, ranges)
         shapes = {port.get_any_name(): tuple(port.shape) for port in compiled.inputs}
         needed = inputs_of(outputs)
@@ -70,10 +69,8 @@ class OpenVinoRuntime:
             for name, shape in shapes.items()
         }
         self.cells = shapes["region_weights"][2:] if "region_weights" in needed else None
-        self._requests = load_openvino().AsyncInferQueue(compiled)
-        # A method would refer to this object, which the garbage collector does not see.
-        self._requests.set_callback(partial(_keep, ports, self._stops))
-        self.batch = _AHEAD * len(self._requests)
+        self._requests = openvino_cpu.ParallelRequests(compiled)
+        self.batch = _AHEAD * self._requests.parallel
 
     def features(self, crops_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `CnnRuntime.features`."""
@@ -83,27 +80,17 @@ class OpenVinoRuntime:
         """See `BlockRuntime.rows`."""
         faces = next(len(inputs[name]) for name, unused in self._inputs.items() if unused is None)
         rows = np.empty((faces, self._stops[-1]), dtype=np.float32)
-        for number, row in enumerate(rows):
-            arrays = [
+        images = (
+            [
                 inputs[name][number : number + 1] if unused is None else unused
                 for name, unused in self._inputs.items()
             ]
-            self._requests.start_async(arrays, row)
-        self._requests.wait_all()
+            for number in range(faces)
+        )
+        for row, outputs in zip(rows, self._requests.outputs(images), strict=True):
+            for port, part in zip(self._ports, np.split(row, self._stops[:-1]), strict=True):
+                part[:] = outputs[port][0]
         return rows
-
-
-def _keep(ports: list[int], stops: list[int], request: Any, row: npt.NDArray[np.float32]) -> None:
-    """Write the outputs of a finished request to the row of its face.
-
-    Args:
-        ports: Number of the network's output for each requested output.
-        stops: Where each requested output ends in the row.
-        request: The request.
-        row: The row.
-    """
-    for port, part in zip(ports, np.split(row, stops[:-1]), strict=True):
-        part[:] = request.get_output_tensor(port).data[0]
 
 
 def _compiled(

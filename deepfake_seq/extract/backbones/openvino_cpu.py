@@ -1,11 +1,16 @@
-"""Compilation of networks for the CPU with OpenVINO, in exactly the requested precision."""
+"""Networks on the CPU with OpenVINO, in exactly the requested precision, many images at a time."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from deepfake_seq.errors import EngineError
 
@@ -75,3 +80,55 @@ def require_precision(compiled: Any, precision: str, option: str = "--precision"
             f"this CPU does not support precision {precision} (OpenVINO chose {actual}). "
             f"Use {option} float32."
         )
+
+
+class ParallelRequests:
+    """Runs a compiled network on many images in parallel, and returns the outputs in their order.
+
+    `openvino.AsyncInferQueue` is not used: a thread of OpenVINO that has just called its callback
+    may still wait for Python's lock when the queue is deleted, and the deletion waits for that
+    thread while it holds the lock.
+
+    Args:
+        compiled: An `openvino.CompiledModel`.
+
+    Attributes:
+        parallel: Number of images that OpenVINO computes at the same time.
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        self.parallel = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        # Twice as many, so that no thread waits for Python between two images.
+        self._requests = [compiled.create_infer_request() for _ in range(2 * self.parallel)]
+
+    def outputs(
+        self, images: Iterable[Sequence[npt.NDArray[Any]]]
+    ) -> Iterator[list[npt.NDArray[np.float32]]]:
+        """Yield the outputs of the network for each image.
+
+        Args:
+            images: The inputs of the network for each image.
+
+        Yields:
+            The outputs of an image, in the memory of OpenVINO: they are overwritten later.
+        """
+        running: deque[Any] = deque()
+        idle = deque(self._requests)
+        try:
+            for inputs in images:
+                if not idle:
+                    yield _finished(running[0])
+                    idle.append(running.popleft())
+                running.append(idle.popleft())
+                running[-1].start_async(list(inputs))
+            while running:
+                yield _finished(running[0])
+                running.popleft()
+        finally:
+            for request in running:
+                request.wait()
+
+
+def _finished(request: Any) -> list[npt.NDArray[np.float32]]:
+    request.wait()
+    return [tensor.data for tensor in request.output_tensors]

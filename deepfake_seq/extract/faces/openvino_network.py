@@ -14,6 +14,7 @@ from deepfake_seq.backend import load_openvino
 from deepfake_seq.config import INT8
 from deepfake_seq.errors import WeightsError
 from deepfake_seq.extract.backbones.openvino_cpu import (
+    ParallelRequests,
     compile_for_throughput,
     warn_if_int8_is_slow,
 )
@@ -61,8 +62,7 @@ class OpenVinoNetwork:
             warn_if_int8_is_slow()
             quantize(model, ranges)
         compiled = compile_for_throughput(openvino.Core(), model, precision, "--detector-precision")
-        self._requests = openvino.AsyncInferQueue(compiled)
-        self._requests.set_callback(_keep)
+        self._requests = ParallelRequests(compiled)
         self._lock = threading.Lock()
 
     def __call__(self, images: Sequence[npt.NDArray[Any]]) -> list[Outputs]:
@@ -71,13 +71,8 @@ class OpenVinoNetwork:
         Args:
             images: One image each, without the batch dimension.
         """
-        results: list[Outputs] = [[] for _ in images]
         with self._lock:
-            for image, outputs in zip(images, results, strict=True):
-                self._requests.start_async([image[None]], outputs)
-            self._requests.wait_all()
-        return results
-
-
-def _keep(request: Any, outputs: Outputs) -> None:
-    outputs.extend(tensor.data.copy() for tensor in request.output_tensors)
+            return [
+                [output.copy() for output in outputs]
+                for outputs in self._requests.outputs([image[None]] for image in images)
+            ]
