@@ -28,7 +28,7 @@ from deepfake_seq.extract.records.views import require_faces
 from deepfake_seq.published import WEIGHTS
 from deepfake_seq.store import FaceStore, Fingerprint, StoreDescription
 
-_PIPELINE_VERSION = 3
+_PIPELINE_VERSION = 4
 """Must be increased when a change of this code changes the features."""
 
 

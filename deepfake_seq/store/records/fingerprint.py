@@ -11,7 +11,7 @@ from typing import Any
 _SELECTION = frozenset({"faces.people", "faces.short_side", "faces.detect"})
 """Fields that select faces without changing the features of a face."""
 
-_SAME_PIPELINES = frozenset({2, 3})
+_SAME_PIPELINES = frozenset({2, 3, 4})
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Fingerprint:
 
         Whom a video's records show, the detection size and which part of the frames is searched are
         no such difference: they select faces, but do not change the features of a face. Versions 2
-        and 3 of the pipeline compute the same features, except from videos that version 2 decoded
-        wrongly.
+        to 4 of the pipeline compute the same features, except from videos that version 2 decoded
+        wrongly, or in which versions 2 and 3 missed a cut.
         """
         versions = {fields.fields.get("versions", {}).get("pipeline") for fields in (self, other)}
         ignored = _SELECTION | ({"versions.pipeline"} if versions <= _SAME_PIPELINES else set())

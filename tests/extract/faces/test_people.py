@@ -158,6 +158,22 @@ def test_motion_and_noise_are_not_cuts(shift: int) -> None:
     assert find_cuts([image.astype(np.uint8) for image in images]) == frozenset()
 
 
+@pytest.mark.parametrize("gain", [0.7, 0.85, 1.15, 1.4])
+def test_another_exposure_is_no_cut(gain: float) -> None:
+    generator = np.random.default_rng(0)
+    scene = generator.integers(20, 180, (8, 8, 3)).repeat(12, axis=0).repeat(12, axis=1)
+    assert not find_cuts([scene.astype(np.uint8), (scene * gain).astype(np.uint8)])
+
+
+def test_shots_of_the_same_brightness_and_half_of_the_colours_are_apart() -> None:
+    generator = np.random.default_rng(0)
+    images = np.empty((3, 96, 96, 3), np.uint8)
+    images[:, :48] = 90 + generator.integers(-8, 9, (48, 96, 3))
+    images[:2, 48:] = [120, 60, 90]
+    images[2, 48:] = [60, 120, 90]
+    assert find_cuts(list(images)) == {2}
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_frames_have_no_cut(count: int) -> None:
     assert find_cuts([np.zeros((4, 4, 3), np.uint8)] * count) == frozenset()
@@ -166,7 +182,7 @@ def test_fewer_than_two_frames_have_no_cut(count: int) -> None:
 class Scenes:
     """Finds one face at the same place in every frame of an edited video with shots of 12 frames.
 
-    The brightness of a frame tells its shot, so that each shot begins with a cut.
+    The shots are red, green and blue in turn, so that each begins with a cut.
     """
 
     SHOT = 12
@@ -174,7 +190,7 @@ class Scenes:
     def frames_at(self, positions: Sequence[int]) -> SampledFrames:
         frames = frames_at(positions)
         for image, at in zip(frames.images_rgb, positions, strict=True):
-            image[:] = 30 + 100 * (at // self.SHOT % 3) % 250
+            image[:] = np.roll([180, 60, 60], at // self.SHOT)
             image[0, 0, 0] = at
         return frames
 
