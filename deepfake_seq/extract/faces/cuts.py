@@ -64,7 +64,8 @@ def _change(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> floa
 
 
 def _exposed(image_rgb: npt.NDArray[np.uint8], gain: float) -> npt.NDArray[np.uint8]:
-    return np.clip(image_rgb * gain, 0, 255).astype(np.uint8)
+    exposed: npt.NDArray[np.uint8] = np.clip(image_rgb * gain, 0, 255).astype(np.uint8)
+    return exposed
 
 
 def _without_bars(images_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
