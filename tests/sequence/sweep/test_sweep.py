@@ -3,10 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -221,23 +219,27 @@ def test_a_sweep_killed_at_many_moments_has_the_same_result(tmp_path: Path) -> N
 def test_a_sweep_killed_during_training_is_resumed(store: FeatureStore, tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path[:0] = {PATHS}\n"
-        "from pathlib import Path; import sweeping as s\n"
+        "from contextlib import nullcontext; from pathlib import Path; import sweeping as s\n"
         "from deepfake_seq.store import FeatureStore\n"
+        "notes = []\n"
+        "def note(text):\n"
+        "    notes.append(text)\n"
+        "    if len(notes) == 12:\n"
+        "        print('in the second trial', flush=True); sys.stdin.read()\n"
         f"plan = s.make_plan(FeatureStore.open({str(store.path)!r}), {LOGISTIC!r}, seeds=9)\n"
-        f"s.sweeping.sweep(plan, Path({str(tmp_path / 'x')!r}))"
+        f"s.sweeping.sweep(plan, Path({str(tmp_path / 'x')!r}), lambda *_: nullcontext(note))"
     )
-    child = subprocess.Popen([sys.executable, "-c", code])
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True)
     try:
-        while not (tmp_path / "x" / files.TRIALS).exists():
-            assert child.poll() is None, "it ended before it was killed"
-            time.sleep(0.01)
+        assert child.stdout and child.stdout.readline() == "in the second trial\n"
     finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        child.kill()
+        child.communicate()
     plan = make_plan(store, LOGISTIC, seeds=9)
     counts_seen: list[tuple[int, ...]] = []
     swept = sweeping.sweep(plan, tmp_path / "x", recording(counts_seen))
-    assert counts_seen[0][0] >= 1 and counts_seen[0][1] == 3
+    assert counts_seen[0][:2] == (1, 3)
     assert outcomes(swept) == outcomes(sweeping.sweep(plan, tmp_path / "whole"))
 
 
