@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -18,7 +17,8 @@ import brightness
 import pytest
 from brightness import BRIGHT, DARK, MIDDLE, write_grey, write_two_people
 from children import children_of
-from serving import PATIENCE_SECONDS, RunningServer, running
+from serving import RunningServer, running
+from waiting import PATIENCE_SECONDS, until
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.face_regions import REGIONS
@@ -44,10 +44,7 @@ def clips_in(server: RunningServer) -> list[str]:
 
 def wait_for_marker(server: RunningServer, job: dict[str, Any]) -> None:
     """Wait until a clip marked `kill once` was begun."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (server.spool / f"{job['id']}.tried").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until((server.spool / f"{job['id']}.tried").exists, "the clip is begun")
 
 
 def test_a_clip_gets_the_verdict_of_predict(
@@ -189,11 +186,8 @@ def test_an_upload_that_stops_is_ended(run: Path, tmp_path: Path) -> None:
 
         def chunks() -> Iterator[bytes]:
             yield b"a beginning"
-            end = time.monotonic() + PATIENCE_SECONDS
-            while not clips_in(server) and time.monotonic() < end:
-                time.sleep(0.01)
-            while clips_in(server) and time.monotonic() < end:
-                time.sleep(0.01)
+            until(lambda: clips_in(server), "the upload begins")
+            until(lambda: not clips_in(server), "the upload is ended")
             yield b"an end"
 
         response = server.client.post("/v1/clips", content=chunks())
@@ -207,13 +201,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: RunningServer) -> None
         connection.sendall(
             b"POST /v1/clips HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nhalf"
         )
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not clips_in(server) and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(clips_in(server)) == 1
-    while clips_in(server) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert clips_in(server) == []
+        assert len(until(lambda: clips_in(server), "the upload begins")) == 1
+    until(lambda: not clips_in(server), "the upload is removed")
 
 
 @pytest.mark.slow
@@ -268,10 +257,10 @@ def test_a_clip_in_progress_survives_the_death_of_the_worker(
     assert server.wait(waiting)["result"]["verdict"] == "fake"
     assert server.wait(next_in_line)["result"]["verdict"] == "real"
     (server.spool / f"{waiting['id']}.tried").unlink()
-    end = time.monotonic() + PATIENCE_SECONDS
-    while any(Path(f"/proc/{pid}").exists() for pid in decoders):
-        assert time.monotonic() < end, "decoding processes end with the worker"
-        time.sleep(0.01)
+    until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders),
+        "decoding processes end with the worker",
+    )
 
 
 @pytest.mark.slow
@@ -326,18 +315,20 @@ def test_a_full_queue_is_reported_and_empties(run: Path, tmp_path: Path) -> None
         assert int(response.headers["Retry-After"]) > 0
         for job in jobs:
             server.release(job["id"])
-        while (response := server.client.post("/v1/clips", content=b"x")).status_code != 202:
-            assert response.status_code == 429
-            time.sleep(0.05)
-        job = response.json()
-        end = time.monotonic() + PATIENCE_SECONDS
-        while (response := server.client.get(f"/v1/clips/{job['id']}")).status_code == 200:
-            assert time.monotonic() < end, "results are deleted after --keep-minutes"
-            time.sleep(0.05)
-        assert response.status_code == 404
-        while list(server.spool.glob("*.*")):
-            assert time.monotonic() < end, "all files are deleted with the results"
-            time.sleep(0.05)
+
+        def accepted() -> dict[str, Any]:
+            response = server.client.post("/v1/clips", content=b"x")
+            assert response.status_code in (202, 429)
+            return dict(response.json()) if response.status_code == 202 else {}
+
+        def is_deleted() -> bool:
+            response = server.client.get(f"/v1/clips/{job['id']}")
+            assert response.status_code in (200, 404)
+            return response.status_code == 404
+
+        job = until(accepted, "the queue has room again")
+        until(is_deleted, "results are deleted after --keep-minutes")
+        until(lambda: not list(server.spool.glob("*.*")), "files are deleted with the results")
 
 
 @pytest.mark.slow
@@ -371,10 +362,7 @@ def test_the_next_server_resumes_what_is_not_done(
     with running(tmp_path, run) as server:
         assert server.get(done) == done
         assert [server.wait(job)["result"]["verdict"] for job in jobs] == ["real"] * 4
-        end = time.monotonic() + PATIENCE_SECONDS
-        while Path(f"/proc/{worker}").exists():
-            assert time.monotonic() < end, "the worker ends with its server"
-            time.sleep(0.01)
+        until(lambda: not Path(f"/proc/{worker}").exists(), "the worker ends with its server")
 
 
 @pytest.mark.slow

@@ -16,14 +16,13 @@ import brightness
 import click
 import httpx
 from children import children_of, command_of, environment
+from waiting import PATIENCE_SECONDS, until
 
 from deepfake_seq.config import ExecutionConfig, ExplainConfig, PredictConfig, ServeConfig
 from deepfake_seq.explain.reporter import ReportConfig
 from deepfake_seq.predict import WeightsOverride
 from deepfake_seq.serve.server import serve
 from deepfake_seq.serve.worker import PredictorConfig
-
-PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,13 @@ class RunningServer:
 
     def worker_pid(self) -> int:
         """Return the process id of the worker, once it has started."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while True:
+
+        def workers() -> list[int]:
             children = children_of(self.process.pid)
-            if workers := [pid for pid in children if "spawn_main" in command_of(pid)]:
-                (worker,) = workers
-                return worker
-            assert time.monotonic() < end, "no worker has started"
-            time.sleep(0.02)
+            return [pid for pid in children if "spawn_main" in command_of(pid)]
+
+        (worker,) = until(workers, "the worker has started")
+        return worker
 
     def stop(self) -> int:
         """Send SIGTERM, wait for the end, and return the exit code."""

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ import pytest
 from children import DECODER
 from clips import write_clip
 from mean_cnn import CONFIG
+from waiting import until
 
 from deepfake_seq.config import ExecutionConfig
 from deepfake_seq.datasets import FAKE, VideoItem
@@ -175,14 +175,6 @@ def kill_all(mark: str, named: str) -> None:
     for pid in marked_processes(mark, named):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
-    """Wait until the condition is true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.05)
 
 
 def committed(folder: Path) -> int:
